@@ -1,0 +1,27 @@
+"""refmer: five multimodal emotion recognition systems to read, prove, train, break and make small, without autograd."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {  # public name -> module that defines it; loaded on first use, so that `import refmer` costs nothing
+    "Clips": "data.clips",
+    "Stream": "data.clips",
+    "corrupt": "data.corrupt",
+    "load_samples": "data.read",
+    "raw_signals": "data.synthesize",
+    "synthesize": "data.synthesize",
+    "Recognizer": "recognizer",
+    "load": "recognizer",
+}
+__all__ = ["__version__", *sorted(_HOME)]
+
+
+def __getattr__(name):
+    if name not in _HOME:
+        raise AttributeError(f"module 'refmer' has no attribute {name!r}; public names: {', '.join(sorted(_HOME))}")
+    return getattr(import_module(f"refmer.{_HOME[name]}"), name)
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,218 @@
+"""Proof of gradients by the complex step: Im f(x + ih) / h with h = 1e-30 is the derivative to the last bit.
+
+No subtraction, so no cancellation and no step size to tune; a correct backward agrees to about 1e-15, and 1e-12 is asked. The
+gradient that flows in from above is random: one of ones cannot see, for example, a wrong layer norm.
+"""
+
+import importlib
+import warnings
+from fnmatch import fnmatch
+
+import numpy as np
+
+from refmer import params
+from refmer.ops.twins import kernels
+
+STEP = 1e-30
+TOLERANCE = 1e-12
+
+
+def assert_pair(f, *args, rng, **options):
+    """Assert that `f_backward`, beside `f` in its module, is the derivative of `f` in every element of every array input.
+
+    `f(*args, **options)` returns `y`, or `(y, *saved)`; `f_backward(dy, *saved)` (saved is `y` itself where `f` returns it
+    alone) returns the gradients of the floating arrays among `args`, in order. Also asserted: inputs and dy stay unchanged,
+    and float32 in gives float32 out.
+
+    Parameters
+    ----------
+    f : function of refmer.ops
+    *args : floating arrays are differentiated; bool and int arrays, None and scalars are passed on
+    rng : numpy.random.Generator
+        Draws the gradient from above.
+
+    Returns
+    -------
+    float
+        The worst error, relative to the largest gradient of the same input.
+    """
+    return _worst(f.__name__, pair_errors(f, *args, rng=rng, **options))
+
+
+def assert_gradient(f, p, *inputs, rng, zero=(), directions=False):
+    """Assert that the closure returned by `f` is its derivative, in every parameter and every floating input.
+
+    `y, backward = f(p, *inputs)`; `dx = backward(dy, g)` returns the gradients of the floating inputs (one, or a tuple in
+    order; a dict for a dict) and adds those of the parameters into `g`. With `p=None`, `f(*inputs)` and `backward(dy)`.
+    y and inputs are arrays, or dicts or tuples of arrays. Also asserted: nothing is written into, a second call adds the same
+    again, and float32 stays float32.
+
+    Parameters
+    ----------
+    f : layer or system forward
+    p : Tree of float64, or None
+    *inputs : float64 arrays are differentiated; bool and int arrays, None and scalars are passed on
+    rng : numpy.random.Generator
+    zero : patterns of leaf paths (inputs are "input.0", "input.1.visual")
+        Leaves whose gradient vanishes by a symmetry (a key bias: softmax ignores it): below 1e-12 of the whole.
+    directions : bool
+        Check one random direction per leaf and input instead of every element: for whole systems.
+
+    Returns
+    -------
+    float
+        The worst error, relative to the largest gradient of the same leaf (or input).
+    """
+    errors = gradient_errors(f, p, *inputs, rng=rng, zero=zero, directions=directions)
+    return _worst(getattr(f, "__name__", "layer"), errors)
+
+
+def pair_errors(f, *args, rng, **options):
+    """{"input.i": relative error} behind `assert_pair`; see there."""
+    backward = getattr(importlib.import_module(f.__module__), f.__name__ + "_backward")
+
+    def run(*inputs):
+        narrow = any(_floating(x) and x.dtype == np.float32 for x in inputs)
+        result = f(*inputs, **(_map(_narrow, options) if narrow else options))
+        y, *saved = result if isinstance(result, tuple) else (result, result)
+        return y, lambda dy: backward(dy, *saved)
+
+    return gradient_errors(run, None, *args, rng=rng)
+
+
+def gradient_errors(f, p, *inputs, rng, zero=(), directions=False):
+    """{path: relative error} behind `assert_gradient`; see there."""
+    with kernels(False), warnings.catch_warnings():
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        y, _ = _call(f, p, inputs)
+        dy = _map(lambda v: np.asarray(rng.normal(size=np.shape(v))), y)
+        values, grads = _values(p, inputs), _gradients(f, p, inputs, dy)
+        _assert_keeps_dtype(f, p, inputs, dy)
+
+        def derivative(path, step):
+            moved, _ = _call(f, *_replace(p, inputs, {**values, path: values[path] + 1j * STEP * step}))
+            return sum(np.sum(d * v).imag for d, v in zip(_leaves(dy), _leaves(moved), strict=True)) / STEP
+
+        compare = _by_direction if directions else _by_element
+        return _relative({k: compare(v, grads[k], lambda s, k=k: derivative(k, s), rng) for k, v in values.items()}, zero)
+
+
+def _by_element(value, grad, derivative, rng):
+    """(error, size of the true gradient, size of ours), each the largest over all elements of one leaf."""
+    true = np.empty(value.shape)
+    for i in np.ndindex(value.shape):
+        step = np.zeros(value.shape)
+        step[i] = 1
+        true[i] = derivative(step)
+    return tuple(np.abs(x).max(initial=0) for x in (true - grad, true, grad))
+
+
+def _by_direction(value, grad, derivative, rng):
+    """The same along one random direction; a size is the root of the summed squares of the direction's terms."""
+    step = rng.normal(size=value.shape)
+    true, size = derivative(step), np.sqrt(np.sum((grad * step) ** 2))
+    return abs(true - np.sum(grad * step)), max(size, abs(true)), size
+
+
+def _relative(found, zero):
+    """Errors relative to each leaf's own gradient; for leaves named in `zero`, their size relative to the largest gradient."""
+    for pattern in zero:
+        if not any(fnmatch(path, pattern) for path in found):
+            raise ValueError(f"zero names {pattern!r}, which matches none of {sorted(found)}")
+    whole = max(true for _, true, _ in found.values())
+    errors = {}
+    for path, (error, true, ours) in found.items():
+        if any(fnmatch(path, pattern) for pattern in zero):
+            errors[path] = max(true, ours) / whole
+        else:
+            errors[path] = error / true if true else np.nan  # nan: never used, or a symmetry that `zero` should name
+    return errors
+
+
+def _worst(name, errors):
+    bad = {k: float(v) for k, v in errors.items() if not v < TOLERANCE}
+    assert not bad, f"{name}: relative error of the gradient (nan: it vanishes, but `zero` does not name it): {bad}"
+    return float(max(errors.values()))
+
+
+def _call(f, p, inputs):
+    return f(*inputs) if p is None else f(p, *inputs)
+
+
+def _gradients(f, p, inputs, dy):
+    """{path: gradient}; asserts that nothing is written into and that a second call adds the same gradients again."""
+    held = [*_leaves(inputs), *_leaves(dy)] + ([] if p is None else [p.vector, p.state])
+    before = [np.copy(v) for v in held]
+    _, backward = _call(f, p, inputs)
+    if p is None:
+        dx, grads = backward(dy), {}
+    else:
+        g = params.zeros_like(p)
+        dx = backward(dy, g)
+        grads = _parameters(params.like(g, g.vector.copy()))
+        backward(dy, g)
+    for a, b in zip(before, held, strict=True):
+        np.testing.assert_array_equal(a, b, "forward or backward wrote into an array that is not its own")
+    for path, once in grads.items():
+        np.testing.assert_array_equal(params.get(g, path), 2 * once, f"a second backward must add the same to {path}")
+    dx = dx if isinstance(dx, tuple) else (dx,)
+    wanted = [(f"input.{i}", x) for i, x in enumerate(inputs) if isinstance(x, dict) or _floating(x)]
+    assert len(dx) == len(wanted), f"backward returns {len(dx)} gradients for the inputs {[k for k, _ in wanted]}"
+    for (path, x), d in zip(wanted, dx, strict=True):
+        grads |= {f"{path}.{k}": d[k] for k, v in x.items() if _floating(v)} if isinstance(x, dict) else {path: d}
+    return grads
+
+
+def _assert_keeps_dtype(f, p, inputs, dy):
+    p32 = None if p is None else params.like(p, _narrow(p.vector), _narrow(p.state))
+    inputs, dy = _map(_narrow, inputs), _map(_narrow, dy)
+    y, _ = _call(f, p32, inputs)
+    for path, v in [("the output", v) for v in _leaves(y)] + list(_gradients(f, p32, inputs, dy).items()):
+        assert np.asarray(v).dtype == np.float32, f"float32 in, but {path} is {np.asarray(v).dtype}"
+
+
+def _narrow(x):
+    return x.astype(np.float32) if _floating(x) else x
+
+
+def _parameters(p):
+    return {k: params.get(p, k) for k, leaf in params.walk(p.description) if not leaf.state}
+
+
+def _values(p, inputs):
+    """{path: array} of everything that is differentiated, in the order of the flat vector."""
+    found = {} if p is None else _parameters(p)
+    for i, x in enumerate(inputs):
+        parts = {f"input.{i}.{k}": v for k, v in x.items()} if isinstance(x, dict) else {f"input.{i}": x}
+        found |= {path: v for path, v in parts.items() if _floating(v)}
+    return found
+
+
+def _replace(p, inputs, values):
+    """p and the inputs with `values` in place of their floating arrays."""
+    moved = [
+        {k: values.get(f"input.{i}.{k}", v) for k, v in x.items()} if isinstance(x, dict) else values.get(f"input.{i}", x)
+        for i, x in enumerate(inputs)
+    ]
+    if p is None:
+        return None, moved
+    flat = [v.ravel() for path, v in values.items() if not path.startswith("input.")]
+    return params.like(p, np.concatenate(flat) if flat else p.vector), moved
+
+
+def _floating(x):
+    return isinstance(x, np.ndarray) and x.dtype.kind in "fc"
+
+
+def _map(f, x):
+    if isinstance(x, dict):
+        return {k: _map(f, v) for k, v in x.items()}
+    if isinstance(x, (tuple, list)):
+        return type(x)(_map(f, v) for v in x)
+    return f(x)
+
+
+def _leaves(x):
+    found = []
+    _map(found.append, x)
+    return found

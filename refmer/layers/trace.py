@@ -1,0 +1,27 @@
+"""Named intermediates: pass a dict as `trace` and find the attention maps and gates in it afterwards."""
+
+from typing import NamedTuple
+
+
+class _Scope(NamedTuple):
+    trace: object
+    prefix: str
+
+
+def scope(trace, prefix):
+    """A trace whose names begin with `prefix.`; None stays None."""
+    return None if trace is None else _Scope(trace, prefix)
+
+
+def note(trace, name, value):
+    """Keep `value` under `name`; a name that is noted twice becomes a list."""
+    while isinstance(trace, _Scope):
+        trace, name = trace.trace, f"{trace.prefix}.{name}"
+    if trace is None:
+        return
+    if name not in trace:
+        trace[name] = value
+    elif isinstance(trace[name], list):
+        trace[name].append(value)
+    else:
+        trace[name] = [trace[name], value]

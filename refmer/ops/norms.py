@@ -1,0 +1,34 @@
+"""Normalisation over the last axis (layer norm) or over the batch (batch norm)."""
+
+import numpy as np
+
+from refmer.ops.shapes import rows
+
+
+def layer_norm(x, gamma, beta, eps=1e-5):
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the last axis. x (..., C); gamma, beta (C)."""
+    xc = x - x.mean(-1, keepdims=True)
+    rstd = 1 / np.sqrt((xc * xc).mean(-1, keepdims=True) + eps)
+    z = xc * rstd
+    return gamma * z + beta, z, rstd, gamma
+
+
+def layer_norm_backward(dy, z, rstd, gamma):
+    return _standardise_backward(dy * gamma, z, rstd, -1), rows(dy * z).sum(0), rows(dy).sum(0)
+
+
+def batch_norm(x, gamma, beta, eps=1e-5):
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the batch. x (B, C); gamma, beta (C)."""
+    xc = x - x.mean(0)
+    rstd = 1 / np.sqrt((xc * xc).mean(0) + eps)
+    z = xc * rstd
+    return gamma * z + beta, z, rstd, gamma
+
+
+def batch_norm_backward(dy, z, rstd, gamma):
+    return _standardise_backward(dy * gamma, z, rstd, 0), (dy * z).sum(0), dy.sum(0)
+
+
+def _standardise_backward(dz, z, rstd, axis):
+    # z = (x - mean) rstd:  both mean and rstd depend on every x along the axis
+    return rstd * (dz - dz.mean(axis, keepdims=True) - z * (dz * z).mean(axis, keepdims=True))

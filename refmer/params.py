@@ -1,0 +1,154 @@
+"""Parameters: described before they exist, kept in one flat vector, read through a tree of views.
+
+A description is a nest of dicts and lists with a `Leaf` at each end. `init` lays the leaves out one after another in two flat
+vectors, `vector` (what is learned) and `state` (running statistics: neither counted, nor decayed, nor differentiated), and
+returns a tree of views: `p.attend.query.W` is a window into `p.vector`. An optimizer then is a few lines on vectors.
+"""
+
+from collections.abc import Callable
+from math import prod
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Leaf(NamedTuple):
+    """One array to be: its shape, how it starts (`init(rng, shape)`), and whether it is state instead of a parameter."""
+
+    shape: tuple
+    init: Callable
+    state: bool = False
+
+
+class Tree(SimpleNamespace):
+    """Arrays and subtrees by attribute, lists of subtrees by index. The root also has `description`, `vector`, `state`."""
+
+
+def zeros(rng, shape):
+    """All 0."""
+    return np.zeros(shape)
+
+
+def ones(rng, shape):
+    """All 1."""
+    return np.ones(shape)
+
+
+def xavier(rng, shape):
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)) for W (in, out) (Glorot and Bengio 2010)."""
+    bound = (6 / (shape[0] + shape[-1])) ** 0.5
+    return rng.uniform(-bound, bound, shape)
+
+
+def normal(sd):
+    """Gaussian with mean 0 and the given standard deviation."""
+    return lambda rng, shape: rng.normal(0, sd, shape)
+
+
+def walk(description, path=""):
+    """Every (path, leaf) of a description, in the order of the flat vectors; paths are dotted: "layers.0.ffn.W"."""
+    if isinstance(description, Leaf):
+        yield path, description
+        return
+    items = description.items() if isinstance(description, dict) else enumerate(description)
+    for name, part in items:
+        yield from walk(part, f"{path}.{name}" if path else str(name))
+
+
+def count(description):
+    """Number of parameters, without making them."""
+    return sum(prod(leaf.shape) for _, leaf in walk(description) if not leaf.state)
+
+
+def view(description, vector, state):
+    """The tree of views into the two flat vectors."""
+    position = {False: 0, True: 0}
+
+    def grow(part):
+        if isinstance(part, Leaf):
+            flat, start = state if part.state else vector, position[part.state]
+            position[part.state] = end = start + prod(part.shape)
+            return flat[start:end].reshape(part.shape)
+        if isinstance(part, dict):
+            return Tree(**{name: grow(sub) for name, sub in part.items()})
+        return [grow(sub) for sub in part]
+
+    tree = grow(description)
+    if (len(vector), len(state)) != (position[False], position[True]):
+        raise ValueError(
+            f"vectors of {len(vector)} parameters and {len(state)} state values for a description of "
+            f"{position[False]} and {position[True]}"
+        )
+    tree.description, tree.vector, tree.state = description, vector, state
+    return tree
+
+
+def init(description, seed, dtype=np.float32):
+    """A tree with its starting values.
+
+    Each leaf has a generator of its own, seeded by (seed, its path): ablations of a system share the initial values of the
+    parts that they share.
+
+    Parameters
+    ----------
+    description : nest of dict, list and Leaf
+    seed : int
+        Not negative.
+    dtype : floating dtype
+
+    Returns
+    -------
+    Tree
+    """
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; accepted: integers from 0")
+    values = {False: [np.zeros(0)], True: [np.zeros(0)]}
+    for path, leaf in walk(description):
+        rng = np.random.default_rng([seed, *path.encode()])
+        values[leaf.state].append(leaf.init(rng, leaf.shape).ravel())
+    return view(description, *(np.concatenate(values[kind]).astype(dtype) for kind in (False, True)))
+
+
+def like(p, vector, state=None):
+    """A tree of the same shape over another vector (and state)."""
+    return view(p.description, vector, p.state if state is None else state)
+
+
+def zeros_like(p):
+    """A tree of zeros of the same shape and dtype: where a backward adds its gradients."""
+    return like(p, np.zeros_like(p.vector), np.zeros_like(p.state))
+
+
+def get(p, path):
+    """The array at a dotted path."""
+    for name in path.split("."):
+        p = p[int(name)] if isinstance(p, list) else getattr(p, name)
+    return p
+
+
+def named(p):
+    """{path: array} of all leaves, state included: what a file holds."""
+    return {path: get(p, path) for path, _ in walk(p.description)}
+
+
+def from_named(description, arrays, dtype=np.float32):
+    """The tree whose leaves are `arrays[path]`.
+
+    Raises
+    ------
+    ValueError
+        If a name is missing or unknown, or an array has another shape than its leaf.
+    """
+    leaves = dict(walk(description))
+    if set(leaves) != set(arrays):
+        missing, unknown = sorted(set(leaves) - set(arrays))[:3], sorted(set(arrays) - set(leaves))[:3]
+        raise ValueError(f"parameters do not fit: missing {missing}, unknown {unknown}")
+    for path, leaf in leaves.items():
+        if arrays[path].shape != tuple(leaf.shape):
+            raise ValueError(f"parameter {path} has shape {arrays[path].shape}; accepted: {tuple(leaf.shape)}")
+    flat = {
+        kind: np.concatenate([np.zeros(0)] + [arrays[k].ravel() for k, leaf in leaves.items() if leaf.state == kind])
+        for kind in (False, True)
+    }
+    return view(description, flat[False].astype(dtype), flat[True].astype(dtype))

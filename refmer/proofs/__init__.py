@@ -1,0 +1,81 @@
+"""The proofs: for every op and layer, small inputs on which its backward is compared with the complex step.
+
+Each module here lists `cases()` for one part of the library; the tests and `refmer check` run them all. Sizes are small and
+pairwise different, so that a transposed matrix or a swapped axis cannot go unnoticed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+
+import numpy as np
+
+from refmer import check, params
+
+PARTS = ("foundation",)  # modules of this package
+
+
+@dataclass(frozen=True)
+class Case:
+    """One proof.
+
+    Parameters
+    ----------
+    name : str
+        The op or layer, as the table of `refmer check` shows it.
+    f : callable
+        An op of refmer.ops (its backward is found by name), or a layer `f(p, *inputs) -> y, backward`.
+    inputs : tuple
+        Float64 arrays are differentiated, everything else is passed on.
+    description : tree of Leaf, optional
+        The parameters of a layer; None for an op or a layer without parameters.
+    variant : str
+        What is special about this case (a mask, a switch).
+    options : dict
+        Keyword arguments of an op: data, not differentiated.
+    zero : tuple of str
+        Leaves whose gradient vanishes by a symmetry (see check.assert_gradient).
+    directions : bool
+        One random direction per leaf instead of every element.
+    kind : str
+        "op", "layer", "system" or "baseline".
+    """
+
+    name: str
+    f: Callable
+    inputs: tuple
+    description: object = None
+    variant: str = ""
+    options: dict = field(default_factory=dict)
+    zero: tuple = ()
+    directions: bool = False
+    kind: str = "layer"
+
+    @property
+    def label(self):
+        return f"{self.name} ({self.variant})" if self.variant else self.name
+
+    def errors(self):
+        """{path: relative error of the gradient}; see check.gradient_errors."""
+        rng = np.random.default_rng(0)
+        if self.kind == "op":
+            return check.pair_errors(self.f, *self.inputs, rng=rng, **self.options)
+        p = None if self.description is None else moved(self.description)
+        return check.gradient_errors(self.f, p, *self.inputs, rng=rng, zero=self.zero, directions=self.directions)
+
+
+def moved(description, seed=0):
+    """Parameters in float64 with noise on top, so that no bias is 0 and no norm 1."""
+    p = params.init(description, seed, np.float64)
+    p.vector += np.random.default_rng(seed + 1).normal(0, 0.3, len(p.vector))
+    return p
+
+
+def seeded(layer, *args, **options):
+    """The layer with a generator that starts anew at every call: the same dropout each time."""
+    return lambda p, *inputs: layer(p, *inputs, *args, rng=np.random.default_rng(3), **options)
+
+
+def all_cases():
+    """Every case of every part."""
+    return [case for part in PARTS for case in import_module(f"refmer.proofs.{part}").cases()]

@@ -1,0 +1,56 @@
+"""Descriptions, flat vectors, views, seeding by path, names."""
+
+import numpy as np
+import pytest
+
+from refmer import params
+from refmer.params import Leaf, normal, ones, zeros
+
+TREE = {
+    "layers": [{"W": Leaf((3, 5), normal(1))}, {"W": Leaf((5, 2), normal(1)), "mean": Leaf((2,), ones, state=True)}],
+    "alpha": Leaf((), zeros),
+}
+
+
+def test_a_tree_is_views_of_one_vector_and_state_is_apart():
+    p = params.init(TREE, seed=0)
+    assert params.count(TREE) == len(p.vector) == 26 and len(p.state) == 2
+    p.vector[:] = np.arange(26)
+    assert p.layers[0].W[0, 1] == 1 and p.layers[1].W[0, 0] == 15 and p.alpha == 25
+    p.alpha += 1
+    assert p.vector[25] == 26 and p.vector.dtype == np.float32
+
+
+def test_a_leaf_starts_the_same_whatever_stands_beside_it():
+    alone = params.init({"layers": TREE["layers"][:1]}, seed=3)
+    np.testing.assert_array_equal(alone.layers[0].W, params.init(TREE, seed=3).layers[0].W)
+    assert (alone.layers[0].W != params.init(TREE, seed=4).layers[0].W).all()
+
+
+def test_names_lead_back_to_the_same_tree():
+    p = params.init(TREE, seed=0)
+    arrays = params.named(p)
+    assert list(arrays) == ["layers.0.W", "layers.1.W", "layers.1.mean", "alpha"]
+    again = params.from_named(TREE, arrays)
+    np.testing.assert_array_equal(again.vector, p.vector)
+    np.testing.assert_array_equal(again.state, p.state)
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (lambda a: a.pop("alpha"), "missing .'alpha'"),
+        (lambda a: a.update(beta=a["alpha"]), "unknown .'beta'"),
+        (lambda a: a.update({"layers.0.W": np.zeros((5, 3))}), r"layers.0.W has shape \(5, 3\); accepted: \(3, 5\)"),
+    ],
+)
+def test_names_that_do_not_fit_are_named(change, said):
+    arrays = params.named(params.init(TREE, seed=0))
+    change(arrays)
+    with pytest.raises(ValueError, match=said):
+        params.from_named(TREE, arrays)
+
+
+def test_a_negative_seed_is_an_error():
+    with pytest.raises(ValueError, match="seed is -1"):
+        params.init(TREE, -1)
