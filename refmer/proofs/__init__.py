@@ -7,12 +7,11 @@ pairwise different, so that a transposed matrix or a swapped axis cannot go unno
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from pkgutil import iter_modules
 
 import numpy as np
 
 from refmer import check, params
-
-PARTS = ("foundation",)  # modules of this package
 
 
 @dataclass(frozen=True)
@@ -78,4 +77,4 @@ def seeded(layer, *args, **options):
 
 def all_cases():
     """Every case of every part."""
-    return [case for part in PARTS for case in import_module(f"refmer.proofs.{part}").cases()]
+    return [case for part in iter_modules(__path__) for case in import_module(f"refmer.proofs.{part.name}").cases()]
