@@ -138,7 +138,7 @@ def from_named(description, arrays, dtype=np.float32):
     Raises
     ------
     ValueError
-        If a name is missing or unknown, or an array has another shape than its leaf.
+        If a name is missing or unknown, or an array has another shape than its leaf or is not finite.
     """
     leaves = dict(walk(description))
     if set(leaves) != set(arrays):
@@ -147,6 +147,8 @@ def from_named(description, arrays, dtype=np.float32):
     for path, leaf in leaves.items():
         if arrays[path].shape != tuple(leaf.shape):
             raise ValueError(f"parameter {path} has shape {arrays[path].shape}; accepted: {tuple(leaf.shape)}")
+        if not np.isfinite(arrays[path]).all():
+            raise ValueError(f"parameter {path} is not finite")
     flat = {
         kind: np.concatenate([np.zeros(0)] + [arrays[k].ravel() for k, leaf in leaves.items() if leaf.state == kind])
         for kind in (False, True)

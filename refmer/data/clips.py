@@ -105,7 +105,7 @@ class Clips:
         for label in ("intended", "emotion"):
             value = getattr(self, label)
             if value is not None and n and not ((value >= 0) & (value < len(self.classes))).all():
-                bad = sorted(set(np.unique(value)) - set(range(len(self.classes))))
+                bad = sorted(set(np.unique(value).tolist()) - set(range(len(self.classes))))
                 raise ValueError(f"{label} has labels {bad} outside the classes 0..{len(self.classes) - 1}")
         if self.votes is not None and self.votes.shape[1:] != (len(self.classes),):
             raise ValueError(f"votes has shape {self.votes.shape}; accepted: (N, {len(self.classes)}), a column per class")

@@ -6,8 +6,8 @@ from refmer.ops.masks import fitting
 
 
 def relu(x):
-    """y = x where x > 0, else 0."""
-    return np.where(x.real > 0, x, 0)
+    """y = x where x > 0, else 0; nan stays nan."""
+    return np.where(x.real <= 0, 0, x)
 
 
 def relu_backward(dy, y):

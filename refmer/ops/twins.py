@@ -9,6 +9,7 @@ import os
 from contextlib import contextmanager
 from functools import wraps
 from importlib import import_module
+from inspect import signature
 
 import numpy as np
 
@@ -31,31 +32,30 @@ def twin(definition):
     """Mark a NumPy function that has a kernel of the same module, name and signature."""
     module = definition.__module__.rpartition(".")[2]
     name = definition.__name__
+    parameters = tuple(signature(definition).parameters.values())
     TWINS[f"{module}.{name}"] = definition
     kernel = None
 
     @wraps(definition)
     def choose(*args, **kwargs):
         nonlocal kernel
-        if not (_on and _plain(args) and _plain(kwargs.values())):
+        if not (_on and _plain([*args, *kwargs.values()])):
             return definition(*args, **kwargs)
         if kernel is None:
             kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
-        return kernel(*map(_contiguous, args), **{k: _contiguous(v) for k, v in kwargs.items()})
+        # every argument by position: numba takes 50 us to fill in a default itself
+        rest = [kwargs.get(parameter.name, parameter.default) for parameter in parameters[len(args) :]]
+        return kernel(*map(_contiguous, [*args, *rest]))
 
     choose.definition = definition
     return choose
 
 
 def _plain(values):
-    dtypes = set()
-    for v in values:
-        if isinstance(v, np.ndarray):
-            if type(v) is not np.ndarray:
-                return False
-            if v.dtype.kind not in "biu":
-                dtypes.add(v.dtype)
-    return len(dtypes) <= 1 and dtypes <= {np.dtype(np.float32), np.dtype(np.float64)}
+    """Whether a kernel can take these: floating arrays of one dtype, float32 or float64, and no subclass."""
+    arrays = [v for v in values if isinstance(v, np.ndarray)]
+    dtypes = {v.dtype for v in arrays if v.dtype.kind not in "biu"}
+    return len(dtypes) <= 1 and all(d in ("f4", "f8") for d in dtypes) and all(type(v) is np.ndarray for v in arrays)
 
 
 def _contiguous(value):

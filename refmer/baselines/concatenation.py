@@ -1,0 +1,76 @@
+"""Plain concatenation, the fusion that paper 000 argues against (eq. before 1): segment means side by side, and an MLP."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refmer.data.inputs import segment_means, width
+from refmer.layers.dense import describe_linear, dropout, linear
+from refmer.ops.activations import relu, relu_backward
+from refmer.ops.losses import cross_entropy, cross_entropy_backward
+
+MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
+RECIPE = "paper-000"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Widths of the segment means, classes, width of the hidden layer, dropout after it."""
+
+    visual: int = 713
+    audio: int = 74
+    text: int = 300
+    classes: int = 7
+    target: str = "sentiment"
+    hidden: int = 128
+    dropout: float = 0.3
+
+    @classmethod
+    def tiny(cls, **changes):
+        return replace(cls(hidden=32), **changes)
+
+    @classmethod
+    def paper(cls, **changes):
+        return replace(cls(), **changes)
+
+
+def streams(config):
+    """The streams that are read."""
+    return [name for names in MODALITIES.values() for name in names]
+
+
+def widths(streams, config):
+    """The Config fields that follow from the corpus."""
+    return {m: width(streams, names) for m, names in MODALITIES.items()}
+
+
+def inputs(streams, config):
+    """Segment means: visual, audio, text (B, D), zero where a modality is missing."""
+    return {m: segment_means(streams, names)[0] for m, names in MODALITIES.items()}
+
+
+def describe(config):
+    width = config.visual + config.audio + config.text
+    return {"hidden": describe_linear(width, config.hidden), "out": describe_linear(config.hidden, config.classes)}
+
+
+def forward(p, batch, config, rng=None, trace=None):
+    """logits = W2 dropout(relu(W1 [v; a; t] + b1)) + b2."""
+    sizes = np.cumsum([batch[m].shape[-1] for m in MODALITIES])[:-1]
+    u, back_hidden = linear(p.hidden, np.concatenate([batch[m] for m in MODALITIES], -1))
+    r = relu(u)
+    h, back_drop = dropout(rng, r, config.dropout)
+    logits, back_out = linear(p.out, h)
+
+    def backward(dout, g):
+        dr = back_drop(back_out(dout["logits"], g.out))
+        dx = back_hidden(relu_backward(dr, r), g.hidden)
+        return dict(zip(MODALITIES, np.split(dx, sizes, -1), strict=True))
+
+    return {"logits": logits}, backward
+
+
+def loss(out, batch, config):
+    """Cross-entropy with the batch's soft `target` (B, K) and `class_weight` (K,)."""
+    value, *saved = cross_entropy(out["logits"], batch["target"], batch["class_weight"])
+    return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}

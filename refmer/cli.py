@@ -1,0 +1,144 @@
+"""The command line. Every subcommand is a function; what it needs is imported when it runs."""
+
+import argparse
+import os
+import sys
+
+from refmer import __version__
+
+ABOUT = """\
+refmer: five published multimodal emotion recognition systems, in NumPy, without autograd.
+
+First steps:
+  refmer compare                                trains the systems on the bundled synthetic corpus, breaks their inputs,
+                                                prints a table and writes figures into refmer-results/ (about a minute)
+  refmer compare --quick                        the same with one seed and two corruptions
+  refmer train openface_adaptive --out my.npz   trains one system and saves it
+  refmer evaluate my.npz --corrupt face:missing:0.5
+                                                its scores on speakers it has not met, half of the face's frames missing
+"""
+
+
+def main(argv=None):
+    """Run a command line; returns the exit status: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
+    args = parser().parse_args(argv)
+    try:
+        return args.run(args) or 0
+    except KeyboardInterrupt:
+        print("\nrefmer: stopped; what was finished is kept", file=sys.stderr)
+        return 130
+    except (ValueError, KeyError, OSError, MemoryError, FloatingPointError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"refmer: {message}", file=sys.stderr)
+        return 1
+
+
+def parser():
+    """All subcommands and their options."""
+    top = argparse.ArgumentParser(prog="refmer", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
+    top.add_argument("--version", action="version", version=f"refmer {__version__}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    c = commands.add_parser("compare", help="train systems, break their inputs, report what is left: the main job")
+    c.add_argument("--systems", metavar="A,B", help="rows of the table, separated by commas (default: all)")
+    c.add_argument("--seeds", type=int, default=3, metavar="N", help="repetitions, each with its own split (default: 3)")
+    c.add_argument("--quick", action="store_true", help="one seed, two corruptions")
+    c.add_argument("--out", default="refmer-results", metavar="DIR", help="folder for tables, figures and finished cells")
+    c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
+    c.set_defaults(run=compare)
+
+    c = commands.add_parser("train", help="train one system on the bundled corpus and save it")
+    c.add_argument("system", help="name of a system or baseline")
+    c.add_argument("--size", choices=("tiny", "paper"), default="tiny", help="seconds, or the published size (default: tiny)")
+    c.add_argument("--epochs", type=int, metavar="N", help="at most so many (default: the recipe's)")
+    c.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the split, initial parameters and training (default: 0)"
+    )
+    c.add_argument("--target", help="what to learn, if not the system's own target: sentiment, emotion")
+    c.add_argument("--out", required=True, metavar="FILE.npz", help="where to save the trained recognizer")
+    c.set_defaults(run=train)
+
+    c = commands.add_parser("evaluate", help="scores of a saved recognizer on speakers that it has not met")
+    c.add_argument("file", metavar="FILE.npz")
+    c.add_argument(
+        "--corrupt",
+        action="append",
+        default=[],
+        metavar="SENSE:KIND:AMOUNT[:SPACE]",
+        help="break the input first, e.g. face:missing:0.5 or voice:gaussian:2:raw; may be given several times",
+    )
+    c.add_argument("--seed", type=int, default=0, metavar="N", help="of the corruption (default: 0)")
+    c.set_defaults(run=evaluate)
+    return top
+
+
+def compare(args):
+    """`refmer compare`."""
+    from refmer.experiments import report
+    from refmer.experiments.compare import ROWS
+    from refmer.experiments.compare import compare as run
+
+    rows = tuple(ROWS) if args.systems is None else tuple(filter(None, args.systems.split(",")))
+    result = run(args.out, rows, args.seeds, args.quick, args.jobs)
+    print(report.markdown(result))
+    print(f"Tables, figures and finished cells: {args.out}")
+
+
+def train(args):
+    """`refmer train`."""
+    from refmer import Recognizer, load_samples
+    from refmer.data.files import check_writable
+
+    check_writable(args.out)
+    clips, _ = load_samples().split(by="speaker", test_size=0.25, seed=args.seed)
+    config = None if args.target is None else {"target": args.target}
+    model = Recognizer(args.system, args.size, config, args.seed).fit(clips, epochs=args.epochs)
+    model.save(args.out)
+    best = min(model.history_, key=lambda entry: entry["dev_loss"])
+    print(
+        f"{args.system}: trained on {len(clips)} synthetic clips of {len(model.speakers_)} speakers, "
+        f"{len(model.history_)} epochs, best development loss {best['dev_loss']:.3f} in epoch {best['epoch']}; "
+        f"saved as {args.out}"
+    )
+
+
+def evaluate(args):
+    """`refmer evaluate`."""
+    import numpy as np
+
+    from refmer import load, load_samples
+    from refmer.data import targets
+    from refmer.evaluate.metrics import classification
+
+    model, clips = load(args.file), load_samples()
+    met = np.isin(clips.speaker, model.speakers_)
+    if met.all():
+        raise ValueError(
+            f"{args.file} has met all {len(model.speakers_)} speakers of the bundled corpus: nobody is left to test on"
+        )
+    test = clips[~met]
+    broken = test
+    for text in args.corrupt:
+        broken = corrupted(broken, text, clips[met], args.seed)
+    target = model.config_.target
+    scores = classification(targets.labels(test, target), model.predict(broken), model.class_names_, target)
+    del scores["confusion"]
+    speakers = len(np.unique(test.speaker))
+    print(f"{model.system}, {target}, on {scores.pop('n')} synthetic clips of {speakers} speakers it has not met")
+    print("inputs: " + (", ".join(args.corrupt) or "clean"))
+    for name, value in scores.items():
+        print(f"{name:>12}  {100 * value:5.1f} %")
+
+
+def corrupted(clips, text, train, seed):
+    """Clips broken as a text says: SENSE:KIND:AMOUNT[:SPACE]."""
+    from refmer import corrupt
+
+    parts = text.split(":")
+    try:
+        sense, kind, amount, *space = parts
+        amount = float(amount)
+        (space,) = space or ("standard",)
+    except ValueError:
+        raise ValueError(f"--corrupt is {text!r}; accepted: SENSE:KIND:AMOUNT[:SPACE], e.g. face:missing:0.5") from None
+    return corrupt(clips, sense, kind, amount, space=space, scale_from=train, seed=seed)

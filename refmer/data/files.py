@@ -1,0 +1,85 @@
+"""Files: written whole or not at all, read without trust."""
+
+import os
+import tempfile
+import zipfile
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+LARGEST = 4 * 2**30  # bytes that an npz may unfold to
+
+
+@contextmanager
+def replacing(path):
+    """A binary file that takes the place of `path` when the block ends; a killed process leaves the old file."""
+    path = Path(path)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as f:
+            yield f
+        os.chmod(part, 0o644)
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def check_writable(path):
+    """Say before long work that its result could not be written.
+
+    Raises
+    ------
+    OSError
+        If the folder of `path` does not exist or cannot be written.
+    """
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}; accepted: a file in a folder that exists")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written")
+
+
+def write_text(path, text):
+    """Write a text file whole or not at all."""
+    with replacing(path) as f:
+        f.write(text.encode())
+
+
+def write_npz(path, arrays):
+    """Write named arrays to a compressed npz, whole or not at all: the same arrays, the same bytes."""
+    with replacing(path) as f:
+        np.savez_compressed(f, **arrays)
+
+
+def read_npz(path, what, largest=LARGEST):
+    """{name: array} of an npz, without pickle.
+
+    Parameters
+    ----------
+    path : str or path
+    what : str
+        What the file should be, for the message.
+    largest : int
+        Bytes that the file may unfold to.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is truncated, no npz, holds pickled objects, or unfolds to more than `largest`.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no file {path}; accepted: {what}")
+    try:
+        with zipfile.ZipFile(path) as z:
+            size = sum(entry.file_size for entry in z.infolist())
+        if size > largest:
+            raise ValueError(f"it unfolds to {size} bytes, more than {largest}")
+        with np.load(path, allow_pickle=False) as z:
+            return {name: z[name] for name in z.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, NotImplementedError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); accepted: {what}") from error

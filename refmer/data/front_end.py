@@ -1,0 +1,244 @@
+"""From a wave to features: log-mel spectrogram, MFCC with deltas, F0, energy and descriptors of the spectrum."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import gcd
+
+import numpy as np
+from scipy.fft import dct, irfft, next_fast_len, rfft
+from scipy.signal import get_window, lfilter, resample_poly
+
+from refmer.data.clips import Stream
+
+PROSODY = ("f0", "voicing", "energy", "slope", "centroid", "flux")
+FLOOR = 1e-10  # power under which everything is silence: the logarithm stays finite
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """Settings of the front end.
+
+    Parameters
+    ----------
+    rate : int
+        Samples per second that every wave is brought to.
+    window, hop : int
+        Samples in an analysis window and between windows. Frame t is centred at (t + 0.5) hop.
+    bands : int
+        Mel bands from 50 Hz to half the rate.
+    pre_emphasis : float
+        y[n] = x[n] - pre_emphasis x[n - 1], before the mel spectrum only.
+    level : float
+        Root mean square that a wave is scaled to.
+    """
+
+    rate: int = 16000
+    window: int = 512
+    hop: int = 320
+    bands: int = 40
+    pre_emphasis: float = 0.97
+    level: float = 0.1
+
+    def __post_init__(self):
+        if not (self.rate > 0 and 0 < self.hop <= self.window and self.bands > 0 and self.level > 0):
+            raise ValueError(f"{self}; accepted: rate, bands, level > 0 and 0 < hop <= window")
+
+
+PRESETS = {
+    "samples": FrontEnd(),  # 32 ms windows at 50 Hz: two frames of voice per frame of face
+    "auxformer": FrontEnd(window=512, hop=256),  # 32 / 16 ms (AuxFormer, section 4.2.2)
+    "tlab_jca": FrontEnd(rate=44100, window=882, hop=441, bands=128),  # "window size 882, hop length 441", 128 bands
+    "raver": FrontEnd(window=400, hop=320),  # the frames of WavLM: 25 / 20 ms
+}
+
+
+def front_end(wave, rate, config="samples", trim=False):
+    """Features of one wave: check, resample, trim (if asked), normalise, analyse.
+
+    Parameters
+    ----------
+    wave : array (S,) or (S, channels)
+        Floating point within about [-1, 1], or integers of a sound file. Channels are averaged.
+    rate : int
+        Samples per second of the wave.
+    config : FrontEnd or a name in PRESETS
+    trim : bool
+        Cut silence from both ends; "span" tells what was kept. Off by default, so that sound stays aligned with a face.
+
+    Returns
+    -------
+    dict
+        "logmel" (T, bands), natural logarithm of power; "prosody" (T, 6), see `prosody`; "rate", frames per second;
+        "span", the part of the wave that was kept, (start, stop) in seconds.
+
+    Raises
+    ------
+    ValueError
+        If the wave is empty, silent, not finite, of a wrong shape or dtype, or shorter than one window.
+    """
+    if isinstance(config, str):
+        if config not in PRESETS:
+            raise ValueError(f"config is {config!r}; accepted: {', '.join(PRESETS)} or a FrontEnd")
+        config = PRESETS[config]
+    wave = resample(check_wave(wave, rate), rate, config.rate)
+    wave, span = trim_silence(wave, config.rate) if trim else (wave, (0.0, len(wave) / config.rate))
+    if len(wave) < config.window:
+        raise ValueError(f"wave has {len(wave)} samples at {config.rate} Hz; accepted: at least one window of {config.window}")
+    wave = normalize(wave, config.level)
+    return {
+        "logmel": log_mel(wave, config),
+        "prosody": prosody(wave, config),
+        "rate": config.rate / config.hop,
+        "span": span,
+    }
+
+
+def check_wave(wave, rate):
+    """The wave as float64 (S,), or a ValueError that says what is wrong with it."""
+    wave = np.asarray(wave)
+    if isinstance(rate, bool) or not np.isscalar(rate) or not rate > 0 or rate != int(rate):
+        raise ValueError(f"rate is {rate!r}; accepted: a positive whole number of samples per second")
+    if wave.dtype.kind not in "fiu":
+        raise ValueError(f"wave has dtype {wave.dtype}; accepted: floating point or integer")
+    if wave.size == 0 or not (wave.ndim == 1 or wave.ndim == 2 and wave.shape[1] <= 8):
+        raise ValueError(f"wave has shape {wave.shape}; accepted: (samples,) or (samples, up to 8 channels), not empty")
+    y = wave.astype(np.float64)
+    if wave.dtype.kind in "iu":
+        full = 2.0 ** (8 * wave.dtype.itemsize - 1)
+        y = (y - full * (wave.dtype.kind == "u")) / full
+    if not np.isfinite(y).all():
+        raise ValueError(f"wave has {(~np.isfinite(y)).sum()} samples that are NaN or infinite; accepted: finite values")
+    y = y.mean(1) if y.ndim == 2 else y
+    if np.ptp(y) < 1e-5:
+        raise ValueError(f"wave is silent: its {len(y)} samples differ by less than 1e-5; accepted: a sound")
+    return y
+
+
+def resample(wave, rate, to):
+    """The wave (S,) at another rate, band-limited (polyphase filter)."""
+    rate, to = int(rate), int(to)
+    return wave if rate == to else resample_poly(wave, to // gcd(rate, to), rate // gcd(rate, to))
+
+
+def pre_emphasize(wave, by):
+    """y[n] = x[n] - by x[n - 1]: lifts high frequencies, which voices have less of."""
+    return lfilter([1, -by], [1], wave)
+
+
+def normalize(wave, level=0.1):
+    """The wave with root mean square `level`: one gain for all of it, so what is loud within it stays loud."""
+    return wave * (level / np.sqrt(np.mean(wave**2)))
+
+
+def trim_silence(wave, rate, below=35.0, step=0.01):
+    """Cut both ends where 10 ms frames are `below` dB under the loudest. Returns the part and its (start, stop) in s."""
+    n = max(int(step * rate), 1)
+    frames = wave[: len(wave) // n * n].reshape(-1, n)
+    if not len(frames):
+        return wave, (0.0, len(wave) / rate)
+    power = (frames**2).mean(1)
+    loud = np.flatnonzero(power >= power.max() * 10 ** (-below / 10))
+    start, stop = loud[0] * n, (loud[-1] + 1) * n
+    return wave[start:stop], (start / rate, stop / rate)
+
+
+def spectra(wave, window, hop):
+    """Power spectra (T, window // 2 + 1) of Hann windows; frame t is centred at (t + 0.5) hop, T = len(wave) // hop."""
+    x = rfft(framed(wave, window, hop) * get_window("hann", window))
+    return (x.real**2 + x.imag**2) / window
+
+
+def framed(wave, window, hop):
+    """Overlapping frames (T, window), a view. The ends are mirrored, so that there is a frame for every hop."""
+    before = (window - hop) // 2
+    wave = np.pad(wave, (before, window), mode="reflect")
+    return np.lib.stride_tricks.sliding_window_view(wave, window)[: (len(wave) - before - window) // hop * hop : hop]
+
+
+@lru_cache
+def mel_filters(rate, window, bands, low=50.0):
+    """Triangles (window // 2 + 1, bands) of equal width on the mel scale 2595 log10(1 + f / 700), each of sum 1."""
+    mel = np.linspace(np.log1p(low / 700), np.log1p(rate / 2 / 700), bands + 2)
+    edge = 700 * np.expm1(mel)
+    f = np.arange(window // 2 + 1)[:, None] * rate / window
+    triangle = np.minimum((f - edge[:-2]) / (edge[1:-1] - edge[:-2]), (edge[2:] - f) / (edge[2:] - edge[1:-1]))
+    triangle = np.maximum(triangle, 0)
+    narrow = triangle.sum(0) == 0  # a triangle between two bins: take the nearest bin
+    triangle[np.abs(f - edge[1:-1]).argmin(0)[narrow], narrow.nonzero()[0]] = 1
+    return triangle / triangle.sum(0)
+
+
+def log_mel(wave, config=PRESETS["samples"]):
+    """ln of the mel power spectrum (T, bands) of a pre-emphasised wave (S,)."""
+    power = spectra(pre_emphasize(wave, config.pre_emphasis), config.window, config.hop)
+    return np.log(power @ mel_filters(config.rate, config.window, config.bands) + FLOOR)
+
+
+def mfcc(logmel, coefficients=13):
+    """MFCC with deltas and delta-deltas (T, 3 coefficients): the orthonormal DCT-II of the log-mel spectrum (T, bands)."""
+    c = dct(logmel, axis=-1, norm="ortho")[:, :coefficients]
+    d = deltas(c)
+    return np.concatenate([c, d, deltas(d)], axis=-1)
+
+
+def mfcc_stream(logmel):
+    """The stream "mfcc" (N, T, 39) of a stream of log-mel spectra, each clip for itself."""
+    x = np.zeros((*logmel.mask.shape, 39), np.float32)
+    for clip, frames, mask in zip(x, logmel.x, logmel.mask, strict=True):
+        clip[mask] = mfcc(frames[mask])
+    names = tuple(f"{order}mfcc{k}" for order in ("", "delta_", "delta2_") for k in range(13))
+    return Stream(x, logmel.rate, logmel.mask, logmel.sense, names)
+
+
+def deltas(x, reach=2):
+    """Slope of the line fitted over t - reach .. t + reach, per frame (T, C); the ends are repeated (Young, HTK)."""
+    padded = np.pad(x, ((reach, reach), (0, 0)), mode="edge")
+    t = range(-reach, reach + 1)
+    return sum(k * padded[reach + k : reach + k + len(x)] for k in t) / sum(k * k for k in t)
+
+
+def prosody(wave, config=PRESETS["samples"]):
+    """Features (T, 6) as named in PROSODY.
+
+    f0 (Hz, 0 where there is no voice), voicing (the autocorrelation at that period, 0 to 1), energy (dB), slope (dB per
+    kHz of the line fitted to the spectrum in dB), centroid (Hz), flux (sum of squared changes of the spectrum's shape).
+    """
+    power = spectra(wave, config.window, config.hop)
+    f0, voicing = pitch(wave, config)
+    f = np.arange(power.shape[1]) * config.rate / config.window
+    db = 10 * np.log10(power + FLOOR)
+    centred = (f - f.mean()) / 1000
+    slope = db @ centred / (centred @ centred)
+    shape = power / (power.sum(1, keepdims=True) + FLOOR)
+    root = np.sqrt(shape)
+    flux = (np.diff(root, axis=0, prepend=root[:1]) ** 2).sum(1)
+    energy = 10 * np.log10(power.mean(1) + FLOOR)
+    return np.stack([f0, voicing, energy, slope, shape @ f, flux], axis=1)
+
+
+def pitch(wave, config, low=60.0, high=500.0, voiced=0.5):
+    """F0 (T,) in Hz, 0 where unvoiced, and voicing (T,): the peak of the autocorrelation (Boersma 1993).
+
+    The window is at least 40 ms long: two periods and more of a deep voice. Dividing by the window's own autocorrelation
+    undoes its taper.
+    """
+    window = max(config.window, int(0.04 * config.rate))
+    if len(wave) < window:
+        window = len(wave)
+    taper = get_window("hann", window)
+    lags = np.arange(int(config.rate / high), min(int(config.rate / low), window // 2) + 2)
+    n = next_fast_len(window + lags[-1], real=True)
+
+    def autocorrelation(frames):
+        x = rfft(frames * taper, n)
+        r = irfft(x.real**2 + x.imag**2, n)
+        return r[..., lags] / (r[..., :1] + FLOOR)
+
+    r = autocorrelation(framed(wave, window, config.hop)) / autocorrelation(np.ones(window))
+    peak = np.argmax(r[:, 1:-1] - 0.06 * np.log2(lags[1:-1] / lags[1]), axis=1) + 1  # an octave lower costs 0.06
+    t = np.arange(len(r))
+    left, top, right = r[t, peak - 1], r[t, peak], r[t, peak + 1]
+    curve = left - 2 * top + right
+    shift = np.where(curve < 0, 0.5 * (left - right) / np.where(curve < 0, curve, 1), 0)  # the parabola's summit
+    voicing = np.clip(top, 0, 1)
+    return np.where(voicing > voiced, config.rate / (lags[peak] + np.clip(shift, -0.5, 0.5)), 0), voicing

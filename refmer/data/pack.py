@@ -1,0 +1,117 @@
+"""Clips in a small file: valid frames end to end, quantised, in an npz that needs no pickle."""
+
+import numpy as np
+
+from refmer.data.clips import Clips, Stream
+from refmer.data.files import read_npz, write_npz
+
+LARGEST = 512 * 2**20  # bytes that a file may unfold to
+LABELS = ("name", "speaker", "intended", "votes", "emotion", "sentiment")
+
+
+def pad(parts):
+    """Clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
+    lengths = np.array([len(part) for part in parts])
+    x = np.zeros((len(parts), lengths.max(initial=0), *parts[0].shape[1:]), parts[0].dtype)
+    mask = np.arange(x.shape[1]) < lengths[:, None]
+    x[mask] = np.concatenate(parts)
+    return x, mask
+
+
+def pack(path, clips, bits):
+    """Write clips to an npz file, whole or not at all.
+
+    Parameters
+    ----------
+    path : str or path
+    clips : Clips
+        Each mask must be True up to the clip's length and False after it.
+    bits : dict of str to int
+        8 or 16 per stream (and "affect"): a feature becomes that many bits between its least and greatest value.
+        Images (uint8 in multiples of 17) are kept as they are: 16 greys, each as its difference from the frame before,
+        which is mostly 0.
+    """
+    arrays = {k: getattr(clips, k) for k in LABELS if getattr(clips, k) is not None}
+    arrays |= {"classes": np.array(clips.classes), "source": np.array(clips.source)}
+    arrays |= {f"truth/{k}": v for k, v in clips.truth.items()}
+    streams = clips.streams | ({"affect": clips.affect} if clips.affect else {})
+    for name, s in streams.items():
+        if not (s.mask == (np.arange(s.mask.shape[1]) < s.mask.sum(1)[:, None])).all():
+            raise ValueError(f"{name} has gaps; accepted: masks that are True up to each clip's length")
+        valid = s.x[s.mask]
+        arrays |= pack_images(name, valid) if s.x.dtype == np.uint8 else pack_features(name, valid, bits[name])
+        arrays |= {
+            f"{name}/length": s.mask.sum(1).astype(np.int32),
+            f"{name}/rate": np.float64(s.rate),
+            f"{name}/sense": np.array(s.sense),
+            f"{name}/features": np.array(s.features, dtype="U32"),
+        }
+    write_npz(path, arrays)
+
+
+def pack_features(name, x, bits):
+    """x (frames, ...) as integers code, x = low + step code per feature."""
+    top = 2**bits - 1
+    low = x.min(axis=0)
+    step = np.maximum(x.max(axis=0) - low, 1e-12) / top
+    code = np.rint((x - low) / step).clip(0, top).astype(f"u{bits // 8}")
+    return {f"{name}/code": code, f"{name}/low": low.astype(np.float64), f"{name}/step": step.astype(np.float64)}
+
+
+def pack_images(name, x):
+    """Greys x (frames, h, w) as differences of level modulo 16 to the frame before."""
+    if (x % 17).any():
+        raise ValueError(f"{name} has greys that are no multiples of 17; accepted: 16 greys")
+    return {f"{name}/change": np.diff(x // 17, axis=0, prepend=np.zeros_like(x[:1])) & 15}
+
+
+def unpack(path):
+    """Read what `pack` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is truncated, foreign, unfolds to more than 512 MiB, or its parts do not fit together.
+    """
+    what = "a file of clips that refmer.data.pack wrote"
+    arrays = read_npz(path, what, LARGEST)
+    try:
+        return assemble(arrays)
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as e:
+        raise ValueError(f"{path} does not hold clips ({type(e).__name__}: {e}); accepted: {what}") from e
+
+
+def assemble(arrays):
+    """Clips from the arrays of a file."""
+    names = [k.removesuffix("/length") for k in arrays if k.endswith("/length")]
+    streams = {name: unpack_stream(name, arrays) for name in names}
+    labels = {k: arrays.get(k) for k in LABELS}
+    truth = {k.removeprefix("truth/"): v for k, v in arrays.items() if k.startswith("truth/")}
+    return Clips(
+        streams={k: s for k, s in streams.items() if k != "affect"},
+        affect=streams.get("affect"),
+        truth=truth,
+        classes=tuple(arrays["classes"].tolist()),
+        source=str(arrays["source"]),
+        **labels,
+    )
+
+
+def unpack_stream(name, arrays):
+    """One stream, zero-padded to its longest clip: float32, or uint8 images."""
+    length = arrays[f"{name}/length"]
+    if f"{name}/change" in arrays:
+        valid = (np.add.accumulate(arrays[f"{name}/change"], axis=0, dtype=np.uint8) & 15) * np.uint8(17)
+    else:
+        valid = (arrays[f"{name}/low"] + arrays[f"{name}/step"] * arrays[f"{name}/code"]).astype(np.float32)
+    if length.ndim != 1 or length.dtype.kind not in "iu" or (length < 0).any() or length.sum() != len(valid):
+        raise ValueError(f"{name} has lengths of sum {length.sum()} for {len(valid)} frames")
+    mask = np.arange(length.max(initial=0)) < length[:, None]
+    if mask.size * valid[:1].nbytes > LARGEST:
+        raise ValueError(f"{name} would take more than {LARGEST} bytes")
+    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
+    x[mask] = valid
+    features = tuple(arrays[f"{name}/features"].tolist())
+    return Stream(x, float(arrays[f"{name}/rate"]), mask, str(arrays[f"{name}/sense"]), features)

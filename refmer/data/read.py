@@ -1,0 +1,44 @@
+"""Clips from files."""
+
+from pathlib import Path
+
+from refmer.data.front_end import mfcc_stream
+from refmer.data.pack import unpack
+
+PACKAGE = Path(__file__).resolve().parent.parent
+KINDS = ("clips", "recordings")
+
+
+def load_samples(kind="clips"):
+    """The bundled corpus. It is synthetic: see the data card, data_samples/README.md.
+
+    Parameters
+    ----------
+    kind : "clips" or "recordings"
+        288 acted clips of six emotions, or 36 recordings in which valence and arousal wander.
+
+    Returns
+    -------
+    Clips
+        Streams "logmel", "prosody", "mfcc" (voice), "units", "frames" (face), "words", "body".
+
+    Raises
+    ------
+    ValueError
+        If `kind` is another word or the file is damaged.
+    FileNotFoundError
+        If the samples are neither in the package nor beside it.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind is {kind!r}; accepted: {', '.join(KINDS)}")
+    clips = unpack(samples_folder() / f"{kind}.npz")
+    return clips.with_streams(mfcc=mfcc_stream(clips.streams["logmel"]))
+
+
+def samples_folder():
+    """Where the samples are: inside an installed package, or in data_samples/ of a checkout."""
+    places = (PACKAGE / "samples", PACKAGE.parent / "data_samples")
+    for place in places:
+        if (place / "clips.npz").is_file():
+            return place
+    raise FileNotFoundError(f"no samples in {' or '.join(map(str, places))}; reinstall refmer, or run data_samples/make.py")

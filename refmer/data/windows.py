@@ -1,0 +1,46 @@
+"""Sliding windows: what a recognizer sees of clips as time goes by."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from refmer.data.clips import Clips
+
+
+def windows(clips, window, hop):
+    """Every clip cut into overlapping windows.
+
+    Parameters
+    ----------
+    clips : Clips
+    window, hop : float
+        Seconds.
+
+    Returns
+    -------
+    Clips
+        N * W clips without labels: the W windows of the first clip, then those of the second.
+    ends : array (W,)
+        Second at which each window ends, when its answer can be known.
+
+    Raises
+    ------
+    ValueError
+        If window or hop is not positive, or the window is longer than the clips.
+    """
+    if not (window > 0 and hop > 0):
+        raise ValueError(f"window is {window} s and hop {hop} s; accepted: more than 0")
+    length = min(s.mask.shape[1] / s.rate for s in clips.streams.values())
+    if window > length:
+        raise ValueError(f"window is {window} s, but the clips are {length:g} s long")
+    ends = window + hop * np.arange(int((length - window) / hop + 1e-9) + 1)
+    streams = {}
+    for name, s in clips.streams.items():
+        first = np.round((ends - window) * s.rate).astype(int)
+        index = first[:, None] + np.arange(max(round(window * s.rate), 1))  # (W, frames)
+        index = np.minimum(index, s.mask.shape[1] - 1)
+        streams[name] = replace(
+            s, x=s.x[:, index].reshape(-1, *index.shape[1:], *s.x.shape[2:]), mask=s.mask[:, index].reshape(-1, index.shape[1])
+        )
+    repeated = {label: np.repeat(getattr(clips, label), len(ends)) for label in ("name", "speaker")}
+    return Clips(streams, **repeated, classes=clips.classes, source=clips.source), ends

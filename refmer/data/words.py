@@ -1,0 +1,53 @@
+"""A small language: sentences about the day, words of known valence, and a fixed vector for each word."""
+
+import zlib
+
+import numpy as np
+
+RATE = 2.5  # words per second
+WIDTH = 16  # of a word vector
+ADJECTIVES = {
+    "awful": -3, "terrible": -2.5, "bad": -2, "dull": -1.2, "sad": -1.5, "odd": -0.5, "plain": 0,
+    "fine": 0.8, "nice": 1.2, "good": 1.8, "lovely": 2.3, "great": 2.6, "wonderful": 3,
+}  # fmt: skip
+ADVERBS = {"hardly": 0.3, "rather": 0.7, "quite": 0.9, "really": 1.2}  # times the adjective's valence
+NOUNS = ("film", "dinner", "meeting", "journey", "letter", "song", "game", "weather", "house", "party")
+VOCABULARY = (*ADJECTIVES, *ADVERBS, *NOUNS, "the", "was", "and")
+
+
+def length(seconds):
+    """Words that are said in that time, at least one."""
+    return max(round(seconds * RATE), 1)
+
+
+def write(rng, valence):
+    """A sentence with an adjective near each valence wanted at its place.
+
+    valence (T,) in [-3, 3] is the tone over time, one value per word; returns T words. The pattern "and the film was
+    really good" repeats and is counted from the end, so that the shortest sentence is an adjective.
+    """
+    adjectives, adverbs = list(ADJECTIVES), list(ADVERBS)
+    fit = np.array(list(ADJECTIVES.values()))
+    words = []
+    for t, want in enumerate(valence):
+        from_end = (len(valence) - 1 - t) % 6
+        if from_end == 0:
+            words.append(adjectives[np.abs(fit - want + rng.normal(0, 0.5, len(fit))).argmin()])
+        elif from_end == 1:
+            words.append(adverbs[rng.integers(len(adverbs))])
+        else:
+            words.append({2: "was", 3: NOUNS[rng.integers(len(NOUNS))], 4: "the", 5: "and"}[from_end])
+    return words
+
+
+def tone(words):
+    """Mean valence of a sentence's adjectives, each times the adverb before it; within [-3.6, 3.6]."""
+    pairs = zip(["", *words], words, strict=False)
+    return float(np.mean([ADVERBS.get(before, 1) * ADJECTIVES[word] for before, word in pairs if word in ADJECTIVES]))
+
+
+def vectors(words):
+    """Word vectors (T, 16): random, but the same for the same word, with valence along the first axis."""
+    out = np.stack([np.random.default_rng(zlib.crc32(word.encode())).standard_normal(WIDTH) * 0.5 for word in words])
+    out[:, 0] = [ADJECTIVES.get(word, 0) / 2 for word in words]
+    return out

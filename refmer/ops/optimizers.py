@@ -1,0 +1,27 @@
+"""Updates of flat vectors. They work in place: the one exception to the rule that nothing is written into."""
+
+import numpy as np
+
+from refmer.ops.twins import twin
+
+
+def clip_norm(grad, largest):
+    """Scale the gradient down to the norm `largest` if it is longer; returns the norm it had."""
+    norm = float(np.sqrt(np.dot(grad, grad)))
+    if norm > largest:
+        grad *= largest / norm
+    return norm
+
+
+@twin
+def adamw(x, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.01):
+    """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2): x shrinks by lr * decay, apart from the gradient.
+
+    x, grad, m, v: contiguous vectors; m and v are the running means of the gradient and its square; step counts from 1.
+    """
+    m *= beta1
+    m += (1 - beta1) * grad
+    v *= beta2
+    v += (1 - beta2) * grad * grad
+    x *= 1 - lr * decay
+    x -= lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps)

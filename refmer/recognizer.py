@@ -1,0 +1,269 @@
+"""Recognizer: a system behind the interface of a scikit-learn estimator, from clips to answers."""
+
+import json
+import os
+import sys
+import time
+from dataclasses import asdict, replace
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from tqdm import tqdm
+
+import refmer
+from refmer import params
+from refmer.data import targets
+from refmer.data.files import read_npz, write_npz
+from refmer.ops.activations import softmax
+from refmer.systems import find
+from refmer.train.fit import fit, take, train_step
+from refmer.train.recipes import RECIPES
+
+SIZES = ("tiny", "paper")
+FORMAT = "refmer recognizer 1"
+CHUNK = 256  # clips in one forward pass of prediction
+
+
+class Recognizer(BaseEstimator):
+    """Train, ask, explain, save one of the systems.
+
+    Parameters
+    ----------
+    system : str
+        Name of a system or baseline: see `refmer.systems`.
+    size : "tiny" or "paper"
+        A size that trains in seconds, or the published one.
+    config : dict, optional
+        Fields of the system's Config to change, e.g. {"gate": False}; widths come from the clips.
+    seed : int
+        Of initial parameters, order of clips, dropout, and the development speakers.
+
+    Attributes
+    ----------
+    history_ : list of dict
+        Per epoch: epoch, lr, train_loss, dev_loss.
+    classes_ : array (K,)
+        0..K-1; `class_names_` has their names.
+    config_, recipe_, p_, scaling_, speakers_
+        What fit chose and learned; `speakers_` are all speakers it has seen.
+    """
+
+    def __init__(self, system, size="tiny", config=None, seed=0):
+        self.system = system
+        self.size = size
+        self.config = config
+        self.seed = seed
+
+    def fit(self, clips, y=None, dev=None, epochs=None, progress=True):
+        """Train on clips.
+
+        Parameters
+        ----------
+        clips : Clips
+        y : ignored
+            The labels are in the clips; scikit-learn passes this.
+        dev : Clips, optional
+            Development set, whose loss chooses the epoch that is kept. Default: 15 % of the speakers of `clips`, by seed.
+        epochs : int, optional
+            At most so many; default: the recipe's.
+        progress : bool
+            Show a bar (never in a pipe).
+
+        Returns
+        -------
+        Recognizer
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            Empty clips, a single speaker and no `dev`, missing labels or streams, an unknown size, system or field.
+        """
+        system = self._system()
+        if len(clips) == 0:
+            raise ValueError("no clips to fit on; accepted: at least one batch of labelled clips")
+        config = self._config(system)
+        label, names = targets.labels(clips, config.target), targets.class_names(clips, config.target)
+        self.speakers_ = np.unique(clips.speaker if dev is None else np.concatenate([clips.speaker, dev.speaker]))
+        if dev is None:
+            clips, dev = clips.split(by="speaker", test_size=0.15, seed=self.seed)
+            label = targets.labels(clips, config.target)
+        self.class_names_, self.classes_ = tuple(names), np.arange(len(names))
+        self.recipe_ = RECIPES[system.RECIPE][self.size]
+        if epochs is not None:
+            if epochs < 1:
+                raise ValueError(f"epochs is {epochs}; accepted: 1 or more")
+            self.recipe_ = replace(self.recipe_, epochs=epochs)
+        streams = self._streams(clips, config)
+        self.scaling_ = {name: scaling(s) for name, s in streams.items()}
+        self.config_ = replace(config, **system.widths(streams, config), classes=len(names))
+        weight = targets.balanced_weights(label, len(names)) if self.recipe_.balanced else np.ones(len(names), np.float32)
+        batches = [self._batch(part) | self._target(part, weight) for part in (clips, dev)]
+        if self.size == "paper":
+            self._announce(system, batches[0])
+        with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
+
+            def show(entry):
+                bar.update()
+                bar.set_postfix(loss=f"{entry['train_loss']:.3f}", dev=f"{entry['dev_loss']:.3f}")
+
+            self.p_, self.history_ = fit(system, self.config_, *batches, self.recipe_, self.seed, show)
+        return self
+
+    def predict_proba(self, clips):
+        """Probabilities (N, K) of the classes."""
+        return softmax(self._run(clips)["logits"])
+
+    def predict(self, clips):
+        """Class (N,) of each clip, an index into `class_names_`."""
+        return self.predict_proba(clips).argmax(1)
+
+    def score(self, clips, y=None):
+        """Accuracy: the share of clips whose class is right (Acc-7 where the target is sentiment)."""
+        return float(np.mean(self.predict(clips) == targets.labels(clips, self.config_.target)))
+
+    def explain(self, clips):
+        """Named intermediates of the system: gates (N, 1), attention maps (N, H, T, S)."""
+        traces = []
+        self._run(clips, traces)
+        return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
+
+    def save(self, path):
+        """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load`."""
+        self._check_fitted()
+        meta = {
+            "format": FORMAT,
+            "refmer": refmer.__version__,
+            "numpy": np.__version__,
+            "system": self.system,
+            "size": self.size,
+            "config": self.config,
+            "seed": self.seed,
+            "config_": asdict(self.config_),
+            "recipe_": asdict(self.recipe_),
+            "class_names_": self.class_names_,
+            "speakers_": self.speakers_.tolist(),
+            "history_": self.history_,
+        }
+        arrays = {f"p/{path}": x for path, x in params.named(self.p_).items()}
+        arrays |= {f"scaling/{name}": np.stack(pair) for name, pair in self.scaling_.items()}
+        write_npz(path, {"meta": np.array(json.dumps(meta)), **arrays})
+
+    def _system(self):
+        if self.size not in SIZES:
+            raise ValueError(f"size is {self.size!r}; accepted: {', '.join(SIZES)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed is {self.seed}; accepted: integers from 0 to 2**32 - 1")
+        return find(self.system)
+
+    def _config(self, system):
+        """The Config of this size with the given fields, widths still the published ones."""
+        changes = dict(self.config or {})
+        unknown = set(changes) - set(system.Config.__dataclass_fields__)
+        if unknown:
+            raise ValueError(
+                f"{self.system} has no {sorted(unknown)}; accepted: {', '.join(system.Config.__dataclass_fields__)}"
+            )
+        return getattr(system.Config, self.size)(**changes)
+
+    def _streams(self, clips, config):
+        wanted = find(self.system).streams(config)
+        missing = [name for name in wanted if name not in clips.streams]
+        if missing:
+            raise ValueError(f"{self.system} needs the streams {', '.join(wanted)}; these clips lack {', '.join(missing)}")
+        return {name: clips.streams[name] for name in wanted}
+
+    def _batch(self, clips):
+        """Standardised streams, as the system reads them."""
+        if len(clips) == 0:
+            raise ValueError("no clips; accepted: at least one")
+        streams = {k: standardise(k, s, *self.scaling_[k]) for k, s in self._streams(clips, self.config_).items()}
+        return find(self.system).inputs(streams, self.config_)
+
+    def _target(self, clips, weight):
+        label = targets.labels(clips, self.config_.target)
+        return {"target": targets.one_hot(label, len(weight)), "class_weight": weight}
+
+    def _run(self, clips, traces=None):
+        """The system's output for clips, in evaluation; with a list, also the trace of every chunk."""
+        self._check_fitted()
+        batch, outs = self._batch(clips), []
+        for start in range(0, len(clips), CHUNK):
+            trace = None if traces is None else {}
+            out, _ = find(self.system).forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)
+            outs.append(out)
+            if traces is not None:
+                traces.append(trace)
+        return {name: np.concatenate([out[name] for out in outs]) for name in outs[0]}
+
+    def _check_fitted(self):
+        if not hasattr(self, "p_"):
+            raise ValueError("this recognizer is not fitted yet: call fit(clips) first, or refmer.load a file")
+
+    def _announce(self, system, batch):
+        """Memory and time of a published size before it starts; refuses what does not fit."""
+        n = params.count(system.describe(self.config_))
+        need, there = 5 * 4 * n, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # p, g, m, v and the best p
+        text = f"{self.system}: {n:,} parameters, {need / 1e6:.0f} MB to train without activations"
+        if need > there:
+            raise MemoryError(f"{text}; this machine has {there / 1e6:.0f} MB. Use size='tiny' or smaller widths")
+        p, rng = params.init(system.describe(self.config_), self.seed), np.random.default_rng(0)
+        moments = np.zeros_like(p.vector), np.zeros_like(p.vector)
+        rows = take(batch, slice(self.recipe_.batch))
+        start = time.perf_counter()
+        train_step(system, self.config_, p, rows, moments, 1, self.recipe_.lr, self.recipe_, rng)
+        epoch = (time.perf_counter() - start) * len(batch["target"]) / len(rows["target"])
+        print(f"{text}; about {epoch:.1f} s an epoch, at most {self.recipe_.epochs} epochs", file=sys.stderr)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.estimator_type = "classifier"
+        return tags
+
+
+def load(path):
+    """The recognizer that `Recognizer.save` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is truncated, foreign, or its parts do not fit together.
+    """
+    what = "a file written by Recognizer.save or `refmer train`"
+    arrays = read_npz(path, what)
+    try:
+        meta = json.loads(str(arrays.pop("meta")))
+        if meta["format"] != FORMAT:
+            raise ValueError(f"its format is {meta['format']!r}")
+        model = Recognizer(meta["system"], meta["size"], meta["config"], meta["seed"])
+        system = model._system()
+        model.config_ = system.Config(**meta["config_"])
+        model.recipe_ = replace(RECIPES[system.RECIPE][model.size], **meta["recipe_"])
+        model.class_names_, model.history_ = tuple(meta["class_names_"]), meta["history_"]
+        model.classes_, model.speakers_ = np.arange(len(model.class_names_)), np.array(meta["speakers_"])
+        parts = {k.removeprefix("p/"): x for k, x in arrays.items() if k.startswith("p/")}
+        model.p_ = params.from_named(system.describe(model.config_), parts)
+        model.scaling_ = {k.removeprefix("scaling/"): tuple(x) for k, x in arrays.items() if k.startswith("scaling/")}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is no recognizer ({error}); accepted: {what}") from error
+    return model
+
+
+def scaling(stream):
+    """Mean and standard deviation of each feature over the frames that are there; a constant feature gets 1."""
+    valid = stream.x[stream.mask].astype(np.float64)
+    if len(valid) == 0:
+        raise ValueError(f"a {stream.sense} stream has no frame in any clip; accepted: at least one")
+    sd = valid.std(0)
+    return valid.mean(0).astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
+
+
+def standardise(name, stream, mean, sd):
+    """(x - mean) / sd, and 0 where there is no frame."""
+    if stream.x.shape[2:] != mean.shape:
+        raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
+    x = (stream.x.astype(np.float32) - mean) / sd
+    x[~stream.mask] = 0
+    return replace(stream, x=x)

@@ -1,0 +1,32 @@
+"""The five systems, one file per paper.
+
+A system is a module with
+
+- `Config`: a frozen dataclass of widths and switches, with `Config.tiny(**changes)` and `Config.paper(**changes)`; its
+  `target` names what is learned (data/targets.py);
+- `RECIPE`, the name of its paper's training recipe (train/recipes.py);
+- `streams(config)`, the names of the streams it reads; `widths(streams, config)`, the Config fields that follow from them; and
+  `inputs(streams, config) -> batch`, plain arrays with one row per clip, made once from the standardised streams;
+- `describe(config)`, `forward(p, batch, config, rng=None, trace=None) -> out, backward` with `backward(dout, g) -> dbatch`,
+  and `loss(out, batch, config) -> value, terms, dout`.
+"""
+
+from importlib import import_module
+
+from refmer.baselines import BASELINES
+
+SYSTEMS = {"openface_adaptive": "refmer.systems.openface_adaptive"}
+
+
+def find(name):
+    """The module of a system or baseline.
+
+    Raises
+    ------
+    KeyError
+        If there is none of that name; the message lists all names.
+    """
+    known = SYSTEMS | BASELINES
+    if name not in known:
+        raise KeyError(f"no system is called {name!r}; accepted: {', '.join(known)}")
+    return import_module(known[name])

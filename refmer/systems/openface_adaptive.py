@@ -1,0 +1,206 @@
+"""OpenFace-Adaptive (paper 000): reliability gates and a Transformer over three nodes, one per modality.
+
+Data flow: mean over the segment -> batch norm -> linear -> ReLU -> gate (eq. 2-3; V and A) -> nodes [V, A, T] -> 3 post-LN
+Transformer layers (eq. 4) -> concatenation -> MLP -> classes. See docs/deviations.md for where paper and authors' code differ.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refmer.data.inputs import segment_means, width
+from refmer.layers.attention import describe_encoder_layer, post_norm_layer
+from refmer.layers.dense import describe_linear, dropout, linear
+from refmer.layers.gate import describe_gate, gate
+from refmer.layers.norms import batch_norm, describe_batch_norm
+from refmer.layers.trace import scope
+from refmer.ops.activations import relu, relu_backward
+from refmer.ops.losses import focal, focal_backward
+from refmer.params import Leaf, normal
+
+MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
+RECIPE = "paper-000"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes and switches.
+
+    Parameters
+    ----------
+    visual, audio, text : int
+        Widths of the segment means; published: OpenFace 713, COVAREP 74, GloVe 300.
+    classes : int
+        7 classes of sentiment, or the emotions.
+    target : "sentiment" or "emotion"
+    modalities : tuple
+        Which of "visual", "audio", "text" are used (Table II: one alone).
+    width, heads, layers, hidden, head : int
+        d, H, Transformer layers, their feed-forward width, width of the MLP. The paper says d = 192; its sizes are d = 128.
+    gate, gate_text, gate_hidden
+        Gates on V and A; the paper's text also names T (the authors' code has none).
+    transformer : bool
+        False: concatenation and an MLP instead (Table II, "No Transformer").
+    modality_embedding : bool
+        Learned node types, for a literal "heterogeneous" graph; neither the paper's equations nor the code have them.
+    hide_missing : bool
+        True: no node attends to a modality that is missing. The paper's soft gate cannot do that: alpha = 0 leaves a node its
+        biases and its share of the softmax.
+    dropout, head_dropout : float
+        Inside the Transformer (authors' code 0.1), and before the last layer (the paper's 0.5, nowhere in the code).
+    gamma, literal_focal
+        Focal loss; literal_focal=False is the authors' code (see ops/losses.py).
+    """
+
+    visual: int = 713
+    audio: int = 74
+    text: int = 300
+    classes: int = 7
+    target: str = "sentiment"
+    modalities: tuple = ("visual", "audio", "text")
+    width: int = 192
+    heads: int = 4
+    layers: int = 3
+    hidden: int = 2048
+    head: int = 64
+    gate: bool = True
+    gate_text: bool = False
+    gate_hidden: int = 64
+    transformer: bool = True
+    modality_embedding: bool = False
+    hide_missing: bool = False
+    dropout: float = 0.1
+    head_dropout: float = 0.0
+    gamma: float = 2.0
+    literal_focal: bool = True
+
+    def __post_init__(self):
+        object.__setattr__(self, "modalities", tuple(self.modalities))  # a list, where it comes from JSON
+        unknown = set(self.modalities) - set(MODALITIES)
+        if unknown or not self.modalities:
+            raise ValueError(f"modalities is {self.modalities}; accepted: one or more of {', '.join(MODALITIES)}")
+        if self.target not in ("sentiment", "emotion"):
+            raise ValueError(f"target is {self.target!r}; accepted: 'sentiment', 'emotion'")
+
+    @classmethod
+    def tiny(cls, **changes):
+        """Trains in seconds on the bundled corpus."""
+        return replace(cls(width=32, hidden=64, head=32, gate_hidden=16, layers=2), **changes)
+
+    @classmethod
+    def paper(cls, **changes):
+        """The published model size: d = 128 has 1,962,503 parameters (7.85 MB); `paper(width=192)` has 3,086,663."""
+        return replace(cls(width=128), **changes)
+
+    def gated(self, modality):
+        return self.gate and (modality != "text" or self.gate_text)
+
+
+def streams(config):
+    """The streams that are read."""
+    return [name for m in config.modalities for name in MODALITIES[m]]
+
+
+def widths(streams, config):
+    """The Config fields that follow from the corpus."""
+    return {m: width(streams, MODALITIES[m]) for m in config.modalities}
+
+
+def inputs(streams, config):
+    """Segment means, a vector per modality: visual, audio, text (B, D) and visual_mask, ... (B,), False where it is missing."""
+    batch = {}
+    for m in config.modalities:
+        batch[m], batch[f"{m}_mask"] = segment_means(streams, MODALITIES[m])
+    return batch
+
+
+def describe(config):
+    d, nodes = config.width, len(config.modalities)
+    tree = {}
+    for m in config.modalities:
+        tree[m] = {"norm": describe_batch_norm(getattr(config, m)), "project": describe_linear(getattr(config, m), d)}
+        if config.gated(m):
+            tree[m]["gate"] = describe_gate(d, config.gate_hidden)
+    if config.modality_embedding:
+        tree["embedding"] = {"W": Leaf((nodes, d), normal(0.02))}
+    if config.transformer:
+        tree["layers"] = [describe_encoder_layer(d, config.hidden) for _ in range(config.layers)]
+    else:
+        tree["join"] = describe_linear(nodes * d, d)
+    tree["hidden"] = describe_linear(nodes * d if config.transformer else d, config.head)
+    tree["out"] = describe_linear(config.head, config.classes)
+    return tree
+
+
+def forward(p, batch, config, rng=None, trace=None):
+    """batch: visual, audio, text (B, D) -> out: logits (B, K)."""
+    nodes, back_nodes = zip(
+        *(node(getattr(p, m), batch[m], config, rng, scope(trace, m)) for m in config.modalities), strict=True
+    )
+    x = np.stack(nodes, 1)  # H^(0) = [h_V, h_A, h_T]  (B, M, d)
+    if config.modality_embedding:
+        x = x + p.embedding.W
+    fuse = transformer if config.transformer else join
+    z, back_fuse = fuse(p, x, batch, config, rng, trace)
+    u, back_hidden = linear(p.hidden, z)
+    r = relu(u)
+    h, back_drop = dropout(rng, r, config.head_dropout)
+    logits, back_out = linear(p.out, h)
+
+    def backward(dout, g):
+        dr = back_drop(back_out(dout["logits"], g.out))
+        dx = back_fuse(back_hidden(relu_backward(dr, r), g.hidden), g)
+        if config.modality_embedding:
+            g.embedding.W += dx.sum(0)
+        return {m: back(dx[:, i], getattr(g, m)) for i, (m, back) in enumerate(zip(config.modalities, back_nodes, strict=True))}
+
+    return {"logits": logits}, backward
+
+
+def node(p, x, config, rng, trace):
+    """One modality: batch norm, projection, ReLU, and the gate where there is one.   x (B, D) -> (B, d)."""
+    n, back_norm = batch_norm(p.norm, x, rng)
+    u, back_project = linear(p.project, n)
+    r = relu(u)
+    h, back_gate = gate(p.gate, r, trace) if hasattr(p, "gate") else (r, lambda dh, g: dh)
+
+    def backward(dh, g):
+        dr = back_gate(dh, getattr(g, "gate", None))
+        return back_norm(back_project(relu_backward(dr, r), g.project), g.norm)
+
+    return h, backward
+
+
+def transformer(p, x, batch, config, rng, trace):
+    """Every node attends to every node (eq. 4); the last nodes side by side.   x (B, M, d) -> (B, M d)."""
+    shape, backs = x.shape, []
+    mask = np.stack([batch[f"{m}_mask"] for m in config.modalities], 1)[:, None, None] if config.hide_missing else None
+    for i, layer in enumerate(p.layers):
+        x, back = post_norm_layer(layer, x, config.heads, mask, config.dropout, rng, scope(trace, f"layers.{i}"))
+        backs.append(back)
+
+    def backward(dz, g):
+        dx = dz.reshape(shape)
+        for back, layer in zip(reversed(backs), reversed(g.layers), strict=True):
+            dx = back(dx, layer)
+        return dx
+
+    return x.reshape(len(x), -1), backward
+
+
+def join(p, x, batch, config, rng, trace):
+    """The ablation without Transformer: the nodes side by side, a linear map, ReLU, dropout 0.3 (authors' code)."""
+    u, back_join = linear(p.join, x.reshape(len(x), -1))
+    r = relu(u)
+    z, back_drop = dropout(rng, r, 0.3)
+
+    def backward(dz, g):
+        return back_join(relu_backward(back_drop(dz), r), g.join).reshape(x.shape)
+
+    return z, backward
+
+
+def loss(out, batch, config):
+    """Focal loss (paper IV-A) with the batch's soft `target` (B, K) and `class_weight` (K,)."""
+    value, *saved = focal(out["logits"], batch["target"], batch["class_weight"], config.gamma, config.literal_focal)
+    return value, {"focal": value}, {"logits": focal_backward(1.0, *saved)}

@@ -1,0 +1,87 @@
+"""The fit loop: batches, forward, loss, backward, clipping, AdamW; the best epoch on the development set is kept."""
+
+import numpy as np
+
+from refmer import params
+from refmer.ops.optimizers import adamw, clip_norm
+from refmer.train.augment import mixup
+from refmer.train.schedules import cosine
+
+MOMENTUM = 0.1  # of batch norm's running statistics
+
+
+def take(batch, index):
+    """The rows of a batch; class weights belong to no row."""
+    return {k: x if k == "class_weight" else x[index] for k, x in batch.items()}
+
+
+def fit(system, config, train, dev, recipe, seed, progress=None):
+    """Train a system.
+
+    Parameters
+    ----------
+    system : module of refmer.systems or refmer.baselines
+    config : its Config
+    train, dev : batches
+        With `target` (N, K) and `class_weight` (K,).
+    recipe : Recipe
+    seed : int
+        Of the initial parameters, the order of the clips, dropout and mixup.
+    progress : callable, optional
+        Called after each epoch with its entry of the history.
+
+    Returns
+    -------
+    p : Tree
+        Parameters of the epoch with the smallest development loss.
+    history : list of dict
+        epoch (from 1), lr, train_loss, dev_loss.
+
+    Raises
+    ------
+    FloatingPointError
+        If a loss is not finite.
+    """
+    rng = np.random.default_rng([seed, 1])
+    p = params.init(system.describe(config), seed)
+    moments = np.zeros_like(p.vector), np.zeros_like(p.vector)
+    best, history, step, n = None, [], 0, len(train["target"])
+    for epoch in range(1, recipe.epochs + 1):
+        lr = cosine(recipe.lr, recipe.floor, epoch - 1, recipe.epochs)
+        order, total = rng.permutation(n), 0.0
+        for start in range(0, n, recipe.batch):
+            step += 1
+            rows = order[start : start + recipe.batch]
+            total += len(rows) * train_step(system, config, p, take(train, rows), moments, step, lr, recipe, rng)
+        entry = {"epoch": epoch, "lr": lr, "train_loss": total / n, "dev_loss": evaluate(system, config, p, dev)}
+        if not np.isfinite([entry["train_loss"], entry["dev_loss"]]).all():
+            raise FloatingPointError(
+                f"the loss is {entry['train_loss']} in epoch {epoch}: try a learning rate below {recipe.lr}"
+            )
+        history.append(entry)
+        if progress:
+            progress(entry)
+        if best is None or entry["dev_loss"] < best[0]["dev_loss"]:
+            best = entry, p.vector.copy(), p.state.copy()
+        elif epoch - best[0]["epoch"] >= recipe.patience:
+            break
+    return params.like(p, *best[1:]), history
+
+
+def train_step(system, config, p, batch, moments, step, lr, recipe, rng):
+    """One update of p; returns the loss of the batch."""
+    batch = mixup(rng, batch, recipe.mixup)
+    out, backward = system.forward(p, batch, config, rng)
+    value, _, dout = system.loss(out, batch, config)
+    g = params.zeros_like(p)
+    backward(dout, g)
+    clip_norm(g.vector, recipe.clip)
+    adamw(p.vector, g.vector, *moments, step, lr, decay=recipe.weight_decay)
+    p.state += MOMENTUM * g.state
+    return float(value)
+
+
+def evaluate(system, config, p, batch):
+    """The loss on a batch, without dropout."""
+    out, _ = system.forward(p, batch, config)
+    return float(system.loss(out, batch, config)[0])

@@ -1,0 +1,57 @@
+"""Files are whole or not there, and nothing read is trusted."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from refmer.data.files import read_npz, replacing, write_npz, write_text
+
+
+def test_the_same_arrays_are_the_same_bytes(tmp_path):
+    for name in "ab":
+        write_npz(tmp_path / name, {"x": np.arange(5), "text": np.array("é")})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    np.testing.assert_array_equal(read_npz(tmp_path / "a", "test")["x"], np.arange(5))
+
+
+def test_a_stopped_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    write_text(tmp_path / "a", "old")
+    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "a") as f:
+        f.write(b"new")
+        raise KeyboardInterrupt
+    assert [p.name for p in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
+
+
+def pickled():
+    f = io.BytesIO()
+    np.savez(f, x=np.array([{}], dtype=object))
+    return f.getvalue()
+
+
+def whole():
+    f = io.BytesIO()
+    np.savez_compressed(f, x=np.arange(1000))
+    return f.getvalue()
+
+
+def bomb():
+    f = io.BytesIO()
+    with zipfile.ZipFile(f, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("x.npy", b"\0" * 100_000)
+    return f.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, said", [(b"hello", "zip"), (whole()[:-40], "zip"), (pickled(), "pickle"), (bomb(), "unfolds to 100000 bytes")]
+)
+def test_files_that_cannot_be_trusted_are_refused(tmp_path, content, said):
+    (tmp_path / "f.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"f.npz cannot be read \(.*{said}.*accepted: a test file"):
+        read_npz(tmp_path / "f.npz", "a test file", largest=50_000)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no file .*gone.npz; accepted: a test file"):
+        read_npz(tmp_path / "gone.npz", "a test file")

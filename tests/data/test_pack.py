@@ -1,0 +1,124 @@
+"""Packed clips come back within half a quantization step, and damaged files are refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refmer.data import read
+from refmer.data.clips import Clips, Stream
+from refmer.data.files import read_npz, write_npz
+from refmer.data.pack import pack, pad, unpack
+
+BITS = {"a": 8, "b": 16, "affect": 16}
+
+
+def some_clips(lengths=(5, 2, 7), seed=0):
+    rng = np.random.default_rng(seed)
+    a, mask = pad([rng.normal(size=(n, 3)).astype(np.float32) * (1, 10, 0) for n in lengths])
+    b, mask_b = pad([rng.normal(size=(2 * n, 4)).astype(np.float32) for n in lengths])
+    v, mask_v = pad([17 * rng.integers(0, 16, (n, 6, 8)).astype(np.uint8) for n in lengths])
+    streams = {
+        "a": Stream(a, 25.0, mask, "face", ("x", "y", "z")),
+        "b": Stream(b, 50.0, mask_b, "voice"),
+        "frames": Stream(v, 25.0, mask, "face"),
+    }
+    n = len(lengths)
+    return Clips(
+        streams, np.array([f"c{i}" for i in range(n)]), np.array(["p"] * n), intended=np.arange(n) % 6,
+        truth={"lag": rng.normal(size=n)}, affect=Stream(np.tanh(a[..., :2]), 25.0, mask, "face"), source="made here",
+    )  # fmt: skip
+
+
+@settings(max_examples=20, deadline=None)
+@given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5), seed=st.integers(0, 99))
+def test_what_is_packed_comes_back(tmp_path_factory, lengths, seed):
+    path = tmp_path_factory.mktemp("pack") / "c.npz"
+    clips = some_clips(tuple(lengths), seed)
+    pack(path, clips, BITS)
+    back = unpack(path)
+    for k, s in clips.streams.items():
+        t = back.streams[k]
+        assert (t.rate, t.sense, t.features, t.x.shape) == (s.rate, s.sense, s.features, s.x.shape)
+        np.testing.assert_array_equal(t.mask, s.mask)
+        if k == "frames":
+            np.testing.assert_array_equal(t.x, s.x)
+        else:
+            step = np.ptp(s.x[s.mask], axis=0) / (2 ** BITS[k] - 1)
+            assert (np.abs(t.x - s.x).max((0, 1)) <= 0.5 * step + 1e-5).all() and not t.x[~t.mask].any()
+    np.testing.assert_array_equal(back.intended, clips.intended)
+    np.testing.assert_array_equal(back.truth["lag"], clips.truth["lag"])
+    assert back.votes is None and back.source == "made here" and back.classes == clips.classes
+
+
+def test_the_same_clips_are_the_same_bytes(tmp_path):
+    for name in "de":
+        pack(tmp_path / name, some_clips(), BITS)
+    assert (tmp_path / "d").read_bytes() == (tmp_path / "e").read_bytes()
+
+
+def test_gaps_and_fine_greys_cannot_be_packed(tmp_path):
+    clips = some_clips()
+    gap = clips.streams["a"].mask.copy()
+    gap[2, 3] = False
+    with pytest.raises(ValueError, match="a has gaps"):
+        pack(tmp_path / "f", clips.with_streams(a=Stream(clips.streams["a"].x, 25.0, gap, "face")), BITS)
+    fine = clips.streams["frames"].x.copy()
+    fine[0, 0, 0, 0] = 16
+    with pytest.raises(ValueError, match="multiples of 17"):
+        pack(tmp_path / "f", clips.with_streams(frames=Stream(fine, 25.0, clips.streams["frames"].mask, "face")), BITS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"a/length": np.array([5, 2, 8])},
+        {"a/length": np.array([5, -2, 11])},
+        {"a/length": np.array(["5", "2", "7"])},
+        {"a/length": np.array([2**40, 2, 7])},
+        {"a/code": np.zeros((14, 7), np.uint8)},
+        {"a/sense": np.array("smell")},
+        {"a/rate": np.float64(-1)},
+        {"intended": np.array([0, 1, 6])},
+        {"classes": None},
+        {"a/step": None},
+        {"name": None},
+        {"a/low": np.full(3, np.nan)},
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path, change):
+    pack(tmp_path / "c.npz", some_clips(), BITS)
+    arrays = read_npz(tmp_path / "c.npz", "test") | change
+    write_npz(tmp_path / "c.npz", {k: v for k, v in arrays.items() if v is not None})
+    with pytest.raises(ValueError, match="c.npz does not hold clips .*accepted: a file of clips"):
+        unpack(tmp_path / "c.npz")
+
+
+def test_a_truncated_or_foreign_file_is_refused(tmp_path):
+    pack(tmp_path / "c.npz", some_clips(), BITS)
+    whole = (tmp_path / "c.npz").read_bytes()
+    for part in (whole[:-100], whole[: len(whole) // 2], b"", b"hello"):
+        (tmp_path / "c.npz").write_bytes(part)
+        with pytest.raises(ValueError, match="c.npz cannot be read"):
+            unpack(tmp_path / "c.npz")
+
+
+def test_samples_are_found_in_the_package_first_then_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(read, "PACKAGE", tmp_path / "refmer")
+    with pytest.raises(FileNotFoundError, match="no samples in .*samples or .*data_samples"):
+        read.samples_folder()
+    for folder in (tmp_path / "data_samples", tmp_path / "refmer" / "samples"):
+        folder.mkdir(parents=True)
+        (folder / "clips.npz").touch()
+        assert read.samples_folder() == folder
+
+
+def test_load_samples_gives_every_stream():
+    for kind, n in (("clips", 288), ("recordings", 36)):
+        c = read.load_samples(kind)
+        assert len(c) == n and set(c.streams) == {"logmel", "prosody", "mfcc", "units", "frames", "words", "body"}
+        assert "synthetic" in c.source and c.streams["frames"].x.dtype == np.uint8
+        assert all(s.x.dtype == np.float32 for k, s in c.streams.items() if k != "frames")
+        assert c.streams["logmel"].rate == 2 * c.streams["units"].rate == 50
+    with pytest.raises(ValueError, match="clips, recordings"):
+        read.load_samples("movies")

@@ -1,0 +1,180 @@
+"""The corpus is what its data card says: people's shares, aligned senses, clips that depend on their names only."""
+
+import hashlib
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from refmer.data import people
+from refmer.data.clips import EMOTIONS
+from refmer.data.read import load_samples
+from refmer.data.synthesize import raw_signals, synthesize, synthesize_named, synthesize_recordings
+
+SAMPLES = Path(__file__).parents[2] / "data_samples"
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return load_samples("clips")
+
+
+@pytest.fixture(scope="module")
+def make():
+    spec = importlib.util.spec_from_file_location("make", SAMPLES / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_ceilings_are_the_published_ones():
+    for sense, expected in (("voice", 45.9), ("face", 69.1), ("both", 75.4)):
+        assert abs(100 * people.ceiling(sense) - expected) < 0.1  # the shares have three digits
+
+
+def test_what_is_shown_follows_the_shares_to_one_clip(bundled):
+    for sense in ("voice", "face"):
+        count = np.zeros((6, 6))
+        np.add.at(count, (bundled.intended, bundled.truth[f"shown_{sense}"]), 1)
+        assert np.abs(count - 48 * people.SHARES[sense]).max() < 1
+
+
+def test_senses_are_drawn_independently_of_each_other():
+    seeds = range(60)
+    drawn = np.array([people.draw_shown(seed, s, 1, 0) for seed in seeds for s in range(24)])  # disgust
+    joint = np.histogram2d(*drawn.T, bins=(range(7), range(7)))[0] / len(drawn)
+    assert np.abs(joint - np.outer(people.SHARES["voice"][1], people.SHARES["face"][1])).max() < 0.02
+
+
+def test_raters_average_to_the_published_shares_and_follow_what_is_shown():
+    p = people.rater_shares()
+    mean = np.einsum("iv,if,ivfk->ik", people.SHARES["voice"], people.SHARES["face"], p)
+    np.testing.assert_allclose(mean, people.SHARES["both"], atol=1e-9)
+    for k in range(6):
+        assert (p[:, :, k, k] > np.delete(p[..., k], k, axis=2).max(2)).all()  # a face that shows k draws votes for k
+
+
+def test_ties_go_to_the_intended_class_if_it_is_among_them():
+    votes = np.array([[4, 4, 2, 0, 0, 0], [4, 4, 2, 0, 0, 0], [1, 5, 4, 0, 0, 0]])
+    assert people.plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
+
+
+def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
+    recordings = load_samples("recordings")
+    for corpus, index in ((bundled, [0, 101, 287]), (recordings, [17])):
+        kept = corpus[index]
+        again = synthesize_named(kept.name.tolist(), seed=0)
+        files = kept.streams | ({"affect": kept.affect} if kept.affect else {})
+        made = again.streams | ({"affect": again.affect} if again.affect else {})
+        for k in files.keys() - {"mfcc"}:
+            a, b = files[k].x[files[k].mask], made[k].x[made[k].mask]
+            assert a.shape == b.shape, k
+            if k == "frames":
+                off, step = (a.astype(int) - b) / 17, 1
+            else:
+                values = getattr(corpus, k).x if k == "affect" else corpus.streams[k].x
+                mask = corpus.affect.mask if k == "affect" else corpus.streams[k].mask
+                step = np.ptp(values[mask], axis=0) / (255 if k in ("logmel", "units") else 65535) + 1e-5
+                off = (a - b) / step
+            assert (np.abs(off) > 0.51).mean() <= 1e-4 and np.abs(off).max() < 1.51, k
+        for k in ("votes", "emotion", "sentiment", "speaker"):
+            np.testing.assert_array_equal(getattr(kept, k), getattr(again, k))
+
+
+def test_a_clip_depends_on_nothing_but_seed_and_name():
+    few, more = synthesize(1, 1, seed=3), synthesize(2, 2, seed=3)
+    i = more.name.tolist().index("s00-fear-0")
+    T = few.streams["units"].mask[2].sum()
+    assert few.name[2] == "s00-fear-0" and more.streams["units"].mask[i].sum() == T
+    np.testing.assert_array_equal(few.streams["units"].x[2, :T], more.streams["units"].x[i, :T])
+    other = synthesize_named(["s00-fear-0"], seed=4)
+    assert not np.array_equal(other.streams["units"].x[0, :15], few.streams["units"].x[2, :15])
+
+
+def test_raw_signals_are_aligned_and_bounded(bundled):
+    raw = raw_signals("s05-happiness-1")
+    i = bundled.name.tolist().index("s05-happiness-1")
+    T = bundled.streams["frames"].mask[i].sum()
+    assert raw.frames.shape == (T, 24, 24) and raw.wave.shape == (T * raw.rate // raw.frame_rate,)
+    assert np.abs(raw.wave).max() <= 1 and raw.wave.std() > 0.003 and not (raw.frames % 17).any()
+    np.testing.assert_array_equal(raw.frames, bundled.streams["frames"].x[i, :T])
+    assert bundled.streams["logmel"].mask[i].sum() == 2 * T
+
+
+def test_the_mouth_leads_the_sound_by_the_lag():
+    """Over recordings of one speaker, the lag with the best correlation of lips and energy is the true one."""
+    r = synthesize_recordings(3, 1, seed=7, duration=(16, 16))
+    names = r.streams["units"].features
+    for i in range(3):
+        lips = r.streams["units"].x[i, :, names.index("AU25_r")] + r.streams["units"].x[i, :, names.index("AU26_r")]
+        energy = 10 ** (r.streams["prosody"].x[i, :, 2] / 20)  # 50 Hz
+        lips = np.repeat(lips, 2)
+        shifts = np.arange(-12, 25)
+        match = [np.corrcoef(lips[30:-30], np.roll(energy, -s)[30:-30])[0, 1] for s in shifts]
+        assert max(match) > 0.4 and abs(shifts[np.argmax(match)] / 50 - r.truth["lag"][i]) < 0.06
+
+
+def test_lengths_lags_labels_are_as_the_card_says(bundled):
+    length = bundled.streams["frames"].mask.sum(1) / 25
+    assert len(bundled) == 288 and length.min() >= 0.6 and length.max() <= 5 and ((length > 1.5) & (length < 3.5)).mean() > 0.6
+    lag = bundled.truth["lag"]
+    assert abs(lag.mean() - 0.12) < 0.015 and abs(lag.std() - 0.08) < 0.01
+    assert (bundled.votes.sum(1) == 10).all()
+    assert set(np.rint(bundled.sentiment)) == set(range(-3, 4))
+    np.testing.assert_allclose(3 * bundled.sentiment, np.rint(3 * bundled.sentiment), atol=1e-9)
+    counts = np.bincount(bundled.emotion, minlength=6)
+    assert counts.min() >= 20 and counts.argmax() == EMOTIONS.index("neutral")
+
+
+def test_recordings_wander_and_annotators_follow():
+    r = load_samples("recordings")
+    length = r.affect.mask.sum(1) / r.affect.rate
+    assert len(r) >= 36 and length.min() >= 12 and length.max() <= 24 and r.emotion is None and r.sentiment is None
+    felt, marked = r.truth["affect"][r.affect.mask], r.affect.x[r.affect.mask]
+    for k in range(2):
+        assert 0.8 < np.corrcoef(felt[:, k], marked[:, k])[0, 1] < 0.995 and felt[:, k].std() > 0.3
+
+
+def test_a_simple_classifier_comes_close_below_people(bundled, make):
+    found = make.machine(bundled)
+    for sense in ("voice", "face", "both"):
+        assert people.ceiling(sense) - 0.08 <= found[sense] <= people.ceiling(sense), (sense, found)
+
+
+def test_words_and_body_give_the_emotion_away_to_nobody(bundled, make):
+    y = np.eye(6)[bundled.intended] - 1 / 6
+    for k in ("words", "body"):
+        x = make.summary(bundled.streams[k])
+        x = (x - x.mean(0)) / x.std(0)
+        assert np.abs(x.T @ y / len(y)).max() < 0.12
+
+
+def test_the_card_has_the_counts_and_the_checksums(bundled, make):
+    card = (SAMPLES / "README.md").read_text(encoding="utf-8")
+    sums = dict(re.findall(r"^([0-9a-f]{64})  (\S+)$", card, re.M))
+    files = {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in SAMPLES.iterdir() if p.suffix in (".npz", ".wav", ".png")
+    }
+    assert {v: k for k, v in sums.items()} == files
+    assert make.class_table(bundled) in card and make.people_table(make.machine(bundled)) in card
+    assert "synthetic" in card and "CREMA-D, Cao et al. 2014, made available under the Open Database License" in card
+    assert sum(p.stat().st_size for p in SAMPLES.rglob("*") if p.is_file() and "__pycache__" not in p.parts) < 8e6
+
+
+@pytest.mark.parametrize(
+    "call, said",
+    [
+        (lambda: synthesize(speakers=0), "speakers is 0"),
+        (lambda: synthesize(1, takes=1.5), "takes is 1.5"),
+        (lambda: synthesize(1, 1, seed=-1), "seed is -1"),
+        (lambda: synthesize(1, 1, duration=(3, 2)), r"duration is \(3, 2\)"),
+        (lambda: raw_signals("my-clip"), "name is 'my-clip'"),
+        (lambda: synthesize_named([]), "names are"),
+        (lambda: synthesize_named(["s00-fear-0", "r00-0"]), "not both"),
+    ],
+)
+def test_bad_arguments_are_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()

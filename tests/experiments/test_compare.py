@@ -1,0 +1,118 @@
+"""The main job: reproducible, resumable, the same with any number of jobs; its report and figures."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from refmer.cli import main
+from refmer.experiments import cells, compare, figures, report
+
+ROWS = ("openface_adaptive", "openface_adaptive@no-gate")
+
+
+@pytest.fixture(scope="module")
+def done(clips, tmp_path_factory):
+    """A quick comparison of two rows, in its folder."""
+    out = tmp_path_factory.mktemp("compare")
+    return out, compare.compare(out, ROWS, quick=True, clips=clips)
+
+
+def test_it_reports_every_row_and_corruption(done, clips):
+    out, result = done
+    assert list(result["rows"]) == list(ROWS) and result["columns"] == list(compare.QUICK)
+    assert json.loads((out / "results.json").read_text()) == result
+    assert np.sum(result["confusion"]["openface_adaptive"]) == result["test_clips"][0] == 12
+    text = (out / "results.md").read_text()
+    assert "**Synthetic**" in text and "What the gate gains" in text and clips.source in text
+    assert {p.name for p in (out / "figures").iterdir()} == {"compare.png", "confusion.png", "gates.png"}
+    for key in ("refmer", "numpy"):
+        assert result["versions"][key]
+
+
+def test_the_same_bytes_again_with_two_jobs(done, clips, tmp_path):
+    compare.compare(tmp_path, ROWS, quick=True, clips=clips, jobs=2)
+    for name in ("results.json", "results.md", "figures/compare.png", "figures/gates.png"):
+        assert (tmp_path / name).read_bytes() == (done[0] / name).read_bytes(), name
+
+
+def test_finished_cells_are_not_computed_again_and_lost_ones_are(done, clips, monkeypatch):
+    out, result = done
+    trained = []
+    real = compare.train_and_break
+    monkeypatch.setattr(compare, "train_and_break", lambda clips, plans, folder: trained.append(real(clips, plans, folder)))
+    assert compare.compare(out, ROWS, quick=True, clips=clips) == result and not trained
+    cell = compare.plan(ROWS[1], compare.QUICK, 0, cells.checksum(clips))[1]
+    cells.path_of(out / "cells", cell).unlink()
+    assert compare.compare(out, ROWS, quick=True, clips=clips) == result and len(trained) == 1
+
+
+def test_a_cell_depends_on_everything_that_names_it(clips):
+    cell = compare.plan(ROWS[0], compare.QUICK, 0, cells.checksum(clips))[0]
+    paths = {cells.path_of("", cell | change) for change in ({}, {"seed": 1}, {"config": {"gate": False}}, {"data": "x"})}
+    assert len(paths) == 4
+    assert cells.checksum(clips) != cells.checksum(clips[1:])
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ({"rows": ("wave",)}, "no system is called wave; accepted: openface_adaptive"),
+        ({"rows": ()}, "no system is called nothing"),
+        ({"seeds": 0}, "seeds is 0"),
+        ({"jobs": 0}, "jobs 0"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, arguments, said):
+    with pytest.raises((KeyError, ValueError), match=said):
+        compare.compare(tmp_path, **arguments)
+
+
+def test_means_and_deviations_over_seeds():
+    two = report.spread([0.2, 0.4])
+    assert (two["mean"], two["sd"]) == (pytest.approx(0.3), pytest.approx(np.sqrt(0.02)))
+    assert report.percent(two) == "30.0 ± 14.1" and report.percent(report.spread([0.25]), signed=True) == "+25.0"
+    values = {
+        row: {c: {"accuracy": report.spread(v)} for c, v in by.items()}
+        for row, by in {
+            report.GATED: {"clean": [0.5, 0.7], "noise": [0.4, 0.5]},
+            report.UNGATED: {"clean": [0.4, 0.5], "noise": [0.1, 0.4]},
+        }.items()
+    }
+    gain = report.gate_gain(values, ["clean", "noise"])["noise"]
+    np.testing.assert_allclose(gain["gain"]["values"], [0.3, 0.1])
+    np.testing.assert_allclose(gain["beyond_clean"]["values"], [0.2, -0.1])
+
+
+def test_figures_carry_units_and_numbers(done):
+    _, result = done
+    chart = figures.chart(result).axes[0]
+    assert "%" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel()
+    assert [t.get_text() for t in chart.get_yticklabels()] == result["columns"]
+    trust = figures.trust(result["gates"]).axes[0]
+    assert "(s)" in trust.get_xlabel() and "24 synthetic clips" in trust.get_title("left")
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_finished_and_exits_with_130(tmp_path):
+    command = [sys.executable, "-m", "refmer", "compare", "--seeds", "9", "--jobs", "1", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ":".join(sys.path)})
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.glob("cells/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 130 and "stopped; what was finished is kept" in error
+    kept = list(tmp_path.glob("cells/*"))
+    assert kept and all(json.loads(path.read_text())["result"] for path in kept)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):
+    (tmp_path / "file").write_text("in the way")
+    assert main(["compare", "--quick", "--out", str(tmp_path / "file" / "out")]) == 1
+    assert str(tmp_path / "file" / "out") in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""Every kernel agrees with its NumPy definition, and steps aside for what it cannot take."""
+
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import refmer.kernels
+from refmer.ops.optimizers import adamw
+from refmer.ops.twins import TWINS, kernels, twin
+
+
+def adamw_arguments(rng, dtype, n):
+    x, grad, m, v = (rng.normal(size=n).astype(dtype) for _ in range(4))
+    return [x, grad, m, v * v, int(rng.integers(1, 1000)), 1e-2]
+
+
+ARGUMENTS = {"optimizers.adamw": adamw_arguments}
+
+
+def kernel_modules():
+    return [import_module(f"refmer.kernels.{m.name}") for m in iter_modules(refmer.kernels.__path__)]
+
+
+def test_every_kernel_has_a_definition_of_the_same_signature_and_every_twin_a_test():
+    for module in kernel_modules():
+        name = module.__name__.rpartition(".")[2]
+        for label, kernel in vars(module).items():
+            if hasattr(kernel, "py_func") and not label.startswith("_"):
+                definition = TWINS[f"{name}.{label}"]
+                assert inspect.signature(kernel.py_func) == inspect.signature(definition)
+                assert all(word in kernel.__doc__ for word in ("Oracle:", "Error:", "Gain"))
+    assert set(ARGUMENTS) == set(TWINS)
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize("dtype, bound", [(np.float64, 1e-14), (np.float32, 1e-6)])
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 99), n=st.integers(1, 70))
+def test_a_kernel_agrees_with_its_definition(name, dtype, bound, seed, n):
+    module, _, function = name.partition(".")
+    f = getattr(import_module(f"refmer.ops.{module}"), function)
+    made = []
+    for on in (False, True):
+        arguments = ARGUMENTS[name](np.random.default_rng(seed), dtype, n)
+        with kernels(on):
+            result = f(*arguments)
+        made.append([a for a in [*arguments, result] if isinstance(a, np.ndarray)])
+    for ours, theirs in zip(*made, strict=True):
+        np.testing.assert_allclose(theirs, ours, rtol=0, atol=bound * np.abs(ours).max(initial=1))
+
+
+def test_complex_and_mixed_arguments_run_the_definition(monkeypatch):
+    ran = []
+
+    def adamw(x, scale=2.0):
+        ran.append(x.dtype)
+        return x * scale
+
+    adamw.__module__ = "refmer.ops.optimizers"
+    monkeypatch.delitem(TWINS, "optimizers.adamw")
+    choose = twin(adamw)
+    for x in (np.zeros(3, complex), np.zeros(3, np.float16), np.ma.zeros(3)):
+        choose(x)
+    assert len(ran) == 3
+
+
+def test_adamw_follows_loshchilov_and_hutter():
+    x, m, v = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
+    theta, first, second = x.copy(), np.zeros(2), np.zeros(2)
+    for t, grad in enumerate(np.array([[0.5, -1.0], [0.1, 3.0], [-2.0, 0.0]]), 1):
+        adamw(x, grad, m, v, t, 0.1, decay=0.05)
+        first = 0.9 * first + 0.1 * grad
+        second = 0.999 * second + 0.001 * grad**2
+        step = (first / (1 - 0.9**t)) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+        theta = theta - 0.1 * (step + 0.05 * theta)
+    np.testing.assert_allclose(x, theta, rtol=1e-12)
+
+
+def test_without_kernels_numba_is_never_imported():
+    code = (
+        "import sys, numpy as np; from refmer.ops.optimizers import adamw; x = np.ones(3); "
+        "adamw(x, x.copy(), x.copy(), x.copy(), 1, .1); assert 'numba' not in sys.modules; assert x[0] < 1"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={"REFMER_KERNELS": "0", "PYTHONPATH": ":".join(sys.path)})

@@ -1,0 +1,149 @@
+"""Recognizer: what a user touches, scikit-learn's tools on it, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+
+import refmer
+from refmer.data.clips import Clips
+from refmer.data.files import read_npz, write_npz
+
+
+def test_probabilities_predictions_and_score_agree(model, clips):
+    p = model.predict_proba(clips)
+    assert p.shape == (len(clips), 6) and model.class_names_ == clips.classes
+    np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(model.predict(clips), p.argmax(1))
+    assert model.score(clips) == np.mean(p.argmax(1) == clips.emotion)
+
+
+def test_a_clip_alone_is_answered_as_among_others(model, clips):
+    np.testing.assert_allclose(model.predict_proba(clips[3]), model.predict_proba(clips)[3:4], rtol=1e-5, atol=1e-6)
+
+
+def test_longer_padding_changes_no_answer(model, clips):
+    longer = {
+        name: replace(s, x=np.concatenate([s.x, np.zeros_like(s.x)], 1), mask=np.concatenate([s.mask, 0 * s.mask], 1) > 0)
+        for name, s in clips.streams.items()
+    }
+    np.testing.assert_allclose(
+        model.predict_proba(clips.with_streams(**longer)), model.predict_proba(clips), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_explain_gives_named_arrays_with_a_row_per_clip(model, clips):
+    found = model.explain(clips)
+    assert {"visual.gate", "audio.gate", "layers.0.attention"} <= set(found)
+    assert all(len(x) == len(clips) for x in found.values())
+
+
+def test_the_same_seed_gives_the_same_file_and_a_loaded_model_the_same_answers(clips, tmp_path):
+    for name in "ab":
+        model = refmer.Recognizer("concatenation", seed=2).fit(clips, epochs=2, progress=False)
+        model.save(tmp_path / f"{name}.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    again = refmer.load(tmp_path / "a.npz")
+    assert again.predict_proba(clips).tobytes() == model.predict_proba(clips).tobytes()
+    assert again.history_ == model.history_ and again.config_ == model.config_ and again.recipe_ == model.recipe_
+    assert again.get_params() == model.get_params()
+
+
+def test_an_ablation_survives_saving(clips, tmp_path):
+    model = refmer.Recognizer("openface_adaptive", config={"modalities": ("text",), "gate": False}).fit(
+        clips, epochs=1, progress=False
+    )
+    model.save(tmp_path / "m.npz")
+    assert (refmer.load(tmp_path / "m.npz").predict(clips) == model.predict(clips)).all()
+
+
+def test_a_development_set_of_ones_own_is_used(clips):
+    speakers = np.unique(clips.speaker)
+    dev = clips[clips.speaker == speakers[0]]
+    model = refmer.Recognizer("concatenation").fit(clips[clips.speaker == speakers[1]], dev=dev, epochs=1, progress=False)
+    assert list(model.speakers_) == list(speakers[:2])
+
+
+def test_scikit_learn_clones_cross_validates_and_searches(clips):
+    model = refmer.Recognizer("concatenation", config={"target": "emotion"}, seed=3)
+    assert clone(model).get_params() == model.get_params()
+    scores = cross_val_score(model, clips, groups=clips.speaker, cv=GroupKFold(2), params={"epochs": 1, "progress": False})
+    assert scores.shape == (2,) and (scores >= 0).all()
+    search = GridSearchCV(model, {"config": [{"target": "emotion", "hidden": h} for h in (4, 5)]}, cv=GroupKFold(2))
+    search.fit(clips, groups=clips.speaker, epochs=1, progress=False)
+    assert search.best_params_["config"]["hidden"] in (4, 5)
+
+
+def fit(clips, system="concatenation", **options):
+    return refmer.Recognizer(system, **options).fit(clips, epochs=1, progress=False)
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (lambda clips: fit(clips[:0]), "no clips to fit on"),
+        (lambda clips: fit(clips[clips.speaker == clips.speaker[0]]), "of 1 speaker: at least 2 are needed"),
+        (lambda clips: fit(replace(clips, sentiment=None)), "no sentiment labels"),
+        (lambda clips: fit(clips, size="huge"), "size is 'huge'; accepted: tiny, paper"),
+        (lambda clips: fit(clips, system="wave"), "no system is called 'wave'"),
+        (lambda clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
+        (lambda clips: fit(clips, seed=-1), "seed is -1; accepted"),
+        (lambda clips: refmer.Recognizer("concatenation").fit(clips, epochs=0), "epochs is 0"),
+        (lambda clips: refmer.Recognizer("concatenation").predict(clips), "not fitted"),
+        (
+            lambda clips: fit(Clips({"words": clips.streams["words"]}, clips.name, clips.speaker, sentiment=clips.sentiment)),
+            "lack units",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named(clips, wrong, said):
+    with pytest.raises((ValueError, KeyError), match=said):
+        wrong(clips)
+
+
+def test_clips_of_other_widths_or_none_are_refused(model, clips):
+    s = clips.streams["units"]
+    with pytest.raises(ValueError, match=r"stream units has frames of shape \(9,\); accepted: \(49,\)"):
+        model.predict(clips.with_streams(units=replace(s, x=s.x[..., :9], features=())))
+    with pytest.raises(ValueError, match="no clips"):
+        model.predict(clips[:0])
+
+
+def broken_files(path):
+    arrays = read_npz(path, "")
+    meta = json.loads(str(arrays["meta"]))
+    yield "truncated", path.read_bytes()[:-100], "cannot be read"
+    yield "foreign", b"PK not really", "cannot be read"
+    for label, changes, said in [
+        ("other npz", {"meta": np.array("{}")}, "'format'"),
+        ("other format", {"meta": np.array(json.dumps(meta | {"format": "x"}))}, "its format is 'x'"),
+        ("unknown system", {"meta": np.array(json.dumps(meta | {"system": "x"}))}, "no system is called 'x'"),
+        ("cut parameter", {"p/hidden.b": arrays["p/hidden.b"][1:]}, "parameter hidden.b has shape"),
+        ("extra parameter", {"p/more": np.zeros(2)}, r"unknown \['more'\]"),
+        ("not a number", {"p/hidden.b": arrays["p/hidden.b"] * np.nan}, "hidden.b .*not finite"),
+    ]:
+        write_npz(path.with_name("broken.npz"), arrays | changes)
+        yield label, path.with_name("broken.npz").read_bytes(), said
+
+
+def test_files_that_are_no_recognizer_are_refused(clips, tmp_path):
+    fit(clips).save(tmp_path / "m.npz")
+    for label, content, said in list(broken_files(tmp_path / "m.npz")):
+        (tmp_path / "f.npz").write_bytes(content)
+        with pytest.raises(ValueError, match=rf"(?s)f.npz .*{said}.*accepted: a file written by Recognizer.save"):
+            refmer.load(tmp_path / "f.npz")
+            pytest.fail(label)
+
+
+def test_a_published_size_says_what_it_takes(clips, capsys):
+    refmer.Recognizer("concatenation", size="paper").fit(clips, epochs=1, progress=False)
+    assert "parameters" in (said := capsys.readouterr().err) and "s an epoch, at most 1 epochs" in said
+
+
+def test_a_size_beyond_the_memory_is_refused(clips, monkeypatch):
+    monkeypatch.setattr("os.sysconf", lambda name: 10)
+    with pytest.raises(MemoryError, match="this machine has 0 MB"):
+        refmer.Recognizer("concatenation", size="paper").fit(clips, epochs=1, progress=False)
