@@ -198,7 +198,7 @@ def _replace(p, inputs, values):
     ]
     if p is None:
         return None, moved
-    flat = [v.ravel() for path, v in values.items() if not path.startswith("input.")]
+    flat = [v.ravel() for path, v in values.items() if path not in _values(None, inputs)]
     return params.like(p, np.concatenate(flat) if flat else p.vector), moved
 
 

@@ -16,6 +16,7 @@ First steps:
   refmer train openface_adaptive --out my.npz   trains one system and saves it
   refmer evaluate my.npz --corrupt face:missing:0.5
                                                 its scores on speakers it has not met, half of the face's frames missing
+  refmer check                                  proves every gradient by the complex step, and prints the table
 """
 
 
@@ -69,6 +70,10 @@ def parser():
     )
     c.add_argument("--seed", type=int, default=0, metavar="N", help="of the corruption (default: 0)")
     c.set_defaults(run=evaluate)
+
+    c = commands.add_parser("check", help="prove every gradient on this machine")
+    c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    c.set_defaults(run=check)
     return top
 
 
@@ -128,6 +133,13 @@ def evaluate(args):
     print("inputs: " + (", ".join(args.corrupt) or "clean"))
     for name, value in scores.items():
         print(f"{name:>12}  {100 * value:5.1f} %")
+
+
+def check(args):
+    """`refmer check`."""
+    from refmer.verify import main as run
+
+    return run(args.json)
 
 
 def corrupted(clips, text, train, seed):

@@ -63,6 +63,8 @@ def count(description):
 
 def view(description, vector, state):
     """The tree of views into the two flat vectors."""
+    if not isinstance(description, dict) or {"description", "vector", "state"} & set(description):
+        raise ValueError("a description is a dict at its root, and no part there is called description, vector or state")
     position = {False: 0, True: 0}
 
     def grow(part):

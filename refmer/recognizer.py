@@ -97,8 +97,8 @@ class Recognizer(BaseEstimator):
         streams = self._streams(clips, config)
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         self.config_ = replace(config, **system.widths(streams, config), classes=len(names))
-        weight = targets.balanced_weights(label, len(names)) if self.recipe_.balanced else np.ones(len(names), np.float32)
-        batches = [self._batch(part) | self._target(part, weight) for part in (clips, dev)]
+        count = np.bincount(label, minlength=len(names)).astype(np.float32)
+        batches = [self._batch(part) | self._target(part) | {"class_count": count} for part in (clips, dev)]
         if self.size == "paper":
             self._announce(system, batches[0])
         with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
@@ -180,9 +180,8 @@ class Recognizer(BaseEstimator):
         streams = {k: standardise(k, s, *self.scaling_[k]) for k, s in self._streams(clips, self.config_).items()}
         return find(self.system).inputs(streams, self.config_)
 
-    def _target(self, clips, weight):
-        label = targets.labels(clips, self.config_.target)
-        return {"target": targets.one_hot(label, len(weight)), "class_weight": weight}
+    def _target(self, clips):
+        return {"target": targets.one_hot(targets.labels(clips, self.config_.target), len(self.classes_))}
 
     def _run(self, clips, traces=None):
         """The system's output for clips, in evaluation; with a list, also the trace of every chunk."""

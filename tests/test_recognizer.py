@@ -121,9 +121,9 @@ def broken_files(path):
         ("other npz", {"meta": np.array("{}")}, "'format'"),
         ("other format", {"meta": np.array(json.dumps(meta | {"format": "x"}))}, "its format is 'x'"),
         ("unknown system", {"meta": np.array(json.dumps(meta | {"system": "x"}))}, "no system is called 'x'"),
-        ("cut parameter", {"p/hidden.b": arrays["p/hidden.b"][1:]}, "parameter hidden.b has shape"),
+        ("cut parameter", {"p/maps.0.b": arrays["p/maps.0.b"][1:]}, "parameter maps.0.b has shape"),
         ("extra parameter", {"p/more": np.zeros(2)}, r"unknown \['more'\]"),
-        ("not a number", {"p/hidden.b": arrays["p/hidden.b"] * np.nan}, "hidden.b .*not finite"),
+        ("not a number", {"p/maps.0.b": arrays["p/maps.0.b"] * np.nan}, "maps.0.b .*not finite"),
     ]:
         write_npz(path.with_name("broken.npz"), arrays | changes)
         yield label, path.with_name("broken.npz").read_bytes(), said

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refmer.data.inputs import segment_means, width
-from refmer.layers.dense import describe_linear, dropout, linear
-from refmer.ops.activations import relu, relu_backward
-from refmer.ops.losses import cross_entropy, cross_entropy_backward
+from refmer.layers.dense import describe_mlp, mlp
+from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
+from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
@@ -15,7 +15,7 @@ RECIPE = "paper-000"
 
 @dataclass(frozen=True)
 class Config:
-    """Widths of the segment means, classes, width of the hidden layer, dropout after it."""
+    """Widths of the segment means, classes, width of the hidden layer, dropout after it, mixup."""
 
     visual: int = 713
     audio: int = 74
@@ -24,6 +24,7 @@ class Config:
     target: str = "sentiment"
     hidden: int = 128
     dropout: float = 0.3
+    mixup: float = 0.2
 
     @classmethod
     def tiny(cls, **changes):
@@ -51,26 +52,26 @@ def inputs(streams, config):
 
 def describe(config):
     width = config.visual + config.audio + config.text
-    return {"hidden": describe_linear(width, config.hidden), "out": describe_linear(config.hidden, config.classes)}
+    return describe_mlp(width, config.hidden, config.classes)
+
+
+def augment(batch, config, rng):
+    """Mixup, as the system it is compared with."""
+    return mixup(batch, rng, config.mixup) if config.mixup else batch
 
 
 def forward(p, batch, config, rng=None, trace=None):
     """logits = W2 dropout(relu(W1 [v; a; t] + b1)) + b2."""
     sizes = np.cumsum([batch[m].shape[-1] for m in MODALITIES])[:-1]
-    u, back_hidden = linear(p.hidden, np.concatenate([batch[m] for m in MODALITIES], -1))
-    r = relu(u)
-    h, back_drop = dropout(rng, r, config.dropout)
-    logits, back_out = linear(p.out, h)
+    logits, back = mlp(p, np.concatenate([batch[m] for m in MODALITIES], -1), config.dropout, rng)
 
     def backward(dout, g):
-        dr = back_drop(back_out(dout["logits"], g.out))
-        dx = back_hidden(relu_backward(dr, r), g.hidden)
-        return dict(zip(MODALITIES, np.split(dx, sizes, -1), strict=True))
+        return dict(zip(MODALITIES, np.split(back(dout["logits"], g), sizes, -1), strict=True))
 
     return {"logits": logits}, backward
 
 
 def loss(out, batch, config):
-    """Cross-entropy with the batch's soft `target` (B, K) and `class_weight` (K,)."""
-    value, *saved = cross_entropy(out["logits"], batch["target"], batch["class_weight"])
+    """Cross-entropy with the batch's soft `target` (B, K), classes weighted against their `class_count` (K,)."""
+    value, *saved = cross_entropy(out["logits"], batch["target"], balanced_weights(batch["class_count"]))
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}

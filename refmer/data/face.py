@@ -13,7 +13,7 @@ from refmer.data.wander import generator, wander
 RATE = 25  # frames per second
 SIZE = 24  # pixels per side
 EXPRESSIVENESS = 0.9  # multiplies the table: how clearly the face shows what it shows (calibrated, see the data card)
-TRACKER_SD = (0.15, 0.25)  # noise of the tracked intensities: of a frame, of a whole clip
+TRACKER_SD = (0.15, 0.33)  # noise of the tracked intensities: of a frame, of a whole clip
 
 AU = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 FEATURES = (

@@ -96,7 +96,7 @@ def front_end(wave, rate, config="samples", trim=False):
 def check_wave(wave, rate):
     """The wave as float64 (S,), or a ValueError that says what is wrong with it."""
     wave = np.asarray(wave)
-    if isinstance(rate, bool) or not np.isscalar(rate) or not rate > 0 or rate != int(rate):
+    if isinstance(rate, bool | str) or not np.isscalar(rate) or not 0 < rate < 1e9 or rate != int(rate):
         raise ValueError(f"rate is {rate!r}; accepted: a positive whole number of samples per second")
     if wave.dtype.kind not in "fiu":
         raise ValueError(f"wave has dtype {wave.dtype}; accepted: floating point or integer")

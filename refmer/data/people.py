@@ -4,6 +4,8 @@ The shares are those of CREMA-D (Cao et al. 2014, made available under the Open 
 that was intended (row), the share of clips whose raters' majority answered each emotion (column), ties shared.
 """
 
+from functools import cache
+
 import numpy as np
 
 from refmer.data.clips import EMOTIONS
@@ -66,6 +68,7 @@ def draw_shown(seed, speaker, emotion, take):
     return tuple(int(np.searchsorted(SHARES[sense][emotion].cumsum()[:-1], x)) for sense, x in zip(TILT, u, strict=True))
 
 
+@cache
 def rater_shares():
     """P (intended, voice, face, answer): how a rater answers a clip, given what was meant and what the senses show.
 

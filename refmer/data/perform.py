@@ -1,7 +1,5 @@
 """One synthetic clip or recording from its name: what is felt, what each sense shows, the signals, the labels."""
 
-from functools import lru_cache
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
@@ -26,7 +24,7 @@ def act_clip(name, speaker, emotion, take, seed, duration):
     show = [np.outer(apex(rng, T), np.eye(len(EMOTIONS))[k]) for k in shown]
     tone = np.full(words.length(T / face.RATE), rng.uniform(-3.3, 3.3))  # people say anything in any mood
     signals, lag = signal(rng, seed, "clips", speaker, show, np.mean(show, 0) @ AFFECT[:, 1], tone)
-    votes = rng.multinomial(people.RATERS, rater_shares()[emotion, shown[0], shown[1]])
+    votes = rng.multinomial(people.RATERS, people.rater_shares()[emotion, shown[0], shown[1]])
     labels = {
         "speaker": f"s{speaker:02d}",
         "intended": emotion,
@@ -116,8 +114,3 @@ def annotate(rng, felt, annotators=4):
         late = np.maximum(np.arange(T) - int(max(rng.normal(0.4, 0.15), 0) * face.RATE), 0)
         marks.append(felt[late] * rng.normal(1, 0.1) + rng.normal(0, 0.08, 2) + 0.1 * wander(rng, T, 2, 1.5, face.RATE))
     return np.clip(np.mean(marks, axis=0), -1, 1)
-
-
-@lru_cache
-def rater_shares():
-    return people.rater_shares()

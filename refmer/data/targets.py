@@ -35,9 +35,3 @@ def labels(clips, target):
 def one_hot(label, classes):
     """(N,) int -> (N, K) float32."""
     return np.eye(classes, dtype=np.float32)[label]
-
-
-def balanced_weights(label, classes):
-    """w_k = N / (K' n_k) over the K' classes that occur; a class that does not occur weighs 0 (no target ever takes it)."""
-    n = np.bincount(label, minlength=classes)
-    return np.divide(len(label), (n > 0).sum() * n, out=np.zeros(classes), where=n > 0).astype(np.float32)

@@ -12,7 +12,6 @@ ADJECTIVES = {
 }  # fmt: skip
 ADVERBS = {"hardly": 0.3, "rather": 0.7, "quite": 0.9, "really": 1.2}  # times the adjective's valence
 NOUNS = ("film", "dinner", "meeting", "journey", "letter", "song", "game", "weather", "house", "party")
-VOCABULARY = (*ADJECTIVES, *ADVERBS, *NOUNS, "the", "was", "and")
 
 
 def length(seconds):

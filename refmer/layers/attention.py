@@ -1,50 +1,78 @@
-"""Scaled dot-product attention with heads, and the Transformer encoder layer."""
+"""Scaled dot-product attention with heads, the Transformer encoder layer in its two orders, and encoders made of it."""
 
+from typing import NamedTuple
+
+import numpy as np
+
+from refmer.layers.auxformer import describe_scaled_residual, scaled_residual
 from refmer.layers.dense import describe_feed_forward, describe_linear, dropout, feed_forward, linear
 from refmer.layers.norms import describe_layer_norm, layer_norm
-from refmer.layers.trace import note
-from refmer.ops.activations import softmax, softmax_backward
+from refmer.layers.trace import note, scope
+from refmer.ops.attention import attention_weights, attention_weights_backward
 from refmer.ops.shapes import merge_heads, split_heads
+
+
+class Rates(NamedTuple):
+    """Dropout of an encoder: on attention weights, after ReLU, on both branches before their residual, on what enters."""
+
+    attention: float = 0.0
+    relu: float = 0.0
+    residual: float = 0.0
+    embed: float = 0.0
+
+
+NO_DROPOUT = Rates()
 
 
 def describe_attention(width):
     return {name: describe_linear(width, width) for name in ("query", "key", "value", "out")}
 
 
-def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None):
+def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *, scale="width"):
     """Queries from x (B, T, C), keys and values from memory (B, S, C); mask broadcasts to (B, H, T, S).
 
     softmax(q k^T / sqrt(D)) v per head of width D = C / H, heads side by side, times W_out (Vaswani et al. 2017, eq. 1).
-    A query that may see nothing gets the output bias alone.
+    A query that may see nothing gets 0, not the output bias. `scale="keys"`: see ops.attention.attention_weights.
     """
+    if len(x) != len(memory):
+        raise ValueError(f"memory holds {len(memory)} clips, x {len(x)}; accepted: as many")
     q, back_q = linear(p.query, x)
     k, back_k = linear(p.key, memory)
     v, back_v = linear(p.value, memory)
     q, k, v = (split_heads(z, heads) for z in (q, k, v))  # (B, H, T|S, D)
-    scale = q.shape[-1] ** -0.5
-    a = softmax(q @ k.swapaxes(-1, -2) * scale, mask)  # (B, H, T, S)
+    a, *saved = attention_weights(q, k, mask, scale)  # (B, H, T, S)
     kept, back_drop = dropout(rng, a, rate)
     y, back_out = linear(p.out, merge_heads(kept @ v))
+    y, back_empty = _zero_where_blind(y, mask, a.shape)
     note(trace, "attention", a)
 
     def backward(dy, g):
-        dc = split_heads(back_out(dy, g.out), heads)  # c = kept v
+        dc = split_heads(back_out(back_empty(dy), g.out), heads)  # c = kept v
         da = back_drop(dc @ v.swapaxes(-1, -2))
-        ds = softmax_backward(da, a) * scale  # a = softmax(scale q k^T)
-        dq, dk, dv = ds @ k, ds.swapaxes(-1, -2) @ q, kept.swapaxes(-1, -2) @ dc
+        dq, dk = attention_weights_backward(da, *saved)
+        dv = kept.swapaxes(-1, -2) @ dc
         dmemory = back_k(merge_heads(dk), g.key) + back_v(merge_heads(dv), g.value)
         return back_q(merge_heads(dq), g.query), dmemory
 
     return y, backward
 
 
-def describe_encoder_layer(width, hidden):
+def _zero_where_blind(y, mask, shape):
+    """0 for the queries that see nothing in any head.   y (B, T, C), shape (B, H, T, S) of the weights."""
+    if mask is None:
+        return y, lambda dy: dy
+    sees = np.broadcast_to(mask.any(-1), shape[:-1]).any(1)[..., None]  # (B, T, 1)
+    return np.where(sees, y, 0), lambda dy: np.where(sees, dy, 0)
+
+
+def describe_encoder_layer(width, hidden, mix="off"):
+    """`mix` is the residual of pre-norm layers: a learned one has a scalar of its own."""
     return {
         "attend": describe_attention(width),
         "norm1": describe_layer_norm(width),
         "ffn": describe_feed_forward(width, hidden),
         "norm2": describe_layer_norm(width),
-    }
+    } | describe_scaled_residual(mix)
 
 
 def post_norm_layer(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
@@ -62,5 +90,107 @@ def post_norm_layer(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
         dr = back_norm1(dh, g.norm1)  # r = x + a
         dx, dmemory = back_a(back_drop1(dr), g.attend)
         return dr + dx + dmemory
+
+    return y, backward
+
+
+def cross_layer(p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, scale="width", mix="off"):
+    """h = R(x, drop(Attention(LN(x), LN(memory))));  y = R(h, drop(FFN(LN'(h)))).   x (B, T, C), memory (B, S, C).
+
+    LN is shared by queries, keys and values; R(r, z) is r + z, or the scaled residual that `mix` names (auxformer.py).
+    The pre-norm layer of MulT and AuxFormer (paper 002, eq. 3-4; two maps in the FFN and no outer norm, as the authors' code).
+    """
+    n, back_n = layer_norm(p.norm1, x)
+    m, back_m = layer_norm(p.norm1, memory)
+    a, back_a = attention(p.attend, n, m, heads, mask, rates.attention, rng, trace, scale=scale)
+    a, back_drop1 = dropout(rng, a, rates.residual)
+    h, back_r1 = scaled_residual(p, x, a, mix)
+    n2, back_n2 = layer_norm(p.norm2, h)
+    f, back_f = feed_forward(p.ffn, n2, rates.relu, rng)
+    f, back_drop2 = dropout(rng, f, rates.residual)
+    y, back_r2 = scaled_residual(p, h, f, mix)
+
+    def backward(dy, g):
+        dh, df = back_r2(dy, g)  # y = R(h, f)
+        dh = dh + back_n2(back_f(back_drop2(df), g.ffn), g.norm2)
+        dx, da = back_r1(dh, g)  # h = R(x, a)
+        dn, dm = back_a(back_drop1(da), g.attend)
+        return dx + back_n(dn, g.norm1), back_m(dm, g.norm1)
+
+    return y, backward
+
+
+def pre_norm_layer(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, scale="width", mix="off"):
+    """cross_layer with x as its own memory: h = R(x, Attention(LN(x)));  y = R(h, FFN(LN'(h))).   x (B, T, C)."""
+    y, back = cross_layer(p, x, x, heads, mask, rates, rng, trace, scale=scale, mix=mix)
+
+    def backward(dy, g):
+        dx, dmemory = back(dy, g)
+        return dx + dmemory
+
+    return y, backward
+
+
+def embed(x, place=None, rate=0.0, rng=None):
+    """y = drop(place(sqrt(C) x)): how a sequence enters an encoder of paper 002.   x (B, T, C).
+
+    `place` adds positions, with or without a mask: `lambda x: positions(x, valid)` (embedding.py).
+    """
+    scale = x.shape[-1] ** 0.5
+    y, back_place = (scale * x, lambda dy: dy) if place is None else place(scale * x)
+    y, back_drop = dropout(rng, y, rate)
+    return y, lambda dy: scale * back_place(back_drop(dy))
+
+
+def describe_encoder(width, hidden, layers, mix="off"):
+    return {
+        "layers": [describe_encoder_layer(width, hidden, mix) for _ in range(layers)],
+        "norm": describe_layer_norm(width),
+    }
+
+
+def encoder(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, place=None, scale="width", mix="off"):
+    """y = LN(layer_L(... layer_1(embed(x)))), each a pre_norm_layer.   x (B, T, C).   (Paper 002, the authors' code.)
+
+    `place`: see embed; `mix`: the residual that was described.
+    """
+    h, back_embed = embed(x, place, rates.embed, rng)
+    backs = []
+    for i, layer in enumerate(p.layers):
+        h, back = pre_norm_layer(layer, h, heads, mask, rates, rng, scope(trace, f"layers.{i}"), scale=scale, mix=mix)
+        backs.append(back)
+    y, back_norm = layer_norm(p.norm, h)
+
+    def backward(dy, g):
+        dh = back_norm(dy, g.norm)
+        for back, layer in zip(reversed(backs), reversed(g.layers), strict=True):
+            dh = back(dh, layer)
+        return back_embed(dh)
+
+    return y, backward
+
+
+def cross_encoder(
+    p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, places=(None, None), scale="width", mix="off"
+):
+    """y = LN(layer_L(... layer_1(embed(x), m), m)), m = embed(memory): every layer, a cross_layer, attends to the same m.
+
+    x (B, T, C), memory (B, S, C), `places` for x and for memory (paper 002, 3.2). One draw of dropout for m, where the authors'
+    code draws for keys and values apart.
+    """
+    h, back_x = embed(x, places[0], rates.embed, rng)
+    m, back_m = embed(memory, places[1], rates.embed, rng)
+    backs = []
+    for i, layer in enumerate(p.layers):
+        h, back = cross_layer(layer, h, m, heads, mask, rates, rng, scope(trace, f"layers.{i}"), scale=scale, mix=mix)
+        backs.append(back)
+    y, back_norm = layer_norm(p.norm, h)
+
+    def backward(dy, g):
+        dh, dm = back_norm(dy, g.norm), 0.0
+        for back, layer in zip(reversed(backs), reversed(g.layers), strict=True):
+            dh, d = back(dh, layer)
+            dm = dm + d
+        return back_x(dh), back_m(dm)
 
     return y, backward

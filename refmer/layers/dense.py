@@ -1,6 +1,6 @@
-"""Linear maps, dropout and the feed-forward half of a Transformer layer."""
+"""Linear maps, dropout, the feed-forward half of a Transformer layer, and stacks of linear maps."""
 
-from refmer.ops.activations import relu, relu_backward
+from refmer.ops import activations
 from refmer.ops.shapes import rows
 from refmer.params import Leaf, xavier, zeros
 
@@ -11,16 +11,35 @@ def describe_linear(n_in, n_out):
 
 def linear(p, x):
     """y = x W + b.   x (..., D), W (D, E), b (E)."""
-    if x.shape[-1] != p.W.shape[0]:
-        raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {p.W.shape[0]}, the width of W {p.W.shape}")
-    y = x @ p.W + p.b
+    fitting_width(p, x)
 
     def backward(dy, g):
         g.W += rows(x).T @ rows(dy)
         g.b += rows(dy).sum(0)
         return dy @ p.W.T
 
-    return y, backward
+    return x @ p.W + p.b, backward
+
+
+def fitting_width(p, x):
+    """ValueError unless x (..., D) fits W (D, E)."""
+    if x.shape[-1] != p.W.shape[0]:
+        raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {p.W.shape[0]}, the width of W {p.W.shape}")
+
+
+def describe_project(n_in, n_out):
+    return {"W": Leaf((n_in, n_out), xavier)}
+
+
+def project(p, x):
+    """y = x W, without bias, as printed in equations that name a matrix only.   x (..., D), W (D, E)."""
+    fitting_width(p, x)
+
+    def backward(dy, g):
+        g.W += rows(x).T @ rows(dy)
+        return dy @ p.W.T
+
+    return x @ p.W, backward
 
 
 def dropout(rng, x, rate):
@@ -33,19 +52,52 @@ def dropout(rng, x, rate):
     return x * scale, lambda dy: dy * scale
 
 
+def activate(name, x):
+    """y = f(x) for a pointwise f of ops/activations.py by its name: "relu", "gelu", "swish", "tanh", "sigmoid"."""
+    if name not in ("relu", "gelu", "swish", "tanh", "sigmoid"):
+        raise ValueError(f"activation is {name!r}; accepted: 'relu', 'gelu', 'swish', 'tanh', 'sigmoid'")
+    result, back = getattr(activations, name)(x), getattr(activations, f"{name}_backward")
+    y, *saved = result if isinstance(result, tuple) else (result, result)
+    return y, lambda dy: back(dy, *saved)
+
+
 def describe_feed_forward(width, hidden):
     return {"up": describe_linear(width, hidden), "down": describe_linear(hidden, width)}
 
 
-def feed_forward(p, x, rate=0.0, rng=None):
-    """y = dropout(relu(x W1 + b1)) W2 + b2.   x (..., C)."""
+def feed_forward(p, x, rate=0.0, rng=None, activation="relu"):
+    """y = dropout(f(x W1 + b1)) W2 + b2, f = relu unless named.   x (..., C)."""
     u, back_up = linear(p.up, x)
-    r = relu(u)
+    r, back_activation = activate(activation, u)
     h, back_drop = dropout(rng, r, rate)
     y, back_down = linear(p.down, h)
 
     def backward(dy, g):
         dr = back_drop(back_down(dy, g.down))
-        return back_up(relu_backward(dr, r), g.up)
+        return back_up(back_activation(dr), g.up)
+
+    return y, backward
+
+
+def describe_mlp(*widths):
+    """Linear maps from each width to the next."""
+    return {"maps": [describe_linear(n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)]}
+
+
+def mlp(p, x, rate=0.0, rng=None, activation="relu"):
+    """Linear maps with dropout(f(.)) between them, f = relu unless named, and nothing after the last.   x (..., C)."""
+    steps = []
+    for part in p.maps[:-1]:
+        u, back_map = linear(part, x)
+        r, back_activation = activate(activation, u)
+        x, back_drop = dropout(rng, r, rate)
+        steps.append((back_map, back_activation, back_drop))
+    y, back_last = linear(p.maps[-1], x)
+
+    def backward(dy, g):
+        dx = back_last(dy, g.maps[-1])
+        for part, (back_map, back_activation, back_drop) in zip(g.maps[-2::-1], reversed(steps), strict=True):
+            dx = back_map(back_activation(back_drop(dx)), part)
+        return dx
 
     return y, backward

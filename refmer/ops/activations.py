@@ -1,6 +1,9 @@
 """Pointwise non-linearities and the softmax family."""
 
+import math
+
 import numpy as np
+from scipy.special import erf
 
 from refmer.ops.masks import fitting
 
@@ -21,6 +24,62 @@ def sigmoid(x):
 
 def sigmoid_backward(dy, y):
     return dy * y * (1 - y)
+
+
+def tanh(x):
+    """y = (e^x - e^-x) / (e^x + e^-x)."""
+    return np.tanh(x)
+
+
+def tanh_backward(dy, y):
+    return dy * (1 - y * y)
+
+
+def log_sigmoid(x):
+    """y = -log(1 + exp(-x)), as min(x, 0) - log(1 + exp(-|x|)): exact in both tails."""
+    positive = x.real > 0
+    return np.where(positive, 0, x) - np.log1p(np.exp(np.where(positive, -x, x)))
+
+
+def log_sigmoid_backward(dy, y):
+    # y = log sigmoid(x):  dy/dx = 1 - sigmoid(x) = 1 - exp(y)
+    return -dy * np.expm1(y)
+
+
+def gelu(x):
+    """y = x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016): exact, no tanh approximation."""
+    below = 0.5 * (1 + erf(x * math.sqrt(0.5)))
+    return x * below, x, below
+
+
+def gelu_backward(dy, x, below):
+    # y = x Phi(x):  dy/dx = Phi(x) + x phi(x), phi the normal density
+    return dy * (below + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
+
+
+def swish(x):
+    """y = x sigmoid(x)."""
+    s = sigmoid(x)
+    return x * s, x, s
+
+
+def swish_backward(dy, x, s):
+    # y = x s:  dy/dx = s + x s (1 - s)
+    return dy * s * (1 + x * (1 - s))
+
+
+def glu(x):
+    """y = a sigmoid(b), where x = [a | b] are halves of the last axis. (..., 2C) -> (..., C)   (Dauphin et al. 2017)."""
+    if x.shape[-1] % 2:
+        raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: an even width, halves for value and gate")
+    a, b = np.split(x, 2, axis=-1)
+    s = sigmoid(b)
+    return a * s, a, s
+
+
+def glu_backward(dy, a, s):
+    # y = a s, s = sigmoid(b):  da = dy s, db = dy a s (1 - s)
+    return np.concatenate([dy * s, sigmoid_backward(dy * a, s)], axis=-1)
 
 
 def softmax(x, mask=None):

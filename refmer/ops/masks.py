@@ -5,6 +5,8 @@ import numpy as np
 
 def key_mask(valid):
     """Every query sees the valid keys only. valid (B, S) -> (B, 1, 1, S)."""
+    if valid.dtype != bool or valid.ndim != 2:
+        raise ValueError(f"valid has dtype {valid.dtype} and shape {valid.shape}; accepted: bool, (clips, keys)")
     return valid[:, None, None, :]
 
 
@@ -15,6 +17,8 @@ def causal(queries, keys):
 
 def banded(queries, keys, width):
     """Query t sees keys s with |t - s| <= width. -> (queries, keys)."""
+    if width < 0:
+        raise ValueError(f"width is {width}; accepted: 0 (itself only) or more")
     return np.abs(np.arange(queries)[:, None] - np.arange(keys)) <= width
 
 

@@ -1,4 +1,4 @@
-"""Normalisation over the last axis (layer norm) or over the batch (batch norm)."""
+"""Normalisation over the last axis (layer norm, unit length) or over the batch (batch norm)."""
 
 import numpy as np
 
@@ -27,6 +27,20 @@ def batch_norm(x, gamma, beta, eps=1e-5):
 
 def batch_norm_backward(dy, z, rstd, gamma):
     return _standardise_backward(dy * gamma, z, rstd, 0), (dy * z).sum(0), dy.sum(0)
+
+
+def l2_normalise(x):
+    """y = x / ||x|| over the last axis. x (..., C). A zero vector has no direction: y = 0, and its gradient is 0."""
+    length = np.sqrt((x * x).sum(-1, keepdims=True))
+    found = length.real > 0
+    rlength = np.where(found, 1 / np.where(found, length, 1), 0)
+    y = x * rlength
+    return y, y, rlength
+
+
+def l2_normalise_backward(dy, y, rlength):
+    # y = x r, r = (x . x)^(-1/2):  dr = -r^3 (x . dx)
+    return rlength * (dy - y * (dy * y).sum(-1, keepdims=True))
 
 
 def _standardise_backward(dz, z, rstd, axis):

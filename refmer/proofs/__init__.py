@@ -75,6 +75,17 @@ def seeded(layer, *args, **options):
     return lambda p, *inputs: layer(p, *inputs, *args, rng=np.random.default_rng(3), **options)
 
 
+def twice(layer):
+    """layer(p, layer(p, x)): the gradients of shared parameters add."""
+
+    def f(p, x):
+        h, back1 = layer(p, x)
+        y, back2 = layer(p, h)
+        return y, lambda dy, g: back1(back2(dy, g), g)
+
+    return f
+
+
 def all_cases():
     """Every case of every part."""
     return [case for part in iter_modules(__path__) for case in import_module(f"refmer.proofs.{part.name}").cases()]

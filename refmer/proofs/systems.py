@@ -27,7 +27,7 @@ def vectors():
 def system_cases(name, config, batch, variant, zero):
     """The forward with a random gradient from above, in evaluation and in training, and the loss on its outputs."""
     system, rng = find(name), np.random.default_rng(2)
-    target, weight = rng.dirichlet(np.ones(K), B), rng.uniform(0.5, 2, K)
+    target, count = rng.dirichlet(np.ones(K), B), rng.integers(1, 9, K)
 
     def evaluation(p, batch):
         return system.forward(p, batch, config)
@@ -37,7 +37,7 @@ def system_cases(name, config, batch, variant, zero):
 
     def loss(out):
         real = out["logits"].real.dtype
-        value, _, dout = system.loss(out, {"target": target.astype(real), "class_weight": weight.astype(real)}, config)
+        value, _, dout = system.loss(out, {"target": target.astype(real), "class_count": count.astype(real)}, config)
         return value, lambda dy: {k: dy * d for k, d in dout.items()}
 
     common = {"description": system.describe(config), "zero": zero, "directions": True}
@@ -62,6 +62,7 @@ def three_node_cases():
         {"head_dropout": 0.4},
         {"gamma": 0.5},
         {"literal_focal": False},
+        {"balanced": False},
         {"transformer": False},
         {"modalities": ("audio",)},
     ]

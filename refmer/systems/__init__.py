@@ -8,7 +8,7 @@ A system is a module with
 - `streams(config)`, the names of the streams it reads; `widths(streams, config)`, the Config fields that follow from them; and
   `inputs(streams, config) -> batch`, plain arrays with one row per clip, made once from the standardised streams;
 - `describe(config)`, `forward(p, batch, config, rng=None, trace=None) -> out, backward` with `backward(dout, g) -> dbatch`,
-  and `loss(out, batch, config) -> value, terms, dout`.
+  and `loss(out, batch, config) -> value, terms, dout`; `augment(batch, config, rng)` changes a training batch.
 """
 
 from importlib import import_module

@@ -10,13 +10,14 @@ import numpy as np
 
 from refmer.data.inputs import segment_means, width
 from refmer.layers.attention import describe_encoder_layer, post_norm_layer
-from refmer.layers.dense import describe_linear, dropout, linear
+from refmer.layers.dense import describe_linear, describe_mlp, dropout, linear, mlp
 from refmer.layers.gate import describe_gate, gate
 from refmer.layers.norms import batch_norm, describe_batch_norm
 from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
-from refmer.ops.losses import focal, focal_backward
+from refmer.ops.losses import balanced_weights, focal, focal_backward
 from refmer.params import Leaf, normal
+from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
@@ -48,8 +49,10 @@ class Config:
         biases and its share of the softmax.
     dropout, head_dropout : float
         Inside the Transformer (authors' code 0.1), and before the last layer (the paper's 0.5, nowhere in the code).
-    gamma, literal_focal
-        Focal loss; literal_focal=False is the authors' code (see ops/losses.py).
+    gamma, literal_focal, balanced
+        Focal loss; literal_focal=False is the authors' code (see ops/losses.py); classes weighted against their counts.
+    mixup : float
+        Beta(a, a) of mixup; 0: none.
     """
 
     visual: int = 713
@@ -73,6 +76,8 @@ class Config:
     head_dropout: float = 0.0
     gamma: float = 2.0
     literal_focal: bool = True
+    balanced: bool = True
+    mixup: float = 0.2
 
     def __post_init__(self):
         object.__setattr__(self, "modalities", tuple(self.modalities))  # a list, where it comes from JSON
@@ -127,9 +132,13 @@ def describe(config):
         tree["layers"] = [describe_encoder_layer(d, config.hidden) for _ in range(config.layers)]
     else:
         tree["join"] = describe_linear(nodes * d, d)
-    tree["hidden"] = describe_linear(nodes * d if config.transformer else d, config.head)
-    tree["out"] = describe_linear(config.head, config.classes)
+    tree["head"] = describe_mlp(nodes * d if config.transformer else d, config.head, config.classes)
     return tree
+
+
+def augment(batch, config, rng):
+    """Mixup (paper IV-A)."""
+    return mixup(batch, rng, config.mixup) if config.mixup else batch
 
 
 def forward(p, batch, config, rng=None, trace=None):
@@ -142,14 +151,10 @@ def forward(p, batch, config, rng=None, trace=None):
         x = x + p.embedding.W
     fuse = transformer if config.transformer else join
     z, back_fuse = fuse(p, x, batch, config, rng, trace)
-    u, back_hidden = linear(p.hidden, z)
-    r = relu(u)
-    h, back_drop = dropout(rng, r, config.head_dropout)
-    logits, back_out = linear(p.out, h)
+    logits, back_head = mlp(p.head, z, config.head_dropout, rng)
 
     def backward(dout, g):
-        dr = back_drop(back_out(dout["logits"], g.out))
-        dx = back_fuse(back_hidden(relu_backward(dr, r), g.hidden), g)
+        dx = back_fuse(back_head(dout["logits"], g.head), g)
         if config.modality_embedding:
             g.embedding.W += dx.sum(0)
         return {m: back(dx[:, i], getattr(g, m)) for i, (m, back) in enumerate(zip(config.modalities, back_nodes, strict=True))}
@@ -201,6 +206,7 @@ def join(p, x, batch, config, rng, trace):
 
 
 def loss(out, batch, config):
-    """Focal loss (paper IV-A) with the batch's soft `target` (B, K) and `class_weight` (K,)."""
-    value, *saved = focal(out["logits"], batch["target"], batch["class_weight"], config.gamma, config.literal_focal)
+    """Focal loss (paper IV-A) with the batch's soft `target` (B, K), classes weighted against their `class_count` (K,)."""
+    weight = balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
+    value, *saved = focal(out["logits"], batch["target"], weight, config.gamma, config.literal_focal)
     return value, {"focal": value}, {"logits": focal_backward(1.0, *saved)}

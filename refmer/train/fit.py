@@ -4,15 +4,14 @@ import numpy as np
 
 from refmer import params
 from refmer.ops.optimizers import adamw, clip_norm
-from refmer.train.augment import mixup
 from refmer.train.schedules import cosine
 
 MOMENTUM = 0.1  # of batch norm's running statistics
 
 
 def take(batch, index):
-    """The rows of a batch; class weights belong to no row."""
-    return {k: x if k == "class_weight" else x[index] for k, x in batch.items()}
+    """The rows of a batch; `class_count` belongs to no row."""
+    return {k: x if k == "class_count" else x[index] for k, x in batch.items()}
 
 
 def fit(system, config, train, dev, recipe, seed, progress=None):
@@ -23,10 +22,10 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     system : module of refmer.systems or refmer.baselines
     config : its Config
     train, dev : batches
-        With `target` (N, K) and `class_weight` (K,).
+        What `inputs` of the system makes, with its `target`.
     recipe : Recipe
     seed : int
-        Of the initial parameters, the order of the clips, dropout and mixup.
+        Of the initial parameters, the order of the clips, dropout and augmentation.
     progress : callable, optional
         Called after each epoch with its entry of the history.
 
@@ -70,7 +69,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
 
 def train_step(system, config, p, batch, moments, step, lr, recipe, rng):
     """One update of p; returns the loss of the batch."""
-    batch = mixup(rng, batch, recipe.mixup)
+    batch = system.augment(batch, config, rng)
     out, backward = system.forward(p, batch, config, rng)
     value, _, dout = system.loss(out, batch, config)
     g = params.zeros_like(p)

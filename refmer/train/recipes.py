@@ -12,10 +12,8 @@ class Recipe:
     lr, floor : float
         First learning rate, and the last one of the cosine.
     epochs, batch : int
-    weight_decay, clip, mixup : float
-        Decoupled decay (AdamW); largest norm of the gradient; Beta(a, a) of mixup (0: none).
-    balanced : bool
-        Class weights inversely proportional to the training counts.
+    weight_decay, clip : float
+        Decoupled decay (AdamW); largest norm of the gradient.
     patience : int
         Epochs without a better development loss before stopping; the best epoch's parameters are kept.
     """
@@ -26,14 +24,12 @@ class Recipe:
     batch: int = 32
     weight_decay: float = 0.01
     clip: float = 1.0
-    mixup: float = 0.0
-    balanced: bool = True
     patience: int = 20
 
 
 RECIPES = {
-    "paper-000": {  # authors' code; the paper gives the rate, focal loss, mixup 0.2, cosine
-        "paper": Recipe(lr=5e-5, floor=1e-6, epochs=200, mixup=0.2, patience=200),
-        "tiny": Recipe(lr=2e-3, floor=1e-5, epochs=60, mixup=0.2),
+    "paper-000": {  # the paper gives the rate and the cosine, its authors' code the rest
+        "paper": Recipe(lr=5e-5, floor=1e-6, epochs=200, patience=200),
+        "tiny": Recipe(lr=2e-3, floor=1e-5, epochs=60),
     },
 }

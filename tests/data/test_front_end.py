@@ -159,7 +159,7 @@ def test_bad_waves_are_named(wave, rate, said):
 
 
 def test_bad_settings_are_named():
-    with pytest.raises(ValueError, match="samples, tlab_jca"):
+    with pytest.raises(ValueError, match="samples, auxformer, tlab_jca, raver"):
         front_end(pulses(150, 16000), 16000, "mine")
     with pytest.raises(ValueError, match="hop <= window"):
         FrontEnd(hop=600)

@@ -14,13 +14,6 @@ def test_sentiment_rounds_halves_to_even_and_clips():
     )
 
 
-def test_balanced_weights_average_to_one_over_the_clips():
-    label = np.array([0, 0, 0, 1, 3])
-    weight = targets.balanced_weights(label, 5)
-    assert weight[label].mean() == pytest.approx(1) and weight[2] == weight[4] == 0
-    assert weight[1] == pytest.approx(3 * weight[0])
-
-
 def test_labels_that_are_not_there_are_named(clips):
     with pytest.raises(ValueError, match="no sentiment labels"):
         targets.labels(replace(clips, sentiment=None), "sentiment")

@@ -35,7 +35,7 @@ def test_the_published_megabytes():
 def test_it_overfits_eight_clips():
     rng = np.random.default_rng(0)
     batch = {m: rng.normal(size=(8, getattr(SMALL, m))).astype(np.float32) for m in SMALL.modalities}
-    batch |= {"target": np.eye(4, dtype=np.float32)[np.arange(8) % 4], "class_weight": np.ones(4, np.float32)}
+    batch |= {"target": np.eye(4, dtype=np.float32)[np.arange(8) % 4], "class_count": np.ones(4, np.float32)}
     config, p = replace(SMALL, dropout=0.0), params.init(describe(SMALL), 0)
     m, v = np.zeros_like(p.vector), np.zeros_like(p.vector)
     for step in range(1, 301):
@@ -50,7 +50,7 @@ def test_it_overfits_eight_clips():
 def test_the_loss_of_an_untrained_model_is_near_that_of_knowing_nothing():
     out = {"logits": np.zeros((5, 4))}
     target = np.eye(4)[[0, 1, 2, 3, 0]]
-    value, terms, _ = loss(out, {"target": target, "class_weight": np.ones(4)}, replace(SMALL, gamma=0.0))
+    value, terms, _ = loss(out, {"target": target, "class_count": np.ones(4)}, replace(SMALL, gamma=0.0))
     assert value == terms["focal"] == pytest.approx(np.log(4), rel=1e-12)
 
 

@@ -7,20 +7,19 @@ import pytest
 
 from refmer.baselines import concatenation
 from refmer.ops.optimizers import clip_norm
-from refmer.train.augment import mixup
 from refmer.train.fit import evaluate, fit, take
 from refmer.train.recipes import RECIPES, Recipe
 from refmer.train.schedules import cosine
 
 CONFIG = concatenation.Config(visual=5, audio=3, text=2, classes=4, hidden=6)
-RECIPE = Recipe(lr=1e-2, epochs=8, batch=7, mixup=0.2)
+RECIPE = Recipe(lr=1e-2, epochs=8, batch=7)
 
 
 def batch(seed, n=19):
     rng = np.random.default_rng(seed)
     found = {m: rng.normal(size=(n, getattr(CONFIG, m))).astype(np.float32) for m in ("visual", "audio", "text")}
     label = (found["visual"][:, 0] > 0) + 2 * (found["audio"][:, 0] > 0)
-    return found | {"target": np.eye(4, dtype=np.float32)[label], "class_weight": np.ones(4, np.float32)}
+    return found | {"target": np.eye(4, dtype=np.float32)[label], "class_count": np.ones(4, np.float32)}
 
 
 def run(recipe=RECIPE, seed=0):
@@ -54,7 +53,7 @@ def test_a_loss_that_is_not_finite_stops_at_once():
 def test_every_recipe_has_both_sizes_and_the_paper_000_is_as_published():
     assert all(set(sizes) == {"tiny", "paper"} for sizes in RECIPES.values())
     paper = RECIPES["paper-000"]["paper"]
-    assert (paper.lr, paper.mixup, paper.batch, paper.clip) == (5e-5, 0.2, 32, 1.0)
+    assert (paper.lr, paper.batch, paper.clip) == (5e-5, 32, 1.0)
 
 
 def test_cosine_goes_from_the_rate_to_the_floor():
@@ -70,22 +69,6 @@ def test_clipping_shortens_long_gradients_only():
     assert clip_norm(grad, 1.0) == 5 and np.sqrt(grad @ grad) == pytest.approx(1)
 
 
-def test_mixup_mixes_inputs_and_targets_alike_and_writes_into_nothing():
-    plain = batch(3) | {"visual_mask": np.arange(19) % 3 > 0}
-    before = {k: x.copy() for k, x in plain.items()}
-    mixed = mixup(np.random.default_rng(0), plain, 0.4)
-    for name, x in before.items():
-        np.testing.assert_array_equal(plain[name], x)
-        assert mixed[name].dtype == x.dtype
-    np.testing.assert_allclose(mixed["target"].sum(1), 1, rtol=1e-6)
-    both = np.hstack([plain["visual"], plain["target"]])
-    found = np.hstack([mixed["visual"], mixed["target"]])
-    rank = np.linalg.matrix_rank(found - both)
-    assert 0 < rank and not np.allclose(found, both)
-    np.testing.assert_allclose(found.mean(0), both.mean(0), rtol=1e-5, atol=1e-6)  # a permutation keeps the mean
-    assert mixup(np.random.default_rng(0), plain, 0.0) is plain
-
-
-def test_taking_rows_leaves_class_weights_whole():
+def test_taking_rows_leaves_class_counts_whole():
     part = take(batch(1), slice(2, 5))
-    assert len(part["visual"]) == len(part["target"]) == 3 and len(part["class_weight"]) == 4
+    assert len(part["visual"]) == len(part["target"]) == 3 and len(part["class_count"]) == 4

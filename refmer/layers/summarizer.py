@@ -1,0 +1,71 @@
+"""The contextual summarizer of paper 004 (RAVER), section III-B: learned queries read a sequence.
+
+The paper draws a decoder and cites SparseSync for it; the order of norms, the GELU and where dropout acts are that model's.
+"""
+
+from refmer.layers.attention import attention, describe_attention
+from refmer.layers.dense import describe_feed_forward, dropout, feed_forward
+from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.trace import scope
+
+
+def describe_decoder_layer(width, hidden):
+    return {
+        "norm1": describe_layer_norm(width),
+        "attend": describe_attention(width),
+        "norm2": describe_layer_norm(width),
+        "cross": describe_attention(width),
+        "norm3": describe_layer_norm(width),
+        "ffn": describe_feed_forward(width, hidden),
+    }
+
+
+def decoder_layer(p, x, context, heads, mask=None, rate=0.0, rng=None, trace=None):
+    """s = x + Attention(LN1(x));  h = s + Attention(LN2(s), context);  y = h + FFN(LN3(h)), each branch dropped out.
+
+    Queries x (B, N, C), context (B, S, C), no norm on it; mask broadcasts to (B, H, N, S). A clip whose context is masked
+    altogether gets nothing from it, not even the bias: what comes out is what the queries hold.
+    """
+    n1, back_n1 = layer_norm(p.norm1, x)
+    a, back_a = attention(p.attend, n1, n1, heads, None, rate, rng, scope(trace, "self"))
+    a, back_drop1 = dropout(rng, a, rate)
+    s = x + a
+    n2, back_n2 = layer_norm(p.norm2, s)
+    c, back_c = attention(p.cross, n2, context, heads, mask, rate, rng, scope(trace, "cross"))
+    c, back_drop2 = dropout(rng, c, rate)
+    h = s + c
+    n3, back_n3 = layer_norm(p.norm3, h)
+    f, back_f = feed_forward(p.ffn, n3, activation="gelu")
+    f, back_drop3 = dropout(rng, f, rate)
+
+    def backward(dy, g):
+        dh = dy + back_n3(back_f(back_drop3(dy), g.ffn), g.norm3)  # y = h + f
+        dn2, dcontext = back_c(back_drop2(dh), g.cross)
+        ds = dh + back_n2(dn2, g.norm2)  # h = s + c
+        dn1, dmemory = back_a(back_drop1(ds), g.attend)
+        return ds + back_n1(dn1 + dmemory, g.norm1), dcontext  # s = x + a
+
+    return h + f, backward
+
+
+def describe_summarizer(width, hidden, layers):
+    return {"layers": [describe_decoder_layer(width, hidden) for _ in range(layers)]}
+
+
+def summarizer(p, queries, context, heads, mask=None, rate=0.0, rng=None, trace=None):
+    """decoder_layer after decoder_layer, all reading one context, no final norm.   queries (B, N, C), context (B, S, C)."""
+    x, back_x = dropout(rng, queries, rate)
+    m, back_m = dropout(rng, context, rate)
+    backs = []
+    for i, layer in enumerate(p.layers):
+        x, back = decoder_layer(layer, x, m, heads, mask, rate, rng, scope(trace, f"layers.{i}"))
+        backs.append(back)
+
+    def backward(dy, g):
+        dx, dm = dy, 0.0
+        for back, layer in zip(reversed(backs), reversed(g.layers), strict=True):
+            dx, d = back(dx, layer)
+            dm = dm + d
+        return back_x(dx), back_m(dm)
+
+    return x, backward

@@ -1,0 +1,64 @@
+"""From many steps to one: mean, maximum, last, statistics. The steps are the last axis but one: x (..., T, C) -> (..., C).
+
+mask (..., T) is True where there is a step; where there is none at all the result and its gradient are 0.
+"""
+
+import numpy as np
+
+
+def masked_mean(x, mask):
+    """y = 1/n sum_t x_t over the n valid steps."""
+    share = mask / np.maximum(mask.sum(-1, keepdims=True), 1)
+    share = share.astype(x.real.dtype)[..., None]
+    return (np.where(mask[..., None], x, 0) * share).sum(-2), share, x.shape
+
+
+def masked_mean_backward(dy, share, shape):
+    return np.broadcast_to(dy[..., None, :] * share, shape)
+
+
+def masked_max(x, mask):
+    """y = max_t x_t over the valid steps, per channel; the first of equals."""
+    first = np.where(mask[..., None], x.real, -np.inf).argmax(-2)[..., None, :]
+    chosen = (np.arange(x.shape[-2])[:, None] == first) & mask[..., None]  # one step per channel, or none
+    return np.where(chosen, x, 0).sum(-2), chosen
+
+
+def masked_max_backward(dy, chosen):
+    return np.where(chosen, dy[..., None, :], 0)
+
+
+def last_valid(x, mask):
+    """y = x_t at the last valid t."""
+    later = np.cumsum(mask[..., ::-1], -1)[..., ::-1]  # valid steps from t on
+    last = (mask & (later == 1))[..., None]
+    return np.where(last, x, 0).sum(-2), last
+
+
+def last_valid_backward(dy, last):
+    return np.where(last, dy[..., None, :], 0)
+
+
+def statistics(x, a, floor=1e-5):
+    """mean = sum_t a_t x_t;  std = sqrt(max(sum_t a_t (x_t - mean)^2, floor));  y = [mean | std].   a (..., T) -> (..., 2C).
+
+    The floor keeps the slope of the root finite for a constant sequence; weights that are all 0 (an empty row) give 0.
+    (Okabe et al. 2018, eq. 5-6.)
+    """
+    a = a[..., None]  # (..., T, 1)
+    mean = (a * x).sum(-2, keepdims=True)
+    xc = x - mean
+    var = (a * xc * xc).sum(-2, keepdims=True)
+    std = np.sqrt(np.where(var.real > floor, var, floor)) * (a.real != 0).any(-2, keepdims=True)
+    return np.concatenate([mean, std], -1)[..., 0, :], a, x, xc, std, var.real > floor
+
+
+def statistics_backward(dy, a, x, xc, std, above):
+    dmean, dstd = np.split(dy[..., None, :], 2, axis=-1)  # (..., 1, C)
+    # std = sqrt(var) above the floor
+    dvar = np.where(above, 0.5 * dstd / np.where(above, std, 1), 0)
+    # var = sum_t a_t xc_t^2, xc = x - mean
+    dxc = 2 * dvar * a * xc
+    dmean = dmean - dxc.sum(-2, keepdims=True)
+    # mean = sum_t a_t x_t
+    return dxc + a * dmean, (dvar * xc * xc + dmean * x).sum(-1)

@@ -1,0 +1,185 @@
+"""Cases of everything that attends."""
+
+import numpy as np
+
+from refmer.layers import attention, auxformer, avga, cmaa, coattention, leader_follower, sfav, summarizer, tlab
+from refmer.layers.dense import describe_project, project
+from refmer.layers.embedding import positions
+from refmer.ops import attention as attention_ops
+from refmer.ops import masks
+from refmer.proofs import Case, seeded
+
+B, T, S, C, H, D = 2, 3, 5, 6, 2, 4
+SHORT = np.array([[True, True, True, False, False], [False] * S])  # one clip short, one with nothing left
+RATES = attention.Rates(attention=0.2, relu=0.3, residual=0.1, embed=0.25)
+
+
+def cases():
+    return ops() + attentions() + encoders() + alignment() + temporal() + spatial()
+
+
+def ops():
+    rng = np.random.default_rng(3)
+    q, k = rng.normal(size=(B, H, T, D)), rng.normal(size=(B, H, S, D))
+    mask = masks.key_mask(SHORT) & masks.causal(T, S)
+    f = attention_ops.attention_weights
+    return [
+        Case("attention_weights", f, (q, k), variant=f"scale={scale}, {said}", options={"scale": scale} | options, kind="op")
+        for scale in ("width", "keys")
+        for said, options in {"no mask": {}, "masked": {"mask": mask}}.items()
+    ]
+
+
+def attentions():
+    rng = np.random.default_rng(3)
+    x, memory, z = (rng.normal(size=(B, n, C)) for n in (T, S, T))
+    attend, mask = attention.describe_attention(C), masks.key_mask(SHORT)
+    found = [
+        Case("project", project, (x,), describe_project(C, 7)),
+        Case(
+            "attention", plain(attention.attention, H, mask, scale="keys"), (x, memory), attend, "scale=keys", zero=("key.b",)
+        ),
+        Case("attention", twice, (x, memory), attend, "twice on the same parameters", zero=("key.b",)),
+        Case("attention", plain(attention.attention, H), (x[:, :1], memory), attend, "one query", zero=("key.b",)),
+        Case(
+            "attention",
+            plain(attention.attention, H),
+            (x, memory[:, :1]),
+            attend,
+            "one key",
+            zero=("key.*", "query.*", "input.0"),
+        ),
+        Case("frame_attention", plain(sfav.frame_attention, H), (x, memory[..., :5]), sfav.describe_frame_attention(C, 5, 4)),
+        Case(
+            "frame_attention",
+            plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]])),
+            (x, memory[..., :5]),
+            sfav.describe_frame_attention(C, 5, 4),
+            "masked",
+        ),
+    ]
+    for mix in auxformer.MIXES:
+        found.append(
+            Case(
+                "scaled_residual",
+                plain(auxformer.scaled_residual, mix),
+                (x, z),
+                auxformer.describe_scaled_residual(mix),
+                f"{mix=}",
+            )
+        )
+    return found
+
+
+def encoders():
+    rng = np.random.default_rng(3)
+    x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
+    mask = masks.key_mask(SHORT)
+    found = []
+    for mix in auxformer.MIXES:
+        described, said = attention.describe_encoder_layer(C, 5, mix), f"{mix=}"
+        f = plain(attention.pre_norm_layer, H, masks.causal(T, T), mix=mix)
+        found.append(Case("pre_norm_layer", f, (x,), described, f"{said}, causal", zero=("attend.key.b",)))
+        f = seeded(attention.cross_layer, H, mask, RATES, mix=mix)
+        found.append(Case("cross_layer", f, (x, memory), described, f"{said}, masks and dropout", zero=("attend.key.b",)))
+    stack, zero = attention.describe_encoder(C, 5, 2, "learned"), ("layers.*.attend.key.b",)
+    places = (positions, lambda m: positions(m, SHORT))
+    across = plain(attention.cross_encoder, H, mask, places=places, scale="keys", mix="learned")
+    options = {"rates": RATES, "mix": "learned"}
+    reader, one = summarizer.describe_summarizer(C, 7, 2), summarizer.describe_decoder_layer(C, 7)
+    keys, self_only = ("*attend.key.b", "*cross.key.b"), ("attend.key.*", "attend.query.*", "cross.key.b")
+    return found + [
+        Case(
+            "embed", lambda x: attention.embed(x, positions, 0.25, np.random.default_rng(3)), (x,), variant="positions, dropout"
+        ),
+        Case("encoder", seeded(attention.encoder, H, place=positions, **options), (x,), stack, "dropout", zero=zero),
+        Case("cross_encoder", across, (x, memory), stack, "masked, positions, scale=keys", zero=zero),
+        Case("cross_encoder", seeded(attention.cross_encoder, H, **options), (x, memory), stack, "dropout", zero=zero),
+        Case(
+            "cross_encoder", plain(attention.cross_encoder, H, mix="learned"), (x[:, :1], memory), stack, "length 1", zero=zero
+        ),
+        Case("decoder_layer", plain(summarizer.decoder_layer, H), (x[:, :1], memory), one, "one query", zero=self_only),
+        Case("decoder_layer", plain(summarizer.decoder_layer, H, mask), (x, memory), one, "masked", zero=keys),
+        Case("summarizer", seeded(summarizer.summarizer, H, rate=0.2), (x, memory), reader, "dropout", zero=keys),
+    ]
+
+
+def alignment():
+    rng = np.random.default_rng(3)
+    streams = {name: rng.normal(size=(B, n, 4)) for name, n in {"sound": 3, "face": 5, "body": 2}.items()}
+    aligned = {name: rng.normal(size=x.shape) for name, x in streams.items()}
+    valid = {name: np.ones(x.shape[:2], bool) for name, x in streams.items()}
+    valid["face"][0, 3:] = False
+    available = np.array([[True, True, True], [True, True, False]])
+    align, weigh = cmaa.describe_cmaa(4, 5), cmaa.describe_awom(4, 5)
+    last = ("score.maps.1.b",)  # shared by all scores: softmax ignores it
+    pair = {name: streams[name] for name in ("sound", "face")}
+    pooled = {name: y[:, :1] for name, y in aligned.items()}
+    single = {name: x[:, :1] for name, x in streams.items()}
+    return [
+        Case("cmaa", cmaa.cmaa, (streams,), align),
+        Case("cmaa", lambda p, x: cmaa.cmaa(p, x, valid, available), (streams,), align, "masked, one absent"),
+        Case("cmaa", cmaa.cmaa, (single,), align, "length 1", zero=("query.W", "key.W")),
+        Case("awom", cmaa.awom, (single, pooled), weigh, "length 1", zero=last),
+        Case("cmaa", cmaa.cmaa, (pair,), align, "two modalities", zero=("compatibility.W",)),
+        Case("awom", cmaa.awom, (streams, aligned), weigh, zero=last),
+        Case("awom", lambda p, x, y: cmaa.awom(p, x, y, valid, available), (streams, aligned), weigh, "masked", zero=last),
+    ]
+
+
+def temporal():
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(B, S, 4)), rng.normal(size=(B, S, 4))
+    audio, visual = rng.normal(size=(B, S, 3)), rng.normal(size=(B, S, 4))
+    valid = np.array([[True] * 3 + [False] * 2, [True] * S])
+    code = tlab.describe_tlab_code(4)
+    joint, dense = coattention.describe_joint_cross_attention(3, 4, S, 7), coattention.describe_dense_coattention(3, 4, S)
+    joint1, dense1 = coattention.describe_joint_cross_attention(3, 4, 1, 7), coattention.describe_dense_coattention(3, 4, 1)
+    one, blind = (audio[:, :1], visual[:, :1]), ("query.W", "key.W", "input.0")
+    near = masks.key_mask(valid) & masks.banded(S, S, 1)
+    return [
+        Case("tlab", tlab.tlab, (a, b), tlab.describe_tlab(4)),
+        Case("tlab", plain(tlab.tlab, SHORT, 1), (a, b), tlab.describe_tlab(4), "masked, banded"),
+        Case("tlab", tlab.tlab, (a[:, :1], b[:, :1]), tlab.describe_tlab(4), "length 1", zero=blind),
+        Case("tlab_code", plain(tlab.tlab_code, 2), (a, b), code, zero=("attend.key.b",)),
+        Case("tlab_code", seeded(tlab.tlab_code, 2, near, 0.1), (a, b), code, "banded, dropout", zero=("attend.key.b",)),
+        Case("joint_cross_attention", coattention.joint_cross_attention, (audio, visual), joint),
+        Case("joint_cross_attention", plain(coattention.joint_cross_attention, valid), (audio, visual), joint, "masked"),
+        Case("dense_coattention", coattention.dense_coattention, (audio, visual), dense),
+        Case("dense_coattention", seeded(coattention.dense_coattention, valid, 0.2), (audio, visual), dense, "masked, dropout"),
+        Case("joint_cross_attention", coattention.joint_cross_attention, one, joint1, "length 1"),
+        Case("dense_coattention", coattention.dense_coattention, one, dense1, "length 1"),
+    ]
+
+
+def spatial():
+    rng = np.random.default_rng(3)
+    frames, audio = rng.normal(size=(B, T, S, C)), rng.normal(size=(B, T, 4))
+    streams = {name: rng.normal(size=(B, T, n)) for name, n in {"frames": 5, "voice": 4, "mfcc": 2}.items()}
+    widths = {name: x.shape[-1] for name, x in streams.items()}
+    one = {name: x[:, :1] for name, x in streams.items()}
+    follow = leader_follower.describe_leader_follower(widths, 4)
+    return [
+        Case("avga", avga.avga, (frames, audio), avga.describe_avga(C, 4, 7, 3)),
+        Case("leader_follower", leader_follower.leader_follower, (streams,), follow),
+        Case("avga", avga.avga, (frames[:, :1], audio[:, :1]), avga.describe_avga(C, 4, 7, 3), "length 1"),
+        Case("leader_follower", leader_follower.leader_follower, (one,), follow, "length 1"),
+    ]
+
+
+def plain(layer, *args, **options):
+    """The layer with its data arguments after the arrays."""
+    return lambda p, *inputs: layer(p, *inputs, *args, **options)
+
+
+def twice(p, x, memory):
+    """Attention to what attention gave."""
+    h, back1 = attention.attention(p, x, memory, H)
+    y, back2 = attention.attention(p, h, memory, H)
+
+    def backward(dy, g):
+        dh, dmemory2 = back2(dy, g)
+        dx, dmemory1 = back1(dh, g)
+        return dx, dmemory1 + dmemory2
+
+    return y, backward

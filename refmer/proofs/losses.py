@@ -1,0 +1,79 @@
+"""Cases of the losses."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from refmer.layers import reconstruction as rec
+from refmer.ops import contrastive, losses, regression
+from refmer.proofs import Case
+
+B, T, M, D, K = 5, 7, 3, 2, 4
+
+
+def cases():
+    return [replace(case, kind="op") for case in classification() + regressions() + of_paper_001()] + layers()
+
+
+def classification():
+    rng = np.random.default_rng(3)
+    logits = 2 * rng.normal(size=(B, K))
+    soft = {"target": rng.dirichlet(np.ones(K), B), "weight": losses.class_balanced_weights([9, 3, 1, 7], 0.9)}
+    votes = {"target": rng.random((B, K)).round(1), "weight": soft["weight"]}
+    found = [
+        Case(
+            "cross_entropy", losses.cross_entropy, (logits[:1],), options={**soft, "target": soft["target"][:1]}, variant="one"
+        ),
+        Case("sample_weighted_cross_entropy", losses.sample_weighted_cross_entropy, (logits,), options=soft),
+        Case("binary_cross_entropy", losses.binary_cross_entropy, (logits,), options=votes),
+    ]
+    hard = (votes["target"] > 0.5).astype(float)
+    for alpha, gamma, target in [(0.25, 2.0, hard), (-1, 0.5, hard), (0.6, 0.0, hard), (0.25, 2.0, votes["target"])]:
+        options = {"target": target, "alpha": alpha, "gamma": gamma}
+        variant = f"{alpha=}, {gamma=}" + (", soft" if target is not hard else "")
+        found.append(Case("sigmoid_focal", losses.sigmoid_focal, (logits,), options=options, variant=variant))
+    return found
+
+
+def regressions():
+    rng = np.random.default_rng(4)
+    x, y, mask = rng.normal(size=(B, T, D)), rng.normal(1, 2, (B, T, D)), rng.random((B, T)) > 0.4
+    found = [
+        Case("mse", regression.mse, (x,), options={"target": y}),
+        Case("mse", regression.mse, (x,), options={"target": y, "mask": mask}, variant="masked"),
+    ]
+    for f in (regression.ccc, regression.ccc_loss):
+        found += [
+            Case(f.__name__, f, (x,), options={"target": y}),
+            Case(f.__name__, f, (x,), options={"target": y, "mask": mask, "ddof": 1}, variant="masked, ddof=1"),
+        ]
+    small = {"target": 1e-6 * y[0]}
+    return found + [Case("ccc", regression.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
+
+
+def of_paper_001():
+    rng = np.random.default_rng(5)
+    features, available = rng.normal(size=(B, M, D + 4)), rng.random((B, M)) > 0.3
+    available[2] = False
+    weight = rng.dirichlet(np.ones(M), B)
+    return [
+        Case("info_nce", contrastive.info_nce, (features,)),
+        Case("info_nce", contrastive.info_nce, (features,), options={"temperature": 1.5}, variant="temperature 1.5"),
+        Case("info_nce", contrastive.info_nce, (features,), options={"available": available}, variant="missing modalities"),
+        Case("weight_entropy", contrastive.weight_entropy, (weight,)),
+        Case("weight_entropy", contrastive.weight_entropy, (weight,), options={"literal": True}, variant="literal"),
+    ]
+
+
+def layers():
+    rng = np.random.default_rng(6)
+    h, target, available = rng.normal(size=(B, 6)), rng.normal(size=(B, M, D)), rng.random((B, M)) > 0.4
+
+    def reconstruct(mask):
+        return lambda p, h: rec.reconstruction(p, h, target.astype(h.real.dtype), mask)  # the target is data
+
+    description = rec.describe_reconstruction(6, M, D)
+    return [
+        Case("reconstruction", reconstruct(None), (h,), description),
+        Case("reconstruction", reconstruct(available), (h,), description, variant="missing modalities"),
+    ]

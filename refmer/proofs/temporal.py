@@ -1,0 +1,123 @@
+"""Cases along time: recurrences, temporal convolution, the TCN, the Conformer block, pooling over time."""
+
+import numpy as np
+
+from refmer.layers import conformer, convolution, pooling, recurrent, tcn
+from refmer.ops import convolution as conv_ops
+from refmer.ops import pooling as pool_ops
+from refmer.ops import recurrent as recurrent_ops
+from refmer.proofs import Case, seeded, twice
+
+B, T, C, H, E = 2, 5, 3, 4, 6
+VALID = np.array([[True] * 5, [True, True, True, False, False]])
+HOLES = np.array([[True, False, True, True, False], [False] * 5])  # frames lost in the middle, and a clip with nothing
+
+
+def cases():
+    return ops() + recurrences() + convolutions() + poolings()
+
+
+def ops():
+    rng = np.random.default_rng(1)
+    x, a = rng.normal(size=(B, T, C)), rng.dirichlet(np.ones(T), B)
+    h0, c0 = rng.normal(size=(2, B, H))
+    lstm = (rng.normal(size=(B, T, 4 * H)), rng.normal(size=(H, 4 * H)), h0, c0)
+    gru = (rng.normal(size=(B, T, 3 * H)), rng.normal(size=(H, 3 * H)), rng.normal(size=3 * H), h0)
+    constant = np.broadcast_to(x[:, :1], x.shape).copy()
+    constant[0] = x[0]
+    found = [
+        Case("lstm", recurrent_ops.lstm, lstm),
+        Case("lstm", recurrent_ops.lstm, lstm, variant="masked", options={"mask": HOLES}),
+        Case("gru", recurrent_ops.gru, gru),
+        Case("gru", recurrent_ops.gru, gru, variant="masked", options={"mask": HOLES}),
+        Case("weight_norm", conv_ops.weight_norm, (rng.normal(size=(C, H)), rng.normal(size=H))),
+        Case("masked_mean", pool_ops.masked_mean, (x,), options={"mask": HOLES}),
+        Case("masked_max", pool_ops.masked_max, (x,), options={"mask": HOLES}),
+        Case("last_valid", pool_ops.last_valid, (x,), options={"mask": HOLES}),
+        Case("statistics", pool_ops.statistics, (x, a)),
+        Case("statistics", pool_ops.statistics, (x, 0.7 * a), variant="weights of another sum"),
+        Case("statistics", pool_ops.statistics, (constant, a), variant="a constant clip"),
+    ]
+    for padding, size, stride, dilation in [("valid", 2, 1, 1), ("same", 4, 2, 1), ("causal", 2, 3, 2)]:
+        options = {"size": size, "stride": stride, "dilation": dilation, "padding": padding}
+        found.append(Case("windows", conv_ops.windows, (x,), variant=padding, options=options))
+    return [Case(**{**vars(c), "kind": "op"}) for c in found]
+
+
+def recurrences():
+    rng = np.random.default_rng(1)
+    x, state = rng.normal(size=(B, T, C)), rng.normal(size=(2, 2 * 2, B, H))
+    one = recurrent.describe_lstm(C, H)
+    both = recurrent.describe_lstm(C, H, layers=2, bidirectional=True)
+    square = recurrent.describe_lstm(H, H)
+    gru = recurrent.describe_gru(C, H)
+
+    def given(p, x, state):
+        return recurrent.lstm(p, x, state, VALID)
+
+    return [
+        Case("lstm", recurrent.lstm, (x,), one),
+        Case("lstm", recurrent.lstm, (x[:, :1],), one, "one step", zero=("layers.0.0.hidden.W",)),
+        Case("lstm", seeded(recurrent.lstm, mask=VALID, rate=0.3), (x,), both, "stacked both ways, dropout", directions=True),
+        Case("lstm", given, (x, state), both, "initial states, mask", directions=True),
+        Case("lstm", twice(recurrent.lstm), (rng.normal(size=(B, 2, H)),), square, "applied twice", directions=True),
+        Case("gru", recurrent.gru, (x,), gru),
+        Case("gru", lambda p, x, h0: recurrent.gru(p, x, h0, HOLES, reverse=True), (x, state[0, 0]), gru, "masked, backwards"),
+    ]
+
+
+def convolutions():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(B, T, C))
+    plain, normed = convolution.describe_conv1d(C, H, 3), convolution.describe_weight_norm_conv1d(C, H, 2)
+    depthwise, square = convolution.describe_depthwise_conv1d(C, 3), convolution.describe_conv1d(C, C, 2)
+    block = conformer.describe_conformer_block(H, E, 3)
+    wide = rng.normal(size=(B, T, H))
+    found = [
+        Case("conv1d", lambda p, x: convolution.conv1d(p, x, 3, 2, 1, "same", HOLES), (x,), plain, "stride, masked"),
+        Case("conv1d", lambda p, x: convolution.conv1d(p, x, 3, dilation=2, padding="valid"), (x,), plain, "dilation, valid"),
+        Case("conv1d", lambda p, x: convolution.conv1d(p, x, 3), (x[:, :1],), plain, "one step", directions=True),
+        Case("conv1d", twice(lambda p, x: convolution.conv1d(p, x, 2, padding="causal")), (x,), square, "applied twice"),
+        Case("weight_norm_conv1d", lambda p, x: convolution.weight_norm_conv1d(p, x, 2), (x,), normed),
+        Case("depthwise_conv1d", lambda p, x: convolution.depthwise_conv1d(p, x, 2, 2, mask=VALID), (x,), depthwise),
+        Case("half", seeded(conformer.half, rate=0.2), (wide,), conformer.describe_half(H, E), directions=True),
+        Case(
+            "convolution_module",
+            seeded(conformer.convolution_module, VALID, 0.2),
+            (wide,),
+            conformer.describe_convolution_module(H, 3),
+            directions=True,
+        ),
+        Case(
+            "conformer_block",
+            seeded(conformer.conformer_block, 2, VALID, 0.2),
+            (wide,),
+            block,
+            zero=("attend.key.b",),
+            directions=True,
+        ),
+    ]
+    for weight_norm in (False, True):
+        description = tcn.describe_tcn(C, [H, H], 2, weight_norm)
+        f = seeded(tcn.tcn, 2, weight_norm=weight_norm, mask=VALID, rate=0.2)
+        found.append(Case("tcn", f, (x,), description, f"{weight_norm=}, mask, dropout"))
+    found.append(Case("tcn", lambda p, x: tcn.tcn(p, x, 2, dilations=[3]), (x,), tcn.describe_tcn(C, [C], 2), "dilation 3"))
+    return found
+
+
+def poolings():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(B, T, C))
+    pool = pooling.describe_statistics_pool(C)
+    return [
+        Case("max_pool1d", lambda x: pooling.max_pool1d(x, 2, mask=HOLES), (x,), variant="masked"),
+        Case("max_pool1d", lambda x: pooling.max_pool1d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
+        Case("avg_pool1d", lambda x: pooling.avg_pool1d(x, 3, 2, mask=VALID), (x,), variant="masked"),
+        Case("mean_pool", pooling.mean_pool, (x, HOLES), variant="masked"),
+        Case("mean_pool", pooling.mean_pool, (x,)),
+        Case("last_step", pooling.last_step, (x,)),
+        Case("last_valid_step", pooling.last_valid_step, (x, HOLES)),
+        Case("prepend", pooling.prepend, (x,), pooling.describe_prepend(C)),
+        Case("statistics_pool", pooling.statistics_pool, (x,), pool),
+        Case("statistics_pool", pooling.statistics_pool, (x, HOLES), pool, "masked"),
+    ]

@@ -1,0 +1,122 @@
+"""`refmer check`: prove every backward on this machine, and print the table of proofs.
+
+One row per op, layer, system and baseline: its number of parameters, the worst relative error of its gradient over all its
+cases (refmer/proofs), and, where it has a compiled twin, how far kernel and definition are apart in float64.
+"""
+
+import json
+import os
+import sys
+from importlib import import_module
+
+import numpy as np
+from tqdm import tqdm
+
+from refmer import params
+from refmer.check import TOLERANCE
+from refmer.ops.twins import TWINS, kernels
+from refmer.proofs import all_cases
+
+KINDS = ("op", "layer", "system", "baseline")
+
+
+def main(as_json=False, out=None):
+    """Run all proofs and print one row for each op, layer, system and baseline.
+
+    Parameters
+    ----------
+    as_json : bool
+        Print a list of {"name", "kind", "parameters", "worst_relative_error", "kernel_error", "passed"} instead of the table.
+        An error is null where there is none to give: no kernel, or a case that did not run.
+    out : text stream, default standard output
+
+    Returns
+    -------
+    int
+        The exit status: 0 if every row passed, else 1.
+    """
+    out = sys.stdout if out is None else out
+    rows, problems = prove(tqdm(all_cases(), desc="proofs", disable=None))
+    if as_json:
+        print(json.dumps(rows, indent=1), file=out)
+    else:
+        print(table(rows, problems), file=out)
+    return 0 if rows and all(row["passed"] for row in rows) else 1
+
+
+def prove(cases):
+    """The rows, sorted by kind and name, and {label of a case: what went wrong}. A row holds the worst of its cases."""
+    rows, problems = {}, {}
+    for case in cases:
+        row = {"name": case.name, "kind": case.kind, "parameters": 0, "worst_relative_error": None, "kernel_error": None}
+        row = rows.setdefault((KINDS.index(case.kind), case.name), row | {"passed": True})
+        try:
+            if case.description is not None:
+                row["parameters"] = max(row["parameters"], params.count(case.description))
+            failed = _judge(row, "worst_relative_error", case.errors()) | _judge(row, "kernel_error", kernel_errors(case))
+        except Exception as error:  # whatever breaks inside a case is a failing row, not the end of the table
+            failed = {type(error).__name__: " ".join(str(error).split())[:150]}
+        if failed:
+            row["passed"] = False
+            problems[f"{case.kind} {case.label}"] = failed
+    return [rows[key] for key in sorted(rows)], problems
+
+
+def _judge(row, key, errors):
+    """Raise row[key] to the worst of the errors; those that fail (nan: a gradient that vanishes unnamed)."""
+    known = [float(e) for e in errors.values() if np.isfinite(e)]
+    row[key] = max(known + [row[key]] if row[key] is not None else known, default=None)
+    return {path: float(e) for path, e in errors.items() if not e < TOLERANCE}
+
+
+def kernel_errors(case):
+    """{function: relative distance of its kernel from its definition} on the inputs of an op, backward included.
+
+    Empty for what has no kernel, and with REFMER_KERNELS=0, which forbids to import numba.
+    """
+    if case.kind != "op" or os.environ.get("REFMER_KERNELS") == "0":
+        return {}
+    module, name = case.f.__module__, case.f.__name__
+    with kernels(False):
+        result = case.f(*case.inputs, **case.options)
+        y, *saved = result if isinstance(result, tuple) else (result, result)
+    dy = np.random.default_rng(0).normal(size=np.shape(y))
+    found = {}
+    for twin, args, options in ((name, case.inputs, case.options), (f"{name}_backward", (dy, *saved), {})):
+        if f"{module.rpartition('.')[2]}.{twin}" in TWINS:
+            f = getattr(import_module(module), twin)
+            with kernels(True):
+                fast = f(*args, **options)
+            with kernels(False):
+                found[twin] = _distance(fast, f(*args, **options))
+    return found
+
+
+def _distance(fast, slow):
+    """The largest difference, relative to the largest value, over the arrays that two calls return."""
+    if not isinstance(slow, tuple):
+        fast, slow = (fast,), (slow,)
+    worst = 0.0
+    for a, b in zip(fast, slow, strict=True):
+        if isinstance(b, (np.ndarray, np.floating)):
+            worst = max(worst, float(np.abs(a - b).max(initial=0) / (np.abs(b).max(initial=0) or 1)))
+    return worst
+
+
+def table(rows, problems):
+    """The rows in columns, then what went wrong, then the sum of it."""
+    lines = [("name", "kind", "parameters", "worst relative error", "kernel error", "")]
+    for row in rows:
+        errors = ["-" if row[key] is None else f"{row[key]:.1e}" for key in ("worst_relative_error", "kernel_error")]
+        lines.append((row["name"], row["kind"], f"{row['parameters']:,}", *errors, "" if row["passed"] else "FAILED"))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = (True, True, False, False, False, True)
+    text = [
+        "  ".join(
+            cell.ljust(w) if is_left else cell.rjust(w) for cell, w, is_left in zip(line, widths, left, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+    text += [f"FAILED {label}: {what}" for label, what in problems.items()]
+    passed = sum(row["passed"] for row in rows)
+    return "\n".join([*text, f"{passed} of {len(rows)} passed (tolerance {TOLERANCE:g})"])

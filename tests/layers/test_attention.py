@@ -1,0 +1,149 @@
+"""The laws of attention, its layers and encoders."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refmer import params
+from refmer.layers import attention as at
+from refmer.layers.embedding import positions
+from refmer.ops import masks
+from refmer.proofs import moved
+
+B, T, S, C, H = 2, 3, 5, 6, 2
+rng = np.random.default_rng(1)
+X, MEMORY = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
+VALID = np.array([[True, True, True, False, False], [False] * 5])  # one clip short, one with nothing left
+ATTEND, ENCODER = moved(at.describe_attention(C)), moved(at.describe_encoder(C, 7, 3, "learned"))
+quick = settings(max_examples=15, deadline=None, derandomize=True)
+
+
+def test_attention_is_the_sum_over_heads_and_keys_written_out():
+    y, _ = at.attention(ATTEND, X, MEMORY, H)
+    q, k, v = (z @ m.W + m.b for z, m in ((X, ATTEND.query), (MEMORY, ATTEND.key), (MEMORY, ATTEND.value)))
+    D = C // H
+    for b in range(B):
+        for t in range(T):
+            heads = []
+            for h in range(H):
+                part = slice(h * D, (h + 1) * D)
+                e = [np.exp(q[b, t, part] @ k[b, s, part] / np.sqrt(D)) for s in range(S)]
+                heads.append(sum(e[s] * v[b, s, part] for s in range(S)) / sum(e))
+            np.testing.assert_allclose(y[b, t], np.concatenate(heads) @ ATTEND.out.W + ATTEND.out.b, rtol=1e-12)
+
+
+@quick
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
+def test_order_of_keys_and_what_is_masked_do_not_matter(T, S, seed):
+    rng = np.random.default_rng(seed)
+    x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
+    order, valid = rng.permutation(S), rng.random((B, S)) > 0.4
+    y, _ = at.attention(ATTEND, x, memory, H, masks.key_mask(valid))
+    other = np.where(valid[:, :, None], memory, 1e3)[:, order]
+    np.testing.assert_allclose(at.attention(ATTEND, x, other, H, masks.key_mask(valid[:, order]))[0], y, rtol=1e-9, atol=1e-12)
+
+
+def test_a_query_that_sees_nothing_gives_zero_and_takes_no_gradient():
+    trace = {}
+    y, backward = at.attention(ATTEND, X, MEMORY, H, masks.key_mask(VALID), trace=trace)
+    assert not y[1].any() and y[0].all()
+    np.testing.assert_allclose(trace["attention"].sum(-1), np.broadcast_to([[[1]], [[0]]], (B, H, T)), atol=1e-12)
+    dy = np.zeros_like(y)
+    dy[1] = 1  # the blind clip only
+    g = params.zeros_like(ATTEND)
+    dx, dmemory = backward(dy, g)
+    assert not dx.any() and not dmemory.any() and not g.vector.any()
+
+
+def test_masked_keys_take_no_gradient():
+    y, backward = at.attention(ATTEND, X, MEMORY, H, masks.key_mask(VALID))
+    _, dmemory = backward(np.ones_like(y), params.zeros_like(ATTEND))
+    assert not dmemory[~VALID].any() and dmemory[0, :3].all()
+
+
+@quick
+@given(st.integers(2, 6), st.data())
+def test_a_causal_encoder_does_not_look_ahead(T, data):
+    t = data.draw(st.integers(1, T - 1))
+    x = np.random.default_rng(T).normal(size=(B, T, C))
+    other = np.concatenate([x[:, :t], 9 - x[:, t:]], 1)
+    y, z = (at.encoder(ENCODER, v, H, masks.causal(T, T), mix="learned")[0] for v in (x, other))
+    np.testing.assert_allclose(z[:, :t], y[:, :t], rtol=1e-12)
+    assert not np.allclose(z[:, t], y[:, t])
+
+
+@pytest.mark.parametrize("scale", ["width", "keys"])
+def test_a_clip_alone_or_padded_in_a_batch_gives_the_same(scale):
+    long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
+    valid = np.arange(S + 2) < np.array([[4], [S]])
+    whole = at.cross_encoder(ENCODER, X, long, H, masks.key_mask(valid), scale=scale, mix="learned")[0]
+    for b, n in enumerate((4, S)):
+        alone, _ = at.cross_encoder(ENCODER, X[[b]], MEMORY[[b], :n], H, scale=scale, mix="learned")
+        np.testing.assert_allclose(whole[[b]], alone, rtol=1e-11)
+
+
+def test_padding_takes_no_gradient_and_changes_none():
+    long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
+    valid = np.broadcast_to(np.arange(S + 2) < S, (B, S + 2))
+    y, back = at.cross_encoder(ENCODER, X, MEMORY, H, mix="learned")
+    z, back_padded = at.cross_encoder(ENCODER, X, long, H, masks.key_mask(valid), mix="learned")
+    g, g_padded = params.zeros_like(ENCODER), params.zeros_like(ENCODER)
+    dy = np.random.default_rng(2).normal(size=y.shape)
+    (dx, dmemory), (dx_padded, dlong) = back(dy, g), back_padded(dy, g_padded)
+    np.testing.assert_allclose(dx_padded, dx, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(dlong[:, :S], dmemory, rtol=1e-9, atol=1e-12)
+    assert not dlong[:, S:].any()
+    np.testing.assert_allclose(g_padded.vector, g.vector, rtol=1e-9, atol=1e-11)
+
+
+def test_every_layer_of_the_cross_encoder_reads_the_same_memory():
+    y, _ = at.cross_encoder(ENCODER, X, MEMORY, H, places=(positions, None), mix="learned")
+    h, m = positions(X * C**0.5)[0], MEMORY * C**0.5
+    for layer in ENCODER.layers:
+        h, _ = at.cross_layer(layer, h, m, H, mix="learned")
+    np.testing.assert_allclose(y, at.layer_norm(ENCODER.norm, h)[0], rtol=1e-12)
+
+
+def test_self_attention_shares_one_norm_with_its_keys_and_values():
+    layer = ENCODER.layers[0]
+    n, _ = at.layer_norm(layer.norm1, X)
+    h = X + at.attention(layer.attend, n, n, H)[0]
+    y = h + at.feed_forward(layer.ffn, at.layer_norm(layer.norm2, h)[0])[0]
+    np.testing.assert_allclose(at.pre_norm_layer(layer, X, H)[0], y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("field", at.Rates._fields)
+def test_each_rate_of_dropout_acts_in_training_only(field):
+    rates = at.Rates(**{field: 0.5})
+    plain = at.encoder(ENCODER, X, H, mix="learned")[0]
+    np.testing.assert_array_equal(at.encoder(ENCODER, X, H, None, rates, mix="learned")[0], plain)
+    assert not np.allclose(at.encoder(ENCODER, X, H, None, rates, np.random.default_rng(0), mix="learned")[0], plain)
+
+
+def test_traces_name_the_layers():
+    trace = {}
+    at.encoder(ENCODER, X, H, trace=trace, mix="learned")
+    assert list(trace) == [f"layers.{i}.attention" for i in range(3)]
+
+
+def test_published_numbers_of_parameters():
+    assert params.count(at.describe_attention(1024)) == 4_198_400
+    assert params.count(at.describe_encoder_layer(130, 520)) == 204_490
+    assert params.count(at.describe_encoder_layer(130, 520, "learned")) == 204_491
+    assert params.count(at.describe_encoder_layer(130, 520, "fixed")) == 204_490
+    assert params.count(at.describe_encoder(130, 520, 5)) == 1_022_710
+    assert params.count(at.describe_encoder(130, 520, 5, "learned")) == 1_022_715
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="a width of 6 does not divide into 4 heads"):
+        at.attention(ATTEND, X, MEMORY, 4)
+    with pytest.raises(ValueError, match=r"mask has shape \(2, 1, 1, 4\)"):
+        at.attention(ATTEND, X, MEMORY, H, masks.key_mask(VALID[:, 1:]))
+    with pytest.raises(ValueError, match="x has width 5 .* accepted: 6"):
+        at.attention(ATTEND, X, MEMORY[..., 1:], H)
+    with pytest.raises(ValueError, match="memory holds 1 clips, x 2"):
+        at.attention(ATTEND, X, MEMORY[:1], H)
+    with pytest.raises(ValueError, match="scale is 'root'"):
+        at.encoder(ENCODER, X, H, scale="root")

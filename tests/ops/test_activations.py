@@ -1,0 +1,78 @@
+"""Laws of the activations."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import expit, log_expit
+from scipy.stats import norm
+
+from refmer.ops import activations
+
+X = np.linspace(-30, 30, 241)
+few = settings(deadline=None, max_examples=25, derandomize=True)
+
+
+def value(f, x):
+    y = f(x)
+    return y[0] if isinstance(y, tuple) else y
+
+
+@pytest.mark.parametrize(
+    "f, expected",
+    [
+        (activations.gelu, X * norm.cdf(X)),
+        (activations.swish, X * expit(X)),
+        (activations.sigmoid, expit(X)),
+        (activations.log_sigmoid, log_expit(X)),
+        (activations.relu, np.maximum(X, 0)),
+    ],
+)
+def test_values_are_those_of_scipy(f, expected):
+    np.testing.assert_allclose(value(f, X), expected, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu", "tanh", "sigmoid", "swish", "log_sigmoid", "glu", "softmax", "log_softmax"])
+def test_nothing_overflows_at_ten_thousand(name):
+    x = np.float32([[1e4, -1e4, 0, 1e4]])
+    result = getattr(activations, name)(x)
+    y, *saved = result if isinstance(result, tuple) else (result, result)
+    assert y.dtype == np.float32 and np.isfinite(y).all()
+    assert np.isfinite(getattr(activations, f"{name}_backward")(np.ones_like(y), *saved)).all()
+
+
+def test_log_sigmoid_keeps_both_tails():
+    y = activations.log_sigmoid(np.array([-800.0, -40, 40]))
+    np.testing.assert_allclose(y, [-800, -40 - np.exp(-40), -np.exp(-40)], rtol=1e-15)
+    np.testing.assert_allclose(activations.log_sigmoid_backward(1.0, y), [1, 1, np.exp(-40)], rtol=1e-12)
+
+
+@few
+@given(st.integers(1, 6), st.integers(1, 5), st.floats(-1e3, 1e3), st.integers(0, 99))
+def test_softmax_rows_sum_to_one_and_ignore_shifts(B, K, shift, seed):
+    x = np.random.default_rng(seed).normal(0, 3, (B, K))
+    a = activations.softmax(x)
+    np.testing.assert_allclose(a.sum(-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(activations.softmax(x + shift), a, rtol=1e-10)
+    np.testing.assert_allclose(np.exp(activations.log_softmax(x)), a, rtol=1e-12)
+
+
+@few
+@given(st.integers(0, 99))
+def test_a_masked_softmax_is_the_softmax_of_what_is_left(seed):
+    rng = np.random.default_rng(seed)
+    x, mask = rng.normal(size=7), rng.random(7) > 0.3
+    mask[2] = True
+    np.testing.assert_allclose(activations.softmax(x, mask)[mask], activations.softmax(x[mask]), rtol=1e-12)
+
+
+def test_an_empty_row_has_no_gradient():
+    a = activations.softmax(np.ones((2, 3)), np.array([[True, False, True], [False] * 3]))
+    dx = activations.softmax_backward(np.random.default_rng(0).normal(size=(2, 3)), a)
+    assert (dx[1] == 0).all() and dx[0, 1] == 0 and dx[0, 0] != 0
+
+
+def test_glu_gates_the_first_half_by_the_second():
+    np.testing.assert_allclose(activations.glu(np.array([[3.0, 5, 0, 1e4]]))[0], [[1.5, 5]])
+    with pytest.raises(ValueError, match="width 3"):
+        activations.glu(np.ones((2, 3)))

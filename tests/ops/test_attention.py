@@ -1,0 +1,82 @@
+"""The laws of attention weights."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refmer.ops import masks
+from refmer.ops.attention import SCALES, attention_weights, attention_weights_backward
+
+quick = settings(max_examples=20, deadline=None, derandomize=True)
+
+
+def draw(seed, *shapes):
+    rng = np.random.default_rng(seed)
+    return [rng.normal(size=shape) for shape in shapes]
+
+
+@quick
+@given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 6), st.sampled_from(list(SCALES)), st.integers(0, 99))
+def test_rows_sum_to_one_and_ignore_a_shift_of_the_logits(T, S, D, scale, seed):
+    q, k, shift = draw(seed, (2, T, D), (2, S, D), (1, 1, D))
+    a = attention_weights(q, k, scale=scale)[0]
+    np.testing.assert_allclose(a.sum(-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(attention_weights(q, k + shift, scale=scale)[0], a, rtol=1e-9)  # adds q shift to a whole row
+
+
+@quick
+@given(st.integers(1, 7), st.integers(0, 99))
+def test_the_order_of_keys_is_the_order_of_weights(S, seed):
+    q, k = draw(seed, (2, 3, 5), (2, S, 5))
+    order = np.random.default_rng(seed).permutation(S)
+    a, b = attention_weights(q, k)[0], attention_weights(q, k[:, order])[0]
+    np.testing.assert_allclose(b, a[..., order], rtol=1e-12)
+
+
+def test_scales_are_the_roots_of_head_width_and_of_the_keys_that_may_be_seen():
+    q, k = draw(1, (2, 3, 4), (2, 5, 4))
+    valid = np.array([[True, True, True, False, False], [True] * 5])
+    masked = attention_weights(q, k, valid[:, None], "keys")[0]
+    for b, n in enumerate((3, 5)):  # written out, clip by clip
+        e = np.exp(q[b] @ k[b, :n].T / np.sqrt(n))
+        np.testing.assert_allclose(masked[b, :, :n], e / e.sum(-1, keepdims=True), rtol=1e-12)
+    e = np.exp(q @ k.swapaxes(1, 2) / 2)
+    np.testing.assert_allclose(attention_weights(q, k)[0], e / e.sum(-1, keepdims=True), rtol=1e-12)
+    np.testing.assert_array_equal(attention_weights(q, k, scale="keys")[0][1], masked[1])
+
+
+def test_a_causal_mask_takes_no_key_out_of_the_count():
+    q, k = draw(1, (2, 5, 4), (2, 5, 4))
+    last = attention_weights(q, k, masks.causal(5, 5), "keys")[0][:, -1]
+    np.testing.assert_allclose(last, attention_weights(q, k, scale="keys")[0][:, -1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_empty_row_is_zero_with_zero_gradient(scale):
+    q, k = draw(1, (2, 3, 4), (2, 5, 4))
+    mask = np.ones((2, 3, 5), bool)
+    mask[1], mask[0, 2] = False, False
+    a, *saved = attention_weights(q, k, mask, scale)
+    dq, dk = attention_weights_backward(np.ones_like(a), *saved)
+    assert not a[1].any() and not a[0, 2].any() and not dq[1].any() and not dk[1].any() and not dq[0, 2].any()
+    np.testing.assert_allclose(a[0, :2].sum(-1), 1)
+
+
+def test_it_stays_finite_in_float32():
+    q, k = np.float32([[[1e2], [-1e2]]]), np.float32([[[1e2], [-1e2], [0]]])  # logits of +-1e4
+    a, *saved = attention_weights(q, k)
+    np.testing.assert_allclose(a, [[[1, 0, 0], [0, 1, 0]]], atol=1e-6)
+    assert all(np.isfinite(d).all() for d in attention_weights_backward(np.ones_like(a), *saved))
+    long = attention_weights(q, np.zeros((1, 10_000, 1), "f4"))[0]
+    np.testing.assert_allclose(long, 1e-4, rtol=1e-5)
+
+
+def test_bad_input_is_named():
+    q, k = draw(1, (2, 3, 4), (2, 5, 4))
+    with pytest.raises(ValueError, match="scale is 'root'; accepted: 'width', 'keys'"):
+        attention_weights(q, k, scale="root")
+    with pytest.raises(ValueError, match=r"mask has shape \(2, 1, 6\)"):
+        attention_weights(q, k, np.ones((2, 1, 6), bool))
+    with pytest.raises(ValueError, match=r"mask has shape \(2, 1, 6\)"):
+        attention_weights(q, k, np.ones((2, 1, 6), bool), "keys")

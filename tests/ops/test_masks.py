@@ -1,0 +1,36 @@
+"""Laws of the masks."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refmer.ops import masks
+
+few = settings(deadline=None, max_examples=25, derandomize=True)
+
+
+@few
+@given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 7))
+def test_masks_are_what_their_loops_say(T, S, width):
+    causal = [[s <= t + S - T for s in range(S)] for t in range(T)]
+    banded = [[abs(t - s) <= width for s in range(S)] for t in range(T)]
+    np.testing.assert_array_equal(masks.causal(T, S), causal)
+    np.testing.assert_array_equal(masks.banded(T, S, width), banded)
+
+
+def test_masks_combine():
+    valid = np.array([[True, True, False]])
+    both = masks.key_mask(valid) & masks.causal(3, 3) & masks.banded(3, 3, 1)
+    np.testing.assert_array_equal(both[0, 0], [[True, False, False], [True, True, False], [False, True, False]])
+
+
+@pytest.mark.parametrize("valid", [np.ones((2, 3)), np.ones(3, bool)])
+def test_a_key_mask_of_another_kind_is_named(valid):
+    with pytest.raises(ValueError, match="accepted: bool"):
+        masks.key_mask(valid)
+
+
+def test_a_band_has_a_width():
+    with pytest.raises(ValueError, match="width is -1"):
+        masks.banded(3, 3, -1)
