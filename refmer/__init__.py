@@ -11,6 +11,7 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "load_samples": "data.read",
     "raw_signals": "data.synthesize",
     "synthesize": "data.synthesize",
+    "synthesize_recordings": "data.synthesize",
     "Recognizer": "recognizer",
     "load": "recognizer",
 }

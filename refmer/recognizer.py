@@ -14,6 +14,7 @@ import refmer
 from refmer import params
 from refmer.data import targets
 from refmer.data.files import read_npz, write_npz
+from refmer.evaluate import metrics
 from refmer.ops.activations import softmax
 from refmer.systems import find
 from refmer.train.fit import fit, take, train_step
@@ -21,7 +22,8 @@ from refmer.train.recipes import RECIPES
 
 SIZES = ("tiny", "paper")
 FORMAT = "refmer recognizer 1"
-CHUNK = 256  # clips in one forward pass of prediction
+CHUNK = 64  # clips in one forward pass of prediction
+HEADLINES = {"classes": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
 class Recognizer(BaseEstimator):
@@ -83,11 +85,11 @@ class Recognizer(BaseEstimator):
         if len(clips) == 0:
             raise ValueError("no clips to fit on; accepted: at least one batch of labelled clips")
         config = self._config(system)
-        label, names = targets.labels(clips, config.target), targets.class_names(clips, config.target)
+        names = targets.class_names(clips, config.target)
+        targets.labels(clips, config.target)
         self.speakers_ = np.unique(clips.speaker if dev is None else np.concatenate([clips.speaker, dev.speaker]))
         if dev is None:
             clips, dev = clips.split(by="speaker", test_size=0.15, seed=self.seed)
-            label = targets.labels(clips, config.target)
         self.class_names_, self.classes_ = tuple(names), np.arange(len(names))
         self.recipe_ = RECIPES[system.RECIPE][self.size]
         if epochs is not None:
@@ -97,8 +99,7 @@ class Recognizer(BaseEstimator):
         streams = self._streams(clips, config)
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         self.config_ = replace(config, **system.widths(streams, config), classes=len(names))
-        count = np.bincount(label, minlength=len(names)).astype(np.float32)
-        batches = [self._batch(part) | self._target(part) | {"class_count": count} for part in (clips, dev)]
+        batches = [self._batch(part) | self._target(system, part, clips) for part in (clips, dev)]
         if self.size == "paper":
             self._announce(system, batches[0])
         with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
@@ -111,22 +112,61 @@ class Recognizer(BaseEstimator):
         return self
 
     def predict_proba(self, clips):
-        """Probabilities (N, K) of the classes."""
-        return softmax(self._run(clips)["logits"])
+        """Probabilities (N, K) of the classes (of votes: expected shares).
+
+        Raises
+        ------
+        ValueError
+            For a regression, which has none.
+        """
+        self._check_fitted()
+        if self._task() == "regression":
+            raise ValueError(f"{self.system} learned {self.config_.target}, a regression without probabilities: use predict")
+        out = self._run(clips)
+        return out["probabilities"] if "probabilities" in out else softmax(out["logits"])
 
     def predict(self, clips):
-        """Class (N,) of each clip, an index into `class_names_`."""
-        return self.predict_proba(clips).argmax(1)
+        """The answers.
+
+        Returns
+        -------
+        Classes: int array (N,), indices into `class_names_`. Votes: bool array (N, K), the classes above chance. Affect: array
+        (N, T, 2), valence and arousal of T sub-sequences.
+        """
+        self._check_fitted()
+        if self._task() == "regression":
+            return self._run(clips)["affect"]
+        p = self.predict_proba(clips)
+        return targets.above_chance(p) if self._task() == "votes" else p.argmax(1)
 
     def score(self, clips, y=None):
-        """Accuracy: the share of clips whose class is right (Acc-7 where the target is sentiment)."""
-        return float(np.mean(self.predict(clips) == targets.labels(clips, self.config_.target)))
+        """The headline metric of the task: accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean CCC of affect."""
+        return self.evaluate(clips)[HEADLINES[self._task()]]
+
+    def evaluate(self, clips, truth=None):
+        """All scores of the task, by name (evaluate/metrics.py).
+
+        Parameters
+        ----------
+        clips : Clips
+        truth : Clips, optional
+            Where the labels are, if `clips` are broken ones.
+        """
+        answer, truth = self.predict(clips), clips if truth is None else truth
+        if self._task() == "regression":
+            target = find(self.system).target(targets.labels(truth, self.config_.target), self.config_)
+            return metrics.regression(target["target"], answer, target["target_mask"])
+        label = targets.labels(truth, self.config_.target)
+        if self._task() == "votes":
+            return metrics.votes(targets.above_chance(label), answer)
+        return metrics.classification(label, answer, self.class_names_, self.config_.target)
 
     def explain(self, clips):
-        """Named intermediates of the system: gates (N, 1), attention maps (N, H, T, S)."""
+        """Named intermediates of the system: gates (N, 1), attention maps (N, H, T, S); what occurs R times is (N, R, ...)."""
         traces = []
         self._run(clips, traces)
-        return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
+        stacked = [{k: np.stack(v, 1) if isinstance(v, list) else v for k, v in t.items()} for t in traces]
+        return {name: np.concatenate([t[name] for t in stacked]) for name in stacked[0]}
 
     def save(self, path):
         """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load`."""
@@ -180,8 +220,15 @@ class Recognizer(BaseEstimator):
         streams = {k: standardise(k, s, *self.scaling_[k]) for k, s in self._streams(clips, self.config_).items()}
         return find(self.system).inputs(streams, self.config_)
 
-    def _target(self, clips):
-        return {"target": targets.one_hot(targets.labels(clips, self.config_.target), len(self.classes_))}
+    def _target(self, system, clips, train):
+        """What the loss needs besides the output; `class_count` (K,) is that of the training clips."""
+        target, K = self.config_.target, len(self.classes_)
+        if self._task() == "regression":
+            return system.target(targets.labels(clips, target), self.config_)
+        return {"target": targets.soft_targets(clips, target, K), "class_count": targets.class_count(train, target, K)}
+
+    def _task(self):
+        return targets.task_of(self.config_.target)
 
     def _run(self, clips, traces=None):
         """The system's output for clips, in evaluation; with a list, also the trace of every chunk."""
@@ -216,7 +263,8 @@ class Recognizer(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.estimator_type = "classifier"
+        regression = hasattr(self, "config_") and self._task() == "regression"
+        tags.estimator_type = "regressor" if regression else "classifier"
         return tags
 
 

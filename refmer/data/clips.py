@@ -60,7 +60,7 @@ class Clips:
     Parameters
     ----------
     streams : dict of str to Stream
-        By name: "logmel", "mfcc", "prosody" (voice), "units", "frames" (face), "words", "body".
+        By name: "logmel", "mfcc", "layers", "prosody" (voice), "units", "frames" (face), "words", "body".
     name, speaker : arrays (N,)
         Identifiers; splits keep speakers apart.
     intended : int array (N,), optional

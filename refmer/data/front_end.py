@@ -6,11 +6,13 @@ from math import gcd
 
 import numpy as np
 from scipy.fft import dct, irfft, next_fast_len, rfft
+from scipy.ndimage import uniform_filter1d
 from scipy.signal import get_window, lfilter, resample_poly
 
 from refmer.data.clips import Stream
 
 PROSODY = ("f0", "voicing", "energy", "slope", "centroid", "flux")
+LAYERS = (1, 3, 9, 27)  # frames over which each layer of `layers_stream` averages
 FLOOR = 1e-10  # power under which everything is silence: the logarithm stays finite
 
 
@@ -188,6 +190,26 @@ def mfcc_stream(logmel):
         clip[mask] = mfcc(frames[mask])
     names = tuple(f"{order}mfcc{k}" for order in ("", "delta_", "delta2_") for k in range(13))
     return Stream(x, logmel.rate, logmel.mask, logmel.sense, names)
+
+
+def layers_stream(logmel):
+    """The stream "layers" (N, T, L, 40): the log-mel of `logmel` at half its rate, in L = 4 resolutions.
+
+    Layer l is the moving average over LAYERS[l] frames of each clip. A stand-in, of the same shape, for the hidden layers of a
+    pretrained speech encoder (paper 004 reads the 25 layers of WavLM).
+    """
+    pairs = logmel.mask[:, : logmel.mask.shape[1] // 2 * 2].reshape(len(logmel.mask), -1, 2)
+    mask = pairs.all(2)
+    x = np.zeros((*mask.shape, len(LAYERS), logmel.x.shape[-1]), np.float32)
+    for clip, frames, there in zip(x, logmel.x, mask, strict=True):
+        halved = frames[: 2 * len(there)].reshape(len(there), 2, -1).mean(1)[there]
+        clip[there] = np.stack([uniform_filter1d(halved, size, axis=0, mode="nearest") for size in LAYERS], axis=1)
+    return Stream(x, logmel.rate / 2, mask, logmel.sense)
+
+
+def derived(logmel):
+    """The streams that are computed from "logmel" instead of being stored: {"mfcc", "layers"}."""
+    return {"mfcc": mfcc_stream(logmel), "layers": layers_stream(logmel)}
 
 
 def deltas(x, reach=2):

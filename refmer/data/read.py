@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from refmer.data.front_end import mfcc_stream
+from refmer.data.front_end import derived
 from refmer.data.pack import unpack
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -20,7 +20,7 @@ def load_samples(kind="clips"):
     Returns
     -------
     Clips
-        Streams "logmel", "prosody", "mfcc" (voice), "units", "frames" (face), "words", "body".
+        Streams "logmel", "prosody", "mfcc", "layers" (voice), "units", "frames" (face), "words", "body".
 
     Raises
     ------
@@ -32,7 +32,7 @@ def load_samples(kind="clips"):
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; accepted: {', '.join(KINDS)}")
     clips = unpack(samples_folder() / f"{kind}.npz")
-    return clips.with_streams(mfcc=mfcc_stream(clips.streams["logmel"]))
+    return clips.with_streams(**derived(clips.streams["logmel"]))
 
 
 def samples_folder():

@@ -10,7 +10,7 @@ import numpy as np
 
 from refmer.data import face, voice, words
 from refmer.data.clips import EMOTIONS, Clips, Stream
-from refmer.data.front_end import PROSODY, front_end, mfcc_stream
+from refmer.data.front_end import PROSODY, derived, front_end
 from refmer.data.pack import pad
 from refmer.data.perform import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
 
@@ -86,7 +86,7 @@ def synthesize_named(names, seed=0, duration=None):
     for k, (rate, sense, features) in STREAMS.items():
         x, mask = pad([m[k] for m in made])
         streams[k] = Stream(x, float(rate), mask, sense, features)
-    streams["mfcc"] = mfcc_stream(streams["logmel"])
+    streams |= derived(streams["logmel"])
     labels = made[0]["labels"]
     labels = {k: np.array([m["labels"][k] for m in made]) for k in labels}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}

@@ -3,7 +3,14 @@
 import numpy as np
 
 SENTIMENT_CLASSES = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
-TARGETS = ("sentiment", "emotion")
+TASKS = {"sentiment": "classes", "emotion": "classes", "votes": "votes", "affect": "regression"}
+
+
+def task_of(target):
+    """ "classes" (one of K), "votes" (the shares of raters) or "regression" (valence and arousal over time)."""
+    if target not in TASKS:
+        raise ValueError(f"target is {target!r}; accepted: {', '.join(TASKS)}")
+    return TASKS[target]
 
 
 def sentiment_class(sentiment):
@@ -12,26 +19,46 @@ def sentiment_class(sentiment):
 
 
 def class_names(clips, target):
-    """Names of the classes of a target."""
-    return SENTIMENT_CLASSES if target == "sentiment" else clips.classes
+    """Names of the classes of a target; of a regression, of its dimensions."""
+    names = {"sentiment": SENTIMENT_CLASSES, "affect": ("valence", "arousal")}
+    return names.get(target, tuple(clips.classes))
 
 
 def labels(clips, target):
-    """Class of each clip, (N,) int.
+    """The truth that predictions are compared with.
+
+    Returns
+    -------
+    int array (N,) for classes; float array (N, K), the shares of the votes, for votes; Stream (N, T, 2) for affect.
 
     Raises
     ------
     ValueError
         If the target is unknown or the clips have no such labels.
     """
-    if target not in TARGETS:
-        raise ValueError(f"target is {target!r}; accepted: {', '.join(TARGETS)}")
+    task_of(target)
     value = getattr(clips, target)
     if value is None:
         raise ValueError(f"these clips have no {target} labels ({clips.source})")
-    return sentiment_class(value) if target == "sentiment" else value.astype(int)
+    if target == "sentiment":
+        return sentiment_class(value)
+    if target == "votes":
+        return (value / np.maximum(value.sum(1, keepdims=True), 1)).astype(np.float32)
+    return value
 
 
-def one_hot(label, classes):
-    """(N,) int -> (N, K) float32."""
-    return np.eye(classes, dtype=np.float32)[label]
+def above_chance(shares):
+    """Which classes a clip has (N, K): a share strictly above 1 / K (paper 004, IV)."""
+    return shares > 1 / shares.shape[1]
+
+
+def soft_targets(clips, target, classes):
+    """What a loss on logits is given, (N, K) float32: one-hot classes, or the shares of the votes."""
+    value = labels(clips, target)
+    return value if target == "votes" else np.eye(classes, dtype=np.float32)[value]
+
+
+def class_count(clips, target, classes):
+    """Clips of each class, (K,) float32; of votes, clips in which the class is above chance."""
+    soft = soft_targets(clips, target, classes)
+    return (above_chance(soft) if target == "votes" else soft).sum(0).astype(np.float32)

@@ -1,10 +1,10 @@
-"""The fit loop: batches, forward, loss, backward, clipping, AdamW; the best epoch on the development set is kept."""
+"""The fit loop: batches, forward, loss, backward, clipping, Adam; the best epoch on the development set is kept."""
 
 import numpy as np
 
 from refmer import params
 from refmer.ops.optimizers import adamw, clip_norm
-from refmer.train.schedules import cosine
+from refmer.train.schedules import SCHEDULES
 
 MOMENTUM = 0.1  # of batch norm's running statistics
 
@@ -46,7 +46,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     moments = np.zeros_like(p.vector), np.zeros_like(p.vector)
     best, history, step, n = None, [], 0, len(train["target"])
     for epoch in range(1, recipe.epochs + 1):
-        lr = cosine(recipe.lr, recipe.floor, epoch - 1, recipe.epochs)
+        lr = SCHEDULES[recipe.schedule](recipe, history)
         order, total = rng.permutation(n), 0.0
         for start in range(0, n, recipe.batch):
             step += 1
@@ -75,7 +75,10 @@ def train_step(system, config, p, batch, moments, step, lr, recipe, rng):
     g = params.zeros_like(p)
     backward(dout, g)
     clip_norm(g.vector, recipe.clip)
-    adamw(p.vector, g.vector, *moments, step, lr, decay=recipe.weight_decay)
+    if recipe.coupled:
+        g.vector += recipe.weight_decay * p.vector
+    decay = 0.0 if recipe.coupled else recipe.weight_decay
+    adamw(p.vector, g.vector, *moments, step, lr, *recipe.betas, decay=decay)
     p.state += MOMENTUM * g.state
     return float(value)
 

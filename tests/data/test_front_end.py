@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refmer.data.clips import Stream
 from refmer.data.front_end import (
     PRESETS,
     FrontEnd,
     deltas,
     framed,
     front_end,
+    layers_stream,
     log_mel,
     mel_filters,
     mfcc,
@@ -163,3 +165,15 @@ def test_bad_settings_are_named():
         front_end(pulses(150, 16000), 16000, "mine")
     with pytest.raises(ValueError, match="hop <= window"):
         FrontEnd(hop=600)
+
+
+def test_layers_are_moving_averages_at_half_the_rate_and_ignore_padding():
+    rng = np.random.default_rng(0)
+    x, mask = rng.normal(size=(2, 13, 5)).astype(np.float32), np.arange(13) < np.array([[13], [7]])
+    x[~mask] = 0
+    layers = layers_stream(Stream(x, 50.0, mask, "voice"))
+    assert layers.x.shape == (2, 6, 4, 5) and layers.rate == 25
+    assert layers.mask.sum(1).tolist() == [6, 3] and not layers.x[~layers.mask].any()
+    halved = x[0, :12].reshape(6, 2, 5).mean(1)
+    np.testing.assert_allclose(layers.x[0, :, 0], halved, rtol=1e-6)
+    np.testing.assert_allclose(layers.x[0, 2, 1], halved[1:4].mean(0), rtol=1e-5, atol=1e-6)

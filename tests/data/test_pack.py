@@ -116,7 +116,7 @@ def test_samples_are_found_in_the_package_first_then_beside_it(tmp_path, monkeyp
 def test_load_samples_gives_every_stream():
     for kind, n in (("clips", 288), ("recordings", 36)):
         c = read.load_samples(kind)
-        assert len(c) == n and set(c.streams) == {"logmel", "prosody", "mfcc", "units", "frames", "words", "body"}
+        assert len(c) == n and set(c.streams) == {"logmel", "prosody", "mfcc", "layers", "units", "frames", "words", "body"}
         assert "synthetic" in c.source and c.streams["frames"].x.dtype == np.uint8
         assert all(s.x.dtype == np.float32 for k, s in c.streams.items() if k != "frames")
         assert c.streams["logmel"].rate == 2 * c.streams["units"].rate == 50

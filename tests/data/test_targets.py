@@ -17,5 +17,14 @@ def test_sentiment_rounds_halves_to_even_and_clips():
 def test_labels_that_are_not_there_are_named(clips):
     with pytest.raises(ValueError, match="no sentiment labels"):
         targets.labels(replace(clips, sentiment=None), "sentiment")
-    with pytest.raises(ValueError, match="target is 'age'; accepted: sentiment, emotion"):
+    with pytest.raises(ValueError, match="target is 'age'; accepted: sentiment, emotion, votes, affect"):
         targets.labels(clips, "age")
+
+
+def test_votes_become_shares_and_a_class_counts_where_it_is_above_chance(clips):
+    shares = targets.labels(clips, "votes")
+    np.testing.assert_allclose(shares.sum(1), 1, rtol=1e-6)
+    np.testing.assert_array_equal(targets.above_chance(np.array([[0.5, 0.25, 0.25, 0.0]])), [[True, False, False, False]])
+    counts = targets.class_count(clips, "votes", 6)
+    np.testing.assert_array_equal(counts, (shares > 1 / 6).sum(0))
+    np.testing.assert_array_equal(targets.class_count(clips, "emotion", 6), np.bincount(clips.emotion, minlength=6))

@@ -9,7 +9,7 @@ from refmer.baselines import concatenation
 from refmer.ops.optimizers import clip_norm
 from refmer.train.fit import evaluate, fit, take
 from refmer.train.recipes import RECIPES, Recipe
-from refmer.train.schedules import cosine
+from refmer.train.schedules import SCHEDULES
 
 CONFIG = concatenation.Config(visual=5, audio=3, text=2, classes=4, hidden=6)
 RECIPE = Recipe(lr=1e-2, epochs=8, batch=7)
@@ -56,11 +56,37 @@ def test_every_recipe_has_both_sizes_and_the_paper_000_is_as_published():
     assert (paper.lr, paper.batch, paper.clip) == (5e-5, 32, 1.0)
 
 
+def rates(recipe, losses):
+    """Learning rates of len(losses) + 1 epochs."""
+    history = [{"dev_loss": loss} for loss in losses]
+    return [SCHEDULES[recipe.schedule](recipe, history[:epoch]) for epoch in range(len(losses) + 1)]
+
+
 def test_cosine_goes_from_the_rate_to_the_floor():
-    rates = [cosine(1e-2, 1e-4, epoch, 11) for epoch in range(11)]
-    assert rates[0] == pytest.approx(1e-2) and rates[-1] == pytest.approx(1e-4)
-    assert rates[5] == pytest.approx((1e-2 + 1e-4) / 2) and rates == sorted(rates, reverse=True)
-    assert cosine(1e-2, 1e-4, 0, 1) == 1e-2
+    found = rates(Recipe(lr=1e-2, floor=1e-4, epochs=11, schedule="cosine"), [0.0] * 10)
+    assert found[0] == pytest.approx(1e-2) and found[-1] == pytest.approx(1e-4)
+    assert found[5] == pytest.approx((1e-2 + 1e-4) / 2) and found == sorted(found, reverse=True)
+    assert rates(Recipe(lr=1e-2, epochs=1, schedule="cosine"), []) == [1e-2]
+
+
+def test_step_decays_from_its_start_on():
+    found = rates(Recipe(lr=1.0, epochs=30, schedule="step", factor=0.9, start=15, every=5), [0.0] * 29)
+    np.testing.assert_allclose(found[:14], 1)
+    np.testing.assert_allclose(found[14:19], 0.9)
+    np.testing.assert_allclose(found[19:24], 0.81)
+
+
+def test_plateau_decays_when_nothing_gets_better():
+    recipe = Recipe(lr=1.0, epochs=30, schedule="plateau", factor=0.1, every=2)
+    np.testing.assert_allclose(rates(recipe, [3, 2, 2.5, 2.5, 1.9, 2, 2, 2, 2]), [1] * 8 + [0.1] * 2)
+
+
+def test_coupled_decay_is_l2_in_the_gradient():
+    (plain, _), (decayed, _) = (
+        run(replace(RECIPE, lr=1e-4, epochs=1)),
+        run(replace(RECIPE, lr=1e-4, epochs=1, weight_decay=1e4, coupled=True)),
+    )
+    assert np.abs(decayed.vector).sum() < np.abs(plain.vector).sum()  # Adam then steps towards 0 by about lr each time
 
 
 def test_clipping_shortens_long_gradients_only():
