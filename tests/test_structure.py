@@ -17,13 +17,14 @@ LOWER = {
     "ops": {"kernels"},
     "kernels": set(),
     "params": set(),
+    "costs": set(),
     "check": {"params", "ops"},
     "layers": {"params", "ops"},
     "data": {"ops"},
     "train": {"params", "ops", "data"},
     "evaluate": {"ops"},
-    "systems": {"params", "ops", "layers", "data", "train", "baselines"},
-    "baselines": {"params", "ops", "layers", "data", "train"},
+    "systems": {"params", "costs", "ops", "layers", "data", "train", "baselines"},
+    "baselines": {"params", "costs", "ops", "layers", "data", "train"},
     "quantize": {"params", "ops", "layers", "systems", "baselines", "recognizer", "data"},
 }
 

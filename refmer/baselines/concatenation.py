@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from refmer import costs as formula
 from refmer.data.inputs import segment_means, width
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
@@ -11,6 +12,7 @@ from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
+VARIANTS = {"concatenation": ({}, None)}
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,9 @@ def loss(out, batch, config):
     """Cross-entropy with the batch's soft `target` (B, K), classes weighted against their `class_count` (K,)."""
     value, *saved = cross_entropy(out["logits"], batch["target"], balanced_weights(batch["class_count"]))
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
+
+
+def costs(config, frames=None):
+    """The matrix products of one clip, and the numbers in its input: means, whatever the number of frames."""
+    width = config.visual + config.audio + config.text
+    return formula.mlp(1, width, config.hidden, config.classes), width

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from refmer import costs as formula
 from refmer.data.inputs import segment_means, width
 from refmer.layers.attention import describe_encoder_layer, post_norm_layer
 from refmer.layers.dense import describe_linear, describe_mlp, dropout, linear, mlp
@@ -21,6 +22,7 @@ from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
+VARIANTS = {"openface_adaptive": ({}, 1_962_503), "openface_adaptive@d192": ({"width": 192}, 3_086_663)}
 
 
 @dataclass(frozen=True)
@@ -210,3 +212,16 @@ def loss(out, batch, config):
     weight = balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
     value, *saved = focal(out["logits"], batch["target"], weight, config.gamma, config.literal_focal)
     return value, {"focal": value}, {"logits": focal_backward(1.0, *saved)}
+
+
+def costs(config, frames=None):
+    """The matrix products of one clip, and the numbers in its input: means, whatever the number of frames."""
+    d, nodes = config.width, len(config.modalities)
+    products, size = [], sum(getattr(config, m) for m in config.modalities)
+    for m in config.modalities:
+        products += formula.mlp(1, getattr(config, m), d) + formula.mlp(1, d, config.gate_hidden, 1) * config.gated(m)
+    if config.transformer:
+        products += config.layers * formula.encoder_layer(nodes, nodes, d, config.hidden, config.heads)
+    else:
+        products += formula.mlp(1, nodes * d, d)
+    return products + formula.mlp(1, nodes * d if config.transformer else d, config.head, config.classes), size

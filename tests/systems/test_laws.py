@@ -1,0 +1,104 @@
+"""Laws that every system and baseline keeps, in its tiny size, on clips."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from counting import counted
+
+import refmer
+from refmer import costs, params
+from refmer.baselines import BASELINES
+from refmer.data import targets
+from refmer.ops.optimizers import adamw
+from refmer.proofs import moved
+from refmer.systems import SYSTEMS, find
+
+NAMES = [*SYSTEMS, *BASELINES]
+
+
+@pytest.fixture(scope="module")
+def fitted(clips):
+    """{name: a recognizer of emotions, trained for one epoch}, made when asked for."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_padding_changes_no_answer(fitted, clips, name):
+    model, part = fitted(name), clips[:5]
+    longer = {
+        k: replace(s, x=np.concatenate([s.x, np.zeros_like(s.x)], 1), mask=np.concatenate([s.mask, 0 * s.mask], 1) > 0)
+        for k, s in part.streams.items()
+    }
+    answer = model.predict_proba(part.with_streams(**longer))
+    np.testing.assert_allclose(answer, model.predict_proba(part), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_clip_alone_gets_the_same_answer_as_in_a_batch(fitted, clips, name):
+    model = fitted(name)
+    np.testing.assert_allclose(model.predict_proba(clips[3]), model.predict_proba(clips[:7])[3:4], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sense", ["face", "voice"])
+@pytest.mark.parametrize("space", ["standard", "raw"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_modality_is_accepted_as_a_mask_and_as_zeros(fitted, clips, name, space, sense):
+    broken = refmer.corrupt(clips[:7], sense, "missing", 1.0, space=space)
+    answer = fitted(name).predict_proba(broken)
+    assert np.isfinite(answer).all()
+    np.testing.assert_allclose(answer.sum(1), 1, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_it_explains_has_a_row_per_clip(fitted, clips, name):
+    found = fitted(name).explain(clips[:7])
+    assert all(len(x) == 7 and np.isfinite(x).all() for x in found.values())
+    assert found or name in ("concatenation", "tfn", "lmf", "lf_rnn", "late_fusion")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_overfits_eight_clips(clips, name):
+    model = refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
+    system, config, eight = find(name), model.config_, clips[[0, 3, 9, 14, 20, 26, 31, 40]]
+    batch = model._batch(eight) | model._target(system, eight, clips)
+    p = params.init(system.describe(config), 1)
+    m, v = np.zeros_like(p.vector), np.zeros_like(p.vector)
+    for step in range(1, 401):
+        out, backward = system.forward(p, batch, config)
+        value, terms, dout = system.loss(out, batch, config)
+        if next(iter(terms.values())) < 0.02:
+            break
+        g = params.zeros_like(p)
+        backward(dout, g)
+        adamw(p.vector, g.vector, m, v, step, 3e-3, decay=0.0)
+    assert next(iter(terms.values())) < 0.02, f"loss {terms} after {step} steps"
+    np.testing.assert_array_equal(out["logits"].argmax(1), targets.labels(eight, "emotion"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_costs_by_formula_agree_with_counting(fitted, clips, name):
+    model, system = fitted(name), find(name)
+    batch = {k: x.astype(np.float64) if x.dtype.kind == "f" else x for k, x in model._batch(clips[:1]).items()}
+    frames = {k: x.shape[1] for k, x in batch.items() if not k.endswith("_mask")}
+    products, size = system.costs(model.config_, frames)
+    p = moved(system.describe(model.config_))
+    found = counted(lambda p, b: system.forward(p, b, model.config_), p, batch)
+    assert found == (costs.macs(products), costs.numbers(products))
+    assert size == sum(x.size for k, x in batch.items() if not k.endswith("_mask"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_variant_is_counted_without_making_it(name):
+    system = find(name)
+    for label, (changes, published) in system.VARIANTS.items():
+        assert label.partition("@")[0] == name
+        n = params.count(system.describe(system.Config.paper(**changes)))
+        assert n > 0 and (published is None or isinstance(published, int))
