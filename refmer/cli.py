@@ -147,12 +147,12 @@ def evaluate(args):
     for text in args.corrupt:
         broken = corrupted(broken, text, clips[met], args.seed)
     scores = model.scores(model.predict(broken), test)
-    scores.pop("confusion", None)
     speakers = len(np.unique(test.speaker))
     print(f"{model.system}, {target}, on {scores.pop('n')} synthetic clips of {speakers} speakers it has not met")
     print("inputs: " + (", ".join(args.corrupt) or "clean"))
     for name, value in scores.items():
-        print(f"{name:>16}  {value:6.3f}")
+        if isinstance(value, float):
+            print(f"{name:>16}  {value:6.3f}")
 
 
 def params(args):

@@ -13,7 +13,7 @@ from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.data.files import write_text
 from refmer.data.read import load_samples
-from refmer.evaluate.statistics import bootstrap_interval
+from refmer.evaluate.statistics import bootstrap_interval, draws_interval
 from refmer.experiments import cells, figures, protocols, report
 from refmer.experiments.gates import gates
 from refmer.recognizer import HEADLINES, Recognizer
@@ -143,7 +143,7 @@ def score(model, cell, train, test, bootstrap):
         found["over_clips"] = bootstrap_interval(lambda i: model.scores(answer[i], test[i])[headline], len(test), bootstrap)
         if corruption is not None and (corruption["kind"] == "gaussian" or corruption["amount"] < 1):  # what is drawn at random
             draws = [model.scores(model.predict(broken(draw)), test)[headline] for draw in range(bootstrap // 50)]
-            found["over_draws"] = np.quantile(draws, [0.025, 0.975]).tolist()
+            found["over_draws"] = draws_interval(draws)
     return found
 
 

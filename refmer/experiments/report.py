@@ -3,6 +3,7 @@
 import numpy as np
 
 from refmer.data import targets
+from refmer.evaluate.statistics import spread
 from refmer.experiments.cells import VERSIONS
 
 METRICS = {  # per task, the headline first
@@ -10,6 +11,7 @@ METRICS = {  # per task, the headline first
         "accuracy": "accuracy",
         "acc2_has0": "Acc-2 (0 is positive)",
         "acc2_non0": "Acc-2 (without 0)",
+        "uar": "UAR",
         "weighted_f1": "weighted F1",
         "macro_f1": "macro F1",
     },
@@ -28,11 +30,6 @@ def metrics_of(target):
     """{key: name} of the metrics of a target, the headline first; accuracy in seven classes of sentiment is called Acc-7."""
     names = METRICS[targets.task_of(target)]
     return names | {"accuracy": "Acc-7"} if target == "sentiment" else names
-
-
-def spread(values):
-    """Mean and standard deviation (ddof 1; None for a single value) over seeds."""
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None, "values": values}
 
 
 def summary(found, corpora, data, columns, protocol):

@@ -13,6 +13,7 @@ import pytest
 
 from refmer.cli import main
 from refmer.data.read import load_samples
+from refmer.evaluate.statistics import spread
 from refmer.experiments import cells, compare, figures, protocols, report
 from refmer.recognizer import Recognizer
 
@@ -89,11 +90,11 @@ def test_what_is_wrong_is_named(tmp_path, arguments, said):
 
 
 def test_means_and_deviations_over_seeds():
-    two = report.spread([0.2, 0.4])
+    two = spread([0.2, 0.4])
     assert (two["mean"], two["sd"]) == (pytest.approx(0.3), pytest.approx(np.sqrt(0.02)))
-    assert report.percent(two) == "30.0 ± 14.1" and report.percent(report.spread([0.25]), signed=True) == "+25.0"
+    assert report.percent(two) == "30.0 ± 14.1" and report.percent(spread([0.25]), signed=True) == "+25.0"
     values = {
-        row: {c: {"accuracy": report.spread(v)} for c, v in by.items()}
+        row: {c: {"accuracy": spread(v)} for c, v in by.items()}
         for row, by in {
             report.GATED: {"clean": [0.5, 0.7], "noise": [0.4, 0.5]},
             report.UNGATED: {"clean": [0.4, 0.5], "noise": [0.1, 0.4]},
