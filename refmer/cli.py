@@ -76,7 +76,8 @@ def parser():
         action="append",
         default=[],
         metavar="SENSE:KIND:AMOUNT[:SPACE]",
-        help="break the input first, e.g. face:missing:0.5 or voice:gaussian:2:raw; may be given several times",
+        help="break the input first, e.g. face:missing:0.5, voice:gaussian:2:raw, voice:babble:0 (dB) or, in both senses at "
+        "once, voice+face:bursty:0.05,0.45; may be given several times (see refmer.corrupt)",
     )
     c.add_argument("--seed", type=int, default=0, metavar="N", help="of the corruption (default: 0)")
     c.set_defaults(run=evaluate)
@@ -176,7 +177,7 @@ def corrupted(clips, text, train, seed):
     parts = text.split(":")
     try:
         sense, kind, amount, *space = parts
-        amount = float(amount)
+        amount = tuple(map(float, amount.split(","))) if "," in amount else float(amount)
         (space,) = space or ("standard",)
     except ValueError:
         raise ValueError(f"--corrupt is {text!r}; accepted: SENSE:KIND:AMOUNT[:SPACE], e.g. face:missing:0.5") from None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import refmer
-from refmer.cli import main, parser
+from refmer.cli import corrupted, main, parser
 
 
 def test_module_and_version():
@@ -57,6 +57,13 @@ def test_a_corruption_that_cannot_be_read_is_named(model, tmp_path, capsys, text
     model.save(tmp_path / "m.npz")
     assert main(["evaluate", str(tmp_path / "m.npz"), "--corrupt", text]) == 1
     assert f"--corrupt is '{text}'; accepted: SENSE:KIND:AMOUNT" in capsys.readouterr().err
+
+
+def test_bursty_losses_of_both_senses_can_be_written(clips):
+    broken = corrupted(clips, "voice+face:bursty:0.05,0.45:raw", None, 3)
+    expected = refmer.corrupt(clips, "voice+face", "bursty", (0.05, 0.45), space="raw", seed=3)
+    for name, s in expected.streams.items():
+        np.testing.assert_array_equal(broken.streams[name].x, s.x)
 
 
 def test_wrong_usage_is_status_2(capsys):

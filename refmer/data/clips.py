@@ -1,5 +1,6 @@
 """Clips: what a corpus is made of. Streams of the senses, labels from people, and who speaks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
@@ -79,6 +80,9 @@ class Clips:
         Names of the K emotions.
     source : str
         Where the data come from, as reports print it.
+    raw : callable, optional
+        raw(name) makes the sound (with what was laid over it) and the undisturbed frames of a clip again, as a
+        `refmer.data.synthesize.RawSignals`. Synthetic clips have it, until something changes the features of their voice.
     """
 
     streams: dict
@@ -92,6 +96,7 @@ class Clips:
     truth: dict = field(default_factory=dict)
     classes: tuple = EMOTIONS
     source: str = "unknown source"
+    raw: Callable | None = None
 
     def __post_init__(self):
         n = len(self.name)

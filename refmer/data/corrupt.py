@@ -1,38 +1,90 @@
 """Corruptions: clips -> new clips, seeded. They address a sense and hit all its streams."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from refmer.data import gaps, sight, sound
 from refmer.data.clips import SENSES
 
-KINDS = ("gaussian", "missing")
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of corruption: what its amount may be, the amount that changes nothing, and the senses it can hit."""
+
+    accepted: str
+    low: float = 0.0
+    high: float = 1.0
+    nothing: float = 0.0
+    senses: tuple = SENSES
+
+
+SHARE = Kind("a share from 0 to 1")
+SNR = Kind("a signal-to-noise ratio in dB; inf changes nothing", -1000.0, np.inf, np.inf, ("voice",))
+COVERED = Kind("a share from 0 to 1", senses=("face",))
+KINDS = {
+    "gaussian": Kind("0 or more", high=np.finfo(float).max),
+    "missing": SHARE,
+    "bursty": Kind("(p_good_to_bad, p_bad_to_good), or more arguments of GilbertElliott"),
+    "block": SHARE,
+    "features": SHARE,
+    "shift": Kind("seconds, less than 0 for earlier", -1e6, 1e6),
+    "white": SNR,
+    "babble": SNR,
+    "peaks": SNR,
+    "laughter": SNR,
+    "hand": COVERED,
+    "blur": Kind("0 or more, as a share of the image's side", high=100.0, senses=("face",)),
+    "dim": COVERED,
+    "flicker": Kind("0 to 10", high=10.0, senses=("face",)),
+    "turn": Kind("degrees from -90 to 90", -90.0, 90.0, senses=("face",)),
+}
+GAPS = {"missing": gaps.scattered, "block": gaps.block, "bursty": gaps.bursty}
+SOUNDS = ("white", "babble", "peaks", "laughter")
+SIGHTS = ("hand", "blur", "dim", "flicker", "turn")
 SPACES = ("standard", "raw")
 PERS = ("clip", "frame")
 
 
 def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, per="clip", span=None, seed=0):
-    """Break one sense of some clips.
+    """Break one sense of some clips, or several.
+
+    Corruptions compose: corrupt what was corrupted. Those of the sound come first, since they make the features anew.
 
     Parameters
     ----------
     clips : Clips
         Left as they are.
-    sense : "voice", "face", "words" or "body"
-    kind : "gaussian" or "missing"
-        Gaussian noise is added to the features; frames go missing, independently of each other.
-    amount : float
-        Standard deviation of the noise, or share of the frames that go missing (1: the whole modality; 0: nothing changes).
+    sense : "voice", "face", "words", "body", or several as in "voice+face"
+        Several senses lose the same moments, as in paper 004 (section IV-C2); to lose moments independently, corrupt one sense
+        after the other.
+    kind : str
+        What happens, and what `amount` means:
+
+        - "gaussian": noise is added to the features; its standard deviation.
+        - "missing": frames go missing, independently of each other; their share (1: the whole modality).
+        - "bursty": frames go missing in bursts; the arguments of `refmer.data.gaps.GilbertElliott`, e.g. (0.05, 0.45).
+        - "block": a contiguous part of the clip goes missing; its share of the duration.
+        - "features": a contiguous block of every stream's features (its last axis) is dropped; its share of them, rounded.
+        - "shift": the sense comes too late; seconds (negative: too early), to the nearest frame of each stream.
+        - "white", "babble" (voices of other speakers among the clips), "peaks" (loud, two a second), "laughter" (a bout of
+          1.2 s): a sound over the wave; the SNR in dB where it sounds (`refmer.data.sound`). Synthetic clips only.
+        - "hand", "blur", "dim" (light), "flicker" (changing light), "turn" (of the head): see `refmer.data.sight.disturb`.
+    amount : float (bursty: sequence)
+        0 changes nothing, nor does an SNR of inf.
     space : "standard" or "raw"
-        For noise: `amount` is in standard deviations of each feature over the frames of `scale_from`, or in the features' own
-        units (paper 000 adds N(0, 4) to raw features: negligible for some, swamping for others). For missing frames: the mask
-        becomes False, which systems read as zero after standardising, or the raw feature becomes zero and nobody is told.
+        For gaussian: `amount` is in standard deviations of each feature over the frames of `scale_from` (the SNR of that is
+        -20 log10(amount) dB), or in the features' own units (paper 000 adds N(0, 4) to raw features: negligible for some,
+        swamping for others; `snr` says by how much). For missing, bursty, block and shift: the mask becomes False where there
+        is nothing, which systems read as zero after standardising, or the raw feature becomes zero and nobody is told. For
+        features: they become the mean over `scale_from`, which is zero after standardising, or zero.
     scale_from : Clips, optional
-        The training clips, whose standard deviations scale the noise; needed for noise in standard space.
+        The training clips; needed for gaussian and features in standard space. What is hidden of a face is guessed from them
+        (default: from the clips themselves).
     per : "clip" or "frame"
-        One draw of noise per clip and feature, as paper 000 (its features are segment means), or one per frame.
+        One draw of gaussian noise per clip and feature, as paper 000 (its features are segment means), or one per frame.
     span : (start, end), optional
-        Seconds within which the corruption acts; default: the whole clip.
+        Seconds within which the corruption acts: frames centred elsewhere stay as they were. Default: the whole clip.
     seed : int
 
     Returns
@@ -42,70 +94,185 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
     Raises
     ------
     ValueError
-        If an argument is none of the accepted ones, or the clips have no stream of that sense.
+        If an argument is none of the accepted ones, the clips have no stream of that sense, or they lack what the kind needs.
     """
-    for label, value, accepted in (
-        ("sense", sense, SENSES),
-        ("kind", kind, KINDS),
-        ("space", space, SPACES),
-        ("per", per, PERS),
-    ):
-        if value not in accepted:
-            raise ValueError(f"{label} is {value!r}; accepted: {', '.join(accepted)}")
-    if not (0 <= amount < np.inf and (kind == "gaussian" or amount <= 1)):
-        raise ValueError(f"amount is {amount}; accepted: {'0 or more' if kind == 'gaussian' else 'a share from 0 to 1'}")
-    streams = {name: s for name, s in clips.streams.items() if s.sense == sense}
-    if not streams:
-        raise ValueError(f"these clips have no stream of {sense}; they have {', '.join(clips.streams)}")
-    if amount == 0:
+    senses = sense.split("+")
+    check(clips, senses, kind=kind, space=space, per=per)
+    check_amount(kind, amount, senses)
+    streams = {name: s for name, s in clips.streams.items() if s.sense in senses}
+    if amount == KINDS[kind].nothing:
         return clips
-    rng = np.random.default_rng([seed, SENSES.index(sense), KINDS.index(kind)])
-    if kind == "missing":
-        lost = lose(rng, streams, amount)
-        return clips.with_streams(**{k: remove(s, lost[k] & within(s, span), space) for k, s in streams.items()})
-    if space == "standard" and scale_from is None:
-        raise ValueError("noise in standard space needs scale_from, the training clips whose standard deviations scale it")
-    noisy = {}
-    for name, s in streams.items():
-        scale = 1.0 if space == "raw" else deviation(scale_from.streams[name])
-        noisy[name] = add_noise(rng, s, amount * scale, per, within(s, span))
-    return clips.with_streams(**noisy)
+    rng = np.random.default_rng([seed, *map(SENSES.index, senses), list(KINDS).index(kind)])
+    if kind in GAPS:
+        drawn = GAPS[kind](rng, streams, gaps.GilbertElliott(*amount) if kind == "bursty" else amount)
+        return lose(clips, sense, drawn, space, span)
+    raw = overlaid(clips, kind, amount, span, seed) if kind in SOUNDS else None
+    if kind in SOUNDS:
+        broken = sound.listen(raw, clips.name, streams)
+    elif kind in SIGHTS:
+        broken = sight.disturb(rng, streams, kind, amount, (clips if scale_from is None else scale_from).streams)
+    elif kind == "shift":
+        broken = {name: shift(s, amount, space) for name, s in streams.items()}
+    else:
+        known = None if space == "raw" else training(kind, scale_from).streams
+        broken = {}
+        for name, s in streams.items():
+            if kind == "gaussian":
+                broken[name] = add_noise(rng, s, amount * (1.0 if known is None else valid(known[name]).std(0)), per)
+            else:
+                broken[name] = drop_features(rng, s, amount, 0 if known is None else valid(known[name]).mean(0))
+    return put(clips, senses, broken, span, raw)
 
 
-def lose(rng, streams, share):
-    """{name: (N, T) bool} frames that go missing: drawn at the highest rate, so that all streams lose the same moments."""
-    fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
-    lost = rng.random(fastest.mask.shape) < share
-    return {name: lost[:, moments(s, fastest)] for name, s in streams.items()}
+def lose(clips, sense, drawn, space="standard", span=None):
+    """The clips without the moments of one draw, which several senses can share.
+
+    Parameters
+    ----------
+    clips : Clips
+    sense : str
+        As in `corrupt`.
+    drawn : refmer.data.gaps.Gaps
+        With a slot for every moment of every clip: draw from all streams that shall share it.
+    space, span
+        As in `corrupt`.
+
+    Returns
+    -------
+    Clips
+    """
+    senses = sense.split("+")
+    check(clips, senses, space=space)
+    broken = {k: remove(s, drawn.at(s), space) for k, s in clips.streams.items() if s.sense in senses}
+    return put(clips, senses, broken, span, None)
 
 
-def moments(stream, fastest):
-    """Index of the fastest stream's frame in which each frame of a stream is centred, (T,)."""
-    t = (np.arange(stream.mask.shape[1]) + 0.5) / stream.rate
-    return np.minimum((t * fastest.rate).astype(int), fastest.mask.shape[1] - 1)
+def snr(clean, corrupted):
+    """Signal-to-noise ratio of each feature of a corrupted stream.
+
+    Parameters
+    ----------
+    clean, corrupted : Stream
+        x (N, T, ...) before and after.
+
+    Returns
+    -------
+    array (...)
+        10 log10 of the variance of the clean feature over the mean square of its change, in dB, over the frames that both have
+        in all clips. inf where nothing changed, -inf where a constant feature did.
+
+    Raises
+    ------
+    ValueError
+        If the streams differ in shape or have no frame in common.
+    """
+    if clean.x.shape != corrupted.x.shape:
+        raise ValueError(f"the streams have shapes {clean.x.shape} and {corrupted.x.shape}; accepted: the same shape")
+    both = clean.mask & corrupted.mask
+    if not both.any():
+        raise ValueError("the streams have no frame in common; accepted: at least one")
+    x = clean.x[both].astype(np.float64)
+    noise = np.mean((corrupted.x[both] - x) ** 2, axis=0)
+    with np.errstate(divide="ignore"):
+        return np.where(noise == 0, np.inf, 10 * (np.log10(x.var(0)) - np.log10(noise)))
 
 
-def within(stream, span):
-    """(T,) bool: frames whose centre lies in the span."""
-    t = (np.arange(stream.mask.shape[1]) + 0.5) / stream.rate
-    return np.ones(len(t), bool) if span is None else (t >= span[0]) & (t < span[1])
+def check(clips, senses, **chosen):
+    """An error for an unknown sense, kind, space or per, or a sense that the clips or the kind do not have."""
+    accepted = {"kind": KINDS, "space": SPACES, "per": PERS}
+    for label, value, words in [("sense", s, SENSES) for s in senses] + [(k, v, accepted[k]) for k, v in chosen.items()]:
+        if value not in words:
+            raise ValueError(f"{label} is {value!r}; accepted: {', '.join(words)}")
+    for sense in senses:
+        if sense not in {s.sense for s in clips.streams.values()}:
+            raise ValueError(f"these clips have no stream of {sense}; they have {', '.join(clips.streams)}")
+
+
+def check_amount(kind, amount, senses):
+    """An error for an amount that the kind does not take, or a sense that it cannot hit."""
+    is_sequence = isinstance(amount, (tuple, list))
+    if is_sequence != (kind == "bursty") or (is_sequence and len(amount) < 2):
+        raise ValueError(f"amount is {amount}; accepted for {kind}: {KINDS[kind].accepted}")
+    if not is_sequence and not KINDS[kind].low <= amount <= KINDS[kind].high:
+        raise ValueError(f"amount is {amount}; accepted: {KINDS[kind].accepted}")
+    if not set(senses) <= set(KINDS[kind].senses):
+        raise ValueError(f"{kind} on {'+'.join(senses)}; accepted: {kind} on {', '.join(KINDS[kind].senses)}")
+
+
+def training(kind, clips):
+    """The clips that say what standard space is, or an error."""
+    if clips is None:
+        raise ValueError(f"{kind} in standard space needs scale_from, the training clips, whose features it is scaled by")
+    return clips
+
+
+def overlaid(clips, kind, snr, span, seed):
+    """`raw` of the clips with a sound over it."""
+    if clips.raw is None:
+        raise ValueError(
+            f"{kind} needs waves; these clips ({clips.source}) have none; accepted: synthetic clips whose voice is not yet "
+            "corrupted, or only in its sound: corrupt the sound first, then its features"
+        )
+    crowd = tuple(zip(clips.name.tolist(), clips.speaker.tolist(), strict=True))
+    return sound.Disturbed(clips.raw, kind, float(snr), seed, None if span is None else tuple(span), crowd)
+
+
+def put(clips, senses, broken, span, raw):
+    """The clips with broken streams within the span. Without `raw`, a broken voice has no wave that it could be made from."""
+    streams = {name: within(clips.streams[name], s, span) for name, s in broken.items()}
+    return replace(clips.with_streams(**streams), raw=raw if "voice" in senses else clips.raw)
+
+
+def within(stream, broken, span):
+    """The broken stream in the frames whose centre lies in the span, the stream as it was elsewhere."""
+    if span is None:
+        return broken
+    t = gaps.centres(stream)
+    inside = (t >= span[0]) & (t < span[1])
+    wide = inside[(...,) + (None,) * (stream.x.ndim - 2)]
+    return replace(broken, x=np.where(wide, broken.x, stream.x), mask=np.where(inside, broken.mask, stream.mask))
 
 
 def remove(stream, lost, space):
-    """Zeros where frames are lost; in standard space the mask says so too."""
+    """Zeros in the frames (N, T) that are lost; in standard space the mask says so too."""
     x = stream.x.copy()
     x[lost] = 0
     return replace(stream, x=x, mask=stream.mask if space == "raw" else stream.mask & ~lost)
 
 
-def deviation(stream):
-    """Standard deviation of each feature over all frames."""
-    return stream.x[stream.mask].astype(np.float64).std(0)
+def shift(stream, seconds, space):
+    """The stream `seconds` later, to the nearest frame.
+
+    A clip keeps its length: what slides over its end is gone, and where nothing comes in there is no frame.
+    """
+    T = stream.mask.shape[1]
+    source = np.arange(T) - round(seconds * stream.rate)
+    inside = (source >= 0) & (source < T)
+    source = np.clip(source, 0, T - 1)
+    there = inside & stream.mask[:, source] & (stream.mask if space == "raw" else gaps.extent(stream.mask))
+    x = stream.x[:, source]
+    x[~there] = 0
+    return replace(stream, x=x, mask=stream.mask if space == "raw" else there)
 
 
-def add_noise(rng, stream, sd, per, where):
-    """x + sd n on the frames that are there and in the span; images become floating."""
+def valid(stream):
+    """The frames that are there, (frames, ...), in double precision."""
+    return stream.x[stream.mask].astype(np.float64)
+
+
+def add_noise(rng, stream, sd, per):
+    """x + sd n on the frames that are there; images become floating."""
     shape = stream.x.shape if per == "frame" else (len(stream.x), 1, *stream.x.shape[2:])
     noise = (sd * rng.standard_normal(shape)).astype(np.float32)
-    hit = (stream.mask & where)[(...,) + (None,) * (stream.x.ndim - 2)]
-    return replace(stream, x=stream.x.astype(np.float32) + np.where(hit, noise, 0))
+    there = stream.mask[(...,) + (None,) * (stream.x.ndim - 2)]
+    return replace(stream, x=stream.x.astype(np.float32) + np.where(there, noise, 0))
+
+
+def drop_features(rng, stream, share, value):
+    """`value` in place of a contiguous block of features (last axis), in every clip another one."""
+    D = stream.x.shape[-1]
+    first = rng.integers(D - round(share * D) + 1, size=(len(stream.x), 1))
+    hit = (np.arange(D) >= first) & (np.arange(D) < first + round(share * D))  # (N, D)
+    hit = hit.reshape(len(hit), *(1,) * (stream.x.ndim - 2), D)
+    there = stream.mask[(...,) + (None,) * (stream.x.ndim - 2)]
+    return replace(stream, x=np.where(hit & there, value, stream.x).astype(stream.x.dtype))

@@ -1,9 +1,11 @@
 """Clips from files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from refmer.data.front_end import derived
 from refmer.data.pack import unpack
+from refmer.data.synthesize import Remake
 
 PACKAGE = Path(__file__).resolve().parent.parent
 KINDS = ("clips", "recordings")
@@ -32,7 +34,7 @@ def load_samples(kind="clips"):
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; accepted: {', '.join(KINDS)}")
     clips = unpack(samples_folder() / f"{kind}.npz")
-    return clips.with_streams(**derived(clips.streams["logmel"]))
+    return replace(clips.with_streams(**derived(clips.streams["logmel"])), raw=Remake())
 
 
 def samples_folder():

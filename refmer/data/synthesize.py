@@ -34,6 +34,20 @@ class RawSignals:
     frame_rate: int
 
 
+@dataclass(frozen=True)
+class Remake:
+    """Makes the raw signals of a corpus again, clip by clip: called with a name, as `Clips.raw`.
+
+    seed, duration: those that the corpus was made with; the defaults are the bundled corpus's.
+    """
+
+    seed: int = 0
+    duration: tuple | None = None
+
+    def __call__(self, name):
+        return raw_signals(name, self.seed, self.duration)
+
+
 def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
     """Acted clips: every speaker acts each of six emotions, `takes` times.
 
@@ -91,6 +105,7 @@ def synthesize_named(names, seed=0, duration=None):
     labels = {k: np.array([m["labels"][k] for m in made]) for k in labels}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
     common = dict(streams=streams, name=np.array(names), source=f"synthetic corpus of refmer, seed {seed}")
+    common["raw"] = Remake(seed, duration and tuple(duration))
     if kinds == {"s"}:
         return Clips(**common, **labels, truth=truth)
     affect, mask = pad([m["affect"] for m in made])

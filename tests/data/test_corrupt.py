@@ -1,10 +1,15 @@
 """Corruptions are pure, seeded, hit the sense they name, and say what they do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import refmer
 from refmer.data.clips import Clips
+from refmer.data.corrupt import snr
 from refmer.data.windows import windows
 
 
@@ -19,6 +24,12 @@ CALLS = [
     ("voice", "missing", 1.0, {"space": "raw"}),
     ("words", "missing", 1.0, {}),
     ("body", "gaussian", 0.5, {"span": (0.5, 1.0)}),
+    ("face", "bursty", (0.2, 0.3), {}),
+    ("voice", "block", 0.3, {}),
+    ("face", "features", 0.4, {}),
+    ("words", "features", 0.5, {"space": "raw"}),
+    ("voice", "babble", 0.0, {"span": (0.2, 0.9)}),
+    ("face", "blur", 0.05, {"span": (0.5, 1.0)}),
 ]
 
 
@@ -40,7 +51,7 @@ def test_only_the_named_sense_changes_the_same_way_for_the_same_seed(clips, sens
         assert any((broken.streams[k].x != other.streams[k].x).any() for k in hit)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "missing"])
+@pytest.mark.parametrize("kind", ["gaussian", "missing", "block", "features", "shift"])
 def test_amount_zero_is_the_identity(clips, kind):
     assert refmer.corrupt(clips, "face", kind, 0.0) is clips
 
@@ -86,11 +97,19 @@ def test_a_span_protects_the_rest(clips):
     "arguments, said",
     [
         (("nose", "missing", 0.5), "sense is 'nose'; accepted: voice"),
-        (("face", "blur", 0.5), "kind is 'blur'; accepted: gaussian"),
+        (("face", "fog", 0.5), "kind is 'fog'; accepted: gaussian"),
         (("face", "missing", 1.5), "amount is 1.5; accepted: a share"),
         (("face", "gaussian", -1.0), "amount is -1.0"),
         (("face", "gaussian", float("nan")), "amount is nan"),
         (("face", "gaussian", 1.0), "needs scale_from"),
+        (("face", "features", 0.5), "features in standard space needs scale_from"),
+        (("face+nose", "missing", 0.5), "sense is 'nose'"),
+        (("face", "bursty", 0.5), "amount is 0.5; accepted for bursty: .p_good_to_bad"),
+        (("face", "missing", (0.5, 0.5)), "accepted for missing: a share"),
+        (("face", "bursty", (0.5, 1.5)), "p_bad_to_good is 1.5"),
+        (("voice", "white", float("nan")), "amount is nan; accepted: a signal-to-noise ratio"),
+        (("face", "turn", 100.0), "amount is 100.0; accepted: degrees"),
+        (("voice+face", "babble", 0.0), "babble on voice.face; accepted: babble on voice"),
     ],
 )
 def test_what_is_wrong_is_named(clips, arguments, said):
@@ -102,6 +121,85 @@ def test_a_sense_without_streams_is_named(clips):
     deaf = Clips({"units": clips.streams["units"]}, clips.name, clips.speaker)
     with pytest.raises(ValueError, match="no stream of voice; they have units"):
         refmer.corrupt(deaf, "voice", "missing", 0.5)
+
+
+def test_several_senses_lose_the_same_moments_and_one_after_the_other_independent_ones(clips):
+    together = refmer.corrupt(clips, "voice+face", "bursty", (0.1, 0.2), seed=1)
+    apart = refmer.corrupt(refmer.corrupt(clips, "voice", "bursty", (0.1, 0.2), seed=1), "face", "bursty", (0.1, 0.2), seed=1)
+
+    def lost(broken, name):
+        return ~broken.streams[name].mask[:, 20:][clips.streams["units"].mask[:, 20:]]
+
+    np.testing.assert_array_equal(lost(together, "layers"), lost(together, "units"))  # both at 25 Hz
+    assert abs(np.corrcoef(lost(apart, "layers"), lost(apart, "units"))[0, 1]) < 0.2
+    assert together.streams["words"] is clips.streams["words"]
+
+
+def test_corruptions_of_both_senses_compose(clips):
+    part = clips[:7]
+    broken = refmer.corrupt(refmer.corrupt(part, "voice", "peaks", -5.0), "face", "hand", 0.5)
+    for sense, kind, amount in (("voice", "peaks", -5.0), ("face", "hand", 0.5)):
+        alone = refmer.corrupt(part, sense, kind, amount)
+        for name, s in alone.streams.items():
+            if s.sense == sense:
+                np.testing.assert_array_equal(broken.streams[name].x, s.x)
+
+
+@given(seconds=st.floats(-1.5, 1.5), name=st.sampled_from(["logmel", "units", "words", "body", "layers"]))
+@settings(deadline=None, max_examples=25)
+def test_a_shift_moves_every_frame_of_every_clip_by_the_same_seconds(clips, seconds, name):
+    s = clips.streams[name]
+    by, T = round(seconds * s.rate), s.mask.shape[1]
+    b = refmer.corrupt(clips, s.sense, "shift", seconds).streams[name]
+    for i in range(0, len(clips), 5):
+        n = int(s.mask[i].sum())
+        expected = np.zeros_like(s.x[i])
+        there = np.zeros(T, bool)
+        for t in range(n):
+            if 0 <= t - by < n:
+                expected[t], there[t] = s.x[i, t - by], True
+        np.testing.assert_array_equal(b.x[i], expected)
+        np.testing.assert_array_equal(b.mask[i], there if by else s.mask[i])
+
+
+def test_a_shift_takes_gaps_along_and_tells_nobody_in_raw_space(clips):
+    gappy = refmer.corrupt(clips, "face", "missing", 1.0, span=(0.2, 0.3))  # frames 5 and 6
+    late = refmer.corrupt(gappy, "face", "shift", 0.12).streams["units"]
+    np.testing.assert_array_equal(np.flatnonzero(~late.mask[0])[:5], [0, 1, 2, 8, 9])
+    s, raw = clips.streams["units"], refmer.corrupt(clips, "face", "shift", 0.12, space="raw").streams["units"]
+    np.testing.assert_array_equal(raw.mask, s.mask)
+    assert not raw.x[:, :3].any() and not raw.x[~raw.mask].any()
+    np.testing.assert_array_equal(raw.x[:, 3:10], s.x[:, :7])
+
+
+def test_features_are_dropped_as_a_contiguous_block(clips):
+    s = clips.streams["units"]
+    b = refmer.corrupt(clips, "face", "features", 0.3, scale_from=clips, seed=2).streams["units"]
+    mean = s.x[s.mask].astype(float).mean(0)
+    dropped = np.array([(np.abs(x[m] - mean) < 1e-4).all(0) for x, m in zip(b.x, b.mask, strict=True)])
+    edges = np.abs(np.diff(np.pad(dropped, ((0, 0), (1, 1))).astype(int), axis=1)).sum(1)
+    assert (dropped.sum(1) == round(0.3 * 49)).all() and (edges == 2).all() and len(set(dropped.argmax(1))) > 5
+    np.testing.assert_array_equal(
+        b.x[~np.broadcast_to(dropped[:, None], b.x.shape)], s.x[~np.broadcast_to(dropped[:, None], s.x.shape)]
+    )
+    np.testing.assert_array_equal(b.mask, s.mask)
+    assert not b.x[~b.mask].any()
+    assert not refmer.corrupt(clips, "face", "features", 1.0, space="raw").streams["frames"].x.any()
+
+
+def test_the_snr_of_standardised_noise_is_minus_20_log_sigma(clips):
+    broken = refmer.corrupt(clips, "voice", "gaussian", 2.0, scale_from=clips, per="frame", seed=1)
+    found = snr(clips.streams["prosody"], broken.streams["prosody"])
+    np.testing.assert_allclose(found, -20 * np.log10(2), atol=0.3)  # -6.02 dB
+    raw = refmer.corrupt(clips, "voice", "gaussian", 2.0, space="raw", per="frame", seed=1)
+    per_feature = snr(clips.streams["prosody"], raw.streams["prosody"])
+    s = clips.streams["prosody"]
+    np.testing.assert_allclose(per_feature, 20 * np.log10(s.x[s.mask].astype(float).std(0) / 2), atol=0.3)
+    assert np.ptp(per_feature) > 30  # the same noise drowns flux and leaves pitch alone
+    assert (snr(s, s) == np.inf).all()
+    for other, said in ((clips.streams["units"], "shapes"), (replace(s, mask=~s.mask, x=0 * s.x), "no frame in common")):
+        with pytest.raises(ValueError, match=said):
+            snr(s, other)
 
 
 def test_windows_are_the_clip_at_their_seconds(clips):

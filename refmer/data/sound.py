@@ -1,0 +1,157 @@
+"""What befalls the waveform before the front end: white noise, babble, loud peaks, laughter-like bursts."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+
+from refmer.data.clips import Stream
+from refmer.data.front_end import derived, front_end
+from refmer.data.gaps import extent
+from refmer.data.pack import pad
+from refmer.data.voice import VOWELS
+from refmer.data.wander import generator
+
+TALKERS = 4  # voices in a babble
+PEAKS = 2.0  # loud peaks per second
+CALLS = 4.4  # calls ("ha") per second of laughter; this and their pitch (Hz) after Bachorowski, Smoski and Owren (2001)
+LAUGHTER_PITCH = (282, 421)
+LAUGHTER = 1.2  # seconds
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """Raw signals with a sound laid over the wave: called with a clip's name, as `Clips.raw`.
+
+    Parameters
+    ----------
+    raw : callable
+        Gives the signals without that sound.
+    kind : "white", "babble", "peaks" or "laughter"
+    snr : float
+        10 log10 of the mean power of the clip over the mean power of the sound, where it sounds (dB).
+    seed : int
+        The sound depends on the seed, the kind and the clip's name only, so it is the same at every SNR.
+    span : (start, end) or None
+        Seconds within which it sounds.
+    crowd : tuple of (name, speaker)
+        Clips whose speakers make the babble.
+    """
+
+    raw: object
+    kind: str
+    snr: float
+    seed: int
+    span: tuple | None
+    crowd: tuple
+
+    def __call__(self, name):
+        signals = self.raw(name)
+        wave, rate = signals.wave.astype(np.float64), signals.rate
+        start, stop = (0, len(wave)) if self.span is None else (min(round(s * rate), len(wave)) for s in self.span)
+        rng = generator(self.seed, f"{self.kind} {name}")
+        sound = np.zeros(len(wave))
+        if self.kind == "babble":
+            sound[start:stop] = babble(rng, stop - start, self.others(rng, name))
+        else:
+            sound[start:stop] = {"white": white, "peaks": peaks, "laughter": laughter}[self.kind](rng, stop - start, rate)
+        return replace(signals, wave=overlay(wave, sound, self.snr).astype(np.float32))
+
+    def others(self, rng, name):
+        """Waves of TALKERS clips of other speakers, as they were before anything befell them."""
+        speaker = dict(self.crowd)[name]
+        names = [other for other, who in self.crowd if who != speaker]
+        if not names:
+            raise ValueError(f"babble over {name} needs clips of other speakers; these are all of speaker {speaker}")
+        raw = self.raw
+        while isinstance(raw, Disturbed):
+            raw = raw.raw
+        return [wave_of(raw, str(other)) for other in rng.choice(names, TALKERS, replace=len(names) < TALKERS)]
+
+
+@lru_cache(maxsize=512)
+def wave_of(raw, name):
+    """The wave of a clip, kept: a babble needs each of them several times."""
+    return raw(name).wave
+
+
+def overlay(wave, sound, snr):
+    """wave + gain sound (S,), such that where the sound is not 0 its mean power is `snr` dB under that of the whole wave."""
+    if not sound.any():
+        return wave
+    ratio = np.mean(wave**2) / np.mean(sound[sound != 0] ** 2)
+    return wave + np.sqrt(ratio * 10 ** (-snr / 10)) * sound
+
+
+def white(rng, n, rate):
+    """Noise (n,) of equal power at all frequencies."""
+    return rng.standard_normal(n)
+
+
+def babble(rng, n, voices):
+    """Several voices at once (n,), equally loud, each from a random place on and from the beginning again."""
+    parts = [np.resize(np.roll(v, -rng.integers(len(v))), n).astype(np.float64) for v in voices]
+    return sum(part / (np.sqrt(np.mean(part**2)) + 1e-12) for part in parts) if n else np.zeros(0)
+
+
+def peaks(rng, n, rate):
+    """Knocks (n,): white noise that rises at once and decays by 1/e in 20 ms, cut after 60 ms; one at least."""
+    sound = np.zeros(n)
+    knock = np.exp(-np.arange(int(0.06 * rate)) / (0.02 * rate))
+    for start in rng.integers(n, size=max(rng.poisson(PEAKS * n / rate), 1)) if n else ():
+        part = sound[start : start + len(knock)]
+        part += knock[: len(part)] * rng.standard_normal(len(part))
+    return sound
+
+
+def laughter(rng, n, rate):
+    """A bout of laughter (n,): calls of falling pitch in the timbre of an open vowel, with breath, silence between them."""
+    length = min(n, int(LAUGHTER * rate))
+    t = np.arange(length) / rate
+    call = t * CALLS % 1
+    pitch = rng.choice(LAUGHTER_PITCH) * (1.1 - 0.2 * call)
+    phase = 2 * np.pi * np.cumsum(pitch) / rate
+    formants = VOWELS[4]  # the a of "father"
+    voice = sum((1 / (1 + ((k * pitch[:, None] - formants) / 120) ** 2)).sum(1) * np.sin(k * phase) for k in range(1, 13))
+    loud = np.where(call < 0.6, np.sin(np.pi * call / 0.6) ** 2, 0)
+    sound = np.zeros(n)
+    start = rng.integers(n - length + 1)
+    sound[start : start + length] = loud * (voice + 0.2 * rng.standard_normal(length))
+    return sound
+
+
+def listen(raw, names, streams):
+    """The streams of the voice from the waves that `raw` gives: the front end again; frames that were missing stay so.
+
+    Raises
+    ------
+    ValueError
+        If a stream is none of the front end's, or does not last as long as its wave.
+    """
+    heard = []
+    for name in names:
+        signals = raw(str(name))
+        heard.append(front_end(signals.wave, signals.rate))
+    fresh = {k: Stream(*padded(heard, k), "voice") for k in ("logmel", "prosody")}
+    fresh |= derived(fresh["logmel"])
+    unknown = sorted(set(streams) - set(fresh))
+    if unknown:
+        raise ValueError(f"voice streams {', '.join(unknown)} cannot be made from a wave; accepted: {', '.join(fresh)}")
+    return {k: fill(k, s, fresh[k]) for k, s in streams.items()}
+
+
+def padded(heard, name):
+    """(x, rate, mask) of one feature of all clips."""
+    x, mask = pad([h[name].astype(np.float32) for h in heard])
+    return x, heard[0]["rate"], mask
+
+
+def fill(name, stream, fresh):
+    """A stream with new features, its padding and gaps as they were."""
+    T = min(stream.mask.shape[1], fresh.mask.shape[1])
+    if (extent(stream.mask).sum(1) > fresh.mask.sum(1)).any() or fresh.mask[:, T:].any():
+        raise ValueError(f"{name} does not last as long as the sound it was made from; accepted: whole clips")
+    x = np.zeros(stream.x.shape, np.float32)
+    x[:, :T] = fresh.x[:, :T]
+    x[~stream.mask] = 0
+    return replace(stream, x=x)

@@ -1,0 +1,133 @@
+"""Sounds over the wave: the stated SNR, the stated shape, and features made from what is then heard."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import refmer
+from refmer.data.clips import Clips
+from refmer.data.front_end import front_end
+from refmer.data.sound import Disturbed, babble
+from refmer.data.synthesize import Remake
+
+KINDS = ("white", "babble", "peaks", "laughter")
+VOICE = ("logmel", "prosody", "mfcc", "layers")
+
+
+def disturbed(clips, kind, snr, span=None, seed=1):
+    crowd = tuple(zip(clips.name.tolist(), clips.speaker.tolist(), strict=True))
+    return Disturbed(clips.raw, kind, snr, seed, span, crowd)
+
+
+@given(kind=st.sampled_from(KINDS), snr=st.floats(-20, 30), clip=st.integers(0, 47), seed=st.integers(0, 9))
+@settings(deadline=None, max_examples=20)
+def test_the_snr_is_the_stated_one_where_the_sound_sounds(clips, kind, snr, clip, seed):
+    name = clips.name[clip]
+    clean = clips.raw(name).wave.astype(np.float64)
+    added = disturbed(clips, kind, snr, seed=seed)(name).wave - clean
+    sounds = np.abs(added) > 0
+    assert 10 * np.log10(np.mean(clean**2) / np.mean(added[sounds] ** 2)) == pytest.approx(snr, abs=0.05)
+
+
+def test_raw_signals_of_clips_are_those_they_were_made_from(clips):
+    np.testing.assert_array_equal(clips.raw(clips.name[5]).wave, refmer.raw_signals(clips.name[5], seed=5).wave)
+    short = refmer.synthesize(speakers=1, takes=1, seed=2, duration=[0.6, 0.7])
+    assert len(short.raw(short.name[0]).wave) == 320 * short.streams["logmel"].mask[0].sum()
+    np.testing.assert_array_equal(
+        short.raw(short.name[3]).frames, short[3].streams["frames"].x[0, short[3].streams["frames"].mask[0]]
+    )
+    assert refmer.load_samples().raw == Remake(0, None)
+
+
+def test_all_features_of_the_voice_are_made_again(clips):
+    part = clips[[3, 17, 40]]
+    broken = refmer.corrupt(part, "voice", "white", 5.0, seed=2)
+    for i, name in enumerate(part.name):
+        heard = front_end(broken.raw(name).wave, 16000)
+        for k in ("logmel", "prosody"):
+            b = broken.streams[k]
+            np.testing.assert_allclose(b.x[i, b.mask[i]], heard[k], rtol=1e-5, atol=1e-5)
+    for k in VOICE:
+        s, b = part.streams[k], broken.streams[k]
+        np.testing.assert_array_equal(b.mask, s.mask)
+        assert (b.x != s.x).any() and not b.x[~b.mask].any() and b.x.dtype == s.x.dtype
+    assert broken.streams["units"] is part.streams["units"]
+
+
+def test_features_of_an_inaudible_sound_are_those_of_the_corpus(clips):
+    quiet = refmer.corrupt(clips[:5], "voice", "white", 120.0)
+    for k in VOICE[:1] + VOICE[2:]:
+        np.testing.assert_allclose(quiet.streams[k].x, clips[:5].streams[k].x, atol=0.05)
+    assert refmer.corrupt(clips, "voice", "white", np.inf) is clips
+
+
+def test_the_louder_the_sound_the_more_the_features_change(clips):
+    part = clips[:3]
+    change = [
+        np.abs(refmer.corrupt(part, "voice", "white", s).streams["logmel"].x - part.streams["logmel"].x).mean()
+        for s in (20, 5, -10)
+    ]
+    assert change[0] < change[1] < change[2]
+
+
+def test_a_clip_hears_the_same_whoever_else_is_there(clips):
+    alone = refmer.corrupt(clips[[7]], "voice", "peaks", 0.0, seed=3).streams["logmel"].x
+    np.testing.assert_array_equal(refmer.corrupt(clips[[2, 7]], "voice", "peaks", 0.0, seed=3).streams["logmel"].x[1:], alone)
+
+
+def test_babble_is_of_other_speakers_as_they_sound_undisturbed(clips):
+    noisy = refmer.corrupt(clips, "voice", "white", 0.0)
+    heard = disturbed(noisy, "babble", 0.0).others(np.random.default_rng(1), clips.name[0])
+    others = [clips.raw(name).wave for name in clips.name[clips.speaker != clips.speaker[0]]]
+    assert len(heard) == 4 and all(any(np.array_equal(wave, other) for other in others) for wave in heard)
+    with pytest.raises(ValueError, match="needs clips of other speakers; these are all of speaker s00"):
+        refmer.corrupt(clips[:3], "voice", "babble", 0.0)
+
+
+def test_voices_of_a_babble_are_equally_loud_and_repeat():
+    quiet, loud = np.sin(np.arange(50) * 2 * np.pi / 10), 9 * np.sin(np.arange(50) * 2 * np.pi / 25)
+    power = np.abs(np.fft.rfft(babble(np.random.default_rng(1), 200, [quiet, loud])))
+    assert power[20] == pytest.approx(power[8]) and power[20] > 100 * np.delete(power, (8, 20)).max()
+
+
+def test_sounds_compose_and_the_span_holds(clips):
+    part = clips[:2]
+    one = refmer.corrupt(part, "voice", "white", 5.0, seed=1)
+    two = refmer.corrupt(one, "voice", "peaks", -5.0, seed=1)
+    first, second, name = one.raw(part.name[0]).wave, two.raw(part.name[0]).wave, part.name[0]
+    added = second - first
+    assert 0 < (added != 0).mean() < 0.6 and (first != part.raw(name).wave).mean() > 0.9
+    only = refmer.corrupt(part, "voice", "white", -5.0, span=(0.3, 0.5))
+    s, b = part.streams["logmel"], only.streams["logmel"]
+    t = (np.arange(s.mask.shape[1]) + 0.5) / 50
+    inside = (t >= 0.3) & (t < 0.5)
+    np.testing.assert_array_equal(b.x[:, ~inside], s.x[:, ~inside])
+    assert (b.x[:, inside] != s.x[:, inside]).all()
+    wave = only.raw(name).wave - part.raw(name).wave
+    assert wave[4800:8000].any() and not wave[:4800].any() and not wave[8000:].any()
+    late = refmer.corrupt(part, "voice", "laughter", -5.0, span=(90, 91))  # after the end of every clip
+    np.testing.assert_array_equal(late.streams["logmel"].x, s.x)
+
+
+def test_laughter_is_calls_with_silence_between_them(clips):
+    name = clips.name[int(np.argmax(clips.streams["logmel"].mask.sum(1)))]
+    loud = np.abs(disturbed(clips, "laughter", 0.0)(name).wave - clips.raw(name).wave) > 1e-6
+    held = np.convolve(loud, np.ones(160), "same") > 80  # over 10 ms
+    calls = (np.diff(held.astype(int)) == 1).sum()
+    assert 5 <= calls <= 6 and loud.sum() < 1.2 * 16000  # 1.2 s at 4.4 calls per second
+
+
+def test_gaps_stay_gaps_and_what_has_no_wave_is_named(clips):
+    foreign = Clips(clips.streams, clips.name, clips.speaker)
+    broken = refmer.corrupt(clips, "voice", "missing", 0.3)
+    for bad in (foreign, broken):
+        with pytest.raises(ValueError, match="white needs waves; these clips .* have none"):
+            refmer.corrupt(bad, "voice", "white", 0.0)
+    assert refmer.corrupt(clips, "face", "missing", 0.3).raw is clips.raw
+    named = clips.with_streams(wavlm=clips.streams["layers"])
+    with pytest.raises(ValueError, match="voice streams wavlm cannot be made from a wave; accepted: logmel"):
+        refmer.corrupt(named[:2], "voice", "white", 0.0)
+    cut = Clips({"logmel": clips[:2].streams["logmel"]}, clips.name[[4, 5]], clips.speaker[[4, 5]], raw=clips.raw)
+    with pytest.raises(ValueError, match="logmel does not last as long as the sound"):
+        refmer.corrupt(cut, "voice", "white", 0.0)
