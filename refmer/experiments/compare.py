@@ -126,14 +126,13 @@ def score(model, cell, train, test, bootstrap):
     """Scores under the corruption of a cell, next to a constant answer; {"unused": True} if the broken sense is not used."""
     corruption, target = cell["corruption"], model.config_.target
     used = {test.streams[name].sense for name in systems.find(model.system).streams(model.config_)}
-    if corruption is not None and corruption["sense"] not in used:
+    if corruption is not None and not used & set(corruption["sense"].split("+")):
         return {"unused": True}
 
     def broken(draw):
         if corruption is None:
             return test
-        scale = {"scale_from": train} if corruption["kind"] == "gaussian" else {}
-        return corrupt(test, **corruption, **scale, seed=cell["seed"] + draw)
+        return corrupt(test, **corruption, scale_from=train, seed=cell["seed"] + draw)
 
     headline = HEADLINES[targets.task_of(target)]
     answer = model.predict(broken(0))
@@ -141,7 +140,7 @@ def score(model, cell, train, test, bootstrap):
     found["constant"] = model.scores(constant_answer(train, test, target, answer), test)[headline]
     if bootstrap:
         found["over_clips"] = bootstrap_interval(lambda i: model.scores(answer[i], test[i])[headline], len(test), bootstrap)
-        if corruption is not None and (corruption["kind"] == "gaussian" or corruption["amount"] < 1):  # what is drawn at random
+        if corruption is not None and (corruption["kind"], corruption["amount"]) != ("missing", 1.0):  # that draws nothing
             draws = [model.scores(model.predict(broken(draw)), test)[headline] for draw in range(bootstrap // 50)]
             found["over_draws"] = draws_interval(draws)
     return found
