@@ -55,7 +55,7 @@ def parser():
     )
     c.add_argument("--quick", action="store_true", help="one seed, two corruptions")
     c.add_argument("--out", default="refmer-results", metavar="DIR", help="folder for tables, figures and finished cells")
-    c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
+    add_places(c)
     c.set_defaults(run=compare)
 
     c = commands.add_parser("train", help="train one system on the bundled corpus and save it")
@@ -92,6 +92,20 @@ def parser():
     return top
 
 
+def add_places(c):
+    """Where an experiment computes."""
+    c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
+    c.add_argument("--backend", choices=("local", "dask"), default="local", help="processes here, or a Dask cluster's workers")
+    c.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, e.g. tcp://10.0.0.1:8786")
+
+
+def scheduler_of(args):
+    """The address that --backend dask needs, else None."""
+    if (args.backend == "dask") != (args.scheduler is not None):
+        raise ValueError("--backend dask and --scheduler ADDRESS go together")
+    return args.scheduler
+
+
 def compare(args):
     """`refmer compare`."""
     from refmer.baselines import BASELINES
@@ -103,7 +117,7 @@ def compare(args):
         rows = ROWS if args.systems is None else dict.fromkeys((*ROWS, *BASELINES))
     else:
         rows = filter(None, args.systems.split(","))
-    result = run(args.out, tuple(rows), args.seeds, args.quick, args.jobs, args.protocol)
+    result = run(args.out, tuple(rows), args.seeds, args.quick, args.jobs, args.protocol, scheduler=scheduler_of(args))
     print(report.markdown(result))
     print(f"Tables, figures and finished cells: {args.out}")
 
@@ -112,8 +126,8 @@ def train(args):
     """`refmer train`."""
     from refmer import Recognizer, load_samples
     from refmer.data.files import check_writable
-    from refmer.experiments.compare import resolve
     from refmer.experiments.protocols import corpus_of
+    from refmer.experiments.run import resolve
 
     check_writable(args.out)
     _, config = resolve(args.system if args.target is None else f"{args.system}@{args.target}")

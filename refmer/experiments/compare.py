@@ -4,21 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from refmer import systems
 from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.data.files import write_text
-from refmer.data.read import load_samples
 from refmer.evaluate.statistics import bootstrap_interval, draws_interval
 from refmer.experiments import cells, figures, protocols, report
 from refmer.experiments.gates import gates
-from refmer.recognizer import HEADLINES, Recognizer
+from refmer.experiments.run import cell, execute, load_corpora, resolve
+from refmer.recognizer import HEADLINES
 
-ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}}
 ROWS = (*systems.SYSTEMS, "openface_adaptive@no-gate", "concatenation", "openface_adaptive@emotion")
 CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "clean": None,
@@ -31,7 +27,7 @@ CORRUPTIONS = {  # column of the table -> arguments of corrupt
 QUICK = ("clean", "face noise (standardised)", "no face")
 
 
-def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default", corpora=None):
+def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default", corpora=None, scheduler=None):
     """Train every row on every seed, evaluate it under every corruption, write tables and figures.
 
     Parameters
@@ -39,7 +35,7 @@ def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default",
     out : str or path
         Folder for results.json, results.md, figures/ and cells/; cells that are there already are not computed again.
     rows : sequence of str
-        Systems and baselines; `name@target` learns another target ("auxformer@votes"), and ABLATIONS has more.
+        Systems and baselines; `name@target` learns another target ("auxformer@votes"), and run.ABLATIONS has more.
     seeds : int, optional
         Seeds 0..seeds-1: each draws its own split, initial parameters and noise. Default: the protocol's number.
     quick : bool
@@ -50,6 +46,8 @@ def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default",
         Name in protocols.PROTOCOLS: how to split and repeat.
     corpora : dict, optional
         {"clips": Clips, "recordings": Clips} instead of the bundled ones.
+    scheduler : str, optional
+        Address of a Dask scheduler to run on instead of local processes.
 
     Returns
     -------
@@ -63,22 +61,14 @@ def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default",
     """
     plan = protocols.find(protocol)
     plan = replace(plan, seeds=1 if quick else plan.seeds if seeds is None else seeds)
-    if not rows or plan.seeds < 1 or jobs < 1:
-        raise ValueError(f"rows are {list(rows)}, seeds {plan.seeds}, jobs {jobs}; accepted: at least one of each")
+    if not rows or plan.seeds < 1:
+        raise ValueError(f"rows are {list(rows)}, seeds {plan.seeds}; accepted: at least one of each")
     rows = {row: resolve(row) for row in rows}
-    folder = Path(out) / "cells"
-    folder.mkdir(parents=True, exist_ok=True)
-    needed = {protocols.corpus_of(config["target"]) for _, config in rows.values()}
-    corpora = {kind: load_samples(kind) if corpora is None else corpora[kind] for kind in sorted(needed)}
+    corpora = load_corpora(rows) if corpora is None else corpora
     data = {kind: cells.checksum(clips) for kind, clips in corpora.items()}
     columns = QUICK if quick else tuple(CORRUPTIONS)
-    models = [cells_of(row, *rows[row], plan, columns, seed, data) for row in rows for seed in range(plan.seeds)]
-    missing = [model for model in models if any(cells.read(folder, cell) is None for cell in model)]
-    work = (delayed(train_and_break)(corpora[model[0]["corpus"]], model, folder) for model in missing)
-    with tqdm(total=len(models), initial=len(models) - len(missing), desc="train and break", unit="model", disable=None) as bar:
-        for _ in Parallel(n_jobs=jobs, return_as="generator_unordered")(work):
-            bar.update()
-    found = [(cell, cells.read(folder, cell)) for model in models for cell in model]
+    models = [cells_of(row, plan, columns, seed, data) for row in rows for seed in range(plan.seeds)]
+    found = execute(models, measure, corpora, out, jobs, scheduler, "train and break")
     result = report.summary(found, corpora, data, columns, protocol)
     write_text(Path(out) / "results.json", cells.dump(result))
     write_text(Path(out) / "results.md", report.markdown(result))
@@ -86,40 +76,19 @@ def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default",
     return result
 
 
-def resolve(row):
-    """(system, changes to its Config with its target) of a row."""
-    name, _, variant = row.partition("@")
-    if row in ABLATIONS:
-        changes = ABLATIONS[row]
-    elif variant and variant not in targets.TASKS:
-        known = f"NAME, NAME@TARGET with {', '.join(targets.TASKS)}; {', '.join(ABLATIONS)}"
-        raise KeyError(f"no row is called {row!r}; accepted: {known}")
-    else:
-        changes = {"target": variant} if variant else {}
-    config = systems.find(name).Config.tiny(**changes)
-    return name, {"target": config.target} | changes
-
-
-def cells_of(row, system, config, plan, columns, seed, data):
+def cells_of(row, plan, columns, seed, data):
     """The cells of one trained model: one for each corruption, and one for its gates over time if it is the gated system."""
-    corpus = protocols.corpus_of(config["target"])
-    common = {"row": row, "system": system, "config": config, "seed": seed, "corpus": corpus, "data": data[corpus]}
-    common |= {"protocol": vars(plan) | {"seeds": None}}  # how many seeds there are changes no cell
-    found = [common | {"kind": "scores", "column": column, "corruption": CORRUPTIONS[column]} for column in columns]
-    return found + ([common | {"kind": "gates"}] if row == "openface_adaptive" else [])
+    system, changes = resolve(row)
+    kinds = [{"kind": "scores", "column": column, "corruption": CORRUPTIONS[column]} for column in columns]
+    kinds += [{"kind": "gates"}] if row == "openface_adaptive" else []
+    return [cell(row, system, changes, plan, seed, data, **kind) for kind in kinds]
 
 
-def train_and_break(clips, model_cells, folder):
-    """Train the model of some cells and write those that are missing."""
-    first = model_cells[0]
-    plan = protocols.Protocol(**first["protocol"])
-    with threadpool_limits(1):
-        train, dev, test = plan.split(clips, first["seed"])
-        model = Recognizer(first["system"], config=first["config"], seed=first["seed"]).fit(train, dev=dev, progress=False)
-        for cell in model_cells:
-            if cells.read(folder, cell) is None:
-                result = gates(model, train) if cell["kind"] == "gates" else score(model, cell, train, test, plan.bootstrap)
-                cells.write(folder, cell, result)
+def measure(model, cell, train, test):
+    """The result of one cell."""
+    if cell["kind"] == "gates":
+        return gates(model, train)
+    return score(model, cell, train, test, cell["protocol"]["bootstrap"])
 
 
 def score(model, cell, train, test, bootstrap):

@@ -14,7 +14,7 @@ import pytest
 from refmer.cli import main
 from refmer.data.read import load_samples
 from refmer.evaluate.statistics import spread
-from refmer.experiments import cells, compare, figures, protocols, report
+from refmer.experiments import cells, compare, figures, protocols, report, run
 from refmer.recognizer import Recognizer
 
 ROWS = ("openface_adaptive", "openface_adaptive@no-gate", "concatenation@votes")
@@ -22,7 +22,7 @@ PLAN = replace(protocols.find("default"), seeds=1)
 
 
 def cells_of(clips, row):
-    return compare.cells_of(row, *compare.resolve(row), PLAN, compare.QUICK, 0, {"clips": cells.checksum(clips)})
+    return compare.cells_of(row, PLAN, compare.QUICK, 0, {"clips": cells.checksum(clips)})
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +58,8 @@ def test_the_same_bytes_again_with_two_jobs(done, clips, tmp_path):
 def test_finished_cells_are_not_computed_again_and_lost_ones_are(done, clips, monkeypatch):
     out, result = done
     trained = []
-    real = compare.train_and_break
-    monkeypatch.setattr(compare, "train_and_break", lambda clips, plans, folder: trained.append(real(clips, plans, folder)))
+    real = run.train_and_measure
+    monkeypatch.setattr(run, "train_and_measure", lambda *call: trained.append(call) or real(*call))
     assert compare.compare(out, ROWS, quick=True, corpora={"clips": clips}) == result and not trained
     cell = cells_of(clips, ROWS[1])[1]
     cells.path_of(out / "cells", cell).unlink()
@@ -80,7 +80,7 @@ def test_a_cell_depends_on_everything_that_names_it(clips):
         ({"rows": ("concatenation@age",)}, "no row is called 'concatenation@age'; accepted: NAME, NAME@TARGET"),
         ({"rows": ()}, r"rows are \[\]"),
         ({"seeds": 0}, "seeds 0"),
-        ({"jobs": 0}, "jobs 0"),
+        ({"jobs": 0}, "jobs is 0"),
         ({"protocol": "005"}, "no protocol is called '005'; accepted: default, 001"),
     ],
 )
