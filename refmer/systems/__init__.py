@@ -10,8 +10,8 @@ A system is a module with
 - `describe(config)`, `forward(p, batch, config, rng=None, trace=None) -> out, backward` with `backward(dout, g) -> dbatch`,
   and `loss(out, batch, config) -> value, terms, dout`; `augment(batch, config, rng)` changes a training batch.
 - `VARIANTS`, its published sizes: {label: (changes to Config.paper(), published number of parameters or None)}; and
-  `costs(config, frames=...)`, the matrix products of one clip (refmer/costs.py) and the numbers in its input, for so many frames
-  {key of the batch: T} (default: those of a published clip).
+  `costs(config, frames=...)`, the matrix products of one clip (refmer/costs.py) and the numbers in its input, for so many
+  frames {key of the batch: T} (default: those of a published clip).
 - A regression also has `target(affect, config)`, the batch's target and target_mask.
 
 `out` holds "logits" (B, K) (and "probabilities", where they are no softmax of them), or "affect" (B, T, 2). The first of the
