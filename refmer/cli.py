@@ -11,7 +11,7 @@ refmer: five published multimodal emotion recognition systems, in NumPy, without
 
 First steps:
   refmer compare                                trains the systems on the bundled synthetic corpus, breaks their inputs,
-                                                prints a table and writes figures into refmer-results/ (about a minute)
+                                                prints tables and writes figures into refmer-results/ (a few minutes)
   refmer compare --quick                        the same with one seed and two corruptions
   refmer train openface_adaptive --out my.npz   trains one system and saves it
   refmer evaluate my.npz --corrupt face:missing:0.5
@@ -41,8 +41,18 @@ def parser():
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     c = commands.add_parser("compare", help="train systems, break their inputs, report what is left: the main job")
-    c.add_argument("--systems", metavar="A,B", help="rows of the table, separated by commas (default: all)")
-    c.add_argument("--seeds", type=int, default=3, metavar="N", help="repetitions, each with its own split (default: 3)")
+    c.add_argument(
+        "--systems",
+        metavar="A,B",
+        help="rows of the table: names, NAME@TARGET, or all for the baselines too (default: the systems)",
+    )
+    c.add_argument("--seeds", type=int, metavar="N", help="repetitions, each with its own split (default: the protocol's, 3)")
+    c.add_argument(
+        "--protocol",
+        default="default",
+        metavar="P",
+        help="how a paper splits and repeats: 001, 002, 003, 004 (default: default)",
+    )
     c.add_argument("--quick", action="store_true", help="one seed, two corruptions")
     c.add_argument("--out", default="refmer-results", metavar="DIR", help="folder for tables, figures and finished cells")
     c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
@@ -55,7 +65,7 @@ def parser():
     c.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the split, initial parameters and training (default: 0)"
     )
-    c.add_argument("--target", help="what to learn, if not the system's own target: sentiment, emotion")
+    c.add_argument("--target", help="what to learn, if not the system's own: sentiment, emotion, votes, affect")
     c.add_argument("--out", required=True, metavar="FILE.npz", help="where to save the trained recognizer")
     c.set_defaults(run=train)
 
@@ -71,6 +81,10 @@ def parser():
     c.add_argument("--seed", type=int, default=0, metavar="N", help="of the corruption (default: 0)")
     c.set_defaults(run=evaluate)
 
+    c = commands.add_parser("params", help="parameters, multiply-accumulates and memory of the published sizes")
+    c.add_argument("--json", action="store_true", help="JSON instead of a table")
+    c.set_defaults(run=params)
+
     c = commands.add_parser("check", help="prove every gradient on this machine")
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.set_defaults(run=check)
@@ -79,12 +93,16 @@ def parser():
 
 def compare(args):
     """`refmer compare`."""
+    from refmer.baselines import BASELINES
     from refmer.experiments import report
     from refmer.experiments.compare import ROWS
     from refmer.experiments.compare import compare as run
 
-    rows = tuple(ROWS) if args.systems is None else tuple(filter(None, args.systems.split(",")))
-    result = run(args.out, rows, args.seeds, args.quick, args.jobs)
+    if args.systems in (None, "all"):
+        rows = ROWS if args.systems is None else dict.fromkeys((*ROWS, *BASELINES))
+    else:
+        rows = filter(None, args.systems.split(","))
+    result = run(args.out, tuple(rows), args.seeds, args.quick, args.jobs, args.protocol)
     print(report.markdown(result))
     print(f"Tables, figures and finished cells: {args.out}")
 
@@ -93,10 +111,12 @@ def train(args):
     """`refmer train`."""
     from refmer import Recognizer, load_samples
     from refmer.data.files import check_writable
+    from refmer.experiments.compare import resolve
+    from refmer.experiments.protocols import corpus_of
 
     check_writable(args.out)
-    clips, _ = load_samples().split(by="speaker", test_size=0.25, seed=args.seed)
-    config = None if args.target is None else {"target": args.target}
+    _, config = resolve(args.system if args.target is None else f"{args.system}@{args.target}")
+    clips, _ = load_samples(corpus_of(config["target"])).split(by="speaker", test_size=0.25, seed=args.seed)
     model = Recognizer(args.system, args.size, config, args.seed).fit(clips, epochs=args.epochs)
     model.save(args.out)
     best = min(model.history_, key=lambda entry: entry["dev_loss"])
@@ -112,10 +132,11 @@ def evaluate(args):
     import numpy as np
 
     from refmer import load, load_samples
-    from refmer.data import targets
-    from refmer.evaluate.metrics import classification
+    from refmer.experiments.protocols import corpus_of
 
-    model, clips = load(args.file), load_samples()
+    model = load(args.file)
+    target = model.config_.target
+    clips = load_samples(corpus_of(target))
     met = np.isin(clips.speaker, model.speakers_)
     if met.all():
         raise ValueError(
@@ -125,14 +146,20 @@ def evaluate(args):
     broken = test
     for text in args.corrupt:
         broken = corrupted(broken, text, clips[met], args.seed)
-    target = model.config_.target
-    scores = classification(targets.labels(test, target), model.predict(broken), model.class_names_, target)
-    del scores["confusion"]
+    scores = model.scores(model.predict(broken), test)
     speakers = len(np.unique(test.speaker))
     print(f"{model.system}, {target}, on {scores.pop('n')} synthetic clips of {speakers} speakers it has not met")
     print("inputs: " + (", ".join(args.corrupt) or "clean"))
     for name, value in scores.items():
-        print(f"{name:>12}  {100 * value:5.1f} %")
+        if isinstance(value, float):
+            print(f"{name:>16}  {value:6.3f}")
+
+
+def params(args):
+    """`refmer params`."""
+    from refmer.experiments.sizes import main as run
+
+    run(args.json)
 
 
 def check(args):

@@ -141,23 +141,15 @@ class Recognizer(BaseEstimator):
 
     def score(self, clips, y=None):
         """The headline metric of the task: accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean CCC of affect."""
-        return self.evaluate(clips)[HEADLINES[self._task()]]
+        return self.scores(self.predict(clips), clips)[HEADLINES[self._task()]]
 
-    def evaluate(self, clips, truth=None):
-        """All scores of the task, by name (evaluate/metrics.py).
-
-        Parameters
-        ----------
-        clips : Clips
-        truth : Clips, optional
-            Where the labels are, if `clips` are broken ones.
-        """
-        answer, truth = self.predict(clips), clips if truth is None else truth
-        if self._task() == "regression":
-            target = find(self.system).target(targets.labels(truth, self.config_.target), self.config_)
-            return metrics.regression(target["target"], answer, target["target_mask"])
-        label = targets.labels(truth, self.config_.target)
-        if self._task() == "votes":
+    def scores(self, answer, clips):
+        """All scores of answers, as `predict` gives them, to the labels of clips: a dict by name (evaluate/metrics.py)."""
+        label, task = targets.labels(clips, self.config_.target), self._task()
+        if task == "regression":
+            truth = find(self.system).target(label, self.config_)
+            return metrics.regression(truth["target"], answer, truth["target_mask"])
+        if task == "votes":
             return metrics.votes(targets.above_chance(label), answer)
         return metrics.classification(label, answer, self.class_names_, self.config_.target)
 

@@ -1,52 +1,226 @@
-"""Scores of predictions: scikit-learn's where it has them; where there are several conventions, the name says which."""
+"""Scores of predictions: scikit-learn's where it has them; where there are several conventions, the name says which.
+
+The truth `y` always comes first. All scores are floats in [0, 1], more is better, unless said otherwise. `macro` means the
+unweighted mean over the classes that occur in y: a class that nobody shows cannot be recognized. What would be 0 / 0 (the
+precision of a class that is never answered) counts as 0.
+"""
 
 import numpy as np
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    precision_score,
+)
 
 from refmer.ops.regression import ccc
 
 
 def acc2_has0(y, prediction):
     """Share of right signs, 0 counted as positive: (y >= 0) against (y < 0), as MMSA's regression branch."""
-    return float(np.mean((np.asarray(y) >= 0) == (np.asarray(prediction) >= 0)))
+    y, prediction = _pair(y, prediction)
+    return float(np.mean((y >= 0) == (prediction >= 0)))
 
 
 def acc2_non0(y, prediction):
-    """Share of right signs among clips with y != 0: (y > 0) against (y < 0), as MulT's training script. nan if none is left."""
-    y, prediction = np.asarray(y), np.asarray(prediction)
+    """Share of right signs among clips with y != 0: (y > 0) against (y < 0), as MulT's training script. nan if none is left.
+
+    A prediction of 0 counts as negative, so that a neutral answer to a negative clip is right.
+    """
+    y, prediction = _pair(y, prediction)
     kept = y != 0
     return float(np.mean((y[kept] > 0) == (prediction[kept] > 0))) if kept.any() else float("nan")
 
 
+def acc2_above0(y, prediction):
+    """Share of right signs, 0 counted as negative: (y > 0) against (y <= 0), MulT's default and MMSA's classes."""
+    y, prediction = _pair(y, prediction)
+    return float(np.mean((y > 0) == (prediction > 0)))
+
+
+def acc7(y, prediction):
+    """Share of sentiments in the right one of seven classes: clipped to [-3, 3] and rounded, halves to even (MulT, MMSA)."""
+    return _acc_rounded(y, prediction, 3)
+
+
+def acc5(y, prediction):
+    """Share of sentiments in the right one of five classes: clipped to [-2, 2] and rounded, halves to even (MulT, MMSA)."""
+    return _acc_rounded(y, prediction, 2)
+
+
+def within_one(y, prediction):
+    """Share of ordered classes that are right or missed by one: |prediction - y| <= 1 (paper 000, IV-B: "adjacent classes")."""
+    y, prediction = _pair(y, prediction)
+    return float(np.mean(np.abs(prediction - y) <= 1))
+
+
+def per_class(y, answer, classes):
+    """Scores of every class by itself.
+
+    Parameters
+    ----------
+    y, answer : int array (N,), or bool array (N, K)
+        One class of each clip, or any number of them.
+    classes : int
+        K.
+
+    Returns
+    -------
+    dict of arrays (K,)
+        precision, recall, f1, each 0 where it would be 0 / 0, and support, the number of clips that have the class.
+
+    Raises
+    ------
+    ValueError
+        No clip, different shapes, a class that is not one of the K.
+    """
+    y, answer = _pair(y, answer)
+    unknown = np.setdiff1d([y, answer], range(classes))
+    if unknown.size:
+        raise ValueError(f"y or answer has class {unknown[0]}; accepted: 0 to {classes - 1}")
+    scores = precision_recall_fscore_support(y, answer, labels=range(classes), zero_division=0)
+    return dict(zip(("precision", "recall", "f1", "support"), scores, strict=True))
+
+
 def votes(y, answer):
-    """Scores of multi-label answers, y and answer (N, K) bool: n, macro and micro F1, and sample precision (paper 004, V)."""
-    precision = (y & answer).sum(1) / np.maximum(answer.sum(1), 1)
+    """All scores of multi-label answers, y and answer (N, K) bool (paper 004, V).
+
+    Returns
+    -------
+    dict
+        n; macro_f1, macro_precision, macro_recall; weighted_f1, weighted by how many clips have the label; micro_f1, over all
+        clips and labels together; sample_precision, the mean over clips of the share of named labels that are right (0 where
+        none is named; paper 004); f1_per_class, f1_range, f1_sd: see `spread_over_classes`.
+
+    Raises
+    ------
+    ValueError
+        No clip, different shapes, one axis.
+    """
+    y, answer = _pair(y, answer)
+    if y.ndim != 2:
+        raise ValueError(f"y has shape {y.shape}; accepted: (N, K)")
+    each = per_class(y, answer, y.shape[1])
     return {
         "n": len(y),
-        "macro_f1": float(f1_score(y, answer, average="macro", zero_division=0)),
+        "macro_f1": _macro(each, "f1"),
+        "macro_precision": _macro(each, "precision"),
+        "macro_recall": _macro(each, "recall"),
         "micro_f1": float(f1_score(y, answer, average="micro", zero_division=0)),
-        "sample_precision": float(precision.mean()),
-    }
+        "weighted_f1": _weighted(each, "f1"),
+        "sample_precision": float(precision_score(y, answer, average="samples", zero_division=0)),
+    } | spread_over_classes(each)
 
 
-def regression(y, answer, mask):
-    """Concordance (population moments) of valence and arousal over all valid steps of all clips.   y, answer (N, T, 2)."""
-    valence, arousal = ccc(answer.astype(np.float64), y.astype(np.float64), mask)[0].tolist()
-    return {"n": len(y), "ccc": (valence + arousal) / 2, "ccc_valence": valence, "ccc_arousal": arousal}
+def regression(y, answer, mask, ddof=0):
+    """Scores of valence and arousal over all valid steps of all clips.
+
+    Parameters
+    ----------
+    y, answer : array (N, T, 2)
+    mask : bool array (N, T)
+        Which steps are valid.
+    ddof : 0 or 1
+        Moments of the concordance: of the population (Lin 1989, and what the authors of paper 003 report) or of the sample.
+
+    Returns
+    -------
+    dict
+        n; ccc, ccc_valence, ccc_arousal, concordance in [-1, 1], 0 for a constant, and ccc the mean of the two (paper 003,
+        eq. 15); mae, the mean absolute error in units of the annotation, less is better.
+
+    Raises
+    ------
+    ValueError
+        Different shapes, or no valid step.
+    """
+    y, answer = np.asarray(y, np.float64), np.asarray(answer, np.float64)
+    valence, arousal = ccc(answer, y, mask, ddof)[0].tolist()
+    error = float(mean_absolute_error(*_pair(y[mask], answer[mask])))
+    return {"n": len(y), "ccc": (valence + arousal) / 2, "ccc_valence": valence, "ccc_arousal": arousal, "mae": error}
 
 
 def classification(y, prediction, names, target):
     """All scores of class predictions.
 
-    y, prediction: (N,) ints below K = len(names). -> dict: n, accuracy, macro_f1 (over classes that occur), weighted_f1, for
-    sentiment also acc2_has0 and acc2_non0 on the classes -3..3; confusion (K, K), rows true, columns predicted.
+    Parameters
+    ----------
+    y, prediction : int array (N,)
+        Below K.
+    names : sequence of str
+        The K classes.
+    target : str
+        "sentiment" has seven ordered classes -3..3 and scores of its own.
+
+    Returns
+    -------
+    dict
+        n; accuracy, also called WAR, equal to micro F1 (of sentiment, Acc-7); uar, the unweighted average recall, which is
+        macro recall and scikit-learn's balanced accuracy; macro_f1, macro_precision; weighted_f1, weighted by the true counts;
+        f1_per_class, f1_range, f1_sd: see `spread_over_classes`; confusion (K, K), rows true, columns predicted. For sentiment
+        also acc2_has0, acc2_non0, acc5, within_one and mae, the mean absolute error in classes, less is better.
+
+    Raises
+    ------
+    ValueError
+        No clip, different shapes, a class that is not one of the K.
     """
+    y, prediction = _pair(y, prediction)
+    each = per_class(y, prediction, len(names))
     scores = {
         "n": len(y),
-        "accuracy": float(accuracy_score(y, prediction)),
-        "macro_f1": float(f1_score(y, prediction, average="macro", labels=np.unique(y), zero_division=0)),
-        "weighted_f1": float(f1_score(y, prediction, average="weighted", zero_division=0)),
-    }
+        "accuracy": float(np.mean(y == prediction)),
+        "uar": _macro(each, "recall"),
+        "macro_f1": _macro(each, "f1"),
+        "macro_precision": _macro(each, "precision"),
+        "weighted_f1": _weighted(each, "f1"),
+    } | spread_over_classes(each)
     if target == "sentiment":
-        scores |= {"acc2_has0": acc2_has0(y - 3, prediction - 3), "acc2_non0": acc2_non0(y - 3, prediction - 3)}
+        scores |= {score.__name__: score(y - 3, prediction - 3) for score in (acc2_has0, acc2_non0, acc5, within_one)}
+        scores["mae"] = float(mean_absolute_error(y, prediction))
     return scores | {"confusion": confusion_matrix(y, prediction, labels=range(len(names))).tolist()}
+
+
+def spread_over_classes(each):
+    """How unequal the classes are, from `per_class`; less is better.
+
+    Returns
+    -------
+    dict
+        f1_per_class (K,); f1_range, highest minus lowest, and f1_sd (ddof 1, as paper 004's Table 4 gives .0865), both over the
+        classes that occur in y and 0 if that is less than two.
+    """
+    f1 = each["f1"][each["support"] > 0]
+    several = len(f1) > 1
+    return {
+        "f1_per_class": each["f1"].tolist(),
+        "f1_range": float(np.ptp(f1)) if several else 0.0,
+        "f1_sd": float(np.std(f1, ddof=1)) if several else 0.0,
+    }
+
+
+def _macro(each, name):
+    """Unweighted mean of a score over the classes that occur in y; 0 if none does."""
+    seen = each["support"] > 0
+    return float(each[name][seen].mean()) if seen.any() else 0.0
+
+
+def _weighted(each, name):
+    """Mean of a score over the classes, each as heavy as it is frequent in y; 0 if none occurs."""
+    return float(each[name] @ each["support"] / max(each["support"].sum(), 1))
+
+
+def _acc_rounded(y, prediction, limit):
+    y, prediction = (np.round(np.clip(x, -limit, limit)) for x in _pair(y, prediction))
+    return float(np.mean(y == prediction))
+
+
+def _pair(y, answer):
+    """Both as arrays, if they can be compared."""
+    y, answer = np.asarray(y), np.asarray(answer)
+    if y.shape != answer.shape or not y.size:
+        raise ValueError(f"y has shape {y.shape}, the answer {answer.shape}; accepted: the same shape, at least one clip")
+    if not (np.isfinite(y).all() and np.isfinite(answer).all()):
+        raise ValueError("y or the answer holds nan or infinity; accepted: finite numbers")
+    return y, answer

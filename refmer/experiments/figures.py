@@ -5,17 +5,20 @@ from matplotlib.figure import Figure
 
 from refmer.data.files import replacing
 from refmer.experiments.gates import COVERED, HOP, NOISY, WINDOW
+from refmer.experiments.report import metrics_of
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = "osD^vPX"
 
 
 def draw(result, folder):
-    """Write compare.png, confusion.png and, where there are gates, gates.png."""
+    """Write compare.png, a confusion matrix of the best row of each task with classes, and gates.png where there are gates."""
     folder.mkdir(parents=True, exist_ok=True)
     save(chart(result), folder / "compare.png")
-    row = next(iter(result["rows"]))
-    save(confusion(np.array(result["confusion"][row]), result["classes"], row), folder / "confusion.png")
+    for target, task in result["tasks"].items():
+        if "confusion" in task:
+            row = next(iter(task["rows"]))
+            save(confusion(np.array(task["confusion"][row]), task["classes"], row), folder / f"confusion-{target}.png")
     if "gates" in result:
         save(trust(result["gates"]), folder / "gates.png")
 
@@ -27,31 +30,40 @@ def save(figure, path):
 
 
 def chart(result):
-    """The table as a chart: a group of dots per corruption, a dot per system, mean and standard deviation over seeds."""
-    rows, columns = list(result["rows"]), result["columns"]
-    figure = Figure(figsize=(8, 1.6 + 0.75 * len(columns)), layout="constrained")
-    ax = figure.subplots()
-    for i, row in enumerate(rows):
-        spreads = [result["rows"][row][c]["accuracy"] for c in columns]
-        y = np.arange(len(columns)) + 0.22 * (i - (len(rows) - 1) / 2)
-        x, sd = [100 * s["mean"] for s in spreads], [100 * (s["sd"] or 0) for s in spreads]
-        ax.errorbar(x, y, xerr=sd, fmt=MARKS[i], color=COLOURS[i], markersize=7, capsize=3, elinewidth=1.4, label=row)
-    chance, usual = 100 / len(result["classes"]), 100 * result["majority"]["mean"]
-    ax.axvline(chance, color="grey", linestyle=":", linewidth=1.2, label=f"chance ({chance:.1f} %)")
-    ax.axvline(usual, color="grey", linestyle="--", linewidth=1.2, label=f"most frequent class ({usual:.1f} %)")
+    """The tables as a chart: a panel per task, in it a group of dots per corruption, a dot per system (mean and sd)."""
+    sizes = [1.0 + 0.16 * len(result["columns"]) * (len(task["rows"]) + 1.2) for task in result["tasks"].values()]
+    figure = Figure(figsize=(9.5, sum(sizes) + 0.6), layout="constrained")
+    axes = figure.subplots(len(sizes), squeeze=False, height_ratios=sizes)[:, 0]
+    for ax, (target, task) in zip(axes, result["tasks"].items(), strict=True):
+        panel(ax, target, task, result["columns"])
+    figure.suptitle("What is left when inputs break (synthetic corpus)", fontweight="bold")
+    return figure
+
+
+def panel(ax, target, task, columns):
+    """One task of the chart."""
+    (headline, name), scale = next(iter(metrics_of(target).items())), 1 if task["task"] == "regression" else 100
+    step = 1 / (len(task["rows"]) + 1.2)
+    for i, (row, by) in enumerate(task["rows"].items()):
+        points = [(k, by[c][headline]) for k, c in enumerate(columns) if by[c] is not None]
+        y = [k + step * (i - (len(task["rows"]) - 1) / 2) for k, _ in points]
+        x, sd = [scale * s["mean"] for _, s in points], [scale * (s["sd"] or 0) for _, s in points]
+        look = {"fmt": MARKS[i // len(COLOURS) + i % len(MARKS)], "color": COLOURS[i % len(COLOURS)]}
+        ax.errorbar(x, y, xerr=sd, markersize=5, capsize=2, elinewidth=1.2, label=row, **look)
+    ax.axvline(scale * task["constant"]["mean"], color="grey", linestyle="--", linewidth=1.2, label="constant answer")
+    if task["task"] == "classes":
+        ax.axvline(100 / len(task["classes"]), color="grey", linestyle=":", linewidth=1.2, label="chance")
     for edge in np.arange(len(columns) - 1) + 0.5:
         ax.axhline(edge, color="0.9", linewidth=0.8)
     ax.set_yticks(range(len(columns)), columns)
-    ax.invert_yaxis()
-    ax.set_xlim(left=0)
-    n = result["test_clips"]
-    ax.set_xlabel(
-        f"accuracy, {result['target']} in {len(result['classes'])} classes (%); {len(n)} seeds, {min(n)} test clips each"
-    )
-    ax.set_title("What is left when inputs break (synthetic corpus)", loc="left", fontweight="bold")
+    ax.set_ylim(len(columns) - 0.5, -0.5)
+    ax.set_xlim(left=min(0, ax.get_xlim()[0]))
+    n, unit = task["test_clips"], "" if scale == 1 else " (%)"
+    clips = f"{min(n)}" if min(n) == max(n) else f"{min(n)} to {max(n)}"
+    ax.set_xlabel(f"{name}{unit}; {len(n)} seeds, {clips} test clips each")
+    ax.set_title(target, loc="left")
     ax.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
-    return figure
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
 
 
 def confusion(counts, classes, row):

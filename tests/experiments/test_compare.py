@@ -6,37 +6,51 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from refmer.cli import main
-from refmer.experiments import cells, compare, figures, report
+from refmer.data.read import load_samples
+from refmer.evaluate.statistics import spread
+from refmer.experiments import cells, compare, figures, protocols, report
+from refmer.recognizer import Recognizer
 
-ROWS = ("openface_adaptive", "openface_adaptive@no-gate")
+ROWS = ("openface_adaptive", "openface_adaptive@no-gate", "concatenation@votes")
+PLAN = replace(protocols.find("default"), seeds=1)
+
+
+def cells_of(clips, row):
+    return compare.cells_of(row, *compare.resolve(row), PLAN, compare.QUICK, 0, {"clips": cells.checksum(clips)})
 
 
 @pytest.fixture(scope="module")
 def done(clips, tmp_path_factory):
     """A quick comparison of two rows, in its folder."""
     out = tmp_path_factory.mktemp("compare")
-    return out, compare.compare(out, ROWS, quick=True, clips=clips)
+    return out, compare.compare(out, ROWS, quick=True, corpora={"clips": clips})
 
 
 def test_it_reports_every_row_and_corruption(done, clips):
     out, result = done
-    assert list(result["rows"]) == list(ROWS) and result["columns"] == list(compare.QUICK)
+    assert list(result["tasks"]) == ["sentiment", "votes"] and result["columns"] == list(compare.QUICK)
+    task = result["tasks"]["sentiment"]
+    assert set(task["rows"]) == set(ROWS[:2]) and task["task"] == "classes"
+    accuracy = [by["clean"]["accuracy"]["mean"] for by in task["rows"].values()]
+    assert accuracy == sorted(accuracy, reverse=True)  # ranked within the task
     assert json.loads((out / "results.json").read_text()) == result
-    assert np.sum(result["confusion"]["openface_adaptive"]) == result["test_clips"][0] == 12
+    assert np.sum(task["confusion"]["openface_adaptive"]) == task["test_clips"][0] == 12
     text = (out / "results.md").read_text()
-    assert "**Synthetic**" in text and "What the gate gains" in text and clips.source in text
-    assert {p.name for p in (out / "figures").iterdir()} == {"compare.png", "confusion.png", "gates.png"}
+    assert "**synthetic**" in text and "What the gate gains" in text and clips.source in text and "Acc-7" in text
+    names = {"compare.png", "confusion-sentiment.png", "gates.png"}
+    assert {p.name for p in (out / "figures").iterdir()} == names
     for key in ("refmer", "numpy"):
         assert result["versions"][key]
 
 
 def test_the_same_bytes_again_with_two_jobs(done, clips, tmp_path):
-    compare.compare(tmp_path, ROWS, quick=True, clips=clips, jobs=2)
+    compare.compare(tmp_path, ROWS, quick=True, corpora={"clips": clips}, jobs=2)
     for name in ("results.json", "results.md", "figures/compare.png", "figures/gates.png"):
         assert (tmp_path / name).read_bytes() == (done[0] / name).read_bytes(), name
 
@@ -46,14 +60,14 @@ def test_finished_cells_are_not_computed_again_and_lost_ones_are(done, clips, mo
     trained = []
     real = compare.train_and_break
     monkeypatch.setattr(compare, "train_and_break", lambda clips, plans, folder: trained.append(real(clips, plans, folder)))
-    assert compare.compare(out, ROWS, quick=True, clips=clips) == result and not trained
-    cell = compare.plan(ROWS[1], compare.QUICK, 0, cells.checksum(clips))[1]
+    assert compare.compare(out, ROWS, quick=True, corpora={"clips": clips}) == result and not trained
+    cell = cells_of(clips, ROWS[1])[1]
     cells.path_of(out / "cells", cell).unlink()
-    assert compare.compare(out, ROWS, quick=True, clips=clips) == result and len(trained) == 1
+    assert compare.compare(out, ROWS, quick=True, corpora={"clips": clips}) == result and len(trained) == 1
 
 
 def test_a_cell_depends_on_everything_that_names_it(clips):
-    cell = compare.plan(ROWS[0], compare.QUICK, 0, cells.checksum(clips))[0]
+    cell = cells_of(clips, ROWS[0])[0]
     paths = {cells.path_of("", cell | change) for change in ({}, {"seed": 1}, {"config": {"gate": False}}, {"data": "x"})}
     assert len(paths) == 4
     assert cells.checksum(clips) != cells.checksum(clips[1:])
@@ -62,10 +76,12 @@ def test_a_cell_depends_on_everything_that_names_it(clips):
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ({"rows": ("wave",)}, "no system is called wave; accepted: openface_adaptive"),
-        ({"rows": ()}, "no system is called nothing"),
-        ({"seeds": 0}, "seeds is 0"),
+        ({"rows": ("wave",)}, "no system is called 'wave'; accepted: openface_adaptive"),
+        ({"rows": ("concatenation@age",)}, "no row is called 'concatenation@age'; accepted: NAME, NAME@TARGET"),
+        ({"rows": ()}, r"rows are \[\]"),
+        ({"seeds": 0}, "seeds 0"),
         ({"jobs": 0}, "jobs 0"),
+        ({"protocol": "005"}, "no protocol is called '005'; accepted: default, 001"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path, arguments, said):
@@ -74,11 +90,11 @@ def test_what_is_wrong_is_named(tmp_path, arguments, said):
 
 
 def test_means_and_deviations_over_seeds():
-    two = report.spread([0.2, 0.4])
+    two = spread([0.2, 0.4])
     assert (two["mean"], two["sd"]) == (pytest.approx(0.3), pytest.approx(np.sqrt(0.02)))
-    assert report.percent(two) == "30.0 ± 14.1" and report.percent(report.spread([0.25]), signed=True) == "+25.0"
+    assert report.percent(two) == "30.0 ± 14.1" and report.percent(spread([0.25]), signed=True) == "+25.0"
     values = {
-        row: {c: {"accuracy": report.spread(v)} for c, v in by.items()}
+        row: {c: {"accuracy": spread(v)} for c, v in by.items()}
         for row, by in {
             report.GATED: {"clean": [0.5, 0.7], "noise": [0.4, 0.5]},
             report.UNGATED: {"clean": [0.4, 0.5], "noise": [0.1, 0.4]},
@@ -91,11 +107,40 @@ def test_means_and_deviations_over_seeds():
 
 def test_figures_carry_units_and_numbers(done):
     _, result = done
-    chart = figures.chart(result).axes[0]
-    assert "%" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel()
+    chart, votes = figures.chart(result).axes
+    assert "Acc-7 (%)" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel() and "macro F1 (%)" in votes.get_xlabel()
     assert [t.get_text() for t in chart.get_yticklabels()] == result["columns"]
     trust = figures.trust(result["gates"]).axes[0]
     assert "(s)" in trust.get_xlabel() and "24 synthetic clips" in trust.get_title("left")
+
+
+def test_a_sense_that_is_not_used_is_marked_so(clips, tmp_path):
+    cell = cells_of(clips, "openface_adaptive")[0] | {"corruption": {"sense": "body", "kind": "missing", "amount": 1.0}}
+    train, _, test = PLAN.split(clips, 0)
+    model = Recognizer("concatenation").fit(train, epochs=1, progress=False)
+    assert compare.score(model, cell, train, test, 0) == {"unused": True}
+    assert report.entry(None, "accuracy", report.percent) == "="
+
+
+def test_protocol_004_gives_intervals_over_clips_and_over_draws(clips, tmp_path):
+    result = compare.compare(tmp_path, ("concatenation@votes",), quick=True, protocol="004", corpora={"clips": clips})
+    row = result["tasks"]["votes"]["rows"]["concatenation@votes"]
+    for column, draws in (("clean", False), ("face noise (standardised)", True), ("no face", False)):
+        low, high = row[column]["over_clips"]
+        assert low <= row[column]["macro_f1"]["mean"] <= high and low < high
+        assert ("over_draws" in row[column]) == draws
+    assert "clips" in report.entry(row["clean"], "macro_f1", report.percent)
+
+
+@pytest.mark.parametrize("name", protocols.PROTOCOLS)
+def test_protocols_keep_three_parts_apart_and_have_their_shares(name):
+    plan, clips = protocols.find(name), load_samples("recordings")
+    parts = plan.split(clips, 3)
+    groups = [set(getattr(part, plan.by)) for part in parts]
+    assert not groups[0] & groups[1] and not groups[1] & groups[2] and not groups[0] & groups[2]
+    assert sum(map(len, parts)) == len(clips)
+    shares = [len(group) / sum(map(len, groups)) for group in groups]
+    np.testing.assert_allclose(shares, [1 - plan.test - plan.dev, plan.dev, plan.test], atol=1 / sum(map(len, groups)))
 
 
 @pytest.mark.slow

@@ -1,0 +1,61 @@
+"""How the papers split, repeat and state their uncertainty."""
+
+from dataclasses import dataclass
+
+from refmer.data import targets
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to repeat an experiment.
+
+    Parameters
+    ----------
+    seeds : int
+        Repetitions, each with its own split, shared by all systems.
+    test, dev : float
+        Shares of the groups in the test set and in the development set.
+    by : "speaker" or "name"
+        What is kept apart: speakers, or only recordings (then a speaker may be in all three parts).
+    bootstrap : int
+        Resamples of the test clips for an interval, and (a fiftieth of them) of the corruption's own draws; 0: none.
+    """
+
+    seeds: int
+    test: float = 0.25
+    dev: float = 0.1125  # 15 % of what is no test
+    by: str = "speaker"
+    bootstrap: int = 0
+
+    def split(self, clips, seed):
+        """(train, dev, test) clips."""
+        rest, test = clips.split(by=self.by, test_size=self.test, seed=seed)
+        train, dev = rest.split(by=self.by, test_size=self.dev / (1 - self.test), seed=seed)
+        return train, dev, test
+
+
+PROTOCOLS = {
+    "default": Protocol(seeds=3),
+    "001": Protocol(seeds=5),  # five runs, speaker-independent; the shares are not stated
+    "002": Protocol(seeds=20, test=0.15, dev=0.15),  # 70 / 15 / 15 by speaker, the same 20 splits for all models
+    "003": Protocol(seeds=10, test=0.2, dev=0.2, by="name"),  # 60 / 20 / 20 by recording
+    "004": Protocol(seeds=1, bootstrap=1000),  # intervals by bootstrap over the test set
+}
+
+
+def find(name):
+    """A protocol by its name.
+
+    Raises
+    ------
+    KeyError
+        If there is none of that name.
+    """
+    if name not in PROTOCOLS:
+        raise KeyError(f"no protocol is called {name!r}; accepted: {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]
+
+
+def corpus_of(target):
+    """The bundled corpus ("clips" or "recordings") that has the labels of a target."""
+    return "recordings" if targets.task_of(target) == "regression" else "clips"

@@ -1,0 +1,52 @@
+"""`refmer params`: the published size of every system and baseline, counted from its description, and what was published."""
+
+import json
+import sys
+
+from refmer import costs, params, systems
+from refmer.baselines import BASELINES
+from refmer.experiments.report import table
+
+
+def sizes():
+    """{variant: {"parameters", "published", "parts", "macs", "memory_bytes"}} of every published size.
+
+    macs and memory are those of one published clip in inference (refmer/costs.py); memory is input, activations and weights in
+    float32. No array is made.
+    """
+    found = {}
+    for name in (*systems.SYSTEMS, *BASELINES):
+        system = systems.find(name)
+        for label, (changes, published) in system.VARIANTS.items():
+            config = system.Config.paper(**changes)
+            description = system.describe(config)
+            products, size = system.costs(config)
+            n = params.count(description)
+            found[label] = {
+                "parameters": n,
+                "published": published,
+                "parts": {part: params.count(sub) for part, sub in description.items()},
+                "macs": costs.macs(products),
+                "memory_bytes": 4 * (size + costs.numbers(products) + n),
+            }
+    return found
+
+
+def main(as_json=False, out=None):
+    """Print the sizes as a table or as JSON."""
+    found, out = sizes(), out or sys.stdout
+    if as_json:
+        print(json.dumps(found, indent=1), file=out)
+        return
+    rows = []
+    for label, size in found.items():
+        n, published = size["parameters"], size["published"]
+        verdict = "" if published is None else "exact" if n == published else f"unresolved, {n - published:+,}"
+        cost = (f"{size['macs'] / 1e6:,.1f}", f"{size['memory_bytes'] / 1e6:,.1f}")
+        rows.append([label, f"{n:,}", "" if published is None else f"{published:,}", verdict, *cost, parts(size["parts"])])
+    print(table(["system", "parameters", "published", "match", "million MAC", "MB", "parts"], rows), file=out)
+
+
+def parts(counts):
+    """The parts, largest first."""
+    return ", ".join(f"{part} {n:,}" for part, n in sorted(counts.items(), key=lambda item: -item[1]) if n)
