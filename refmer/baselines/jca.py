@@ -75,11 +75,9 @@ class Config:
     @classmethod
     def tiny(cls, **changes):
         """Trains in seconds on the bundled recordings, with the encoders of tiny TLAB-JCA."""
-        return replace(
-            cls(audio=16, visual=16, encoders=True, sound_trunk=(16,), bands_as_channels=True, sampled=4, every=2, coarse=2, width=16, hidden=8,
-                head=16, dropout_head=0.1),
-            **changes,
-        )  # fmt: skip
+        sizes = {"audio": 16, "visual": 16, "width": 16, "hidden": 8, "head": 16, "dropout_head": 0.1}
+        encoders = {"encoders": True, "sound_trunk": (16,), "bands_as_channels": True, "sampled": 4, "every": 2, "coarse": 2}
+        return replace(cls(**sizes, **encoders), **changes)
 
     @classmethod
     def paper(cls, **changes):

@@ -1,4 +1,4 @@
-"""Leader-Follower, the other system that paper 003 compares with (Zhang et al. 2021): the face leads, two views of sound follow.
+"""Leader-Follower, the other system that paper 003 compares with (Zhang et al. 2021): the face leads, sound follows.
 
 Data flow: a TCN per stream (frames, log-mel, MFCC) -> attention between the three at each step, with what it attends to laid
 beside the leader -> a linear map for every step. The authors' code trains a network per dimension, on windows of 300 frames;

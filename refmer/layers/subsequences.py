@@ -7,7 +7,7 @@ from refmer.layers.residual import describe_r2plus1d, describe_resnet, r2plus1d_
 
 def describe_encoders(sound, face, bands=1):
     """Widths of each encoder (layers/residual.py); `bands` is mel where encode_sound has them as channels."""
-    return {"sound": describe_resnet(sound, bands), "face": describe_r2plus1d(face, 3)}
+    return {"sound": describe_resnet(sound, bands), "face": describe_r2plus1d(face)}
 
 
 def encode_sound(p, x, valid, channels=False, skip=False):
@@ -22,14 +22,7 @@ def encode_sound(p, x, valid, channels=False, skip=False):
 
 def encode_face(p, x, valid, skip=False):
     """The images of every sub-sequence to a map of N positions, 0 where not valid.   x (B, S, F, h, w) -> (B, S, N, C)."""
-    F, h, w = x.shape[2:]
-    where = np.broadcast_to(np.stack(np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing="ij"), -1), (F, h, w, 2)).astype(x.real.dtype)
-
-    def layer(p, x):
-        y, back = r2plus1d_map(p, np.concatenate([x, np.broadcast_to(where, (len(x), *where.shape))], -1))
-        return y, lambda dy, g: back(dy, g)[..., :1]
-
-    return _each(layer, p, x, (*x.shape[2:], 1), valid, skip)
+    return _each(r2plus1d_map, p, x, (*x.shape[2:], 1), valid, skip)
 
 
 def _each(layer, p, x, shape, valid, skip):

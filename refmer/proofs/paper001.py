@@ -7,7 +7,7 @@ import numpy as np
 from refmer.baselines import late_fusion, lf_rnn, lmf, tfn
 from refmer.layers import cmaer, face_layout
 from refmer.layers.norms import describe_layer_norm
-from refmer.proofs import Case, moved
+from refmer.proofs import Case
 from refmer.proofs.systems import system_cases, vectors
 from refmer.systems import of_cmaer_cat
 
@@ -93,23 +93,8 @@ def aligned_cases():
     for variant, change in ({"default": {}} | named | of_cmaer_cat.LADDER).items():
         config = replace(SMALL, **change)
         batch = sequences({m: WIDTHS[m] for m in config.modalities}, STEPS)
-        evaluation, training, _ = system_cases("of_cmaer_cat", config, batch, variant, symmetries(config), facts(batch))
-        found += [evaluation, training, loss_case(config, batch, variant)]
+        found += system_cases("of_cmaer_cat", config, batch, variant, symmetries(config), facts(batch))
     return found
-
-
-def loss_case(config, batch, variant):
-    """The loss by what it differentiates; the rest of the output (without contrastive loss: the means) is data."""
-    out, truth = of_cmaer_cat.forward(moved(of_cmaer_cat.describe(config)), batch, config)[0], facts(batch)
-    used = of_cmaer_cat.loss(out, truth, config)[2].keys()
-
-    def loss(found):
-        kind = found["logits"].real.dtype
-        data = {k: x.astype(kind) if x.dtype.kind == "f" else x for k, x in (out | truth).items()}
-        value, _, dout = of_cmaer_cat.loss(data | found, data, config)
-        return value, lambda dy: {k: dy * d for k, d in dout.items()}
-
-    return Case("of_cmaer_cat", loss, ({k: out[k] for k in used},), variant=f"{variant}, loss", kind="system")
 
 
 def symmetries(config):

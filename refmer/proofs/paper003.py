@@ -70,7 +70,7 @@ def tlab_jca_cases():
         {"lstm": False, "attention": False},
         {"tcn": False, "lstm": False},
         {"tcn": False, "lstm": False, "attention": False},
-        {"band": 1},
+        {"band": 1, "dilations": (4, 4)},
         {"residual": "input"},
         {"pooled": True},
         {"ddof": 1},

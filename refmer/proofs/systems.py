@@ -43,8 +43,8 @@ def system_cases(name, config, batch, variant, zero=(), truth=None):
 
     def loss(out):
         kind = next(iter(out.values())).real.dtype
-        facts = {k: x.astype(kind) if x.dtype.kind == "f" else x for k, x in truth.items()}
-        value, _, dout = system.loss(found | out, facts, config)
+        data = {k: x.astype(kind) if x.dtype.kind == "f" else x for k, x in (found | truth).items()}
+        value, _, dout = system.loss(data | out, data, config)
         return value, lambda dy: {k: dy * d for k, d in dout.items()}
 
     common = {"description": system.describe(config), "zero": zero, "directions": True}

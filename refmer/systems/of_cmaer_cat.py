@@ -15,9 +15,10 @@ from refmer.data.inputs import side_by_side, width
 from refmer.layers import cnn_encoders as cnn
 from refmer.layers.cmaa import awom, cmaa, describe_awom, describe_cmaa
 from refmer.layers.cmaer import context, describe_context, even, keep, time_means
-from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp
+from refmer.layers.dense import describe_mlp, mlp
 from refmer.layers.face_layout import describe_layout_encoder, layout_encoder
 from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.reconstruction import describe_reconstruction, reconstruction
 from refmer.layers.trace import scope
 from refmer.ops.contrastive import info_nce, info_nce_backward, weight_entropy, weight_entropy_backward
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
@@ -160,7 +161,7 @@ def describe(config):
     if config.awom:
         tree["awom"] = describe_awom(d, config.hidden)
     if config.reconstruction:
-        tree["decoder"] = describe_linear(d, M * d)
+        tree["decoder"] = describe_reconstruction(d, M, d)
     if not config.transformer:
         return tree | {"head": describe_mlp(d, config.head, config.classes)}
     tree["context"] = describe_context(M, d, config.ffn, config.layers)
@@ -229,11 +230,11 @@ def encode(p, batch, shown, config):
 
 
 def decode(p, h, config):
-    """One linear map from h to the mean features of all modalities, for L_rec of eq. (19), which the paper does not define."""
+    """The mean features of all modalities from h, for L_rec of eq. (19)."""
     if not config.reconstruction:
         return {}, lambda d, g: 0.0
-    y, back = linear(p.decoder, h)
-    return {"decoded": y.reshape(len(h), -1, config.width)}, lambda d, g: back(d["decoded"].reshape(y.shape), g.decoder)
+    y, back = reconstruction(p.decoder, h, len(config.modalities))
+    return {"decoded": y}, lambda d, g: back(d["decoded"], g.decoder)
 
 
 def head_a(p, h, w, aligned, valid, config, rng, trace):

@@ -14,9 +14,8 @@ from refmer import costs as formula
 from refmer.data.inputs import features, sound_and_face, sound_and_face_shapes, sub_sequence_means
 from refmer.layers.answers import LOSSES, answer_for
 from refmer.layers.avga import avga, describe_avga
-from refmer.layers.convolution import hide
 from refmer.layers.subsequences import describe_encoders, encode_face, encode_sound, fold
-from refmer.layers.temporal import PARTS, Rates, describe_temporal, temporal
+from refmer.layers.temporal import PARTS, RESIDUALS, Rates, describe_temporal, temporal
 from refmer.layers.trace import note, scope
 from refmer.train.crop import one_window
 
@@ -58,8 +57,10 @@ class Config:
     residual : "tlab" or "input"
         What eq. (11) adds, of variant "paper": the output of TLAB, as in the authors' code, or what went into it, as the text
         reads ("the original modality inputs"). TLAB averages over time twice, eq. (6): with the second, steps stay apart.
-    blocks, lstm_layers, joint_layers : int
-        Of the TCN, of the LSTM of eq. (2), of the BLSTM (the code's LSTM modules have 2).
+    lstm_layers, joint_layers : int
+        Of the LSTM of eq. (2), of the BLSTM (the code's LSTM modules have 2).
+    dilations : tuple
+        Of the TCN, one per block. The text's "dilation rate of 4" is, in the code, the stride of the sampled frames.
     band : int, optional
         Local attention that is local: |t - s| <= band. Neither the paper nor the code has it.
     pooled : bool
@@ -93,7 +94,7 @@ class Config:
     head: int = 128
     hidden: int = 32
     positions: int = 49
-    blocks: int = 2
+    dilations: tuple = (1, 2)
     lstm_layers: int = 1
     joint_layers: int = 2
     band: int | None = None
@@ -107,7 +108,7 @@ class Config:
     dropout_head: float = 0.6
 
     def __post_init__(self):
-        for name in ("sound", "face", "sound_trunk", "face_trunk"):  # lists, where they come from JSON
+        for name in ("sound", "face", "sound_trunk", "face_trunk", "dilations"):  # lists, where they come from JSON
             object.__setattr__(self, name, tuple(getattr(self, name)))
         for name, accepted in ACCEPTED.items():
             if getattr(self, name) not in accepted:
@@ -120,11 +121,11 @@ class Config:
     @classmethod
     def tiny(cls, **changes):
         """Trains in seconds on the bundled recordings."""
-        return replace(
-            cls(encoders=True, sound_trunk=(16,), sampled=4, every=2, coarse=2, width=16, joint=32, head=16, hidden=8,
-                positions=9, bands_as_channels=True, joint_layers=1, residual="input", dropout_tcn=0.1, dropout_lstm=0.1, dropout_fusion=0.1, dropout_head=0.1),
-            **changes,
-        )  # fmt: skip
+        sizes = {"width": 16, "joint": 32, "head": 16, "hidden": 8, "positions": 9, "joint_layers": 1, "residual": "input"}
+        encoders = {"encoders": True, "sound_trunk": (16,), "bands_as_channels": True, "sampled": 4, "every": 2, "coarse": 2}
+        dropout = {"dropout_tcn": 0.1, "dropout_lstm": 0.1, "dropout_fusion": 0.1, "dropout_head": 0.1}
+        changes = {"residual": "tlab"} | changes if changes.get("variant") == "code" else changes
+        return replace(cls(**sizes, **encoders, **dropout), **changes)
 
     @classmethod
     def paper(cls, **changes):
@@ -174,7 +175,7 @@ def target(affect, config):
 
 def describe(config):
     part, C = PARTS[config.variant], config.width
-    block = describe_temporal(config.variant, C, config.lstm_layers, config.blocks, config.use)
+    block = describe_temporal(config.variant, C, config.lstm_layers, len(config.dilations), config.use)
     trunks = (*config.sound_trunk, C), (*config.face_trunk, C)
     return ({"encoders": describe_encoders(*trunks, config.sound_image[1])} if config.encoders else {}) | {
         "audio": block,
@@ -203,7 +204,7 @@ def forward(p, batch, config, rng=None, trace=None):
     sound, back_fold1 = fold(sound, config.steps)  # (B W, T, C)
     face, back_fold2 = fold(face, config.steps)  # (B W, T, N, V)
     regress = partial(part.head, rates=config.rates, rng=rng)
-    options = {"variant": config.variant, "rates": config.rates, "rng": rng, "band": config.band}
+    options = {"variant": config.variant, "rates": config.rates, "rng": rng, "band": config.band, "dilations": config.dilations}
     a, back_a = temporal(p.audio, sound, heard, **options, trace=scope(notes, "audio"))
     x, back_avga = avga(p.avga, face, a, notes)
     v, back_v = temporal(p.visual, x, seen, **options, trace=scope(notes, "visual"))
@@ -238,26 +239,6 @@ def encode(p, sound, face, heard, seen, config, skip):
     return sound, face, backward
 
 
-def of_tlab(fa, fv, a, v, sound, x, heard, seen):
-    """Nothing to do: JCA has added its own inputs."""
-    return fa, fv, lambda dfa, dfv, da, dv: (da, dv, 0.0, 0.0)
-
-
-def of_input(fa, fv, a, v, sound, x, heard, seen):
-    """The inputs of TLAB in place of its outputs (0 where the modality has no step)."""
-    valid = heard | seen
-    before = [hide(z, m)[0] - hide(y, valid)[0] for z, y, m in ((sound, a, heard), (x, v, seen))]
-
-    def backward(dfa, dfv, da, dv):
-        kept = [np.where(valid[..., None], d, 0) for d in (dfa, dfv)]
-        return da - kept[0], dv - kept[1], np.where(heard[..., None], dfa, 0), np.where(seen[..., None], dfv, 0)
-
-    return fa + before[0], fv + before[1], backward
-
-
-RESIDUALS = {"tlab": of_tlab, "input": of_input}
-
-
 def loss(out, batch, config):
     """L = 1 - (rho_a + rho_v) / 2 over all valid steps of the batch, eq. (15)-(16); of emotions, cross-entropy."""
     return LOSSES[config.target](out, batch, config.ddof)
@@ -290,7 +271,7 @@ def block_costs(config):
     T, C, code = config.steps, config.width, config.variant == "code"
     products = []
     if config.tcn:
-        products += 2 * config.blocks * formula.conv(T, 3, C, C)
+        products += 2 * len(config.dilations) * formula.conv(T, 3, C, C)
     if config.lstm:
         products += lstm_costs(T, C, C, config.lstm_layers, 1, code)
     if config.attention:

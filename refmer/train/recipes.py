@@ -76,6 +76,7 @@ RECIPES = {
             weight_decay=1e-5,
             coupled=True,
             clip=1.0,
+            patience=8,
         ),
     },
     "paper-004": {

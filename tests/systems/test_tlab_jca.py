@@ -1,14 +1,15 @@
 """TLAB-JCA: the published size, its ablations, and laws of valence and arousal over time."""
 
 from dataclasses import asdict, replace
+from itertools import combinations
 
 import numpy as np
 import pytest
+from counting import counted
 
 import refmer
-from refmer import params
+from refmer import costs, params
 from refmer.baselines import jca, leader_follower
-from refmer.layers.trace import note  # noqa: F401  (explain writes through it)
 from refmer.ops.optimizers import adamw
 from refmer.ops.regression import ccc
 from refmer.proofs import moved
@@ -49,6 +50,39 @@ def test_the_equations_have_fewer_and_what_table_4_switches_off_is_gone():
     assert params.count(describe(Config.paper(lstm_layers=2))) == full + 2 * 2_101_248
     for name, size in SIZES.items():
         assert params.count(describe(Config.paper(**{name: False}))) == full - size
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{name: False for name in off} for n in (1, 2, 3) for off in combinations(SIZES, n)]
+    + [{"pooled": True}, {"lstm_layers": 2, "joint_layers": 2}, {"variant": "code"}, {"variant": "code", "target": "emotion"}],
+    ids=str,
+)
+def test_costs_of_every_ablation_agree_with_counting(change):
+    config, one = replace(TLAB, **change), {k: x[:1] for k, x in BATCH.items()}
+    products, size = tlab_jca.costs(config, {"audio": S, "visual": S})
+    found = counted(lambda p, b: forward(p, b, config), moved(describe(config)), one)
+    assert found == (costs.macs(products), costs.numbers(products))
+    assert size == sum(one[k].size for k in ("audio", "visual"))
+
+
+@pytest.mark.parametrize("change", [{}, {"bands_as_channels": False}])
+def test_what_is_not_valid_is_not_computed_in_training_and_the_answer_is_the_same(change):
+    raw = {
+        "encoders": True,
+        "sound": (4, 5),
+        "face": (3, 4, 5),
+        "sound_trunk": (4,),
+        "face_trunk": (4,),
+        "bands_as_channels": True,
+    }
+    none = {f"dropout_{name}": 0.0 for name in ("tcn", "lstm", "head")}
+    config, batch = replace(TLAB, **raw | none | change), batch_of(logmel=(4, 5), frames=(3, 4, 5))
+    p = moved(describe(config))
+    first, second = (forward(p, batch, config, rng)[0]["affect"] for rng in (None, np.random.default_rng(0)))
+    np.testing.assert_allclose(first, second, rtol=1e-12)
+    nothing = {k: np.zeros_like(x) for k, x in batch.items()}
+    assert np.isfinite(forward(p, nothing, config, np.random.default_rng(0))[0]["affect"]).all()
 
 
 @pytest.mark.parametrize("name", TOYS)
@@ -107,7 +141,10 @@ def test_it_overfits_eight_windows(name, recordings):
     assert ccc(out["affect"], batch["target"], batch["target_mask"])[0].mean() > 0.9
 
 
-@pytest.mark.parametrize("change", [{"tcn": False}, {"lstm": False}, {"attention": False}, {"band": 1}, {"residual": "input"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"tcn": False}, {"lstm": False}, {"attention": False}, {"band": 1}, {"residual": "input"}, {"dilations": (4, 4)}],
+)
 def test_a_switch_changes_the_answer(change):
     p = moved(describe(TLAB))
     base, other = (
@@ -163,7 +200,7 @@ def test_recordings_from_end_to_end(recordings, tmp_path):
     model = refmer.Recognizer("tlab_jca").fit(train, epochs=1, progress=False)
     answer = model.predict(test)
     assert answer.shape == (len(test), 33, 2) and np.isfinite(answer).all()
-    scores = model.evaluate(test)
+    scores = model.scores(answer, test)
     assert model.score(test) == scores["ccc"] == pytest.approx((scores["ccc_valence"] + scores["ccc_arousal"]) / 2)
     model.save(tmp_path / "m.npz")
     again = refmer.load(tmp_path / "m.npz")
@@ -172,7 +209,7 @@ def test_recordings_from_end_to_end(recordings, tmp_path):
     for sense in ("face", "voice"):
         for space in ("raw", "standard"):
             broken = refmer.corrupt(test, sense, "missing", 1.0, space=space)
-            assert np.isfinite(model.evaluate(broken, truth=test)["ccc"])
+            assert np.isfinite(model.scores(model.predict(broken), test)["ccc"])
     with pytest.raises(ValueError, match="a regression without probabilities: use predict"):
         model.predict_proba(test)
 
