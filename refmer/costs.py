@@ -4,6 +4,7 @@ A list of products gives multiply-accumulates and the numbers that a forward kee
 activations) is not counted: at the published sizes it is below a hundredth.
 """
 
+from math import prod
 from typing import NamedTuple
 
 
@@ -53,3 +54,36 @@ def lstm(T, n_in, width, layers=1, ways=1):
 def conv(positions, taps, n_in, n_out):
     """A convolution with `taps` = kernel size (squared in two dimensions) at so many output positions."""
     return mlp(positions, taps * n_in, n_out)
+
+
+def residual(shape, widths, n_in=1):
+    """The trunk of layers/residual.py on an image (H, W) or, with separated convolutions, on images (F, H, W).
+
+    -> products, positions that are left.
+    """
+    conv_of = _conv2d if len(shape) == 2 else _conv2plus1d
+    products, shape = conv_of(shape, n_in, widths[0], 2)
+    for k, (a, b) in enumerate(zip((widths[0], *widths[:-1]), widths, strict=True)):
+        first, shape = conv_of(shape, a, b, 2 if k else 1)
+        second, shape = conv_of(shape, b, b, 1)
+        products += first + second + mlp(prod(shape), a, b) * (k > 0)
+    return products, prod(shape)
+
+
+def _conv2d(shape, n_in, n_out, stride):
+    shape = tuple(-(-n // stride) for n in shape)
+    return conv(prod(shape), 9, n_in, n_out), shape
+
+
+def _conv2plus1d(shape, n_in, n_out, stride):
+    middle = 27 * n_in * n_out // (9 * n_in + 3 * n_out)
+    F, *space = shape
+    space, after = [-(-n // stride) for n in space], -(-F // stride)
+    products = conv(F * prod(space), 9, n_in, middle) + conv(after * prod(space), 3, middle, n_out)
+    return products, (after, *space)
+
+
+def joint_cross_attention(T, width, hidden):
+    """Two sequences of one width (layers/coattention.py)."""
+    one = mlp(width, T, T) + [Product(width, T, 2 * width)] + mlp(width, T, hidden) + mlp(width, 2 * width, hidden)
+    return 2 * (one + mlp(width, hidden, T))

@@ -20,6 +20,10 @@ class Counted(np.ndarray):
             Counted.found[1] += y.size
         return y.view(Counted) if isinstance(y, np.ndarray) else y
 
+    def __array_function__(self, func, types, args, kwargs):
+        y = super().__array_function__(func, types, args, kwargs)  # stack, pad, where, ... keep counting
+        return y.view(Counted) if type(y) is np.ndarray and y.dtype.kind == "f" else y
+
 
 def counted(f, p, *inputs):
     """(multiply-accumulates, numbers produced) of the matrix products in `f(p, *inputs)`; dicts are followed."""

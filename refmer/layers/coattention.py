@@ -8,6 +8,7 @@ import numpy as np
 
 from refmer.layers.convolution import hide
 from refmer.layers.dense import describe_linear, describe_project, dropout, linear, project
+from refmer.layers.trace import note, scope
 from refmer.ops.activations import relu, relu_backward, tanh, tanh_backward
 
 
@@ -15,15 +16,15 @@ def describe_joint_cross_attention(audio, visual, steps, hidden):
     return {name: _describe_correlated(width, audio + visual, steps, hidden) for name, width in _widths(audio, visual)}
 
 
-def joint_cross_attention(p, audio, visual, valid=None):
+def joint_cross_attention(p, audio, visual, valid=None, trace=None):
     """J = [audio; visual], eq. (8); each attends to it by eq. (9)-(11).   audio (B, T, A), visual (B, T, V), valid (B, T).
 
     Returns (audio, visual) attended; eq. (12) lays them side by side. The residual is the layer's input, the output of TLAB,
     as in the authors' code, not the features before it.
     """
     audio, visual, joint, back_enter = _enter(p.audio.correlate.W, audio, visual, valid)
-    y_audio, back_audio = _correlated(p.audio, audio, joint)
-    y_visual, back_visual = _correlated(p.visual, visual, joint)
+    y_audio, back_audio = _correlated(p.audio, audio, joint, scope(trace, "audio"))
+    y_visual, back_visual = _correlated(p.visual, visual, joint, scope(trace, "visual"))
 
     def backward(dy, g):
         daudio, djoint1 = back_audio(dy[0], g.audio)
@@ -42,7 +43,7 @@ def _describe_correlated(width, joint, steps, hidden):
     }
 
 
-def _correlated(p, x, joint):
+def _correlated(p, x, joint, trace):
     """C = tanh(x^T W_J J / sqrt(D)), eq. (9);  H = relu(x^T W_x + C W_C), eq. (10);  y = (H W_H)^T + x, eq. (11).
 
     x (B, T, C), joint (B, T, D). Shapes as in the code of Praveen et al. (joint cross-attention): those printed do not fit.
@@ -51,6 +52,7 @@ def _correlated(p, x, joint):
     scale = joint.shape[-1] ** -0.5
     u, back_u = project(p.correlate, xt)  # (B, C, T)
     c = tanh(u @ joint * scale)  # (B, C, D)
+    note(trace, "correlation", c)
     s, back_s = project(p.time, xt)  # (B, C, hidden)
     r, back_r = project(p.relate, c)
     h = relu(s + r)
@@ -77,7 +79,7 @@ def describe_dense_coattention(audio, visual, steps):
     }
 
 
-def dense_coattention(p, audio, visual, valid=None, rate=0.0, rng=None):
+def dense_coattention(p, audio, visual, valid=None, rate=0.0, rng=None, trace=None):
     """q = J W_q + b, J = [audio; visual];  x <- x + drop(relu(w W_o + b)) for both x, w by _guided.   (Authors' code of 003.)
 
     audio (B, T, A), visual (B, T, V), valid (B, T). Returns (audio, visual). What the code has in the place of eq. (8)-(11).
@@ -85,8 +87,8 @@ def dense_coattention(p, audio, visual, valid=None, rate=0.0, rng=None):
     audio, visual, joint, back_enter = _enter(p.audio.time.W, audio, visual, valid)
     q, back_q = linear(p.query, joint)
     q, back_hide = hide(q, valid)  # its bias must not reach the sum over time
-    y_audio, back_audio = _guided(p.audio, audio, q, rate, rng)
-    y_visual, back_visual = _guided(p.visual, visual, q, rate, rng)
+    y_audio, back_audio = _guided(p.audio, audio, q, rate, rng, scope(trace, "audio"))
+    y_visual, back_visual = _guided(p.visual, visual, q, rate, rng, scope(trace, "visual"))
 
     def backward(dy, g):
         daudio, dq1 = back_audio(dy[0], g.audio)
@@ -96,7 +98,7 @@ def dense_coattention(p, audio, visual, valid=None, rate=0.0, rng=None):
     return (y_audio, y_visual), backward
 
 
-def _guided(p, x, q, rate, rng):
+def _guided(p, x, q, rate, rng, trace):
     """S = tanh(k q / sqrt(D)), k = x^T W_t + b_t;  w = relu(tanh((x W_g + b_g) drop(S)));  y = x + drop(relu(w W_o + b_o)).
 
     x (B, T, C), q (B, T, D), k (B, C, T), S (B, C, D), w (B, T, D).
@@ -104,6 +106,7 @@ def _guided(p, x, q, rate, rng):
     scale = q.shape[-1] ** -0.5
     k, back_k = linear(p.time, x.swapaxes(1, 2))  # (B, C, T)
     s = tanh(k @ q * scale)  # (B, C, D)
+    note(trace, "correlation", s)
     kept, back_drop1 = dropout(rng, s, rate)
     e, back_e = linear(p.guide, x)  # (B, T, C)
     t = tanh(e @ kept)  # (B, T, D)

@@ -15,6 +15,17 @@ def causal(queries, keys):
     return np.tri(queries, keys, keys - queries, dtype=bool)
 
 
+def causal_between(queries, keys):
+    """Query t sees keys up to t + |N_q - N_k|: the rule of MulT's and paper 002's code, on each clip's own lengths.
+
+    queries (B, T), keys (B, S) bool, True where there is a step -> (B, 1, T, S). N counts the steps up to the last valid one:
+    padding changes nothing. Unlike `causal` it leaves no query blind where N_q > N_k; from N_q = 2 N_k - 1 on it hides nothing.
+    """
+    T, S = queries.shape[1], keys.shape[1]
+    n_q, n_k = ((valid * np.arange(1, valid.shape[1] + 1)).max(1, initial=0) for valid in (queries, keys))
+    return np.arange(S) <= np.arange(T)[:, None] + np.abs(n_q - n_k)[:, None, None, None]
+
+
 def banded(queries, keys, width):
     """Query t sees keys s with |t - s| <= width. -> (queries, keys)."""
     if width < 0:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.baselines import BASELINES, concatenation
-from refmer.proofs import Case
+from refmer.proofs import Case, moved
 from refmer.systems import find, openface_adaptive
 
 B, K = 5, 4
@@ -24,10 +24,13 @@ def vectors():
     return batch
 
 
-def system_cases(name, config, batch, variant, zero):
-    """The forward with a random gradient from above, in evaluation and in training, and the loss on its outputs."""
+def system_cases(name, config, batch, variant, zero=(), truth=None):
+    """The forward with a random gradient from above, in evaluation and in training, and the loss on what it gives.
+
+    truth: target and class_count of the batch (default: soft targets of K classes); `zero` is about the parameters.
+    """
     system, rng = find(name), np.random.default_rng(2)
-    target, count = rng.dirichlet(np.ones(K), B), rng.integers(1, 9, K)
+    truth = truth or {"target": rng.dirichlet(np.ones(K), B), "class_count": rng.integers(1, 9, K).astype(float)}
 
     def evaluation(p, batch):
         return system.forward(p, batch, config)
@@ -35,9 +38,13 @@ def system_cases(name, config, batch, variant, zero):
     def training(p, batch):
         return system.forward(p, batch, config, np.random.default_rng(3))
 
+    found, _ = evaluation(moved(system.describe(config)), batch)
+    used = system.loss(found, truth, config)[2].keys()
+
     def loss(out):
-        real = out["logits"].real.dtype
-        value, _, dout = system.loss(out, {"target": target.astype(real), "class_count": count.astype(real)}, config)
+        kind = next(iter(out.values())).real.dtype
+        data = {k: x.astype(kind) if x.dtype.kind == "f" else x for k, x in (found | truth).items()}
+        value, _, dout = system.loss(data | out, data, config)
         return value, lambda dy: {k: dy * d for k, d in dout.items()}
 
     common = {"description": system.describe(config), "zero": zero, "directions": True}
@@ -45,7 +52,7 @@ def system_cases(name, config, batch, variant, zero):
     return [
         Case(name, evaluation, (batch,), variant=f"{variant}, evaluation", **common, **kind),
         Case(name, training, (batch,), variant=f"{variant}, training", **common, **kind),
-        Case(name, loss, ({"logits": rng.normal(size=(B, K))},), variant=f"{variant}, loss", **kind),
+        Case(name, loss, ({k: found[k] for k in used},), variant=f"{variant}, loss", **kind),
     ]
 
 
@@ -81,4 +88,4 @@ def three_node_cases():
 def concatenation_cases():
     config = concatenation.Config(visual=7, audio=3, text=2, classes=K, hidden=6)
     batch = {k: v for k, v in vectors().items() if not k.endswith("_mask")}
-    return system_cases("concatenation", config, batch, "default", ())
+    return system_cases("concatenation", config, batch, "default")

@@ -22,7 +22,8 @@ from importlib import import_module
 
 from refmer.baselines import BASELINES
 
-SYSTEMS = {"openface_adaptive": "refmer.systems.openface_adaptive"}
+_NAMES = ("openface_adaptive", "of_cmaer_cat", "auxformer", "tlab_jca", "raver")
+SYSTEMS = {name: f"refmer.systems.{name}" for name in _NAMES}
 
 
 def find(name):

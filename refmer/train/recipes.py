@@ -66,16 +66,17 @@ RECIPES = {
             lr=1e-4, epochs=30, schedule="step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True
         ),
         "tiny": Recipe(
-            lr=2e-3,
-            epochs=30,
+            lr=5e-3,
+            epochs=20,
             schedule="step",
             factor=0.9,
             start=15,
             every=5,
-            batch=16,
+            batch=4,
             weight_decay=1e-5,
             coupled=True,
             clip=1.0,
+            patience=8,
         ),
     },
     "paper-004": {

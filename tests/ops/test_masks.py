@@ -19,6 +19,22 @@ def test_masks_are_what_their_loops_say(T, S, width):
     np.testing.assert_array_equal(masks.banded(T, S, width), banded)
 
 
+@few
+@given(st.integers(0, 7), st.integers(0, 7), st.integers(0, 3))
+def test_between_two_sequences_only_the_valid_lengths_count(n_q, n_k, padding):
+    T, S = max(n_q, 1) + padding, max(n_k, 1) + 2 * padding
+    found = masks.causal_between(np.arange(T)[None] < n_q, np.arange(S)[None] < n_k)
+    assert found.shape == (1, 1, T, S)
+    np.testing.assert_array_equal(found[0, 0], [[s <= t + abs(n_q - n_k) for s in range(S)] for t in range(T)])
+    assert found.any(-1).all()  # nobody is blind
+
+
+def test_a_hole_is_no_end_and_a_clip_has_lengths_of_its_own():
+    queries = np.array([[True, False, True], [True, False, False]])
+    found = masks.causal_between(queries, np.ones((2, 3), bool))[:, 0]
+    np.testing.assert_array_equal(found, [np.tri(3), np.tri(3, k=2)])
+
+
 def test_masks_combine():
     valid = np.array([[True, True, False]])
     both = masks.key_mask(valid) & masks.causal(3, 3) & masks.banded(3, 3, 1)

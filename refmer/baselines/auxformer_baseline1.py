@@ -1,0 +1,107 @@
+"""AuxFormer without auxiliary networks: the main network alone, one loss (paper 002, 4.5.1, baseline 1).
+
+The inputs, their augmentation and costs are those of AuxFormer and of the other audiovisual baselines of paper 002 too.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refmer import costs as formula
+from refmer.data.inputs import side_by_side, width
+from refmer.layers import auxformer_networks as networks
+from refmer.ops.losses import cross_entropy, cross_entropy_backward
+from refmer.train.augment import modality_dropout
+
+MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
+RECIPE = "paper-002"
+VARIANTS = {"auxformer_baseline1": ({}, 4_776_994), "auxformer_baseline1@k6": ({"classes": 6}, None)}
+FRAMES = {"audio": 158, "visual": 76}  # a mean clip of CREMA-D: 2.54 s, a step of 16 ms, 30 frames a second
+
+
+@dataclass(frozen=True)
+class Config(networks.Network):
+    """Sizes and switches: see Network and Encoding in layers/auxformer_networks.py."""
+
+    @classmethod
+    def tiny(cls, **changes):
+        """Trains in seconds on the bundled corpus, on three frames a second."""
+        return replace(cls(width=24, heads=4, layers=2, audio_every=16, visual_every=8), **changes)
+
+    @classmethod
+    def paper(cls, **changes):
+        """The published model size on MSP-IMPROV, 4 classes: 4,776,994 parameters."""
+        return replace(cls(), **changes)
+
+
+def streams(config):
+    """The streams that are read."""
+    return [name for names in MODALITIES.values() for name in names]
+
+
+def widths(streams, config):
+    """The Config fields that follow from the corpus."""
+    return {m: width(streams, names) for m, names in MODALITIES.items()}
+
+
+def inputs(streams, config):
+    """audio (B, T, D), visual (B, S, D) and their masks (B, T), (B, S)."""
+    batch = {}
+    for m, names in MODALITIES.items():
+        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every"))
+    return batch
+
+
+def describe(config):
+    return {m: networks.describe_sequence(m, config) for m in MODALITIES} | {"main": networks.describe_main(config)}
+
+
+def augment(batch, config, rng):
+    """The optimized training (3.6): 20 % of the clips lose the voice, 20 % the face, features and mask."""
+    if config.training == "standard":
+        return batch
+    return modality_dropout(batch, rng, {"audio": 0.2, "visual": 0.2}, per=config.training)
+
+
+def forward(p, batch, config, rng=None, trace=None):
+    """batch: audio (B, T, D), visual (B, S, D), masks -> out: logits (B, K)."""
+    logits, back = networks.audiovisual(p, batch, config, rng, trace)
+    return {"logits": logits}, lambda dout, g: back(dout["logits"], g)
+
+
+def loss(out, batch, config):
+    """Cross-entropy with the batch's `target` (B, K), classes unweighted."""
+    value, *saved = cross_entropy(out["logits"], batch["target"], np.ones_like(batch["class_count"]))
+    return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
+
+
+def costs(config, frames=None):
+    """The matrix products of one clip with so many frames {modality: T}, and the numbers in its input."""
+    frames, d = frames or FRAMES, config.width
+    products = []
+    for m in MODALITIES:
+        products += sequence_costs(m, config, frames[m])
+    a, v = (steps(m, config, frames) for m in MODALITIES)
+    for T, S in ((a, v), (v, a)):
+        products += config.layers * formula.encoder_layer(T, S, d, 4 * d, config.heads) + within_costs(T, config)
+    products += formula.mlp(1, 2 * d, 2 * d, 2 * d) + formula.mlp(1, 2 * d, config.classes)
+    return products, sum(frames[m] * getattr(config, m) for m in MODALITIES)
+
+
+def steps(modality, config, frames):
+    """Frames, and the token in front of them."""
+    return frames[modality] + (config.token == "prepended")
+
+
+def sequence_costs(modality, config, frames):
+    """The projection, where there is one."""
+    return formula.mlp(frames, getattr(config, modality), config.width) * (modality != "audio" or config.audio_conv)
+
+
+def within_costs(T, config):
+    """The encoder within a sequence, or what takes its place."""
+    d = config.width
+    gates = {"lstm": 4, "gru": 3}.get(config.within, 0)
+    recurrent = formula.mlp(T, d, gates * d) + [formula.Product(1, d, gates * d, T)]
+    layer = formula.encoder_layer(T, T, d, 4 * d, config.heads)
+    return {"attention": config.layers * layer, "off": []}.get(config.within, recurrent)

@@ -1,0 +1,50 @@
+"""Low-rank multimodal fusion (Liu et al. 2018), named in paper 001: tensor fusion whose weight is a sum of R outer products."""
+
+from dataclasses import dataclass
+
+from refmer import costs as formula
+from refmer.baselines import tfn
+from refmer.layers.fusion import describe_low_rank_fusion, low_rank_fusion
+
+MODALITIES = tfn.MODALITIES
+RECIPE = "paper-000"
+VARIANTS = {"lmf": ({}, None)}
+streams, widths, inputs, augment, loss = tfn.streams, tfn.widths, tfn.inputs, tfn.augment, tfn.loss
+
+
+@dataclass(frozen=True)
+class Config(tfn.Config):
+    """As TFN's (`hidden` and `dropout` have nothing to do here), and
+
+    Parameters
+    ----------
+    rank : int
+        R, the number of outer products.
+    """
+
+    rank: int = 4
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.rank < 1:
+            raise ValueError(f"rank is {self.rank}; accepted: 1 or more")
+
+
+def describe(config):
+    vectors = dict(zip(MODALITIES, config.vectors, strict=True))
+    return tfn.describe_vectors(config) | {"fuse": describe_low_rank_fusion(vectors, config.rank, config.classes)}
+
+
+def forward(p, batch, config, rng=None, trace=None):
+    """logits = sum_r prod_m W_mr [z_m; 1] + b, straight to the classes (Liu et al. 2018, eq. 6)."""
+    z, back_vectors = tfn.read_vectors(p, batch, config)
+    logits, back_fuse = low_rank_fusion(p.fuse, z)
+    return {"logits": logits}, lambda dout, g: back_vectors(back_fuse(dout["logits"], g.fuse), g)
+
+
+def costs(config, frames=None):
+    """The matrix products of one clip, and the numbers in its input."""
+    products, size = tfn.costs_of_vectors(config, frames)
+    for C in config.vectors:
+        products += formula.mlp(1, C, config.rank * config.classes)
+    return products, size

@@ -1,0 +1,255 @@
+"""SFAV (Chumachenko et al. 2022), a baseline of paper 004: convolutions along time per modality, fused late or in between.
+
+Data flow: four Conv1d blocks (k = 3, norm, ReLU) per modality -> mean over time -> concatenation -> linear. `fusion` says where
+the two meet: "late" puts a cross-modal layer each way at the end; "intermediate" the same after block 2, added to what is
+there; "attention" weighs the frames of each modality, after block 2, by how much the other one looks at them.
+
+Ours: layer norm for the batch norm of the authors' code and no max-pooling of sound (padding changes nothing), one list of
+widths for both modalities, the pre-norm layer of layers/attention.py for theirs. No EfficientFace in front: features come in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from refmer import costs as formula
+from refmer.data.inputs import side_by_side, width
+from refmer.layers.attention import Rates, cross_layer, describe_encoder_layer
+from refmer.layers.convolution import conv1d, describe_conv1d
+from refmer.layers.dense import describe_linear, linear
+from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.pooling import mean_pool
+from refmer.layers.sfav import describe_frame_attention, frame_attention
+from refmer.layers.trace import scope
+from refmer.ops.activations import relu, relu_backward
+from refmer.ops.losses import cross_entropy, cross_entropy_backward
+from refmer.ops.masks import key_mask
+from refmer.train.augment import modality_dropout
+
+MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
+PAIRS = (("audio", "visual"), ("visual", "audio"))
+RECIPE = "paper-002"
+VARIANTS = {
+    "sfav": ({}, None),
+    "sfav@intermediate": ({"fusion": "intermediate"}, None),
+    "sfav@attention": ({"fusion": "attention"}, None),
+}
+TAPS = 3
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes and switches.
+
+    Parameters
+    ----------
+    audio, visual : int
+        Widths of the features; published: 10 MFCC, EfficientFace 1,024.
+    classes, target
+    audio_every, visual_every : int
+        Frames averaged into one.
+    blocks : tuple of 4 int
+        Widths of the convolutions, the same for both modalities.
+    fusion : "late", "intermediate" or "attention"
+    heads, hidden : int
+        Of the cross-modal layers.
+    dropout : float
+    modality_dropout : float
+        Share of the training clips without sound, and as many without face. The authors' code shows each batch whole, softly
+        masked, without sound and without face; a third each is the closest without a batch four times the size.
+    """
+
+    audio: int = 10
+    visual: int = 1024
+    classes: int = 8
+    target: str = "emotion"
+    audio_every: int = 1
+    visual_every: int = 1
+    blocks: tuple = (64, 64, 128, 128)
+    fusion: str = "late"
+    heads: int = 1
+    hidden: int = 256
+    dropout: float = 0.0
+    modality_dropout: float = 0.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "blocks", tuple(self.blocks))  # a list, where it comes from JSON
+        if self.target not in ("emotion", "votes", "sentiment"):
+            raise ValueError(f"target is {self.target!r}; accepted: 'emotion', 'votes', 'sentiment'")
+        if len(self.blocks) != 4:
+            raise ValueError(f"blocks is {self.blocks}; accepted: 4 widths")
+        if self.fusion not in FUSIONS:
+            raise ValueError(f"fusion is {self.fusion!r}; accepted: {', '.join(map(repr, FUSIONS))}")
+        if not 0 <= self.modality_dropout <= 0.5:
+            raise ValueError(f"modality_dropout is {self.modality_dropout}; accepted: 0 to 0.5")
+
+    @classmethod
+    def tiny(cls, **changes):
+        """Trains in seconds on the bundled corpus: frames of 0.16 s."""
+        return replace(cls(audio_every=8, visual_every=4, blocks=(32,) * 4, hidden=64, dropout=0.1), **changes)
+
+    @classmethod
+    def paper(cls, **changes):
+        return replace(cls(), **changes)
+
+
+def streams(config):
+    """The streams that are read."""
+    return [name for names in MODALITIES.values() for name in names]
+
+
+def widths(streams, config):
+    """The Config fields that follow from the corpus."""
+    return {m: width(streams, names) for m, names in MODALITIES.items()}
+
+
+def inputs(streams, config):
+    """audio, visual (B, T, D) and their masks (B, T)."""
+    batch = {}
+    for m, names in MODALITIES.items():
+        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every"))
+    return batch
+
+
+def describe(config):
+    tree = {}
+    for m in MODALITIES:
+        sizes = [getattr(config, m), *config.blocks]
+        blocks = [describe_block(n_in, n_out) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
+        tree[m] = {"blocks": blocks, "fuse": FUSIONS[config.fusion].describe(config)}
+    return tree | {"head": describe_linear(2 * config.blocks[-1], config.classes)}
+
+
+def describe_block(n_in, n_out):
+    return {"conv": describe_conv1d(n_in, n_out, TAPS), "norm": describe_layer_norm(n_out)}
+
+
+def augment(batch, config, rng):
+    """Modality dropout, where it is wanted."""
+    rates = dict.fromkeys(MODALITIES, config.modality_dropout)
+    return modality_dropout(batch, rng, rates) if config.modality_dropout else batch
+
+
+def forward(p, batch, config, rng=None, trace=None):
+    """batch: audio, visual (B, T, D) and masks -> out: logits (B, K)."""
+    masks = {m: batch[f"{m}_mask"] for m in MODALITIES}
+    fusion = FUSIONS[config.fusion]
+    x, back_first = convolve(p, {m: batch[m] for m in MODALITIES}, masks, range(fusion.after))
+    x, back_fuse = across(fusion.layer, p, x, masks, config, rng, trace)
+    x, back_second = convolve(p, x, masks, range(fusion.after, 4))
+    pooled, back_pool = zip(*(mean_pool(x[m], masks[m]) for m in MODALITIES), strict=True)
+    logits, back_head = linear(p.head, np.concatenate(pooled, -1))
+
+    def backward(dout, g):
+        dpooled = np.split(back_head(dout["logits"], g.head), 2, -1)
+        dx = {m: back(d) for m, back, d in zip(MODALITIES, back_pool, dpooled, strict=True)}
+        return back_first(back_fuse(back_second(dx, g), g), g)
+
+    return {"logits": logits}, backward
+
+
+def convolve(p, x, masks, which):
+    """Some of the blocks of both modalities: x = relu(LN(conv(x))).   x {m: (B, T, C)}."""
+    x, backs = dict(x), []
+    for m in MODALITIES:
+        for i in which:
+            x[m], back = block(getattr(p, m).blocks[i], x[m], masks[m])
+            backs.append((m, i, back))
+
+    def backward(dx, g):
+        for m, i, back in reversed(backs):
+            dx = dx | {m: back(dx[m], getattr(g, m).blocks[i])}
+        return dx
+
+    return x, backward
+
+
+def block(p, x, mask):
+    u, back_conv = conv1d(p.conv, x, TAPS, mask=mask)
+    n, back_norm = layer_norm(p.norm, u)
+    y = relu(n)
+
+    def backward(dy, g):
+        return back_conv(back_norm(relu_backward(dy, y), g.norm), g.conv)
+
+    return y, backward
+
+
+def across(layer, p, x, masks, config, rng, trace):
+    """The layer both ways, each modality's own parameters where it is the one that changes.   x {m: (B, T, C)}."""
+    y, backs = {}, {}
+    for m, other in PAIRS:
+        part = getattr(p, m).fuse
+        y[m], backs[m] = layer(part, x[m], x[other], masks[m], masks[other], config, rng, scope(trace, m))
+
+    def backward(dy, g):
+        dx = dict.fromkeys(MODALITIES, 0.0)
+        for m, other in PAIRS:
+            dm, dmemory = backs[m](dy[m], getattr(g, m).fuse)
+            dx[m], dx[other] = dx[m] + dm, dx[other] + dmemory
+        return dx
+
+    return y, backward
+
+
+def late(p, x, memory, mask, valid, config, rng, trace):
+    """y = cross_layer(x, memory)."""
+    rates = Rates(config.dropout, config.dropout, config.dropout)
+    return cross_layer(p, x, memory, config.heads, key_mask(valid), rates, rng, trace)
+
+
+def intermediate(p, x, memory, mask, valid, config, rng, trace):
+    """y = x + cross_layer(x, memory)."""
+    z, back = late(p, x, memory, mask, valid, config, rng, trace)
+
+    def backward(dy, g):
+        dx, dmemory = back(dy, g)
+        return dy + dx, dmemory
+
+    return x + z, backward
+
+
+def attended(p, x, memory, mask, valid, config, rng, trace):
+    """y = w x, w how much the other modality looks at each frame. With nobody to look, w is 0 and so is y."""
+    y, back = frame_attention(p, memory, x, config.heads, valid, mask, trace)
+    return y, lambda dy, g: back(dy, g)[::-1]
+
+
+class Fusion(NamedTuple):
+    """How two modalities meet: after which block, by what layer, with what parameters."""
+
+    after: int
+    layer: Callable
+    describe: Callable
+
+
+FUSIONS = {
+    "late": Fusion(4, late, lambda config: describe_encoder_layer(config.blocks[3], config.hidden)),
+    "intermediate": Fusion(2, intermediate, lambda config: describe_encoder_layer(config.blocks[1], config.hidden)),
+    "attention": Fusion(2, attended, lambda config: describe_frame_attention(*[config.blocks[1]] * 3)),
+}
+
+
+def loss(out, batch, config):
+    """Cross-entropy with the batch's soft `target` (B, K)."""
+    value, *saved = cross_entropy(out["logits"], batch["target"], np.ones_like(batch["class_count"]))
+    return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
+
+
+def costs(config, frames=None):
+    """The matrix products of one clip, and the numbers in its input (default: 3.6 s of sound at 43 Hz, 15 frames of video)."""
+    frames, products, size = frames or {"audio": 156, "visual": 15}, [], 0
+    C = config.blocks[FUSIONS[config.fusion].after - 1]
+    for m, other in PAIRS:
+        sizes = [getattr(config, m), *config.blocks]
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            products += formula.conv(frames[m], TAPS, n_in, n_out)
+        if config.fusion == "attention":
+            products += formula.mlp(frames[other], C, C) + formula.mlp(frames[m], C, C)
+            products += [formula.Product(frames[other], C // config.heads, frames[m], config.heads)]
+        else:
+            products += formula.encoder_layer(frames[m], frames[other], C, config.hidden, config.heads)
+        size += frames[m] * getattr(config, m)
+    return products + formula.mlp(1, 2 * config.blocks[-1], config.classes), size

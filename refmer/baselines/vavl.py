@@ -1,0 +1,205 @@
+"""VAVL (Goncalves et al. 2025), a baseline of paper 004: Conformer blocks of each modality, then blocks that both share.
+
+Data flow: 1x1 convolution -> linear -> positions -> Conformer blocks per modality -> shared Conformer blocks with a residual
+around them -> layer norm -> mean over time -> an MLP on both, and one MLP for either alone.
+
+Ours: one sum of three cross-entropies, where the authors' code takes three optimizer steps and trains only the MLP on both in
+the third; no reconstruction of the input by either modality; no thinning by 4 inside the Conformer (`every` thins before it);
+sinusoidal positions for its relative ones; layer norm for its batch norm.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from refmer import costs as formula
+from refmer.data.inputs import side_by_side, width
+from refmer.layers.conformer import conformer_block, describe_conformer_block
+from refmer.layers.dense import describe_linear, describe_mlp, describe_project, linear, mlp, project
+from refmer.layers.embedding import positions
+from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.pooling import mean_pool
+from refmer.layers.trace import scope
+from refmer.ops.losses import cross_entropy, cross_entropy_backward
+
+MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
+RECIPE = "paper-002"
+VARIANTS = {"vavl": ({}, None)}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes and switches.
+
+    Parameters
+    ----------
+    audio, visual : int
+        Widths of the features; published: wav2vec 2.0 1,024 and EfficientNet 1,408.
+    classes, target
+    audio_every, visual_every : int
+        Frames averaged into one.
+    narrow, width, heads, hidden, kernel : int
+        After the 1x1 convolution; of the Conformer blocks, their heads, feed-forward halves and depthwise window.
+    own, shared : int
+        Blocks of each modality; blocks of both.
+    head_hidden : tuple of int
+        Hidden widths of the MLPs.
+    dropout : float
+    unimodal : float
+        Weight of the cross-entropy of either modality alone; 0: without the two MLPs.
+    """
+
+    audio: int = 1024
+    visual: int = 1408
+    classes: int = 6
+    target: str = "emotion"
+    audio_every: int = 1
+    visual_every: int = 1
+    narrow: int = 50
+    width: int = 512
+    heads: int = 8
+    hidden: int = 2048
+    kernel: int = 31
+    own: int = 3
+    shared: int = 2
+    head_hidden: tuple = (512, 256)
+    dropout: float = 0.1
+    unimodal: float = 1.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "head_hidden", tuple(self.head_hidden))  # a list, where it comes from JSON
+        if self.target not in ("emotion", "votes", "sentiment"):
+            raise ValueError(f"target is {self.target!r}; accepted: 'emotion', 'votes', 'sentiment'")
+        if self.unimodal < 0:
+            raise ValueError(f"unimodal is {self.unimodal}; accepted: 0 or more")
+
+    @classmethod
+    def tiny(cls, **changes):
+        """Trains in seconds on the bundled corpus: frames of 0.16 s."""
+        small = {"narrow": 24, "width": 24, "heads": 4, "hidden": 48, "kernel": 5, "own": 1, "shared": 1}
+        return replace(cls(**small, audio_every=8, visual_every=4, head_hidden=(24,)), **changes)
+
+    @classmethod
+    def paper(cls, **changes):
+        return replace(cls(), **changes)
+
+    @property
+    def alone(self):
+        """The modalities that also answer by themselves."""
+        return tuple(MODALITIES) if self.unimodal else ()
+
+
+def streams(config):
+    """The streams that are read."""
+    return [name for names in MODALITIES.values() for name in names]
+
+
+def widths(streams, config):
+    """The Config fields that follow from the corpus."""
+    return {m: width(streams, names) for m, names in MODALITIES.items()}
+
+
+def inputs(streams, config):
+    """audio, visual (B, T, D) and their masks (B, T)."""
+    batch = {}
+    for m, names in MODALITIES.items():
+        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every"))
+    return batch
+
+
+def describe(config):
+    def blocks(count):
+        return [describe_conformer_block(config.width, config.hidden, config.kernel) for _ in range(count)]
+
+    def head(modalities):
+        return describe_mlp(modalities * config.width, *config.head_hidden, config.classes)
+
+    tree = {"shared": {"blocks": blocks(config.shared), "norm": describe_layer_norm(config.width)}, "head": head(2)}
+    for m in MODALITIES:
+        enter = {"narrow": describe_project(getattr(config, m), config.narrow)}
+        enter["widen"] = describe_linear(config.narrow, config.width)
+        tree[m] = enter | {"blocks": blocks(config.own)} | ({"head": head(1)} if m in config.alone else {})
+    return tree
+
+
+def augment(batch, config, rng):
+    """Nothing: paper 004 does not say that its baselines are trained with modality dropout."""
+    return batch
+
+
+def forward(p, batch, config, rng=None, trace=None):
+    """batch: audio, visual (B, T, D) and masks -> out: logits of both together [, logits_audio, logits_visual] (B, K)."""
+    r, backs = {}, {}
+    for m in MODALITIES:
+        r[m], backs[m] = branch(p, m, batch[m], batch[f"{m}_mask"], config, rng, scope(trace, m))
+    out, back_heads = {}, {}
+    out["logits"], back_head = mlp(p.head, np.concatenate(list(r.values()), -1), config.dropout, rng)
+    for m in config.alone:
+        out[f"logits_{m}"], back_heads[m] = mlp(getattr(p, m).head, r[m], config.dropout, rng)
+
+    def backward(dout, g):
+        dr = dict(zip(MODALITIES, np.split(back_head(dout["logits"], g.head), 2, -1), strict=True))
+        for m in config.alone:
+            dr[m] = dr[m] + back_heads[m](dout[f"logits_{m}"], getattr(g, m).head)
+        return {m: backs[m](dr[m], g) for m in MODALITIES}
+
+    return out, backward
+
+
+def branch(p, m, x, mask, config, rng, trace):
+    """One modality through its own blocks and the shared ones: mean over time of LN(shared(z) + z).   x (B, T, D) -> (B, C)."""
+    own = getattr(p, m)
+    u, back_narrow = project(own.narrow, x)
+    u, back_widen = linear(own.widen, u)
+    u, back_positions = positions(u, mask)
+    z, back_own = conformer(own.blocks, u, mask, config, rng, scope(trace, "own"))
+    s, back_shared = conformer(p.shared.blocks, z, mask, config, rng, scope(trace, "shared"))
+    n, back_norm = layer_norm(p.shared.norm, s + z)
+    r, back_mean = mean_pool(n, mask)
+
+    def backward(dr, g):
+        dn = back_norm(back_mean(dr), g.shared.norm)  # n = LN(s + z)
+        dz = dn + back_shared(dn, g.shared.blocks)
+        part = getattr(g, m)
+        return back_narrow(back_widen(back_positions(back_own(dz, part.blocks)), part.widen), part.narrow)
+
+    return r, backward
+
+
+def conformer(p, x, mask, config, rng, trace):
+    """Block after block.   x (B, T, C), p a list."""
+    backs = []
+    for i, block in enumerate(p):
+        x, back = conformer_block(block, x, config.heads, mask, config.dropout, rng, scope(trace, str(i)))
+        backs.append(back)
+
+    def backward(dx, g):
+        for back, block in zip(reversed(backs), reversed(g), strict=True):
+            dx = back(dx, block)
+        return dx
+
+    return x, backward
+
+
+def loss(out, batch, config):
+    """CE on both together + unimodal (CE on sound alone + CE on face alone), with the batch's soft `target` (B, K)."""
+    weights = {"logits": 1.0} | {f"logits_{m}": config.unimodal for m in config.alone}
+    terms, dout, even = {}, {}, np.ones_like(batch["class_count"])
+    for name, weight in weights.items():
+        value, *saved = cross_entropy(out[name], batch["target"], even)
+        terms[name.replace("logits", "cross_entropy")] = value
+        dout[name] = cross_entropy_backward(weight, *saved)
+    return sum(weight * value for weight, value in zip(weights.values(), terms.values(), strict=True)), terms, dout
+
+
+def costs(config, frames=None):
+    """The matrix products of one clip, and the numbers in its input (default: 4 s of sound at 50 Hz and video at 30 Hz)."""
+    frames, C, products, size = frames or {"audio": 200, "visual": 120}, config.width, [], 0
+    for m in MODALITIES:
+        T = frames[m]
+        block = 2 * formula.mlp(T, C, config.hidden, C) + formula.attention(T, T, C, config.heads)
+        block += formula.mlp(T, C, 2 * C) + formula.mlp(T, C, C)  # the depthwise window is no product of matrices
+        products += formula.mlp(T, getattr(config, m), config.narrow, C) + (config.own + config.shared) * block
+        products += formula.mlp(1, C, *config.head_hidden, config.classes) * (m in config.alone)
+        size += T * getattr(config, m)
+    return products + formula.mlp(1, 2 * C, *config.head_hidden, config.classes), size

@@ -1,0 +1,57 @@
+"""Cases of AuxFormer and of its baselines: every switch, with frames that are missing and a clip without a voice."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from refmer.baselines import auxformer_baseline1, mult, parthasarathy, unimodal
+from refmer.proofs.systems import B, K, system_cases
+from refmer.systems import auxformer
+
+SMALL = {"audio": 5, "visual": 7, "classes": K, "width": 6, "heads": 2, "layers": 1}
+KEYS = ("*.attend.key.b",)  # softmax ignores a constant in the scores
+CODE = {"positions": "literal", "causal": "padded", "hide_padding": False, "token": "last"}  # as the authors' code
+SWITCHES = [  # several at once, each in another part
+    {},
+    CODE,
+    {"positions": "off", "causal": "off", "token": "mean"},
+    {"token": "prepended", "scale": "keys"},
+    {"audio_conv": False, "audio": 6, "mix": "fixed"},
+    {"mix": "off", "positions_within": True},
+    {"within": "lstm", "weights": (0.5, 0.3, 0.2)},
+    {"within": "gru", "average": "probabilities"},
+    {"within": "off"},
+]
+
+
+def cases():
+    found = each("auxformer", auxformer.Config(**SMALL, auxiliary_hidden=(8, 9), drop_cross=0.1), SWITCHES)
+    found += each("auxformer_baseline1", auxformer_baseline1.Config(**SMALL), [{}, {"layers": 2}])
+    found += each("mult", mult.Config(**SMALL), [{}])
+    crossed = [{}, {"causal": "clip", "token": "last_valid"}, {"token": "prepended"}]
+    found += each("parthasarathy", parthasarathy.Config(**SMALL), crossed, (*KEYS, "*.cross.key.b"))
+    alone = [{}, *({k: v} for k, v in CODE.items()), {"token": "prepended"}, {"modality": "audio", "mix": "fixed"}]
+    alone += [{"mix": "off", "positions_within": False}]
+    return found + each("unimodal", unimodal.Config(**SMALL, auxiliary_hidden=(8, 9)), alone)
+
+
+def each(name, config, changes, zero=KEYS):
+    found = []
+    for change in changes:
+        changed = replace(config, **change)
+        variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
+        found += system_cases(name, changed, frames(changed), variant, zero)
+    return found
+
+
+def frames(config):
+    """Sequences of different lengths: ends that are padding, a hole, a clip without a voice. One, if config has a modality."""
+    rng, batch = np.random.default_rng(1), {}
+    for m, T in (("audio", 5), ("visual", 3)):
+        x, mask = rng.normal(size=(B, T, getattr(config, m))), np.arange(T) < rng.integers(2, T + 1, (B, 1))
+        mask[0, 0] = False
+        if m == "audio":
+            mask[3] = False
+        if getattr(config, "modality", m) == m:
+            batch[m], batch[f"{m}_mask"] = np.where(mask[..., None], x, 0), mask
+    return batch

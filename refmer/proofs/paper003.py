@@ -1,0 +1,113 @@
+"""Cases of paper 003: TLAB-JCA with every switch, its baselines, and the parts that only they have."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from refmer.baselines import jca, leader_follower
+from refmer.layers import subsequences, temporal, tlab_jca_code
+from refmer.proofs import Case, seeded
+from refmer.proofs.systems import system_cases
+from refmer.systems import tlab_jca
+
+B, S, T, K = 3, 5, 4, 3  # two windows of 4 steps, the second mostly empty
+TLAB = tlab_jca.Config(
+    sound=(6,), face=(3, 5), steps=T, width=6, joint=8, head=7, hidden=2, positions=9, joint_layers=1, dropout_head=0.3
+)
+JCA = jca.Config(audio=7, visual=5, sound=(7,), face=(5,), steps=T, width=6, hidden=2, head=9, dropout_head=0.3)
+LEADER = leader_follower.Config(frames=7, logmel=5, mfcc=3, leader=(8, 6), follower=(7, 6), size=2, width=4, dropout=0.1)
+RNG = np.random.default_rng(4)
+VALID = np.array([[True] * 5, [True, True, True, False, False], [True, False, True, True, False]])
+PRESENT = np.array([True, False, True])[:, None]  # one recording without sound
+AFFECT = {"target": RNG.uniform(-1, 1, (B, S, 2)), "target_mask": VALID}
+EMOTION = {"target": RNG.dirichlet(np.ones(K), B), "class_count": np.array([2.0, 5.0, 3.0])}
+
+
+def cases():
+    return parts() + tlab_jca_cases() + jca_cases() + leader_follower_cases()
+
+
+def batch_of(**shapes):
+    """Streams of the given frame shapes; the first but one (or the only sound) is missing in one recording."""
+    rng = np.random.default_rng(5)
+    found = {}
+    for name, shape in shapes.items():
+        found[f"{name}_mask"] = VALID if name in ("visual", "frames") else VALID & PRESENT
+        mask = found[f"{name}_mask"].reshape(B, S, *[1] * len(shape))
+        found[name] = np.where(mask, rng.normal(size=(B, S, *shape)), 0)
+    return found
+
+
+def parts():
+    rng, mask = np.random.default_rng(6), VALID[:, :T]
+    x = rng.normal(size=(B, T, 5))
+    module = tlab_jca_code.describe_lstm_module(5, 6)
+    found = [
+        Case("fold", lambda x: subsequences.fold(x, 3), (x,)),
+        Case("unfold", lambda x: subsequences.unfold(x, 3, 4), (rng.normal(size=(6, 3, 2)),)),
+        Case("lstm_module", tlab_jca_code.lstm_module, (x, mask), module, "mask"),
+        Case("lstm_module", seeded(tlab_jca_code.lstm_module, rate=0.3), (x,), module, "dropout"),
+    ]
+    for variant in temporal.PARTS:
+        description = temporal.describe_temporal(variant, 4)
+
+        def block(p, x, mask, variant=variant):
+            return temporal.temporal(p, x, mask, variant, band=1)
+
+        zero = ("attention.attend.key.b",) if variant == "code" else ()
+        found.append(Case("temporal", block, (x[..., :4], mask), description, f"{variant}, band", zero=zero, directions=True))
+    return found
+
+
+def tlab_jca_cases():
+    batch = batch_of(audio=(6,), visual=(3, 5))
+    switches = [
+        {},
+        {"tcn": False},
+        {"lstm": False},
+        {"attention": False},
+        {"tcn": False, "attention": False},
+        {"lstm": False, "attention": False},
+        {"tcn": False, "lstm": False},
+        {"tcn": False, "lstm": False, "attention": False},
+        {"band": 1, "dilations": (4, 4)},
+        {"residual": "input"},
+        {"pooled": True},
+        {"ddof": 1},
+        {"lstm_layers": 2, "joint_layers": 2},
+        {"variant": "code"},
+        {"variant": "code", "attention": False},
+        {"target": "emotion", "classes": K},
+    ]
+    found = []
+    for change in switches:
+        config = replace(TLAB, **change)
+        variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
+        zero = ("*.attend.key.b",) if config.variant == "code" and config.attention else ()  # softmax ignores it
+        truth = EMOTION if config.target == "emotion" else AFFECT
+        found += system_cases("tlab_jca", config, batch, variant, zero, truth)
+    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,), "steps": 3}
+    part = {k: v[:2] for k, v in batch_of(logmel=(4, 5), frames=(3, 4, 5)).items()}
+    truth = {k: v[:2] for k, v in AFFECT.items()}
+    return found + system_cases("tlab_jca", replace(TLAB, **raw), part, "encoders=True", (), truth)
+
+
+def jca_cases():
+    batch = batch_of(audio=(7,), visual=(5,))
+    found = system_cases("jca", JCA, batch, "default", (), AFFECT)
+    found += system_cases("jca", replace(JCA, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
+    unused = ("attend.audio.*",)  # the attended sound goes nowhere
+    found += system_cases("jca", replace(JCA, regress="repository"), batch, "regress=repository", unused, AFFECT)
+    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,)}
+    return found + system_cases(
+        "jca", replace(JCA, **raw), batch_of(logmel=(4, 5), frames=(3, 4, 5)), "encoders=True", (), AFFECT
+    )
+
+
+def leader_follower_cases():
+    batch = batch_of(frames=(7,), logmel=(5,), mfcc=(3,))
+    found = system_cases("leader_follower", LEADER, batch, "default", (), AFFECT)
+    found += system_cases("leader_follower", replace(LEADER, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
+    config = replace(LEADER, encoders=True, image=(5, 4), trunk=(4,))
+    raw = batch_of(frames=(5, 4), logmel=(5,), mfcc=(3,))
+    return found + system_cases("leader_follower", config, raw, "encoders=True", (), AFFECT)

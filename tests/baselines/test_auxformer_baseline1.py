@@ -1,0 +1,31 @@
+"""Baseline 1 of paper 002: the published size, and that it is AuxFormer's main network."""
+
+import numpy as np
+import pytest
+
+from refmer import params
+from refmer.baselines import auxformer_baseline1
+from refmer.baselines.auxformer_baseline1 import Config, describe, forward
+from refmer.proofs.paper002 import SMALL, frames
+from refmer.systems import auxformer
+
+
+@pytest.mark.parametrize("changes, size", [({}, 4_776_994), ({"classes": 6}, 4_777_516)])
+def test_the_published_sizes(changes, size):
+    assert params.count(describe(Config.paper(**changes))) == size
+
+
+def test_with_the_same_seed_it_answers_as_the_main_network_of_auxformer():
+    alone, whole = Config(**SMALL), auxformer.Config(**SMALL)
+    batch = frames(alone)
+    found = forward(params.init(describe(alone), 3), batch, alone)[0]["logits"]
+    main = auxformer.forward(params.init(auxformer.describe(whole), 3), batch, whole)[0]["av"]
+    np.testing.assert_array_equal(found, main)
+
+
+def test_its_loss_is_the_cross_entropy():
+    out, target = {"logits": np.zeros((5, 4))}, np.eye(4)[[0, 1, 2, 3, 0]]
+    value, terms, _ = auxformer_baseline1.loss(
+        out, {"target": target, "class_count": np.array([9.0, 1, 1, 1])}, Config(**SMALL)
+    )
+    assert value == terms["cross_entropy"] == pytest.approx(np.log(4), rel=1e-12)

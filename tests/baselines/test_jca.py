@@ -1,0 +1,28 @@
+"""JCA: the size of the authors' repository, and its quirk."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from refmer import params
+from refmer.baselines.jca import Config, describe, forward
+from refmer.proofs import moved
+from refmer.proofs.paper003 import JCA, batch_of
+
+BATCH = batch_of(audio=(7,), visual=(5,))
+
+
+def test_the_size_of_the_repository():
+    assert params.count(describe(Config.paper(regress="repository"))) == 314_626
+    assert params.count(describe(Config.paper())) == 314_626 - 2 * 128 * (512 + 128 - 256)
+
+
+def test_in_the_repository_the_attended_sound_goes_nowhere():
+    """Its parameters have no gradient; with [attended audio; attended visual] they have one."""
+    for regress, none in (("attended", False), ("repository", True)):
+        config = replace(JCA, regress=regress)
+        p = moved(describe(config))
+        out, backward = forward(p, BATCH, config)
+        g = params.zeros_like(p)
+        backward({"affect": np.ones_like(out["affect"])}, g)
+        assert (np.abs(g.attend.audio.expand.W).max() == 0) == none

@@ -1,0 +1,79 @@
+"""SFAV: its three ways of fusing, and where they stand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from counting import counted
+
+from refmer import costs as formula
+from refmer import params
+from refmer.baselines.sfav import FUSIONS, Config, augment, costs, describe, forward
+from refmer.proofs import moved
+from refmer.proofs.paper004 import sequences
+
+SMALL = Config(audio=3, visual=5, classes=4, blocks=(8, 6, 6, 4), heads=2, hidden=9)
+BATCH = sequences((3,), (5,))
+CROSS = 4 * (4 * 4 + 4) + 4 * 9 + 9 + 9 * 4 + 4 + 4 * 4  # of width 4: attention, feed-forward, two norms
+
+
+def answer(batch, fusion):
+    config, trace = replace(SMALL, fusion=fusion), {}
+    return forward(moved(describe(config)), batch, config, trace=trace)[0]["logits"], trace
+
+
+def test_the_fusions_differ_by_their_layer_and_its_place():
+    sizes = {fusion: params.count(describe(replace(SMALL, fusion=fusion))) for fusion in FUSIONS}
+    base = sizes["late"] - 2 * CROSS
+    assert sizes["attention"] - base == 2 * 2 * 6 * 6  # one map for queries, one for keys, each way
+    assert sizes["intermediate"] - base == 2 * (4 * (36 + 6) + 6 * 9 + 9 + 9 * 6 + 6 + 24)
+    assert (FUSIONS["late"].after, FUSIONS["intermediate"].after, FUSIONS["attention"].after) == (4, 2, 2)
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_either_modality_moves_the_answer_and_hidden_frames_do_not(fusion):
+    first, _ = answer(BATCH, fusion)
+    for m in ("audio", "visual"):
+        second, _ = answer(BATCH | {m: BATCH[m] + 1}, fusion)
+        assert np.abs(first - second)[0].max() > 1e-3
+        masked, _ = answer(BATCH | {m: np.where(BATCH[f"{m}_mask"][..., None], BATCH[m], 7.0)}, fusion)
+        np.testing.assert_allclose(masked, first, rtol=1e-12)
+    longer = {k: np.concatenate([x, 0 * x if x.dtype.kind == "f" else x & False], 1) for k, x in BATCH.items()}
+    np.testing.assert_allclose(answer(longer, fusion)[0], first, rtol=1e-10)
+
+
+def test_attention_weighs_the_frames_that_the_other_modality_looks_at():
+    _, trace = answer(BATCH, "attention")
+    w = trace["audio.frames"]
+    assert w.shape == (5, 7)
+    np.testing.assert_allclose(w[:3].sum(1), BATCH["visual_mask"][:3].sum(1), rtol=1e-12)  # one per frame that looks
+    assert (w[~BATCH["audio_mask"]] == 0).all()
+    assert (w[4] == 0).all()  # clip 4 has no face: nobody looks, and the sound is gone with it
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_costs_agree_with_counting(fusion):
+    config, one = replace(SMALL, fusion=fusion), {k: x[:1] for k, x in BATCH.items()}
+    found = counted(lambda p, b: forward(p, b, config), moved(describe(config)), one)
+    products, _ = costs(config, {"audio": 7, "visual": 6})
+    assert found == (formula.macs(products), formula.numbers(products))
+
+
+def test_modality_dropout_is_off_unless_wanted():
+    assert augment(BATCH, SMALL, np.random.default_rng(0)) is BATCH
+    changed = augment(BATCH, replace(SMALL, modality_dropout=0.4), np.random.default_rng(0))
+    assert (changed["audio_mask"].any(1) < BATCH["audio_mask"].any(1)).any()
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"fusion": "early"}, "fusion is 'early'; accepted: 'late', 'intermediate', 'attention'"),
+        ({"blocks": (3, 4)}, r"blocks is \(3, 4\); accepted: 4 widths"),
+        ({"target": "affect"}, "target is 'affect'; accepted"),
+        ({"modality_dropout": 0.7}, "modality_dropout is 0.7; accepted: 0 to 0.5"),
+    ],
+)
+def test_a_wrong_switch_is_named(change, said):
+    with pytest.raises(ValueError, match=said):
+        replace(SMALL, **change)

@@ -1,0 +1,78 @@
+"""Sub-sequences: what of a stream falls into each, and which of them count."""
+
+import numpy as np
+import pytest
+
+from refmer.data import inputs
+from refmer.data.clips import Stream
+
+
+def stream(T, rate=25, valid=None, N=2, shape=(3,), sense="voice"):
+    x = np.arange(N * T * np.prod(shape), dtype=np.float32).reshape(N, T, *shape) + 1
+    mask = np.arange(T) < np.array([T if valid is None else v for v in (valid or [T] * N)])[:, None]
+    return Stream(np.where(mask.reshape(N, T, *[1] * len(shape)), x, 0), rate, mask, sense)
+
+
+def test_sub_sequences_hold_the_frames_of_their_time():
+    s = stream(10, rate=5, valid=[10, 7])
+    x, there, valid = inputs.sub_sequences(s, 0.8)  # 4 frames each
+    assert x.shape == (2, 3, 4, 3)
+    np.testing.assert_array_equal(x[:, :2].reshape(2, 8, 3), s.x[:, :8])
+    np.testing.assert_array_equal(x[0, 2, :2], s.x[0, 8:])
+    assert (x[0, 2, 2:] == 0).all() and there[0, 2].tolist() == [True, True, False, False]
+    assert valid.tolist() == [[True, True, True], [True, True, False]]  # half a sub-sequence counts, none does not
+
+
+@pytest.mark.parametrize("frames, counts", [(6, True), (5, False)])
+def test_a_ragged_end_counts_from_its_half_on(frames, counts):
+    valid = inputs.sub_sequences(stream(8, rate=5, valid=[8, frames]), 0.8)[2]
+    assert valid[1].tolist() == [True, counts]
+
+
+def test_sampled_frames_lie_at_even_distances():
+    s = stream(32, rate=25)
+    x, _, _ = inputs.sub_sequences(s, 0.64, sampled=4)
+    np.testing.assert_array_equal(x[:, 0], s.x[:, [2, 6, 10, 14]])
+    assert inputs.sub_sequences(s, 0.64, sampled=16)[0].shape == (2, 2, 16, 3)
+
+
+def test_streams_of_other_rates_are_cut_at_the_same_times():
+    fine, coarse = inputs.sub_sequences(stream(1042, 50), 0.64)[0], inputs.sub_sequences(stream(521, 25), 0.64)[0]
+    assert fine.shape[1:3] == (33, 32) and coarse.shape[1:3] == (33, 16)
+    odd = inputs.sub_sequences(stream(20, 2.5), 1.0)[0]  # 2.5 frames in a second: begins at 0, 2, 5, 8, ...
+    assert odd.shape[1:3] == (8, 2)
+    np.testing.assert_array_equal(odd[0, :3, 0, 0], stream(20, 2.5).x[0, [0, 2, 5], 0])
+
+
+def test_more_padding_adds_sub_sequences_that_do_not_count():
+    s = stream(40, valid=[40, 17])
+    long = Stream(np.pad(s.x, ((0, 0), (0, 60), (0, 0))), 25, np.pad(s.mask, ((0, 0), (0, 60))), "voice")
+    for got, wanted in zip(inputs.sub_sequences(long, 0.64), inputs.sub_sequences(s, 0.64), strict=True):
+        np.testing.assert_array_equal(got[:, : wanted.shape[1]], wanted)
+        assert not got[:, wanted.shape[1] :].any()
+
+
+def test_means_are_over_the_frames_that_are_there():
+    s = stream(10, rate=5, valid=[10, 7])
+    mean, valid = inputs.sub_sequence_means(s, 0.8)
+    np.testing.assert_allclose(mean[0, 2], s.x[0, 8:].mean(0))
+    np.testing.assert_allclose(mean[1, 1], s.x[1, 4:7].mean(0))
+    assert not mean[1, 2].any() and not valid[1, 2] and mean.dtype == np.float32
+
+
+@pytest.mark.parametrize("sampled", [0, 17])
+def test_what_cannot_be_sampled_is_named(sampled):
+    with pytest.raises(ValueError, match=rf"0.64 s at 25 Hz are 16 frames, sampled is {sampled}"):
+        inputs.sub_sequences(stream(40), 0.64, sampled)
+
+
+def test_sound_and_face_are_thinned_and_end_together():
+    streams = {"logmel": stream(100, 50, shape=(5,)), "frames": stream(40, 25, shape=(6, 4), sense="face")}
+    batch = inputs.sound_and_face(streams, 0.64, 2, every=5, coarse=2)
+    shapes = inputs.sound_and_face_shapes(streams, 0.64, 2, every=5, coarse=2)
+    assert shapes == ((6, 5), (2, 3, 2))
+    assert batch["logmel"].shape[2:] == shapes[0] and batch["frames"].shape[2:] == shapes[1]
+    assert {x.shape[1] for x in batch.values()} == {4}
+    np.testing.assert_allclose(batch["logmel"][:, 0, 1], streams["logmel"].x[:, 5:10].mean(1))
+    np.testing.assert_allclose(batch["frames"][:, 0, 0, 0, 0], streams["frames"].x[:, 4, :2, :2].mean((1, 2)))
+    assert batch["frames_mask"].tolist() == [[True, True, True, False]] * 2  # 40 frames: the third is half full
