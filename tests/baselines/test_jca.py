@@ -26,3 +26,12 @@ def test_in_the_repository_the_attended_sound_goes_nowhere():
         g = params.zeros_like(p)
         backward({"affect": np.ones_like(out["affect"])}, g)
         assert (np.abs(g.attend.audio.expand.W).max() == 0) == none
+
+
+def test_what_is_not_valid_is_not_computed_in_training_and_the_answer_is_the_same():
+    """Raw features of the face stand beside the attended ones: they are 0 where it is not seen, in training and evaluation."""
+    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,), "dropout_head": 0.0}
+    config, batch = replace(JCA, regress="repository", **raw), batch_of(logmel=(4, 5), frames=(3, 4, 5))
+    p = moved(describe(config))
+    first, second = (forward(p, batch, config, rng)[0]["affect"] for rng in (None, np.random.default_rng(0)))
+    np.testing.assert_allclose(first, second, rtol=1e-12)

@@ -178,6 +178,17 @@ def test_windows_know_nothing_of_each_other():
     np.testing.assert_array_equal(first[T:], second[T:])
 
 
+@pytest.mark.parametrize("name", TOYS)
+def test_a_recording_without_sound_is_answered_from_its_face(name):
+    config, batch = TOYS[name]
+    system, p = find(name), moved(find(name).describe(config))
+    face = "frames" if name == "leader_follower" else "visual"
+    sound = [k for k in system.streams(config) if k != face]
+    assert not any(batch[f"{k}_mask"][1].any() for k in sound)
+    first, second = (system.forward(p, batch | {face: f * batch[face]}, config)[0]["affect"][1] for f in (1, 2))
+    assert np.abs(first - second)[VALID[1]].max() > 1e-3
+
+
 def test_the_loss_is_0_for_the_labels_and_1_for_a_constant():
     assert loss({"affect": AFFECT["target"]}, AFFECT, TLAB)[0] == pytest.approx(0, abs=1e-12)
     assert loss({"affect": 0 * AFFECT["target"] + 0.3}, AFFECT, TLAB)[0] == pytest.approx(1)
