@@ -13,7 +13,9 @@ from refmer.data.wander import generator
 
 RATERS = 10
 BLOCK = (24, 2)  # speakers and takes over which what is shown follows the shares exactly
-TILT = {"voice": 1.5, "face": 2.5}  # log-odds that a rater gains for what a sense shows
+# Log-odds that a rater gains for what a sense shows. Where voice and face show different emotions, the plurality of the votes
+# then is what the voice shows in 20 % of clips and what the face shows in 69 %; on CREMA-D, 20 % and 68 % of 2,794 clips.
+TILT = {"voice": 0.6, "face": 1.0}
 
 # fmt: off
 SHARES = {

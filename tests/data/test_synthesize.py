@@ -56,6 +56,15 @@ def test_raters_average_to_the_published_shares_and_follow_what_is_shown():
         assert (p[:, :, k, k] > np.delete(p[..., k], k, axis=2).max(2)).all()  # a face that shows k draws votes for k
 
 
+def test_raters_side_with_the_face_or_the_voice_as_often_as_on_crema_d():
+    rng, n = np.random.default_rng(0), 20_000
+    i = rng.integers(6, size=n)
+    v, f = ((rng.random((n, 1)) > people.SHARES[sense][i].cumsum(1)[:, :-1]).sum(1) for sense in ("voice", "face"))
+    emotion = people.plurality(rng.multinomial(people.RATERS, people.rater_shares()[i, v, f]), i)
+    differ = v != f
+    assert abs((emotion == v)[differ].mean() - 0.196) < 0.02 and abs((emotion == f)[differ].mean() - 0.675) < 0.03
+
+
 def test_ties_go_to_the_intended_class_if_it_is_among_them():
     votes = np.array([[4, 4, 2, 0, 0, 0], [4, 4, 2, 0, 0, 0], [1, 5, 4, 0, 0, 0]])
     assert people.plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
