@@ -110,14 +110,15 @@ def compare(args):
     """`refmer compare`."""
     from refmer.baselines import BASELINES
     from refmer.experiments import report
-    from refmer.experiments.compare import ROWS
+    from refmer.experiments.compare import EMOTION, ROWS
     from refmer.experiments.compare import compare as run
 
-    if args.systems in (None, "all"):
-        rows = ROWS if args.systems is None else dict.fromkeys((*ROWS, *BASELINES))
-    else:
-        rows = filter(None, args.systems.split(","))
-    result = run(args.out, tuple(rows), args.seeds, args.quick, args.jobs, args.protocol, scheduler=scheduler_of(args))
+    rows = None
+    if args.systems == "all":
+        rows = tuple(dict.fromkeys((*ROWS, *EMOTION, *BASELINES)))
+    elif args.systems is not None:
+        rows = tuple(filter(None, args.systems.split(",")))
+    result = run(args.out, rows, args.seeds, args.quick, args.jobs, args.protocol, scheduler=scheduler_of(args))
     print(report.markdown(result))
     print(f"Tables, figures and finished cells: {args.out}")
 

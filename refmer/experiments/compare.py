@@ -15,7 +15,8 @@ from refmer.experiments.gates import gates
 from refmer.experiments.run import cell, execute, load_corpora, resolve
 from refmer.recognizer import HEADLINES
 
-ROWS = (*systems.SYSTEMS, "openface_adaptive@no-gate", "concatenation", "openface_adaptive@emotion")
+ROWS = (*systems.SYSTEMS, "openface_adaptive@no-gate", "concatenation")  # each on its own task
+EMOTION = ("openface_adaptive@emotion", "raver@emotion", "tlab_jca@emotion")  # the others have it for their own
 CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "clean": None,
     "face noise (standardised)": {"sense": "face", "kind": "gaussian", "amount": 2.0},
@@ -27,15 +28,16 @@ CORRUPTIONS = {  # column of the table -> arguments of corrupt
 QUICK = ("clean", "face noise (standardised)", "no face")
 
 
-def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default", corpora=None, scheduler=None):
+def compare(out, rows=None, seeds=None, quick=False, jobs=1, protocol="default", corpora=None, scheduler=None):
     """Train every row on every seed, evaluate it under every corruption, write tables and figures.
 
     Parameters
     ----------
     out : str or path
         Folder for results.json, results.md, figures/ and cells/; cells that are there already are not computed again.
-    rows : sequence of str
-        Systems and baselines; `name@target` learns another target ("auxformer@votes"), and run.ABLATIONS has more.
+    rows : sequence of str, optional
+        Systems and baselines; `name@target` learns another target ("auxformer@votes"), and run.ABLATIONS has more. Default: all
+        systems on their own tasks and, unless `quick`, on emotion.
     seeds : int, optional
         Seeds 0..seeds-1: each draws its own split, initial parameters and noise. Default: the protocol's number.
     quick : bool
@@ -59,6 +61,7 @@ def compare(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default",
     KeyError, ValueError, OSError
         An unknown row or protocol, seeds or jobs below 1, a folder that cannot be written.
     """
+    rows = (ROWS if quick else ROWS + EMOTION) if rows is None else rows
     plan = protocols.find(protocol)
     plan = replace(plan, seeds=1 if quick else plan.seeds if seeds is None else seeds)
     if not rows or plan.seeds < 1:
