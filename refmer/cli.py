@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+from importlib import import_module
+from pathlib import Path
 
 from refmer import __version__
 
@@ -16,6 +18,7 @@ First steps:
   refmer train openface_adaptive --out my.npz   trains one system and saves it
   refmer evaluate my.npz --corrupt face:missing:0.5
                                                 its scores on speakers it has not met, half of the face's frames missing
+  refmer claims --quick                         what the papers claim, and what holds here
   refmer check                                  proves every gradient by the complex step, and prints the table
 """
 
@@ -58,6 +61,24 @@ def parser():
     add_places(c)
     c.set_defaults(run=compare)
 
+    for name, (_, _, about, options) in EXPERIMENTS.items():
+        c = commands.add_parser(name, help=about)
+        if "system" in options:
+            c.add_argument("system", help="the system whose parts are taken away")
+        if "rows" in options:
+            c.add_argument("--systems", dest="rows", type=names, metavar="A,B", help="rows: names, or NAME@TARGET")
+        if "speakers" in options:
+            c.add_argument(
+                "--speakers", type=int, metavar="N", help="larger synthetic corpora, for power (default: the bundled)"
+            )
+        if "protocol" in options:
+            c.add_argument("--protocol", metavar="P", help="how a paper splits and repeats: 001, 002, 003, 004")
+        c.add_argument("--seeds", type=int, metavar="N", help="repetitions, each with its own split")
+        c.add_argument("--quick", action="store_true", help="few repetitions and levels")
+        c.add_argument("--out", default=f"refmer-{name}", metavar="DIR", help="folder for tables, figures and finished cells")
+        add_places(c)
+        c.set_defaults(run=experiment, experiment=name)
+
     c = commands.add_parser("train", help="train one system on the bundled corpus and save it")
     c.add_argument("system", help="name of a system or baseline")
     c.add_argument("--size", choices=("tiny", "paper"), default="tiny", help="seconds, or the published size (default: tiny)")
@@ -92,6 +113,43 @@ def parser():
     return top
 
 
+EXPERIMENTS = {  # command: module, function, help, options of its own
+    "curves": ("curves", "curves", "scores against missing frames and noise (002, Fig. 5)", ("rows", "protocol")),
+    "packet-loss": ("packet_loss", "packet_loss", "scores under bursty loss (004, Fig. 5)", ("rows", "protocol")),
+    "missing": (
+        "missing",
+        "missing",
+        "a modality gone, standard against optimized training (002, Tables 1-2)",
+        ("rows", "protocol"),
+    ),
+    "ablate": ("ablate", "ablate", "a system without each of its parts (the papers' ablation tables)", ("system", "protocol")),
+    "calibration": (
+        "calibration",
+        "calibration",
+        "Brier score, calibration error, reliability (004, Table 4)",
+        ("rows", "protocol"),
+    ),
+    "gates": ("trust", "trust", "trust over time while a sensor fails (000, Fig. 3)", ("protocol",)),
+    "traces": ("traces", "traces", "valence and arousal over time (003, Figs 5 and 9)", ("protocol",)),
+    "claims": ("claims", "claims", "what five papers claim, and what holds here", ("speakers",)),
+}
+
+
+def names(text):
+    """ "a,b" -> ("a", "b")."""
+    return tuple(filter(None, text.split(",")))
+
+
+def experiment(args):
+    """Any of EXPERIMENTS: its function's arguments are the options that were given."""
+    module, function, _, options = EXPERIMENTS[args.experiment]
+    given = {k: getattr(args, k) for k in options if getattr(args, k) is not None}
+    run = getattr(import_module(f"refmer.experiments.{module}"), function)
+    run(out=args.out, seeds=args.seeds, quick=args.quick, jobs=args.jobs, scheduler=scheduler_of(args), **given)
+    print((Path(args.out) / "results.md").read_text())
+    print(f"Tables, figures and finished cells: {args.out}")
+
+
 def add_places(c):
     """Where an experiment computes."""
     c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
@@ -117,7 +175,7 @@ def compare(args):
     if args.systems == "all":
         rows = tuple(dict.fromkeys((*ROWS, *EMOTION, *BASELINES)))
     elif args.systems is not None:
-        rows = tuple(filter(None, args.systems.split(",")))
+        rows = names(args.systems)
     result = run(args.out, rows, args.seeds, args.quick, args.jobs, args.protocol, scheduler=scheduler_of(args))
     print(report.markdown(result))
     print(f"Tables, figures and finished cells: {args.out}")
