@@ -1,0 +1,58 @@
+"""The verdicts on the claims as figures, one per paper: every contrast with its interval, and where its claim begins."""
+
+from matplotlib.figure import Figure
+
+from refmer.experiments.figures import COLOURS, save
+
+LOOKS = {"holds": ("o", COLOURS[2]), "reversed": ("s", COLOURS[1]), "undecided": ("D", "0.45")}
+REACH = 0.5  # effects and intervals beyond are cut off
+
+
+def draw(result, folder):
+    """Write claims-000.png to claims-004.png and claims-all.png, where there is anything to show."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for paper in dict.fromkeys(line["id"].split("-")[0] for line in result["claims"]):
+        lines = [line for line in result["claims"] if line["id"].split("-")[0] == paper and line["contrasts"]]
+        if lines:
+            save(forest(paper, lines, len(result["seeds"])), folder / f"claims-{paper}.png")
+
+
+def forest(paper, lines, seeds):
+    """A row per contrast, grouped by line; the shade on each row is the region in which the claim would hold."""
+    rows = sum(1 + len(line["contrasts"]) for line in lines)
+    figure = Figure(figsize=(10, 1.6 + 0.24 * rows), layout="constrained")
+    ax, y, names = figure.subplots(), 0, {}
+    for line in lines:
+        ax.text(
+            -REACH, y, f" {line['id']}: {line['claim']}", va="center", fontsize=8, fontweight="bold", backgroundcolor="white"
+        )
+        for name, x in line["contrasts"].items():
+            y += 1
+            names[y] = name
+            contrast(ax, y, x, line)
+        y += 1
+    ax.axvline(0, color="black", linewidth=0.8, zorder=1)
+    ax.set_yticks(list(names), list(names.values()), fontsize=8)
+    ax.set_ylim(y - 0.5, -0.8)
+    ax.set_xlim(-REACH, REACH)
+    ax.set_xlabel(
+        f"effect (macro F1, accuracy, CCC: 0.1 is 10 points); mean and 95 % interval over n = {seeds} seeds, cut off at {REACH}"
+    )
+    who = "All papers" if paper == "all" else f"Paper {paper}"
+    ax.set_title(f"{who}: what holds on the synthetic corpus", loc="left", fontweight="bold")
+    ax.spines[["top", "right"]].set_visible(False)
+    for verdict, (mark, colour) in LOOKS.items():
+        ax.plot([], [], mark, color=colour, label=verdict)
+    ax.plot([], [], color=COLOURS[5], alpha=0.3, linewidth=8, label="where the claim would hold")
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.9 / figure.get_figheight()), ncols=4, fontsize=8)
+    return figure
+
+
+def contrast(ax, y, x, line):
+    """One row: the claimed region, the interval, the effect."""
+    mark, colour = LOOKS[x["verdict"]]
+    margin = line["margin"]
+    low, high = {"greater": (margin, REACH), "less": (-REACH, -margin), "equal": (-margin, margin)}[line["direction"]]
+    ax.barh(y, high - low, left=low, height=0.8, color=COLOURS[5], alpha=0.18, linewidth=0)
+    ax.plot(x["interval"], [y, y], color=colour, linewidth=1.4)
+    ax.plot(min(max(x["effect"]["mean"], -REACH), REACH), y, mark, color=colour, markersize=5, clip_on=False)

@@ -1,0 +1,96 @@
+"""The models that the claims need, each trained once per seed, and how long one takes."""
+
+from typing import NamedTuple
+
+from refmer.experiments.run import with_target
+from refmer.systems import of_cmaer_cat
+
+
+class Row(NamedTuple):
+    """A system, changes to its tiny Config, and about the seconds of a training with its measurements.
+
+    Each system was timed once, on one core with the bundled corpora; variants are estimated from it.
+    """
+
+    system: str
+    changes: dict
+    seconds: float
+
+
+EMOTION = {"target": "emotion"}
+LADDER = tuple(of_cmaer_cat.LADDER)
+WEIGHTS = {  # main, audio, visual: Table 4 of paper 002 without its (.33, .33, .33), which is the row "auxformer"
+    f"auxformer, weights {main:.2f} {audio:.2f} {visual:.2f}": (main, audio, visual)
+    for main, audio, visual in (
+        (0.2, 0.4, 0.4),
+        (0.3, 0.35, 0.35),
+        (0.4, 0.3, 0.3),
+        (0.5, 0.25, 0.25),
+        (0.6, 0.2, 0.2),
+        (0.7, 0.15, 0.15),
+        (0.8, 0.1, 0.1),
+        (0.0, 0.5, 0.5),
+        (0.9, 0.0, 0.1),
+        (0.9, 0.1, 0.0),
+    )
+}
+CONTEXTS = (4, 8, 16, 32, 64)  # clips have up to 28 steps: as 16 to 256 are to the 120 and 200 steps of paper 004
+
+
+TEXT = {"modalities": of_cmaer_cat.TEXT}  # IEMOCAP, of Table 4, has no physiology
+VARIANTS = {"positions": ("off",), "within": ("lstm", "gru", "off"), "token": ("mean", "prepended"), "mix": ("fixed", "off")}
+PARTS = ("tcn", "lstm", "attention")
+
+OPENFACE = {
+    "gated": Row("openface_adaptive", EMOTION, 3.0),
+    "ungated": Row("openface_adaptive", EMOTION | {"gate": False}, 1.5),
+    "no transformer": Row("openface_adaptive", EMOTION | {"transformer": False}, 0.6),
+    "concatenation": Row("concatenation", EMOTION, 1.2),
+    "sentiment": Row("openface_adaptive", {}, 0.7),
+    **{f"{m} alone": Row("openface_adaptive", EMOTION | {"modalities": (m,)}, 0.5) for m in ("visual", "audio", "text")},
+}
+CMAER = {
+    **{step: Row("of_cmaer_cat", TEXT | changes, 3.0) for step, changes in of_cmaer_cat.LADDER.items()},
+    "001, entropy as printed": Row("of_cmaer_cat", TEXT | {"literal_entropy": True}, 3.0),
+    "001, no entropy": Row("of_cmaer_cat", TEXT | {"entropy": 0.0}, 3.0),
+    "001, no contrast": Row("of_cmaer_cat", TEXT | {"contrastive": 0.0}, 3.0),
+}
+TRAININGS = {  # optimized, the systems' default, and standard
+    name + end: Row(system, changes, seconds)
+    for end, changes in (("", {}), (", standard", {"training": "standard"}))
+    for name, system, seconds in (
+        ("auxformer", "auxformer", 4.5),
+        ("B1", "auxformer_baseline1", 2.5),
+        ("MulT", "mult", 2.5),
+        ("B3", "parthasarathy", 1.5),
+    )
+}
+AUXFORMER = {
+    **{f"auxformer, {k} {v}": Row("auxformer", {k: v}, 4.0) for k, values in VARIANTS.items() for v in values},
+    **{name: Row("auxformer", {"weights": weights}, 4.0) for name, weights in WEIGHTS.items()},
+    "voice alone": Row("unimodal", {"modality": "audio"}, 2.5),
+    "face alone": Row("unimodal", {"modality": "visual"}, 2.8),
+    "MulT, larger": Row("mult", {"width": 45}, 3.5),  # 220,596 parameters on the samples; tiny AuxFormer has 54,598
+}
+TLAB = {
+    "TLAB-JCA": Row("tlab_jca", {}, 4.5),
+    "JCA": Row("jca", {}, 3.5),
+    "Leader-Follower": Row("leader_follower", {}, 3.5),
+    **{f"TLAB-JCA, {kept} alone": Row("tlab_jca", {p: False for p in PARTS if p != kept}, 3.5) for kept in (*PARTS, "nothing")},
+}
+RAVER = {
+    "RAVER": Row("raver", EMOTION, 5.0),
+    "RAVER, plain CE": Row("raver", EMOTION | {"balance": "none"}, 3.0),
+    "RAVER, windows": Row("raver", EMOTION | {"summarizer": "strided"}, 2.5),
+    "RAVER, no dropout": Row("raver", EMOTION | {"modality_dropout": "off"}, 3.0),
+    "RAVER, neither": Row("raver", EMOTION | {"summarizer": "strided", "modality_dropout": "off"}, 2.5),
+    **{f"RAVER, {n} tokens": Row("raver", EMOTION | {"n_context": n}, 2.5 + n / 16) for n in CONTEXTS if n != 8},
+    "VAVL": Row("vavl", {}, 5.0),
+    "SFAV": Row("sfav", {}, 1.5),
+    "Transformer-LSTM": Row("transformer_lstm", {}, 3.5),
+}
+ROWS = {
+    name: row._replace(changes=with_target(row.system, row.changes)[1])
+    for name, row in (OPENFACE | CMAER | TRAININGS | AUXFORMER | TLAB | RAVER).items()
+}
+CHEAP = frozenset(sorted(ROWS, key=lambda row: ROWS[row].seconds)[: len(ROWS) // 2])

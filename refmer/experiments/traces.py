@@ -1,0 +1,185 @@
+"""Valence and arousal over time against the annotation, three systems side by side, while the inputs are disturbed.
+
+Paper 003, Figs 5 (sound) and 9 (hand over the face and competing speech at once).
+"""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from refmer.data import targets
+from refmer.data.corrupt import corrupt
+from refmer.evaluate import metrics
+from refmer.evaluate.statistics import spread
+from refmer.experiments import report
+from refmer.experiments.figures import COLOURS
+from refmer.experiments.publish import preface, prepare, provenance, publish
+from refmer.experiments.run import cell, execute, with_target
+from refmer.systems import find
+
+SYSTEMS = ("leader_follower", "jca", "tlab_jca")
+DIMENSIONS = ("valence", "arousal")
+SCENES = {  # what happens, and when (s); the sound first, since it makes the features of the voice anew
+    "one after the other": [
+        {"sense": "voice", "kind": "laughter", "amount": -5.0, "span": [9.0, 12.0]},
+        {"sense": "face", "kind": "hand", "amount": 1.0, "span": [4.0, 8.0]},
+    ],
+    "both at once": [
+        {"sense": "voice", "kind": "babble", "amount": -5.0, "span": [5.0, 10.0]},
+        {"sense": "face", "kind": "hand", "amount": 1.0, "span": [5.0, 10.0]},
+    ],
+}
+
+
+def traces(out, seeds=None, quick=False, jobs=1, scheduler=None, protocol="default", corpora=None):
+    """Train three systems of paper 003 on the same splits, disturb the test recordings, and draw what they answer.
+
+    The recording that is drawn is the first of seed 0's test recordings; nobody chose it by its looks.
+
+    Parameters
+    ----------
+    out : str or path
+        Folder for results.json, results.md, figures/ and cells/; finished cells are not computed again.
+    seeds : int, optional
+        Default: the protocol's number. The figures show seed 0, the table all.
+    quick : bool
+        One seed and one scene.
+    jobs, scheduler, protocol, corpora
+        As in `compare`.
+
+    Returns
+    -------
+    dict
+        What results.json holds.
+
+    Raises
+    ------
+    KeyError, ValueError, OSError
+        An unknown protocol, seeds or jobs below 1, a folder that cannot be written.
+    """
+    rows = {name: with_target(name, {"target": "affect"}) for name in SYSTEMS}
+    plan, corpora, data = prepare(rows, protocol, 1 if quick else seeds, corpora)
+    scenes = list(SCENES)[:1] if quick else list(SCENES)
+    models = [
+        [cell(row, *rows[row], plan, seed, data, kind="traces", scene=s, corruptions=SCENES.get(s)) for s in ("clean", *scenes)]
+        for row in rows
+        for seed in range(plan.seeds)
+    ]
+    found = execute(models, measure, corpora, out, jobs, scheduler, "traces")
+    result = provenance(plan, protocol, corpora, data) | summary(found, scenes)
+    publish(out, result, markdown(result), {f"traces-{s.replace(' ', '-')}": chart(result, s) for s in scenes})
+    return result
+
+
+def measure(model, cell, train, test):
+    """The result of one cell: scores over all test recordings, and the answer and truth (T, 2) of the first."""
+    broken = test
+    for arguments in cell["corruptions"] or ():
+        broken = corrupt(broken, **arguments, scale_from=train, seed=cell["seed"])
+    answer = model.predict(broken)
+    truth = find(model.system).target(targets.labels(test, "affect"), model.config_)
+    steps = truth["target_mask"][0]
+    first = (truth["target"][:1], answer[:1], truth["target_mask"][:1])
+    return {
+        "name": str(test.name[0]),
+        "time": ((np.arange(steps.sum()) + 0.5) * model.config_.seconds).round(6).tolist(),
+        "truth": truth["target"][0][steps].astype(float).tolist(),
+        "answer": answer[0][steps].astype(float).tolist(),
+        "shown": metrics.regression(*first),
+        "all": metrics.regression(truth["target"], answer, truth["target_mask"]),
+    }
+
+
+def summary(found, scenes):
+    """The traces of seed 0, and the concordances of every seed."""
+    shown, scores = {}, {}
+    for c, r in found:
+        if c["seed"] == 0:
+            shown.setdefault(c["row"], {})[c["scene"]] = {k: r[k] for k in ("answer", "shown")}
+        scores.setdefault(c["row"], {}).setdefault(c["scene"], []).append(r["all"])
+    names = ("ccc", *(f"ccc_{d}" for d in DIMENSIONS))
+    table = {
+        row: {scene: {m: spread([r[m] for r in each]) for m in names} for scene, each in by.items()}
+        for row, by in scores.items()
+    }
+    first = found[0][1]
+    return {
+        "recording": {k: first[k] for k in ("name", "time", "truth")},
+        "scenes": {scene: SCENES[scene] for scene in scenes},
+        "traces": shown,
+        "scores": table,
+        "test_recordings": first["all"]["n"],
+    }
+
+
+def described(arguments):
+    """ "hand on the face, 1, 4 to 8 s" of a corruption."""
+    start, end = arguments["span"]
+    amount = f"{arguments['amount']:g}" + (" dB" if arguments["sense"] == "voice" else "")
+    return f"{arguments['kind']} on the {arguments['sense']}, {amount}, {start:g} to {end:g} s"
+
+
+def markdown(result):
+    """results.md: concordance of all systems in all scenes."""
+    scenes = "\n".join(f"- {name}: {'; '.join(map(described, parts))}" for name, parts in result["scenes"].items())
+    rows = [
+        [row, scene, *(report.plain(values[m]) for m in ("ccc", "ccc_valence", "ccc_arousal")), f"{shown:.2f}"]
+        for row, by in result["scores"].items()
+        for scene, values in by.items()
+        for shown in [result["traces"][row][scene]["shown"]["ccc"]]
+    ]
+    head = ["system", "inputs", "mean CCC", "CCC valence", "CCC arousal", f"mean CCC of {result['recording']['name']} (seed 0)"]
+    return f"""{preface("Valence and arousal over time", result)}
+{result["test_recordings"]} test recordings, disturbed for a few seconds each:
+
+{scenes}
+
+{report.table(head, rows)}
+"""
+
+
+def chart(result, scene):
+    """A panel for each system and dimension: annotation, answers to clean and to disturbed inputs, disturbed spans shaded."""
+    recording = result["recording"]
+    time, truth = np.array(recording["time"]), np.array(recording["truth"])
+    paper = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
+    high = 1.05 * max(1.0, *(np.abs(by[s]["answer"]).max() for by in result["traces"].values() for s in ("clean", scene)))
+    figure = Figure(figsize=(12, 5.6), layout="constrained")
+    grid = figure.subplots(len(DIMENSIONS), len(SYSTEMS), sharex=True, sharey=True)
+    for column, system in enumerate(SYSTEMS):
+        for k, dimension in enumerate(DIMENSIONS):
+            ax = grid[k, column]
+            shade(ax, result["scenes"][scene], labelled=k == 0)
+            clean, broken = (result["traces"][system][s] for s in ("clean", scene))
+            ax.plot(time, truth[:, k], color="black", linestyle="--", linewidth=1.4, label="annotation")
+            ax.plot(time, np.array(clean["answer"])[:, k], color=COLOURS[5], linewidth=1.4, label="answer, clean inputs")
+            ax.plot(time, np.array(broken["answer"])[:, k], color=COLOURS[1], linewidth=2, label="answer, disturbed inputs")
+            ccc = [part["shown"][f"ccc_{dimension}"] for part in (clean, broken)]
+            ax.text(
+                0.02,
+                0.03,
+                f"CCC {ccc[1]:.2f} (clean {ccc[0]:.2f})",
+                transform=ax.transAxes,
+                fontsize=9,
+                bbox=paper,
+            )
+            ax.set(ylim=(-high, high), xlim=(0, time[-1] + time[0]))
+            ax.spines[["top", "right"]].set_visible(False)
+            if column == 0:
+                ax.set_ylabel(f"{dimension} (-1 to 1)")
+        grid[0, column].set_title(system, loc="left", fontweight="bold", pad=16)
+    figure.supxlabel(f"time (s); synthetic test recording {recording['name']}, n = 1, seed 0")
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
+    figure.suptitle(f"Disturbed: {scene}", x=0.01, ha="left", fontweight="bold")
+    return figure
+
+
+def shade(ax, corruptions, labelled):
+    """The disturbed spans, one name over each; those of the same span share it."""
+    spans = {}
+    for c in corruptions:
+        spans.setdefault(tuple(c["span"]), []).append(c["kind"])
+    for start, end in spans:
+        ax.axvspan(start, end, color=COLOURS[3], alpha=0.18, linewidth=0)
+        if labelled:
+            place = {"transform": ax.get_xaxis_transform(), "ha": "center", "fontsize": 9, "color": "#8C4A72"}
+            ax.text((start + end) / 2, 1.02, " + ".join(spans[start, end]), **place)

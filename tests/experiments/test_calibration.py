@@ -1,0 +1,112 @@
+"""Calibration of systems: scores of probabilities, base rates beside them, and that Brier and calibration are two things."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refmer.data import targets
+from refmer.evaluate.calibration import brier_labels
+from refmer.experiments import calibration as experiment
+from refmer.ops.activations import softmax
+
+ROWS = ("concatenation@votes", "concatenation@emotion")
+
+
+@pytest.fixture(scope="module")
+def done(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("calibration")
+    return out, experiment.calibration(out, ROWS, seeds=2, corpora={"clips": clips})
+
+
+def test_every_target_has_its_rows_and_base_rates(done, clips):
+    out, result = done
+    assert list(result["tasks"]) == ["votes", "emotion"] and result["seeds"] == [0, 1]
+    for target, task in result["tasks"].items():
+        assert set(task["rows"]) == {f"concatenation@{target}", experiment.BASE} and task["test_clips"] == [12, 12]
+        means = [value["brier"]["mean"] for value in task["rows"].values()]
+        assert means == sorted(means)
+        for value in task["rows"].values():
+            assert sum(value["curve"]["count"]) == 2 * 12 * len(task["classes"])
+            np.testing.assert_allclose(np.mean([v["mean"] for v in value["brier_per_class"]]), value["brier"]["mean"])
+            np.testing.assert_allclose(np.mean([v["mean"] for v in value["ece_per_class"]]), value["ece"]["mean"])
+    assert json.loads((out / "results.json").read_text()) == result
+    text = (out / "results.md").read_text()
+    assert "**synthetic**" in text and "A low Brier score is not calibration" in text and "votes: F1 per emotion" in text
+    assert {path.name for path in (out / "figures").iterdir()} == {"reliability.png", "emotions.png"}
+
+
+def test_labels_of_votes_are_those_above_chance(clips):
+    y = experiment.there(clips, "votes")
+    np.testing.assert_array_equal(y, clips.votes / clips.votes.sum(1, keepdims=True) > 1 / 6)
+    np.testing.assert_array_equal(experiment.there(clips, "emotion").argmax(1), targets.labels(clips, "emotion"))
+
+
+def test_a_cell_holds_the_models_probabilities_and_the_training_shares(model, clips):
+    train, test = clips[:31], clips[31:]
+    found = experiment.measure(model, {}, train, test)
+    np.testing.assert_allclose(found["p"], model.predict_proba(test), rtol=1e-6)
+    np.testing.assert_allclose(found["base"][3], np.bincount(train.emotion, minlength=6) / 31)
+    assert np.sum(found["y"]) == len(test) == 17
+    assert found["f1"] == model.scores(model.predict(test), test)["f1_per_class"]
+
+
+def answers(y, p):
+    return {"classes": ["a", "b"], "y": y, "p": p, "base": np.full((len(y), 2), 0.5).tolist(), "f1": [0.5, 0.25]}
+
+
+def test_a_lower_brier_score_with_a_worse_calibration_is_pointed_out():
+    """Timid and right (Brier .09, ECE .3) against even odds on an even set (Brier .25, ECE 0)."""
+    y = [[1, 0], [0, 1]] * 5
+    sure = answers(y, [[0.7, 0.3], [0.3, 0.7]] * 5)
+    task = experiment.task_summary("votes", {"timid": [sure]})
+    assert task["rows"]["timid"]["brier"]["mean"] == pytest.approx(0.09)
+    assert task["rows"]["timid"]["ece"]["mean"] == pytest.approx(0.3)
+    assert task["rows"][experiment.BASE]["brier"]["mean"] == pytest.approx(0.25)
+    assert task["rows"][experiment.BASE]["ece"]["mean"] == pytest.approx(0)
+    assert experiment.disagreement(task) == ("timid", experiment.BASE)
+    assert "timid has the lower Brier score and yet a higher ECE than base rates" in experiment.section("votes", task)
+    right = experiment.task_summary("votes", {"certain": [answers(y, y)]})
+    assert experiment.disagreement(right) is None
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 7), st.integers(1, 9), st.integers(0, 999))
+def test_no_softmax_comes_below_its_floor(K, N, seed):
+    rng = np.random.default_rng(seed)
+    y = rng.random((N, K)) < rng.random()
+    floor = experiment.softmax_floor(y)
+    assert brier_labels(y, softmax(rng.normal(scale=3, size=(N, K)))) >= floor - 1e-12
+    best = np.where(y.any(1, keepdims=True), y / np.maximum(y.sum(1, keepdims=True), 1), 1 / K)
+    assert brier_labels(y, best) == pytest.approx(floor)
+
+
+def test_figures_name_rows_units_and_numbers(done):
+    figure = experiment.curves(done[1])
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert len(shown) == 4 and "Brier" in shown[0].get_title() and "24 synthetic test clips" in figure.get_supxlabel()
+    figure = experiment.emotions(done[1])
+    assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == done[1]["tasks"]["votes"]["classes"]
+    assert "2 seeds, 12 synthetic test clips each" in figure.get_supxlabel()
+
+
+def test_two_jobs_give_the_same_bytes(done, clips, tmp_path):
+    experiment.calibration(tmp_path, ROWS, seeds=2, jobs=2, corpora={"clips": clips})
+    for name in ("results.json", "results.md", "figures/reliability.png", "figures/emotions.png"):
+        assert (tmp_path / name).read_bytes() == (done[0] / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        ({"rows": ("tlab_jca",)}, "tlab_jca learns affect; accepted: rows that learn votes or emotion"),
+        ({"rows": ("auxformer@votes",)}, "target is 'votes'; accepted: 'emotion'"),
+        ({"rows": ()}, r"rows are \[\]"),
+        ({"seeds": 0}, "seeds 0"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, arguments, said):
+    with pytest.raises(ValueError, match=said):
+        experiment.calibration(tmp_path, **arguments)

@@ -1,0 +1,97 @@
+"""Trust over time: what counts as corrupted, times to fall, detection; the command around it."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from refmer.experiments import gates, run, trust
+from refmer.recognizer import Recognizer
+
+ENDS = 0.5 + 0.1 * np.arange(56)
+SPAN = (2.0, 3.0)
+
+
+def trusting(level, start=2.2, stop=3.0, clips=3):
+    """Gates of 0.8 that are at `level` on windows that end from start to stop."""
+    return np.where((ENDS > start - 1e-9) & (ENDS < stop + 1e-9), level, 0.8) * np.ones((clips, 1))
+
+
+def test_a_gate_that_falls_during_the_disturbance_detects_it():
+    found = gates.detection(trusting(0.1), ENDS, SPAN)
+    assert [found[k] for k in ("before", "during", "after")] == pytest.approx([0.8, 0.1, 0.8])
+    assert found["fall"] == pytest.approx(0.2) and found["auroc"] == 1
+
+
+def test_windows_that_lie_partly_in_the_span_are_neither_clean_nor_corrupted():
+    partly = ((ENDS > 2.05) & (ENDS < 2.45)) | ((ENDS > 3.05) & (ENDS < 3.45))
+    alpha = np.where(partly, 0.0, trusting(0.7))
+    kept = gates.detection(trusting(0.7), ENDS, SPAN)
+    assert {k: v for k, v in gates.detection(alpha, ENDS, SPAN).items() if k != "fall"} == {
+        k: v for k, v in kept.items() if k != "fall"
+    }
+
+
+@pytest.mark.parametrize("alpha", [trusting(0.41), trusting(0.0, 5.0, 5.5), trusting(0.0, 0.6, 0.8) * 0 + 0.8])
+def test_a_gate_that_does_not_fall_below_half_never_falls(alpha):
+    assert gates.detection(alpha, ENDS, SPAN)["fall"] is None
+
+
+def test_a_gate_that_trusts_what_is_broken_has_an_auroc_below_half():
+    assert gates.detection(trusting(0.9, 2.5), ENDS, SPAN)["auroc"] == 0
+    assert gates.detection(trusting(0.8), ENDS, SPAN)["auroc"] == 0.5
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 999), st.integers(1, 5))
+def test_auroc_is_the_share_of_pairs_in_order(seed, clips):
+    alpha = np.random.default_rng(seed).integers(0, 9, (clips, len(ENDS))) / 9
+    broken = alpha[:, (ENDS > 2.45) & (ENDS < 3.05)].reshape(-1, 1)
+    clean = alpha[:, (ENDS < 2.05) | (ENDS > 3.45)].reshape(1, -1)
+    expected = np.mean((broken < clean) + 0.5 * (broken == clean))
+    assert gates.detection(alpha, ENDS, SPAN)["auroc"] == pytest.approx(expected)
+
+
+def test_windows_that_do_not_fit_the_span_are_an_error():
+    with pytest.raises(ValueError, match="accepted: some before, inside and after it"):
+        gates.detection(trusting(0.1), ENDS, (2.0, 2.3))
+
+
+def test_the_curve_is_a_summary_of_the_gates(clips, monkeypatch):
+    model = Recognizer("openface_adaptive").fit(clips, epochs=1, progress=False)
+    ends, alpha = gates.alphas(model, clips)
+    monkeypatch.setattr(gates, "alphas", lambda *given: (ends, alpha))
+    found = gates.gates(model, clips)
+    assert found["n"] == 24 and found["time"] == pytest.approx(ends)
+    for modality in ("visual", "audio"):
+        np.testing.assert_allclose(found[modality]["mean"], alpha[modality].mean(0))
+        np.testing.assert_allclose(found[modality]["sd"], alpha[modality].std(0, ddof=1))
+
+
+@pytest.fixture(scope="module")
+def done(clips, tmp_path_factory):
+    out = tmp_path_factory.mktemp("gates")
+    return out, trust.trust(out, quick=True, corpora={"clips": clips})
+
+
+def test_the_command_reports_both_gates(done, clips):
+    out, result = done
+    assert result["gates"]["models"] == 1 and set(result["detection"]) == {"visual", "audio"}
+    for found in result["detection"].values():
+        assert len(found["fall"]) == len(found["auroc"]["values"]) == 1 and 0 <= found["auroc"]["mean"] <= 1
+    assert json.loads((out / "results.json").read_text()) == result
+    text = (out / "results.md").read_text()
+    assert "**synthetic**" in text and clips.source in text and "face covered (2 to 3 s)" in text and "AUROC" in text
+    assert (out / "figures" / "gates.png").exists()
+
+
+def test_times_that_are_never_reached_are_counted():
+    assert trust.fallen([None, None]) == "never (0 of 2 models)"
+    assert trust.fallen([0.2, None, 0.4]) == "0.30 s (2 of 3 models)"
+
+
+def test_finished_cells_are_not_computed_again(done, clips, monkeypatch):
+    monkeypatch.setattr(run, "train_and_measure", None)
+    assert trust.trust(done[0], quick=True, corpora={"clips": clips}) == done[1]

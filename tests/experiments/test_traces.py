@@ -1,0 +1,99 @@
+"""Valence and arousal over time: one recording, one split for all systems, disturbed spans where the report says."""
+
+import json
+
+import numpy as np
+import pytest
+
+from refmer.data import targets
+from refmer.data.synthesize import synthesize_recordings
+from refmer.evaluate import metrics
+from refmer.experiments import run, traces
+from refmer.recognizer import Recognizer
+from refmer.systems import find
+
+
+@pytest.fixture(scope="module")
+def recordings():
+    """5 recordings of 5 speakers."""
+    return synthesize_recordings(speakers=5, takes=1, seed=3, duration=(13.0, 15.0))
+
+
+@pytest.fixture(scope="module")
+def done(recordings, tmp_path_factory):
+    out = tmp_path_factory.mktemp("traces")
+    return out, traces.traces(out, quick=True, corpora={"recordings": recordings})
+
+
+def test_all_systems_answer_the_same_recording(done, recordings):
+    out, result = done
+    steps = len(result["recording"]["time"])
+    assert set(result["traces"]) == set(traces.SYSTEMS) and list(result["scenes"]) == ["one after the other"]
+    for by in result["traces"].values():
+        assert set(by) == {"clean", "one after the other"}
+        assert all(np.shape(part["answer"]) == (steps, 2) for part in by.values())
+        assert by["clean"]["answer"] != by["one after the other"]["answer"]
+    assert result["recording"]["name"] in recordings.name and result["test_recordings"] == 2
+    assert json.loads((out / "results.json").read_text()) == result
+    text = (out / "results.md").read_text()
+    assert (
+        "**synthetic**" in text
+        and "hand on the face, 1, 4 to 8 s" in text
+        and "laughter on the voice, -5 dB, 9 to 12 s" in text
+    )
+
+
+def test_the_concordance_shown_is_that_of_the_shown_recording(done):
+    truth = np.array(done[1]["recording"]["truth"])[None]
+    for by in done[1]["traces"].values():
+        for part in by.values():
+            answer = np.array(part["answer"])[None]
+            found = metrics.regression(truth, answer, np.ones(truth.shape[:2], bool))
+            assert part["shown"] == pytest.approx(found, rel=1e-6)
+
+
+@pytest.fixture(scope="module")
+def jca(recordings):
+    return Recognizer("jca").fit(recordings, epochs=1, progress=False)
+
+
+def test_the_truth_is_the_annotation_of_each_sub_sequence(jca, recordings):
+    found = traces.measure(jca, {"corruptions": None, "seed": 0}, recordings, recordings[2:])
+    truth = find("jca").target(targets.labels(recordings, "affect"), jca.config_)
+    valid = truth["target_mask"][2]
+    np.testing.assert_allclose(found["truth"], truth["target"][2][valid])
+    np.testing.assert_allclose(found["time"], 0.64 * (np.arange(valid.sum()) + 0.5))
+    np.testing.assert_allclose(found["answer"], jca.predict(recordings[2:])[0][valid])
+    assert found["name"] == recordings.name[2] and found["all"]["n"] == 3
+
+
+def test_only_the_window_with_the_disturbed_span_is_answered_otherwise(jca, recordings):
+    """JCA's maps along time reach everywhere within a window of 16 sub-sequences, 10.24 s; the next one stays clean."""
+    cell = {"corruptions": traces.SCENES["both at once"], "seed": 0}
+    clean, broken = (traces.measure(jca, c, recordings, recordings) for c in (cell | {"corruptions": None}, cell))
+    time = np.array(clean["time"])
+    changed = np.abs(np.subtract(clean["answer"], broken["answer"])).max(1) > 1e-5
+    later = time > 10.24
+    assert changed[(time > 5) & (time < 10)].all() and later.any() and not changed[later].any()
+
+
+def test_the_sound_is_broken_first():
+    for parts in traces.SCENES.values():
+        assert [c["sense"] for c in parts] == ["voice", "face"]
+
+
+def test_figures_have_a_panel_for_each_system_and_dimension(done):
+    figure = traces.chart(done[1], "one after the other")
+    assert [ax.get_title("left") for ax in figure.axes[:3]] == list(traces.SYSTEMS) and len(figure.axes) == 6
+    for k, name in enumerate(traces.SYSTEMS):
+        for d, dimension in enumerate(traces.DIMENSIONS):
+            ax, part = figure.axes[3 * d + k], done[1]["traces"][name]["one after the other"]
+            np.testing.assert_allclose(ax.lines[2].get_ydata(), np.array(part["answer"])[:, d])
+            assert f"CCC {part['shown'][f'ccc_{dimension}']:.2f}" in "".join(text.get_text() for text in ax.texts)
+            assert ax.get_ylim()[1] > np.abs(ax.lines[2].get_ydata()).max()
+    assert "(s)" in figure.get_supxlabel() and "n = 1" in figure.get_supxlabel()
+
+
+def test_finished_cells_are_not_computed_again(done, recordings, monkeypatch):
+    monkeypatch.setattr(run, "train_and_measure", None)
+    assert traces.traces(done[0], quick=True, corpora={"recordings": recordings}) == done[1]
