@@ -1,13 +1,15 @@
 """The command line: what a stranger types first."""
 
+import inspect
 import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
 
 import refmer
-from refmer.cli import corrupted, main, parser
+from refmer.cli import EXPERIMENTS, corrupted, main, parser
 
 
 def test_module_and_version():
@@ -75,3 +77,19 @@ def test_wrong_usage_is_status_2(capsys):
 def test_params_prints_the_exact_counts(capsys):
     assert main(["params"]) == 0
     assert "1,962,503" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_takes_the_options_of_its_command(name):
+    module, function, _, options = EXPERIMENTS[name]
+    f = getattr(import_module(f"refmer.experiments.{module}"), function)
+    assert {"out", "seeds", "quick", "jobs", "scheduler", *options} <= set(inspect.signature(f).parameters)
+    arguments = parser().parse_args([name, *(["raver"] if "system" in options else []), "--quick"])
+    assert arguments.out == f"refmer-{name}" and arguments.quick
+
+
+def test_an_experiment_runs_from_its_command(tmp_path, capsys):
+    assert main(["gates", "--quick", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    assert "synthetic" in capsys.readouterr().out and (tmp_path / "figures" / "gates.png").exists()
+    assert main(["ablate", "concatenation", "--out", str(tmp_path)]) == 1
+    assert "concatenation" in capsys.readouterr().err

@@ -10,7 +10,8 @@ from refmer.evaluate.statistics import spread, verdicts
 from refmer.experiments import report
 from refmer.experiments.compare import score
 from refmer.experiments.figures import COLOURS
-from refmer.experiments.publish import preface, prepare, provenance, publish
+from refmer.experiments.publish import prepare, publish
+from refmer.experiments.report import preface, provenance
 from refmer.experiments.run import cell, execute, with_target
 from refmer.recognizer import HEADLINES
 from refmer.systems.of_cmaer_cat import LADDER

@@ -13,7 +13,8 @@ from refmer.evaluate.calibration import brier_labels, ece_macro, ece_positive, e
 from refmer.evaluate.statistics import spread
 from refmer.experiments import report
 from refmer.experiments.figures import COLOURS, MARKS
-from refmer.experiments.publish import preface, prepare, provenance, publish
+from refmer.experiments.publish import prepare, publish
+from refmer.experiments.report import preface, provenance
 from refmer.experiments.run import cell, execute, resolve
 
 ROWS = (

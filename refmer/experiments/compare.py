@@ -1,18 +1,15 @@
 """The main job: train systems on speaker-disjoint splits, break their inputs, and report what is left."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import numpy as np
 
 from refmer import systems
 from refmer.data import targets
 from refmer.data.corrupt import corrupt
-from refmer.data.files import write_text
 from refmer.evaluate.statistics import bootstrap_interval, draws_interval
-from refmer.experiments import cells, figures, protocols, report
+from refmer.experiments import figures, report
 from refmer.experiments.gates import gates
-from refmer.experiments.run import cell, execute, load_corpora, resolve
+from refmer.experiments.publish import prepare, publish
+from refmer.experiments.run import cell, execute, resolve
 from refmer.recognizer import HEADLINES
 
 ROWS = (*systems.SYSTEMS, "openface_adaptive@no-gate", "concatenation")  # each on its own task
@@ -36,8 +33,8 @@ def compare(out, rows=None, seeds=None, quick=False, jobs=1, protocol="default",
     out : str or path
         Folder for results.json, results.md, figures/ and cells/; cells that are there already are not computed again.
     rows : sequence of str, optional
-        Systems and baselines; `name@target` learns another target ("auxformer@votes"), and run.ABLATIONS has more. Default: all
-        systems on their own tasks and, unless `quick`, on emotion.
+        Systems and baselines; `name@target` learns another target ("concatenation@votes"), and run.ABLATIONS has more.
+        Default: all systems on their own tasks and, unless `quick`, on emotion.
     seeds : int, optional
         Seeds 0..seeds-1: each draws its own split, initial parameters and noise. Default: the protocol's number.
     quick : bool
@@ -62,20 +59,12 @@ def compare(out, rows=None, seeds=None, quick=False, jobs=1, protocol="default",
         An unknown row or protocol, seeds or jobs below 1, a folder that cannot be written.
     """
     rows = (ROWS if quick else ROWS + EMOTION) if rows is None else rows
-    plan = protocols.find(protocol)
-    plan = replace(plan, seeds=1 if quick else plan.seeds if seeds is None else seeds)
-    if not rows or plan.seeds < 1:
-        raise ValueError(f"rows are {list(rows)}, seeds {plan.seeds}; accepted: at least one of each")
-    rows = {row: resolve(row) for row in rows}
-    corpora = load_corpora(rows) if corpora is None else corpora
-    data = {kind: cells.checksum(clips) for kind, clips in corpora.items()}
+    plan, corpora, data = prepare({row: resolve(row) for row in rows}, protocol, 1 if quick else seeds, corpora)
     columns = QUICK if quick else tuple(CORRUPTIONS)
     models = [cells_of(row, plan, columns, seed, data) for row in rows for seed in range(plan.seeds)]
     found = execute(models, measure, corpora, out, jobs, scheduler, "train and break")
-    result = report.summary(found, corpora, data, columns, protocol)
-    write_text(Path(out) / "results.json", cells.dump(result))
-    write_text(Path(out) / "results.md", report.markdown(result))
-    figures.draw(result, Path(out) / "figures")
+    result = report.summary(found, corpora, data, columns, plan, protocol)
+    publish(out, result, report.markdown(result), figures.draw(result))
     return result
 
 

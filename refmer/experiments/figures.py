@@ -11,16 +11,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKS = "osD^vPX"
 
 
-def draw(result, folder):
-    """Write compare.png, a confusion matrix of the best row of each task with classes, and gates.png where there are gates."""
-    folder.mkdir(parents=True, exist_ok=True)
-    save(chart(result), folder / "compare.png")
+def draw(result):
+    """{name: Figure}: compare, a confusion matrix of the best row of each task with classes, and gates where there are any."""
+    drawn = {"compare": chart(result)}
     for target, task in result["tasks"].items():
         if "confusion" in task:
             row = next(iter(task["rows"]))
-            save(confusion(np.array(task["confusion"][row]), task["classes"], row), folder / f"confusion-{target}.png")
-    if "gates" in result:
-        save(trust(result["gates"]), folder / "gates.png")
+            drawn[f"confusion-{target}"] = confusion(np.array(task["confusion"][row]), task["classes"], row)
+    return drawn | ({"gates": trust(result["gates"])} if "gates" in result else {})
 
 
 def save(figure, path):

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from refmer import systems
 from refmer.data import targets
 from refmer.experiments import figures, protocols
-from refmer.experiments.publish import preface, prepare, provenance
+from refmer.experiments.publish import prepare
+from refmer.experiments.report import preface, provenance
 from refmer.experiments.run import resolve
 
 

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from refmer.data.files import write_text
 from refmer.experiments import cells, figures, protocols
 from refmer.experiments.run import load_corpora
@@ -34,32 +32,6 @@ def prepare(rows, protocol, seeds, corpora):
         raise ValueError(f"rows are {list(rows)}, seeds {plan.seeds}; accepted: at least one of each")
     corpora = load_corpora(rows) if corpora is None else corpora
     return plan, corpora, {kind: cells.checksum(clips) for kind, clips in corpora.items()}
-
-
-def provenance(plan, protocol, corpora, data):
-    """What every results.json says about itself."""
-    about = {
-        kind: {"source": c.source, "checksum": data[kind], "clips": len(c), "speakers": len(np.unique(c.speaker))}
-        for kind, c in corpora.items()
-    }
-    return {"data": about, "versions": cells.VERSIONS, "protocol": protocol, "seeds": list(range(plan.seeds))}
-
-
-def preface(title, result):
-    """The head of every results.md."""
-    n = len(result["seeds"])
-    over = f"mean ± standard deviation over {n} seeds, shared by all rows" if n > 1 else "one seed"
-    data = "\n".join(
-        f"- {kind}: {d['source']} ({d['clips']} clips, {d['speakers']} speakers, checksum {d['checksum']})"
-        for kind, d in result["data"].items()
-    )
-    return f"""# {title}
-
-{data}
-
-The data are **synthetic**: the numbers compare mechanisms, they say nothing about real people and are not the published ones.
-Protocol {result["protocol"]}, {over}.
-"""
 
 
 def publish(out, result, text, drawn):

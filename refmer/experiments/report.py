@@ -32,7 +32,33 @@ def metrics_of(target):
     return names | {"accuracy": "Acc-7"} if target == "sentiment" else names
 
 
-def summary(found, corpora, data, columns, protocol):
+def provenance(plan, protocol, corpora, data):
+    """What every results.json says about itself."""
+    about = {
+        kind: {"source": c.source, "checksum": data[kind], "clips": len(c), "speakers": len(np.unique(c.speaker))}
+        for kind, c in corpora.items()
+    }
+    return {"data": about, "versions": VERSIONS, "protocol": protocol, "seeds": list(range(plan.seeds))}
+
+
+def preface(title, result):
+    """The head of every results.md."""
+    n = len(result["seeds"])
+    over = f"mean ± standard deviation over {n} seeds, shared by all rows" if n > 1 else "one seed"
+    data = "\n".join(
+        f"- {kind}: {d['source']} ({d['clips']} clips, {d['speakers']} speakers, checksum {d['checksum']})"
+        for kind, d in result["data"].items()
+    )
+    return f"""# {title}
+
+{data}
+
+The data are **synthetic**: the numbers compare mechanisms, they say nothing about real people and are not the published ones.
+Protocol {result["protocol"]}, {over}.
+"""
+
+
+def summary(found, corpora, data, columns, plan, protocol):
     """What results.json holds.
 
     Parameters
@@ -42,7 +68,7 @@ def summary(found, corpora, data, columns, protocol):
         The clips and their checksums, by kind.
     columns : sequence of str
         Corruptions, in order.
-    protocol : str
+    plan, protocol : Protocol and its name
     """
     by_target = {}
     for cell, result in found:
@@ -50,14 +76,7 @@ def summary(found, corpora, data, columns, protocol):
             rows = by_target.setdefault(cell["config"]["target"], {})
             rows.setdefault(cell["row"], {}).setdefault(cell["column"], {})[cell["seed"]] = result
     tasks = {target: task_summary(target, rows, columns) for target, rows in by_target.items()}
-    result = {
-        "data": {
-            kind: {"source": c.source, "checksum": data[kind], "clips": len(c), "speakers": len(np.unique(c.speaker))}
-            for kind, c in corpora.items()
-        },
-        "versions": VERSIONS,
-        "protocol": protocol,
-        "seeds": sorted({cell["seed"] for cell, _ in found}),
+    result = provenance(plan, protocol, corpora, data) | {
         "columns": list(columns),
         "tasks": tasks,
     }
@@ -144,20 +163,8 @@ def table(head, rows):
 
 def markdown(result):
     """results.md: what was run, a section per task, how to read them."""
-    seeds = result["seeds"]
-    over = f"mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else "one seed"
-    data = "\n".join(
-        f"- {kind}: {d['source']} ({d['clips']} clips, {d['speakers']} speakers, checksum {d['checksum']})"
-        for kind, d in result["data"].items()
-    )
-    text = f"""# Robustness of the systems
-
-{data}
-
-The data are **synthetic**: the numbers compare mechanisms, they say nothing about real people and are not the published ones.
-Protocol {result["protocol"]}, {over}.
-Rows are ranked within a task only; "=": the system does not use that sense.
-"""
+    text = preface("Robustness of the systems", result)
+    text += 'Rows are ranked within a task only; "=": the system does not use that sense.\n'
     text += "".join(section(target, task, result["columns"]) for target, task in result["tasks"].items())
     if "gate_gain" in result:
         rows = [[c, percent(g["gain"], True), percent(g["beyond_clean"], True)] for c, g in result["gate_gain"].items()]

@@ -12,7 +12,8 @@ from refmer.evaluate import metrics
 from refmer.evaluate.statistics import spread
 from refmer.experiments import report
 from refmer.experiments.figures import COLOURS
-from refmer.experiments.publish import preface, prepare, provenance, publish
+from refmer.experiments.publish import prepare, publish
+from refmer.experiments.report import preface, provenance
 from refmer.experiments.run import cell, execute, with_target
 from refmer.systems import find
 

@@ -3,7 +3,8 @@
 from refmer.evaluate.statistics import spread
 from refmer.experiments import figures, report
 from refmer.experiments.gates import COVERED, NOISY, SECONDS, SPANS, WINDOW, alphas, curve, detection
-from refmer.experiments.publish import preface, prepare, provenance, publish
+from refmer.experiments.publish import prepare, publish
+from refmer.experiments.report import preface, provenance
 from refmer.experiments.run import cell, execute, with_target
 
 SYSTEM = "openface_adaptive"

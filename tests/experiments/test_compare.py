@@ -122,7 +122,8 @@ def test_a_sense_that_is_not_used_is_marked_so(clips, tmp_path):
     assert report.entry(None, "accuracy", report.percent) == "="
 
 
-def test_protocol_004_gives_intervals_over_clips_and_over_draws(clips, tmp_path):
+def test_protocol_004_gives_intervals_over_clips_and_over_draws(clips, tmp_path, monkeypatch):
+    monkeypatch.setitem(protocols.PROTOCOLS, "004", replace(protocols.PROTOCOLS["004"], bootstrap=100))  # 1000 take a while
     result = compare.compare(tmp_path, ("concatenation@votes",), quick=True, protocol="004", corpora={"clips": clips})
     row = result["tasks"]["votes"]["rows"]["concatenation@votes"]
     for column, draws in (("clean", False), ("face noise (standardised)", True), ("no face", False)):
