@@ -21,6 +21,7 @@ CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "no face": {"sense": "face", "kind": "missing", "amount": 1.0},
     "no voice": {"sense": "voice", "kind": "missing", "amount": 1.0},
     "no words": {"sense": "words", "kind": "missing", "amount": 1.0},
+    "90 % of both lost": {"sense": "voice+face", "kind": "missing", "amount": 0.9},
 }
 QUICK = ("clean", "face noise (standardised)", "no face")
 
