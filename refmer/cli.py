@@ -43,6 +43,15 @@ def parser():
     top.add_argument("--version", action="version", version=f"refmer {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
+    add_compare(commands)
+    add_experiments(commands)
+    add_models(commands)
+    add_tables(commands)
+    return top
+
+
+def add_compare(commands):
+    """The main job."""
     c = commands.add_parser("compare", help="train systems, break their inputs, report what is left: the main job")
     c.add_argument(
         "--systems",
@@ -61,6 +70,9 @@ def parser():
     add_places(c)
     c.set_defaults(run=compare)
 
+
+def add_experiments(commands):
+    """One subcommand for each of EXPERIMENTS."""
     for name, (_, _, about, options) in EXPERIMENTS.items():
         c = commands.add_parser(name, help=about)
         if "system" in options:
@@ -79,6 +91,9 @@ def parser():
         add_places(c)
         c.set_defaults(run=experiment, experiment=name)
 
+
+def add_models(commands):
+    """Training one system, and asking it."""
     c = commands.add_parser("train", help="train one system on the bundled corpus and save it")
     c.add_argument("system", help="name of a system or baseline")
     c.add_argument("--size", choices=("tiny", "paper"), default="tiny", help="seconds, or the published size (default: tiny)")
@@ -103,6 +118,9 @@ def parser():
     c.add_argument("--seed", type=int, default=0, metavar="N", help="of the corruption (default: 0)")
     c.set_defaults(run=evaluate)
 
+
+def add_tables(commands):
+    """Sizes and proofs."""
     c = commands.add_parser("params", help="parameters, multiply-accumulates and memory of the published sizes")
     c.add_argument("--json", action="store_true", help="JSON instead of a table")
     c.set_defaults(run=params)
@@ -110,7 +128,6 @@ def parser():
     c = commands.add_parser("check", help="prove every gradient on this machine")
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.set_defaults(run=check)
-    return top
 
 
 EXPERIMENTS = {  # command: module, function, help, options of its own
