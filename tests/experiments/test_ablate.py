@@ -9,6 +9,8 @@ import pytest
 from refmer import systems
 from refmer.experiments import ablate, protocols, run
 
+pytestmark = pytest.mark.slow
+
 PLAN = replace(protocols.find("default"), seeds=3)
 SYSTEM = "openface_adaptive"
 

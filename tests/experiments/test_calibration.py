@@ -12,6 +12,8 @@ from refmer.evaluate.calibration import brier_labels
 from refmer.experiments import calibration as experiment
 from refmer.ops.activations import softmax
 
+pytestmark = pytest.mark.slow
+
 ROWS = ("concatenation@votes", "concatenation@emotion")
 
 

@@ -18,6 +18,8 @@ from refmer.experiments.claim_table import CLAIMS
 from refmer.experiments.claims import claims
 from refmer.recognizer import Recognizer
 
+pytestmark = pytest.mark.slow
+
 IDS = (
     "000-a 000-b 000-c 000-d 000-e 000-f 001-a 001-b 001-c 001-d 002-a 002-b 002-c 002-d 002-e 002-f 002-g 002-h 002-i 002-j"
     " 002-k 003-a 003-b 003-c 003-d 004-a 004-b 004-c 004-d 004-e 004-f 004-g 004-h 004-i all-a all-b"

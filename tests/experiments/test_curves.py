@@ -12,6 +12,8 @@ from refmer.evaluate import robustness
 from refmer.experiments import curves, lines, protocols
 from refmer.recognizer import Recognizer
 
+pytestmark = pytest.mark.slow
+
 ROWS = ("openface_adaptive@emotion", "concatenation@emotion")
 
 

@@ -12,6 +12,8 @@ from refmer.evaluate.statistics import holm, paired_test, spread
 from refmer.experiments import missing, protocols, run
 from refmer.recognizer import Recognizer
 
+pytestmark = pytest.mark.slow
+
 ROWS = ("raver@emotion", "sfav", "mult")
 
 

@@ -14,6 +14,8 @@ from refmer.data.gaps import GilbertElliott
 from refmer.experiments import packet_loss, protocols
 from refmer.recognizer import Recognizer
 
+pytestmark = pytest.mark.slow
+
 ROWS = ("openface_adaptive@emotion", "concatenation@emotion")
 
 

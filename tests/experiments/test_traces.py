@@ -12,6 +12,8 @@ from refmer.experiments import run, traces
 from refmer.recognizer import Recognizer
 from refmer.systems import find
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def recordings():

@@ -64,6 +64,7 @@ def test_what_it_explains_has_a_row_per_clip(fitted, clips, name):
     assert found or name in ("concatenation", "tfn", "lmf", "lf_rnn", "late_fusion")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_overfits_eight_clips(clips, name):
     model = refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
