@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refmer import costs as formula
-from refmer.data.inputs import side_by_side, width
+from refmer.data.inputs import sequences, width
 from refmer.layers import auxformer_networks as networks
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 from refmer.train.augment import modality_dropout
@@ -46,10 +46,7 @@ def widths(streams, config):
 
 def inputs(streams, config):
     """audio (B, T, D), visual (B, S, D) and their masks (B, T), (B, S)."""
-    batch = {}
-    for m, names in MODALITIES.items():
-        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every"))
-    return batch
+    return sequences(streams, MODALITIES, config)
 
 
 def describe(config):

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refmer import costs as formula
-from refmer.data.inputs import side_by_side, width
+from refmer.data.inputs import sequences, width
 from refmer.layers.attention import Rates, cross_layer, describe_encoder_layer
 from refmer.layers.convolution import conv1d, describe_conv1d
 from refmer.layers.dense import describe_linear, linear
@@ -107,10 +107,7 @@ def widths(streams, config):
 
 def inputs(streams, config):
     """audio, visual (B, T, D) and their masks (B, T)."""
-    batch = {}
-    for m, names in MODALITIES.items():
-        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every"))
-    return batch
+    return sequences(streams, MODALITIES, config)
 
 
 def describe(config):

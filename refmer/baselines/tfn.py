@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refmer import costs as formula
-from refmer.data.inputs import side_by_side, width
+from refmer.data.inputs import sequences, width
 from refmer.layers.dense import describe_linear, dropout, linear
 from refmer.layers.fusion import describe_tensor_fusion, tensor_fusion
 from refmer.layers.pooling import last_valid_step, mean_pool
@@ -91,10 +91,7 @@ def widths(streams, config):
 
 def inputs(streams, config):
     """visual, audio, text (B, T, D), each with its mask <modality>_mask (B, T)."""
-    batch = {}
-    for m, names in MODALITIES.items():
-        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every", 1))
-    return batch
+    return sequences(streams, MODALITIES, config)
 
 
 def describe(config):

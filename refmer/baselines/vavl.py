@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refmer import costs as formula
-from refmer.data.inputs import side_by_side, width
+from refmer.data.inputs import sequences, width
 from refmer.layers.conformer import conformer_block, describe_conformer_block
 from refmer.layers.dense import describe_linear, describe_mlp, describe_project, linear, mlp, project
 from refmer.layers.embedding import positions
@@ -101,10 +101,7 @@ def widths(streams, config):
 
 def inputs(streams, config):
     """audio, visual (B, T, D) and their masks (B, T)."""
-    batch = {}
-    for m, names in MODALITIES.items():
-        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every"))
-    return batch
+    return sequences(streams, MODALITIES, config)
 
 
 def describe(config):

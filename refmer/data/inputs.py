@@ -35,6 +35,17 @@ def side_by_side(streams, names, every=1):
     return x.sum(2) / np.maximum(mask.sum(2), 1)[..., None].astype(x.dtype), mask.any(2)
 
 
+def sequences(streams, modalities, config):
+    """The sequence of every modality {name: its streams} and its mask: a batch of NAME (N, T, D) and NAME_mask (N, T).
+
+    Frames are averaged by `config.NAME_every` where the Config has that field.
+    """
+    batch = {}
+    for m, names in modalities.items():
+        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every", 1))
+    return batch
+
+
 def sub_sequences(stream, seconds, sampled=None):
     """A stream cut into sub-sequences of equal duration, the last one filled with zeros (paper 003).
 
