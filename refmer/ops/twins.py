@@ -1,8 +1,8 @@
 """Twins: a NumPy function that says what is meant, and its compiled double in refmer/kernels that makes it fast.
 
 `@twin` on `ops/norms.py: layer_norm` names `kernels/norms.py: layer_norm` as the double, looked up when first needed. The
-double runs if kernels are on and every floating argument is a plain array of one dtype, float32 or float64; everything else
-(complex above all: the proof) runs the definition. REFMER_KERNELS=0 turns kernels off, and then numba is never imported.
+double runs if kernels are on, every floating array is a plain one of the same dtype, float32 or float64, and the rest are
+plain numbers or None; everything else (complex above all: the proof) runs the definition. REFMER_KERNELS=0 turns kernels off, and then numba is never imported.
 """
 
 import os
@@ -14,7 +14,10 @@ from inspect import signature
 import numpy as np
 
 TWINS = {}  # "module.function" -> the NumPy definition
-_on = os.environ.get("REFMER_KERNELS", "1") != "0"
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+SCALARS = {bool, int, float, type(None)}
+# without its compiler, numba would run the kernels' loops in Python
+_on = os.environ.get("REFMER_KERNELS", "1") != "0" and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
 @contextmanager
@@ -39,24 +42,36 @@ def twin(definition):
     @wraps(definition)
     def choose(*args, **kwargs):
         nonlocal kernel
-        if not (_on and _plain([*args, *kwargs.values()])):
-            return definition(*args, **kwargs)
-        if kernel is None:
-            kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
-        # every argument by position: numba takes 50 us to fill in a default itself
-        rest = [kwargs.get(parameter.name, parameter.default) for parameter in parameters[len(args) :]]
-        return kernel(*map(_contiguous, [*args, *rest]))
+        if _on:
+            # every argument by position: numba takes 50 us to fill in a default itself
+            ready = _ready((*args, *[kwargs.get(p.name, p.default) for p in parameters[len(args) :]]))
+            if ready is not None:
+                if kernel is None:
+                    kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
+                return kernel(*ready)
+        return definition(*args, **kwargs)
 
     choose.definition = definition
     return choose
 
 
-def _plain(values):
-    """Whether a kernel can take these: floating arrays of one dtype, float32 or float64, and no subclass."""
-    arrays = [v for v in values if isinstance(v, np.ndarray)]
-    dtypes = {v.dtype for v in arrays if v.dtype.kind not in "biu"}
-    return len(dtypes) <= 1 and all(d in ("f4", "f8") for d in dtypes) and all(type(v) is np.ndarray for v in arrays)
-
-
-def _contiguous(value):
-    return np.ascontiguousarray(value) if isinstance(value, np.ndarray) and value.ndim else value
+def _ready(values):
+    """The values with every array contiguous, or None if a kernel cannot take them."""
+    ready, dtype = [], None
+    for value in values:
+        kind = type(value)
+        if kind is np.ndarray:
+            if value.dtype.kind == "f":
+                if value.dtype not in FLOATS or (dtype or value.dtype) != value.dtype:
+                    return None
+                dtype = value.dtype
+            elif value.dtype.kind not in "biu":
+                return None
+            if not value.flags.c_contiguous:
+                value = np.ascontiguousarray(value)
+        elif isinstance(value, np.floating):
+            value = float(value)
+        elif kind not in SCALARS:
+            return None
+        ready.append(value)
+    return ready
