@@ -2,13 +2,12 @@
 
 A tile of c, ROWS x 2 vectors, stays in registers while k runs; each step loads two vectors of b and multiplies them with one
 number of every row of a. numba's plain loops never keep such a tile in registers (5 to 10 times slower), so the tile is written
-in the compiler's own vector instructions: this module alone does so. BLAS is no way out: it repacks b on every call, which costs
-20 to 45 % at the 16 to 32 rows of a batch, and numba's np.dot would bring a second BLAS with a thread pool of its own.
+in the compiler's own vector instructions: this module alone does so. BLAS is no way out: it repacks b on every call, which
+costs 20 to 45 % at the 16 to 32 rows of a batch, and numba's np.dot would bring a second BLAS with a pool of its own.
 
 The tile is 16 float32 wide where the CPU has AVX-512 and 8 elsewhere; columns that are left over are masked.
 """
 
-import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core.registry import cpu_target
@@ -135,7 +134,7 @@ _rows, _half, _one = _strip(ROWS, 2, 1), _strip(ROWS // 2, 4, 1), _strip(1, 8, 2
 
 @njit(cache=True, error_model="numpy")
 def gemm(a, b, c):
-    """c (M, N) += a (M, K) b (K, N). a may have any strides (x.T costs nothing); b and c have unit stride along their last axis.
+    """c (M, N) += a (M, K) b (K, N). a may have any strides (x.T costs nothing), b and c unit stride along their last axis.
 
     Oracle: c + a @ b. Error: as BLAS, another order of the sums.
     """
