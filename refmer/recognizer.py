@@ -246,10 +246,10 @@ class Recognizer(BaseEstimator):
         if need > there:
             raise MemoryError(f"{text}; this machine has {there / 1e6:.0f} MB. Use size='tiny' or smaller widths")
         p, rng = params.init(system.describe(self.config_), self.seed), np.random.default_rng(0)
-        moments = np.zeros_like(p.vector), np.zeros_like(p.vector)
+        g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
         rows = take(batch, slice(self.recipe_.batch))
         start = time.perf_counter()
-        train_step(system, self.config_, p, rows, moments, 1, self.recipe_.lr, self.recipe_, rng)
+        train_step(system, self.config_, p, g, rows, moments, 1, self.recipe_.lr, self.recipe_, rng)
         epoch = (time.perf_counter() - start) * len(batch["target"]) / len(rows["target"])
         print(f"{text}; about {epoch:.1f} s an epoch, at most {self.recipe_.epochs} epochs", file=sys.stderr)
 

@@ -1,6 +1,7 @@
 """Linear maps, dropout, the feed-forward half of a Transformer layer, and stacks of linear maps."""
 
 from refmer.ops import activations
+from refmer.ops import dense as ops
 from refmer.ops.shapes import rows
 from refmer.params import Leaf, xavier, zeros
 
@@ -12,13 +13,15 @@ def describe_linear(n_in, n_out):
 def linear(p, x):
     """y = x W + b.   x (..., D), W (D, E), b (E)."""
     fitting_width(p, x)
+    y, *saved = ops.linear(x, p.W, p.b)
 
     def backward(dy, g):
-        g.W += rows(x).T @ rows(dy)
-        g.b += rows(dy).sum(0)
-        return dy @ p.W.T
+        dx, dW, db = ops.linear_backward(dy, *saved)
+        g.W += dW
+        g.b += db
+        return dx
 
-    return x @ p.W + p.b, backward
+    return y, backward
 
 
 def fitting_width(p, x):
@@ -48,8 +51,8 @@ def dropout(rng, x, rate):
         raise ValueError(f"dropout rate is {rate}; accepted: 0 <= rate < 1")
     if rng is None or rate == 0:
         return x, lambda dy: dy
-    scale = ((rng.random(x.shape, dtype="f4") >= rate) / (1 - rate)).astype(x.real.dtype)
-    return x * scale, lambda dy: dy * scale
+    key = int(rng.bit_generator.random_raw()) >> 1  # rng.integers takes six times as long
+    return ops.dropout(x, key, rate), lambda dy: ops.dropout_backward(dy, key, rate)
 
 
 def activate(name, x):

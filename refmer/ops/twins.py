@@ -15,7 +15,7 @@ from inspect import signature
 import numpy as np
 
 TWINS = {}  # "module.function" -> the NumPy definition
-FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # NumPy keeps one object of each
 SCALARS = {bool, int, float, type(None)}
 # without its compiler, numba would run the kernels' loops in Python
 _on = os.environ.get("REFMER_KERNELS", "1") != "0" and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -44,8 +44,7 @@ def twin(definition):
     def choose(*args, **kwargs):
         nonlocal kernel
         if _on:
-            # every argument by position: numba takes 50 us to fill in a default itself
-            ready = _ready((*args, *[kwargs.get(p.name, p.default) for p in parameters[len(args) :]]))
+            ready = _ready(args if len(args) == len(parameters) else _positional(args, kwargs, parameters))
             if ready is not None:
                 if kernel is None:
                     kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
@@ -56,16 +55,25 @@ def twin(definition):
     return choose
 
 
+def _positional(args, kwargs, parameters):
+    """All arguments in order: numba takes 50 us to fill in a default itself."""
+    rest = parameters[len(args) :]
+    values = [kwargs[p.name] if p.name in kwargs else p.default for p in rest]
+    named = sum(p.name in kwargs for p in rest)
+    return (*args, *values) if named == len(kwargs) else (None, object)  # a wrong call: the definition raises
+
+
 def _ready(values):
     """The values with every array contiguous, or None if a kernel cannot take them."""
     ready, dtype = [], None
     for value in values:
         kind = type(value)
         if kind is np.ndarray:
-            if value.dtype.kind == "f":
-                if value.dtype not in FLOATS or (dtype or value.dtype) != value.dtype:
+            if value.dtype is FLOAT32 or value.dtype is FLOAT64:
+                if dtype is None:
+                    dtype = value.dtype
+                elif value.dtype is not dtype:
                     return None
-                dtype = value.dtype
             elif value.dtype.kind not in "biu":
                 return None
             if not value.flags.c_contiguous:

@@ -43,7 +43,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     """
     rng = np.random.default_rng([seed, 1])
     p = params.init(system.describe(config), seed)
-    moments = np.zeros_like(p.vector), np.zeros_like(p.vector)
+    g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
     best, history, step, n = None, [], 0, len(train["target"])
     for epoch in range(1, recipe.epochs + 1):
         lr = SCHEDULES[recipe.schedule](recipe, history)
@@ -51,7 +51,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
         for start in range(0, n, recipe.batch):
             step += 1
             rows = order[start : start + recipe.batch]
-            total += len(rows) * train_step(system, config, p, take(train, rows), moments, step, lr, recipe, rng)
+            total += len(rows) * train_step(system, config, p, g, take(train, rows), moments, step, lr, recipe, rng)
         entry = {"epoch": epoch, "lr": lr, "train_loss": total / n, "dev_loss": evaluate(system, config, p, dev)}
         if not np.isfinite([entry["train_loss"], entry["dev_loss"]]).all():
             raise FloatingPointError(
@@ -67,12 +67,12 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     return params.like(p, *best[1:]), history
 
 
-def train_step(system, config, p, batch, moments, step, lr, recipe, rng):
-    """One update of p; returns the loss of the batch."""
+def train_step(system, config, p, g, batch, moments, step, lr, recipe, rng):
+    """One update of p, its gradient made in g; returns the loss of the batch."""
     batch = system.augment(batch, config, rng)
     out, backward = system.forward(p, batch, config, rng)
     value, _, dout = system.loss(out, batch, config)
-    g = params.zeros_like(p)
+    g.vector[:], g.state[:] = 0, 0
     backward(dout, g)
     clip_norm(g.vector, recipe.clip)
     if recipe.coupled:
