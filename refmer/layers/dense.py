@@ -2,7 +2,6 @@
 
 from refmer.ops import activations
 from refmer.ops import dense as ops
-from refmer.ops.shapes import rows
 from refmer.params import Leaf, xavier, zeros
 
 
@@ -38,11 +37,14 @@ def project(p, x):
     """y = x W, without bias, as printed in equations that name a matrix only.   x (..., D), W (D, E)."""
     fitting_width(p, x)
 
-    def backward(dy, g):
-        g.W += rows(x).T @ rows(dy)
-        return dy @ p.W.T
+    y, *saved = ops.linear(x, p.W, 0.0)
 
-    return x @ p.W, backward
+    def backward(dy, g):
+        dx, dW, _ = ops.linear_backward(dy, *saved)
+        g.W += dW
+        return dx
+
+    return y, backward
 
 
 def dropout(rng, x, rate):

@@ -8,13 +8,15 @@ from refmer.ops.twins import twin
 
 def linear(x, W, b):
     """y = x W + b.   x (..., D), W (D, E), b (E)."""
-    return x @ W + b, x, W
+    y = rows(x) @ W + b  # one product: with more axes NumPy makes many small ones
+    return y.reshape(*x.shape[:-1], W.shape[-1]), x, W
 
 
 @twin
 def linear_backward(dy, x, W):
     # y = x W + b:  dx = dy W^T, dW = x^T dy, db = sum of dy
-    return dy @ W.T, rows(x).T @ rows(dy), rows(dy).sum(0)
+    dy = rows(dy)
+    return (dy @ W.T).reshape(x.shape), rows(x).T @ dy, dy.sum(0)
 
 
 @twin
