@@ -9,6 +9,7 @@ import numpy as np
 
 from refmer.ops.activations import sigmoid, sigmoid_backward, tanh_backward
 from refmer.ops.shapes import rows
+from refmer.ops.twins import kernels_on
 
 
 def lstm(u, U, h0, c0, mask=None):
@@ -18,6 +19,8 @@ def lstm(u, U, h0, c0, mask=None):
     (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000.)
     """
     mask = np.ones(u.shape[:2], bool) if mask is None else mask
+    if kernels_on() and hasattr(U, "lstm"):  # in 8 bits: there is no way back
+        return (U.lstm(u, h0, c0, mask),)
     h, c, gates = [h0], [c0], []
     for t in range(u.shape[1]):
         i, f, g, o = np.split(u[:, t] + h[-1] @ U, 4, axis=-1)  # (B, H) each

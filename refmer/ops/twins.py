@@ -21,6 +21,11 @@ SCALARS = {bool, int, float, type(None)}
 _on = os.environ.get("REFMER_KERNELS", "1") != "0" and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 
 
+def kernels_on():
+    """Whether kernels are on."""
+    return _on
+
+
 @contextmanager
 def kernels(on):
     """Turn kernels on or off for a while: `with kernels(False): ...`."""
