@@ -1,0 +1,1 @@
+"""Speed: refmer beside PyTorch."""
