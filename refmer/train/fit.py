@@ -7,11 +7,24 @@ from refmer.ops.optimizers import adamw, clip_norm
 from refmer.train.schedules import SCHEDULES
 
 MOMENTUM = 0.1  # of batch norm's running statistics
+CHUNK = 64  # clips in one forward pass of evaluation
+
+
+class Lazy(dict):
+    """A batch of targets that makes its `inputs(index)` when rows are taken: memory holds those of one mini-batch."""
+
+    def __init__(self, inputs, targets=()):
+        super().__init__(targets)
+        self.inputs = inputs
+
+    def __or__(self, targets):
+        return Lazy(self.inputs, {**self, **targets})
 
 
 def take(batch, index):
     """The rows of a batch; `class_count` belongs to no row."""
-    return {k: x if k == "class_count" else x[index] for k, x in batch.items()}
+    made = batch.inputs(index) if isinstance(batch, Lazy) else {}
+    return made | {k: x if k == "class_count" else x[index] for k, x in batch.items()}
 
 
 def fit(system, config, train, dev, recipe, seed, progress=None):
@@ -22,7 +35,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     system : module of refmer.systems or refmer.baselines
     config : its Config
     train, dev : batches
-        What `inputs` of the system makes, with its `target`.
+        What `inputs` of the system makes, with its `target`; a `Lazy` one makes its inputs anew each time.
     recipe : Recipe
     seed : int
         Of the initial parameters, the order of the clips, dropout and augmentation.
@@ -84,6 +97,11 @@ def train_step(system, config, p, g, batch, moments, step, lr, recipe, rng):
 
 
 def evaluate(system, config, p, batch):
-    """The loss on a batch, without dropout."""
-    out, _ = system.forward(p, batch, config)
-    return float(system.loss(out, batch, config)[0])
+    """The loss on a batch, without dropout: the mean over its chunks, nearly equal parts of at most CHUNK clips."""
+    n, total = len(batch["target"]), 0.0
+    bounds = np.linspace(0, n, -(-n // CHUNK) + 1).astype(int)
+    for start, stop in zip(bounds, bounds[1:], strict=False):
+        part = take(batch, slice(start, stop))
+        out, _ = system.forward(p, part, config)
+        total += (stop - start) / n * float(system.loss(out, part, config)[0])
+    return float(total)
