@@ -2,7 +2,8 @@
 
 `@twin` on `ops/norms.py: layer_norm` names `kernels/norms.py: layer_norm` as the double, looked up when first needed. The
 double runs if kernels are on, every floating array is a plain one of the same dtype, float32 or float64, and the rest are
-plain numbers or None; everything else (complex above all: the proof) runs the definition. REFMER_KERNELS=0 turns kernels off, and then numba is never imported.
+plain numbers or None; everything else (complex above all: the proof) runs the definition. REFMER_KERNELS=0 turns kernels off,
+and then numba is never imported.
 """
 
 import os
