@@ -148,3 +148,72 @@ def glu_backward(dy, x, s):
         for j in range(C):
             b[i, C + j] = d[i, j] * c[i, j] * (one - c[i, j]) * a[i, j]
     return dx
+
+
+@kernel
+def softmax_rows(x, mask):
+    """Oracle: ops.activations.softmax_rows. Error: 1e-14 of the largest entry in float64, 1e-6 in float32.
+    Gain: 3 times at (32, 7), 1.7 at (1792, 14), 1.3 there with a mask."""
+    y = np.empty_like(x)
+    N, K = x.shape
+    lowest, zero, one = x.dtype.type(-np.inf), x.dtype.type(0), x.dtype.type(1)
+    for i in range(N):
+        a, e = x[i], y[i]
+        e[:] = a
+        if mask is not None:
+            there = mask[i // (N // len(mask))]
+            _hide(e, there, lowest)
+        top = lowest
+        for k in range(K):
+            top = e[k] if e[k] > top else top
+        top = top if top > lowest else zero
+        for k in range(K):
+            e[k] -= top
+        if mask is not None:
+            _hide(e, there, zero)  # exp(-inf) would pass through subnormal numbers, which are slow
+        for k in range(K):
+            e[k] = scalar.exp(e[k])
+        if mask is not None:
+            _hide(e, there, zero)
+        scale = _sum(e)
+        scale = one / (scale if scale != zero else one)
+        for k in range(K):
+            e[k] *= scale
+    return y
+
+
+@kernel
+def softmax_backward(da, a):
+    """Oracle: ops.activations.softmax_backward. Error: 1e-14 of the largest entry in float64, 1e-6 in float32.
+    Gain: 1.9 times at (32, 7), 3.3 at (1792, 14)."""
+    dx = np.empty_like(a)
+    K = a.shape[-1]
+    d, w, out = _flat(da, a).reshape(-1, K), a.reshape(-1, K), dx.reshape(-1, K)
+    for i in range(len(w)):
+        inner = _dot(d[i], w[i])
+        for k in range(K):
+            out[i, k] = w[i, k] * (d[i, k] - inner)
+    return dx
+
+
+@kernel
+def _hide(x, there, value):
+    for k in range(len(x)):
+        score = x[k]  # read before the choice: no branch
+        x[k] = score if there[k] else value
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def _sum(x):
+    total = x.dtype.type(0)
+    for k in range(len(x)):
+        total += x[k]
+    return total
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+def _dot(x, y):
+    total = x.dtype.type(0)
+    for k in range(len(x)):
+        total += x[k] * y[k]
+    return total

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import erf
 
 from refmer.ops.masks import fitting
+from refmer.ops.shapes import rows
 from refmer.ops.twins import twin
 
 
@@ -97,16 +98,28 @@ def glu_backward(dy, x, s):
 def softmax(x, mask=None):
     """a_k = exp(x_k) / sum_j exp(x_j) over the last axis. Masked entries get 0; a row with nothing left is all 0."""
     if mask is not None:
-        x = np.where(fitting(mask, x), x, -np.inf)
+        between = (1,) * (x.ndim - 2)  # one row for each clip needs no copy for each query
+        shape = x.shape[:1] + between + x.shape[-1:]
+        mask = fitting(mask, x)
+        mask = rows(mask if mask.shape == shape else np.broadcast_to(mask, x.shape))
+    return softmax_rows(rows(x), mask).reshape(x.shape)
+
+
+@twin
+def softmax_backward(da, a):
+    # a_k = e_k / sum_j e_j:  dx_k = a_k (da_k - sum_j a_j da_j); where a = 0 (masked) so is dx
+    return a * (da - (a * da).sum(-1, keepdims=True))
+
+
+@twin
+def softmax_rows(x, mask):
+    """`softmax` of a matrix (N, K); mask None or (M, K), each of whose rows serves N / M rows of x."""
+    if mask is not None:
+        x = np.where(np.repeat(mask, len(x) // len(mask), 0), x, -np.inf)
     top = x.real.max(-1, keepdims=True)
     e = np.exp(x - np.where(top > -np.inf, top, 0))  # subtract the row maximum: exp stays finite
     total = e.sum(-1, keepdims=True)
     return e / np.where(total == 0, 1, total)
-
-
-def softmax_backward(da, a):
-    # a_k = e_k / sum_j e_j:  dx_k = a_k (da_k - sum_j a_j da_j); where a = 0 (masked) so is dx
-    return a * (da - (a * da).sum(-1, keepdims=True))
 
 
 def log_softmax(x):

@@ -37,13 +37,13 @@ def twin(definition):
     name = definition.__name__
     parameters = tuple(signature(definition).parameters.values())
     TWINS[f"{module}.{name}"] = definition
-    kernel = None
+    defaults, kernel = tuple(p.default for p in parameters), None
 
     @wraps(definition)
     def choose(*args, **kwargs):
         nonlocal kernel
         if _on:
-            ready = _ready(args if len(args) == len(parameters) else _positional(args, kwargs, parameters))
+            ready = _ready(args if len(args) == len(parameters) else _positional(args, kwargs, parameters, defaults))
             if ready is not None:
                 if kernel is None:
                     kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
@@ -54,8 +54,10 @@ def twin(definition):
     return choose
 
 
-def _positional(args, kwargs, parameters):
+def _positional(args, kwargs, parameters, defaults):
     """All arguments in order: numba takes 50 us to fill in a default itself."""
+    if not kwargs:
+        return args + defaults[len(args) :]
     rest = parameters[len(args) :]
     values = [kwargs[p.name] if p.name in kwargs else p.default for p in rest]
     named = sum(p.name in kwargs for p in rest)

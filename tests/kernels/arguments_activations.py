@@ -28,7 +28,19 @@ def glu_backward(rng, dtype, n):
     return [draw(rng, dtype, 3, n), draw(rng, dtype, 3, 2 * n), rng.random((3, n)).astype(dtype)]
 
 
+def softmax_rows(rng, dtype, n):
+    M, each = ((5, 1), (2, 3))[rng.integers(2)]
+    return [draw(rng, dtype, M * each, n), (None, rng.random((M, n)) < rng.random((M, 1)))[rng.integers(2)]]
+
+
+def softmax_backward(rng, dtype, n):
+    a = rng.random((2, 3, n)).astype(dtype)
+    return [draw(rng, dtype, 2, 3, n), a / a.sum(-1, keepdims=True)]
+
+
 ARGUMENTS = {
+    "activations.softmax_rows": softmax_rows,
+    "activations.softmax_backward": softmax_backward,
     "activations.relu": forward,
     "activations.relu_backward": backward_of_output,
     "activations.sigmoid": forward,
