@@ -8,10 +8,12 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "Clips": "data.clips",
     "Stream": "data.clips",
     "corrupt": "data.corrupt",
+    "load_folder": "data.folder",
     "load_samples": "data.read",
     "raw_signals": "data.synthesize",
     "synthesize": "data.synthesize",
     "synthesize_recordings": "data.synthesize",
+    "save_folder": "data.folder",
     "Recognizer": "recognizer",
     "load": "recognizer",
 }

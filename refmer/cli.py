@@ -19,6 +19,7 @@ First steps:
   refmer evaluate my.npz --corrupt face:missing:0.5
                                                 its scores on speakers it has not met, half of the face's frames missing
   refmer claims --quick                         what the papers claim, and what holds here
+  refmer bench                                  times every operation and training step, beside PyTorch if it is installed
   refmer check                                  proves every gradient by the complex step, and prints the table
 """
 
@@ -120,7 +121,7 @@ def add_models(commands):
 
 
 def add_tables(commands):
-    """Sizes and proofs."""
+    """Sizes, proofs and speed."""
     c = commands.add_parser("params", help="parameters, multiply-accumulates and memory of the published sizes")
     c.add_argument("--json", action="store_true", help="JSON instead of a table")
     c.set_defaults(run=params)
@@ -128,6 +129,27 @@ def add_tables(commands):
     c = commands.add_parser("check", help="prove every gradient on this machine")
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.set_defaults(run=check)
+
+    c = commands.add_parser("bench", help="times: NumPy definitions, kernels, and PyTorch if it is installed (two minutes)")
+    c.add_argument("--quick", action="store_true", help="half a minute, rougher")
+    c.add_argument("--threads", type=int, default=1, metavar="N", help="of BLAS and PyTorch; kernels have one (default: 1)")
+    c.add_argument("--rows", type=names, metavar="A,B", help="only these, e.g. lstm,step:raver")
+    c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")
+    c.add_argument(
+        "--scaling",
+        nargs="?",
+        const="auxformer",
+        metavar="SYSTEM",
+        help="time and memory against clips, frames and width instead",
+    )
+    c.add_argument(
+        "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"
+    )
+    c.set_defaults(run=bench)
+
+    c = commands.add_parser("warm-up", help="compile every kernel now, so that nothing waits for it later")
+    c.set_defaults(run=warm_up)
 
 
 EXPERIMENTS = {  # command: module, function, help, options of its own
@@ -258,6 +280,32 @@ def check(args):
     from refmer.verify import main as run
 
     return run(args.json)
+
+
+def bench(args):
+    """`refmer bench`."""
+    if args.scaling is not None:
+        from refmer.bench.scaling import run
+
+        print(run(args.scaling, args.out or "."))
+    elif args.out_of_core is not None:
+        from refmer.bench.out_of_core import run
+
+        print(run(args.out_of_core))
+    else:
+        from refmer.bench.table import main as run
+        from refmer.data.files import check_writable
+
+        if args.out is not None:
+            check_writable(args.out)
+        run(args.threads, args.quick, args.json, args.out, args.rows)
+
+
+def warm_up(args):
+    """`refmer warm-up`."""
+    from refmer.bench.warm_up import main as run
+
+    run()
 
 
 def corrupted(clips, text, train, seed):

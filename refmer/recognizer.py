@@ -14,15 +14,15 @@ import refmer
 from refmer import params
 from refmer.data import targets
 from refmer.data.files import read_npz, write_npz
+from refmer.data.folder import Rows, chunks
 from refmer.evaluate import metrics
 from refmer.ops.activations import softmax
 from refmer.systems import find
-from refmer.train.fit import fit, take, train_step
+from refmer.train.fit import CHUNK, Lazy, fit, take, train_step
 from refmer.train.recipes import RECIPES
 
 SIZES = ("tiny", "paper")
 FORMAT = "refmer recognizer 1"
-CHUNK = 64  # clips in one forward pass of prediction
 HEADLINES = {"classes": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
@@ -62,6 +62,7 @@ class Recognizer(BaseEstimator):
         Parameters
         ----------
         clips : Clips
+            Those of `refmer.load_folder` are read a mini-batch at a time: they may be larger than memory.
         y : ignored
             The labels are in the clips; scikit-learn passes this.
         dev : Clips, optional
@@ -206,11 +207,16 @@ class Recognizer(BaseEstimator):
         return {name: clips.streams[name] for name in wanted}
 
     def _batch(self, clips):
-        """Standardised streams, as the system reads them."""
+        """Standardised streams, as the system reads them: made at once, or when rows are taken if the clips are on disk."""
         if len(clips) == 0:
             raise ValueError("no clips; accepted: at least one")
-        streams = {k: standardise(k, s, *self.scaling_[k]) for k, s in self._streams(clips, self.config_).items()}
-        return find(self.system).inputs(streams, self.config_)
+        streams = self._streams(clips, self.config_)
+
+        def inputs(index):
+            read = {k: s if index is None else s.read(index) for k, s in streams.items()}
+            return find(self.system).inputs({k: standardise(k, s, *self.scaling_[k]) for k, s in read.items()}, self.config_)
+
+        return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(None)
 
     def _target(self, system, clips, train):
         """What the loss needs besides the output; `class_count` (K,) is that of the training clips."""
@@ -292,17 +298,25 @@ def load(path):
 
 def scaling(stream):
     """Mean and standard deviation of each feature over the frames that are there; a constant feature gets 1."""
-    valid = stream.x[stream.mask].astype(np.float64)
-    if len(valid) == 0:
+    n, mean, var = 0, np.zeros(stream.x.shape[2:]), np.zeros(stream.x.shape[2:])
+    for rows in chunks(stream.x):
+        part = stream.read(rows)
+        valid = part.x[part.mask].astype(np.float64)
+        if len(valid):
+            n += len(valid)
+            share, step = len(valid) / n, valid.mean(0) - mean
+            mean += share * step  # of what came so far and this chunk together (Chan et al. 1983)
+            var += share * (valid.var(0) - var) + share * (1 - share) * step * step
+    if n == 0:
         raise ValueError(f"a {stream.sense} stream has no frame in any clip; accepted: at least one")
-    sd = valid.std(0)
-    return valid.mean(0).astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
+    sd = np.sqrt(var)
+    return mean.astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
 
 
 def standardise(name, stream, mean, sd):
     """(x - mean) / sd, and 0 where there is no frame."""
     if stream.x.shape[2:] != mean.shape:
         raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
-    x = (stream.x.astype(np.float32) - mean) / sd
+    x = (np.asarray(stream.x, np.float32) - mean) / sd
     x[~stream.mask] = 0
     return replace(stream, x=x)

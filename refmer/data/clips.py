@@ -16,7 +16,8 @@ class Stream:
     Parameters
     ----------
     x : array (N, T, ...)
-        Raw features, zero where `mask` is False (padding at the end, frames that are missing).
+        Raw features, zero where `mask` is False (padding at the end, frames that are missing). Like `mask`, it may stay on
+        disk (`refmer.load_folder`).
     rate : float
         Frames per second; frame t is centred at (t + 0.5) / rate seconds.
     mask : bool array (N, T)
@@ -40,7 +41,8 @@ class Stream:
             raise ValueError(f"a stream's x has shape {self.x.shape}; accepted: (N, T, ...) with at least 3 axes")
         if self.mask.dtype != bool or self.mask.shape != self.x.shape[:2]:
             raise ValueError(f"mask is {self.mask.dtype} {self.mask.shape}; accepted: bool {self.x.shape[:2]}, like the stream")
-        if self.x.dtype.kind == "f" and not np.isfinite(self.x).all():
+        # what is on disk is checked when it is read
+        if isinstance(self.x, np.ndarray) and self.x.dtype.kind == "f" and not np.isfinite(self.x).all():
             n = int((~np.isfinite(self.x)).any(axis=tuple(range(1, self.x.ndim))).sum())
             raise ValueError(f"a {self.sense} stream has NaN or infinite features in {n} clips; accepted: finite values")
         if self.x.dtype.kind not in "fu":
@@ -52,6 +54,10 @@ class Stream:
 
     def __getitem__(self, index):
         return replace(self, x=self.x[index], mask=self.mask[index])
+
+    def read(self, index):
+        """Clips at an index, in memory even where this stream is on disk."""
+        return replace(self, x=np.asarray(self.x[index]), mask=np.asarray(self.mask[index]))
 
 
 @dataclass(frozen=True)

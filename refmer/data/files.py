@@ -1,6 +1,7 @@
 """Files: written whole or not at all, read without trust."""
 
 import os
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -24,6 +25,31 @@ def replacing(path):
         os.replace(part, path)
     except BaseException:
         os.unlink(part)
+        raise
+
+
+@contextmanager
+def replacing_folder(path):
+    """A folder that becomes `path`, which must not exist, when the block ends; a killed process leaves a folder NAME*.part.
+
+    Raises
+    ------
+    FileExistsError
+        If `path` exists.
+    OSError
+        If its parent does not exist or cannot be written.
+    """
+    path = Path(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists already; accepted: a folder that does not exist yet")
+    check_writable(path)
+    part = tempfile.mkdtemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        yield Path(part)
+        os.chmod(part, 0o755)
+        os.rename(part, path)
+    except BaseException:
+        shutil.rmtree(part)
         raise
 
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refmer.ops.masks import markov
+
 SHARES = {  # shares of the frames that the papers let go missing
     "002": tuple(k / 10 for k in range(1, 10)),  # section 5.2.2
     "004": tuple(k / 100 for k in (*range(0, 91, 10), *range(95, 101))),  # section IV-C1
@@ -107,11 +109,8 @@ class GilbertElliott:
     def states(self, rng, clips, slots):
         """Draws (clips, slots) bool of the chain, True in the bad state."""
         u = rng.random((slots, clips))
-        bad = np.zeros((slots, clips), bool)
-        bad[:1] = u[:1] < (self.bad_share() if self.start == "stationary" else 0)
-        for s in range(1, slots):
-            bad[s] = np.where(bad[s - 1], u[s] >= self.p_bad_to_good, u[s] < self.p_good_to_bad)
-        return bad.T
+        first = u[:1] < (self.bad_share() if self.start == "stationary" else 0)
+        return markov(u, first, float(self.p_good_to_bad), float(self.p_bad_to_good)).T
 
 
 def scattered(rng, streams, share):

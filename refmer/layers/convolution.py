@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from refmer.layers.dense import describe_linear, linear
-from refmer.ops.convolution import weight_norm, weight_norm_backward, windows, windows_backward
+from refmer.layers.dense import describe_linear
+from refmer.ops import convolution as ops
+from refmer.ops.convolution import fitting_padding, weight_norm, weight_norm_backward
 from refmer.ops.masks import fitting
-from refmer.ops.shapes import rows
 from refmer.params import Leaf, normal, ones, xavier, zeros
 
 
@@ -30,13 +30,15 @@ def describe_conv1d(n_in, n_out, size):
 def conv1d(p, x, size, stride=1, dilation=1, padding="same", mask=None):
     """y_t = sum_j x_(stride t + dilation j - before) W_j + b.   x (B, T, C), W (size C, E), one tap's rows after another's."""
     check_taps(p.W, x, size)
-    shown, back_hide = hide(x, mask)
-    w, *saved = windows(shown, size, stride, dilation, padding)  # (B, T', size, C)
-    y, back_map = linear(p, w.reshape(*w.shape[:2], -1))
+    mask = None if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])
+    before_after = fitting_padding(x, size, stride, dilation, padding, axis=1)
+    y, *saved = ops.conv1d(x, p.W, p.b, mask, size, stride, dilation, *before_after)
 
     def backward(dy, g):
-        dw = back_map(dy, g).reshape(w.shape)
-        return back_hide(windows_backward(dw, *saved))
+        dx, dW, db = ops.conv1d_backward(dy, *saved)
+        g.W += dW
+        g.b += db
+        return dx
 
     return y, backward
 
@@ -78,13 +80,14 @@ def depthwise_conv1d(p, x, stride=1, dilation=1, padding="same", mask=None):
     """
     if p.W.shape[1] != x.shape[-1]:
         raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {p.W.shape[1]}, the width of W {p.W.shape}")
-    shown, back_hide = hide(x, mask)
-    w, *saved = windows(shown, len(p.W), stride, dilation, padding)  # (B, T', size, C)
+    mask = None if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])
+    before_after = fitting_padding(x, len(p.W), stride, dilation, padding, axis=1)
+    y, *saved = ops.depthwise_conv1d(x, p.W, p.b, mask, stride, dilation, *before_after)
 
     def backward(dy, g):
-        dy = dy[:, :, None]  # y = sum_j w_j W_j + b
-        g.W += (w * dy).sum((0, 1))
-        g.b += rows(dy).sum(0)
-        return back_hide(windows_backward(dy * p.W, *saved))
+        dx, dW, db = ops.depthwise_conv1d_backward(dy, *saved)
+        g.W += dW
+        g.b += db
+        return dx
 
-    return (w * p.W).sum(-2) + p.b, backward
+    return y, backward

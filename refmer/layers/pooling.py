@@ -124,4 +124,4 @@ def statistics_pool(p, x, mask=None, trace=None):
 
 
 def _valid(x, mask):
-    return np.ones(x.shape[:2], bool) if mask is None else fitting(mask, x[..., 0])
+    return np.ones(x.shape[:2], bool) if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])

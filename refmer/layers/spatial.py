@@ -1,10 +1,11 @@
 """Convolution over images (B, H, W, C) and over image sequences (B, T, H, W, C), channels last."""
 
 from refmer.layers.convolution import check_taps, conv1d, describe_conv1d
-from refmer.layers.dense import describe_linear, linear
+from refmer.layers.dense import describe_linear
 from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.ops import convolution as ops
 from refmer.ops.activations import relu, relu_backward
-from refmer.ops.convolution import windows, windows_backward
+from refmer.ops.convolution import fitting_padding
 
 
 def describe_conv2d(n_in, n_out, size):
@@ -14,13 +15,15 @@ def describe_conv2d(n_in, n_out, size):
 def conv2d(p, x, size, stride=1, padding="same"):
     """y_hw = sum_ij x_(stride h + i - before, stride w + j - before) W_ij + b.   x (B, H, W, C), W (size size C, E)."""
     check_taps(p.W, x, size * size)
-    w, *saved1 = windows(x, size, stride, 1, padding, axis=1)  # (B, H', W, size, C)
-    w, *saved2 = windows(w, size, stride, 1, padding, axis=2)  # (B, H', W', size, size, C)
-    y, back_map = linear(p, w.reshape(*w.shape[:3], -1))
+    for axis in (1, 2):
+        before_after = fitting_padding(x, size, stride, 1, padding, axis)
+    y, *saved = ops.conv2d(x, p.W, p.b, size, stride, *before_after)
 
     def backward(dy, g):
-        dw = back_map(dy, g).reshape(w.shape)
-        return windows_backward(windows_backward(dw, *saved2), *saved1)
+        dx, dW, db = ops.conv2d_backward(dy, *saved)
+        g.W += dW
+        g.b += db
+        return dx
 
     return y, backward
 

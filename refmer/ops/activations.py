@@ -6,22 +6,28 @@ import numpy as np
 from scipy.special import erf
 
 from refmer.ops.masks import fitting
+from refmer.ops.shapes import rows
+from refmer.ops.twins import twin
 
 
+@twin
 def relu(x):
     """y = x where x > 0, else 0; nan stays nan."""
     return np.where(x.real <= 0, 0, x)
 
 
+@twin
 def relu_backward(dy, y):
     return np.where(y.real > 0, dy, 0)
 
 
+@twin
 def sigmoid(x):
     """y = 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2: finite everywhere."""
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
+@twin
 def sigmoid_backward(dy, y):
     return dy * y * (1 - y)
 
@@ -46,55 +52,74 @@ def log_sigmoid_backward(dy, y):
     return -dy * np.expm1(y)
 
 
+@twin
 def gelu(x):
     """y = x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016): exact, no tanh approximation."""
     below = 0.5 * (1 + erf(x * math.sqrt(0.5)))
     return x * below, x, below
 
 
+@twin
 def gelu_backward(dy, x, below):
     # y = x Phi(x):  dy/dx = Phi(x) + x phi(x), phi the normal density
     return dy * (below + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
 
 
+@twin
 def swish(x):
     """y = x sigmoid(x)."""
     s = sigmoid(x)
     return x * s, x, s
 
 
+@twin
 def swish_backward(dy, x, s):
     # y = x s:  dy/dx = s + x s (1 - s)
     return dy * s * (1 + x * (1 - s))
 
 
+@twin
 def glu(x):
     """y = a sigmoid(b), where x = [a | b] are halves of the last axis. (..., 2C) -> (..., C)   (Dauphin et al. 2017)."""
     if x.shape[-1] % 2:
         raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: an even width, halves for value and gate")
     a, b = np.split(x, 2, axis=-1)
     s = sigmoid(b)
-    return a * s, a, s
+    return a * s, x, s
 
 
-def glu_backward(dy, a, s):
+@twin
+def glu_backward(dy, x, s):
     # y = a s, s = sigmoid(b):  da = dy s, db = dy a s (1 - s)
+    a = x[..., : s.shape[-1]]
     return np.concatenate([dy * s, sigmoid_backward(dy * a, s)], axis=-1)
 
 
 def softmax(x, mask=None):
     """a_k = exp(x_k) / sum_j exp(x_j) over the last axis. Masked entries get 0; a row with nothing left is all 0."""
     if mask is not None:
-        x = np.where(fitting(mask, x), x, -np.inf)
+        between = (1,) * (x.ndim - 2)  # one row for each clip needs no copy for each query
+        shape = x.shape[:1] + between + x.shape[-1:]
+        mask = fitting(mask, x)
+        mask = rows(mask if mask.shape == shape else np.broadcast_to(mask, x.shape))
+    return softmax_rows(rows(x), mask).reshape(x.shape)
+
+
+@twin
+def softmax_backward(da, a):
+    # a_k = e_k / sum_j e_j:  dx_k = a_k (da_k - sum_j a_j da_j); where a = 0 (masked) so is dx
+    return a * (da - (a * da).sum(-1, keepdims=True))
+
+
+@twin
+def softmax_rows(x, mask):
+    """`softmax` of a matrix (N, K); mask None or (M, K), each of whose rows serves N / M rows of x."""
+    if mask is not None:
+        x = np.where(np.repeat(mask, len(x) // len(mask), 0), x, -np.inf)
     top = x.real.max(-1, keepdims=True)
     e = np.exp(x - np.where(top > -np.inf, top, 0))  # subtract the row maximum: exp stays finite
     total = e.sum(-1, keepdims=True)
     return e / np.where(total == 0, 1, total)
-
-
-def softmax_backward(da, a):
-    # a_k = e_k / sum_j e_j:  dx_k = a_k (da_k - sum_j a_j da_j); where a = 0 (masked) so is dx
-    return a * (da - (a * da).sum(-1, keepdims=True))
 
 
 def log_softmax(x):

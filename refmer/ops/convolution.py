@@ -1,22 +1,44 @@
-"""What a convolution needs besides a matrix product: windows along an axis, and weight normalisation.
+"""Convolutions along one and two axes, the windows they are made of, and weight normalisation.
 
-A convolution is (windows) @ W. Three rules of padding, with reach = dilation (size - 1), the distance from a window's first
-tap to its last: "valid" adds nothing; "same" adds reach zeros, half before and half after (an odd one after), so that stride
-1 keeps the length; "causal" adds them all before, so that output t sees nothing later than input stride * t.
+A convolution is (windows) @ W, so that a quantized matrix can be W: kernels take plain arrays only.
+
+Three rules of padding, with reach = dilation (size - 1), the distance from a window's first tap to its last: "valid" adds
+nothing; "same" adds reach zeros, half before and half after (an odd one after), so that stride 1 keeps the length; "causal"
+adds them all before, so that output t sees nothing later than input stride * t.
 """
 
 import numpy as np
 
+from refmer.ops.shapes import rows
+from refmer.ops.twins import twin
+
 
 def padding_of(padding, size, dilation=1):
-    """How many zeros go (before, after) the sequence."""
+    """How many zeros go (before, after) the sequence. `padding` is the name of a rule, or already such a pair."""
     if size < 1 or dilation < 1:
         raise ValueError(f"size is {size} and dilation {dilation}; accepted: integers from 1")
+    if isinstance(padding, tuple):
+        return padding
     reach = dilation * (size - 1)
     rules = {"valid": (0, 0), "same": (reach // 2, reach - reach // 2), "causal": (reach, 0)}
     if padding not in rules:
         raise ValueError(f"padding is {padding!r}; accepted: {', '.join(rules)}")
     return rules[padding]
+
+
+def fitting_padding(x, size, stride, dilation, padding, axis):
+    """(before, after), if a window fits.
+
+    Raises
+    ------
+    ValueError
+        Otherwise, with the shape and what was asked for.
+    """
+    before, after = padding_of(padding, size, dilation)
+    if stride < 1 or x.shape[axis] + before + after <= dilation * (size - 1):
+        asked = f"size {size}, stride {stride}, dilation {dilation}, padding {padding!r}"
+        raise ValueError(f"no window fits: axis {axis} has length {x.shape[axis]} (shape {x.shape}), asked for {asked}")
+    return before, after
 
 
 def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
@@ -25,12 +47,9 @@ def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
     Along another axis likewise: the taps j always become the last axis but one. T' = floor((T + before + after - reach - 1) /
     stride) + 1.
     """
-    before, after = padding_of(padding, size, dilation)
+    before, after = fitting_padding(x, size, stride, dilation, padding, axis)
     T = x.shape[axis]
-    steps = (T + before + after - dilation * (size - 1) - 1) // stride + 1 if stride >= 1 else 0
-    if steps < 1:
-        asked = f"size {size}, stride {stride}, dilation {dilation}, padding {padding!r}"
-        raise ValueError(f"no window fits: axis {axis} has length {T} (shape {x.shape}), asked for {asked}")
+    steps = (T + before + after - dilation * (size - 1) - 1) // stride + 1
     index = stride * np.arange(steps)[:, None] + dilation * np.arange(size)  # (T', size), into the padded axis
     padded = np.pad(x, [(before, after) if a == axis else (0, 0) for a in range(x.ndim)])
     return np.moveaxis(np.take(padded, index, axis), axis + 1, -2), index, slice(before, before + T), padded.shape[axis], axis
@@ -42,6 +61,61 @@ def windows_backward(dy, index, inside, length, axis):
     for j in range(index.shape[1]):  # an input is in many windows; within one tap the steps are distinct
         dx[index[:, j]] += dy[:, j]
     return np.moveaxis(dx[inside], 0, axis)
+
+
+@twin
+def conv1d(x, W, b, mask, size, stride, dilation, before, after):
+    """y_t = sum_j x_(stride t + dilation j - before) W_j + b, x = 0 outside and where not mask (B, T).
+
+    x (B, T, C), W (size C, E), one tap's rows after another's -> (B, T', E).
+    """
+    w, *_ = windows(_shown(x, mask), size, stride, dilation, (before, after))  # (B, T', size, C)
+    return w.reshape(*w.shape[:2], -1) @ W + b, x, W, mask, size, stride, dilation, before, after
+
+
+@twin
+def conv1d_backward(dy, x, W, mask, size, stride, dilation, before, after):
+    w, *saved = windows(_shown(x, mask), size, stride, dilation, (before, after))
+    dx = windows_backward((dy @ W.T).reshape(w.shape), *saved)
+    return _shown(dx, mask), w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
+
+
+@twin
+def conv2d(x, W, b, size, stride, before, after):
+    """y_hw = sum_ij x_(stride h + i - before, stride w + j - before) W_ij + b, x = 0 outside.
+
+    x (B, H, W, C), W (size size C, E) -> (B, H', W', E).
+    """
+    w, *_ = windows(x, size, stride, 1, (before, after), axis=1)  # (B, H', W, size, C)
+    w, *_ = windows(w, size, stride, 1, (before, after), axis=2)  # (B, H', W', size, size, C)
+    return w.reshape(*w.shape[:3], -1) @ W + b, x, W, size, stride, before, after
+
+
+@twin
+def conv2d_backward(dy, x, W, size, stride, before, after):
+    w, *saved1 = windows(x, size, stride, 1, (before, after), axis=1)
+    w, *saved2 = windows(w, size, stride, 1, (before, after), axis=2)
+    dw = (dy @ W.T).reshape(w.shape)
+    dx = windows_backward(windows_backward(dw, *saved2), *saved1)
+    return dx, w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
+
+
+@twin
+def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
+    """conv1d of every channel by itself: y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   W (size, C)."""
+    w, *_ = windows(_shown(x, mask), len(W), stride, dilation, (before, after))  # (B, T', size, C)
+    return (w * W).sum(-2) + b, x, W, mask, stride, dilation, before, after
+
+
+@twin
+def depthwise_conv1d_backward(dy, x, W, mask, stride, dilation, before, after):
+    w, *saved = windows(_shown(x, mask), len(W), stride, dilation, (before, after))
+    dx = windows_backward(dy[:, :, None] * W, *saved)
+    return _shown(dx, mask), (w * dy[:, :, None]).sum((0, 1)), rows(dy).sum(0)
+
+
+def _shown(x, mask):
+    return x if mask is None else np.where(mask[..., None], x, 0)
 
 
 def thin_mask(mask, size, stride=1, dilation=1, padding="same"):

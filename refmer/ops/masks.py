@@ -1,6 +1,8 @@
-"""Masks of attention: bool, True where a query may look. They broadcast to scores (B, H, T, S) and combine by `&`."""
+"""Masks: bool. Of attention True where a query may look; they broadcast to scores (B, H, T, S) and combine by `&`."""
 
 import numpy as np
+
+from refmer.ops.twins import twin
 
 
 def key_mask(valid):
@@ -31,6 +33,16 @@ def banded(queries, keys, width):
     if width < 0:
         raise ValueError(f"width is {width}; accepted: 0 (itself only) or more")
     return np.abs(np.arange(queries)[:, None] - np.arange(keys)) <= width
+
+
+@twin
+def markov(u, first, p, r):
+    """States of N Markov chains, False to True with probability p, back with r.   u (S, N) uniform, first (1, N) bool."""
+    states = np.zeros(u.shape, bool)
+    states[:1] = first
+    for s in range(1, len(u)):
+        states[s] = np.where(states[s - 1], u[s] >= r, u[s] < p)
+    return states
 
 
 def fitting(mask, x):

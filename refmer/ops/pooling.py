@@ -5,18 +5,23 @@ mask (..., T) is True where there is a step; where there is none at all the resu
 
 import numpy as np
 
+from refmer.ops.twins import twin
 
+
+@twin
 def masked_mean(x, mask):
     """y = 1/n sum_t x_t over the n valid steps."""
     share = mask / np.maximum(mask.sum(-1, keepdims=True), 1)
     share = share.astype(x.real.dtype)[..., None]
-    return (np.where(mask[..., None], x, 0) * share).sum(-2), share, x.shape
+    return (np.where(mask[..., None], x, 0) * share).sum(-2), share
 
 
-def masked_mean_backward(dy, share, shape):
-    return np.broadcast_to(dy[..., None, :] * share, shape)
+@twin
+def masked_mean_backward(dy, share):
+    return dy[..., None, :] * share
 
 
+@twin
 def masked_max(x, mask):
     """y = max_t x_t over the valid steps, per channel; the first of equals."""
     first = np.where(mask[..., None], x.real, -np.inf).argmax(-2)[..., None, :]
@@ -24,6 +29,7 @@ def masked_max(x, mask):
     return np.where(chosen, x, 0).sum(-2), chosen
 
 
+@twin
 def masked_max_backward(dy, chosen):
     return np.where(chosen, dy[..., None, :], 0)
 
@@ -39,25 +45,32 @@ def last_valid_backward(dy, last):
     return np.where(last, dy[..., None, :], 0)
 
 
+@twin
 def statistics(x, a, floor=1e-5):
     """mean = sum_t a_t x_t;  std = sqrt(max(sum_t a_t (x_t - mean)^2, floor));  y = [mean | std].   a (..., T) -> (..., 2C).
 
     The floor keeps the slope of the root finite for a constant sequence; weights that are all 0 (an empty row) give 0.
     (Okabe et al. 2018, eq. 5-6.)
     """
-    a = a[..., None]  # (..., T, 1)
-    mean = (a * x).sum(-2, keepdims=True)
+    weight = a[..., None]  # (..., T, 1)
+    mean = (weight * x).sum(-2, keepdims=True)
     xc = x - mean
-    var = (a * xc * xc).sum(-2, keepdims=True)
-    std = np.sqrt(np.where(var.real > floor, var, floor)) * (a.real != 0).any(-2, keepdims=True)
-    return np.concatenate([mean, std], -1)[..., 0, :], a, x, xc, std, var.real > floor
+    var = (weight * xc * xc).sum(-2)
+    above = var.real > floor
+    std = np.sqrt(np.where(above, var, floor)) * (a.real != 0).any(-1, keepdims=True)
+    y = np.concatenate([mean[..., 0, :], std], -1)
+    return y, a, x, y, above
 
 
-def statistics_backward(dy, a, x, xc, std, above):
-    dmean, dstd = np.split(dy[..., None, :], 2, axis=-1)  # (..., 1, C)
+@twin
+def statistics_backward(dy, a, x, y, above):
+    a, above = a[..., None], above[..., None, :]
+    mean, std = np.split(y[..., None, :], 2, axis=-1)  # (..., 1, C)
+    dmean, dstd = np.split(dy[..., None, :], 2, axis=-1)
     # std = sqrt(var) above the floor
     dvar = np.where(above, 0.5 * dstd / np.where(above, std, 1), 0)
     # var = sum_t a_t xc_t^2, xc = x - mean
+    xc = x - mean
     dxc = 2 * dvar * a * xc
     dmean = dmean - dxc.sum(-2, keepdims=True)
     # mean = sum_t a_t x_t

@@ -15,7 +15,6 @@ from inspect import signature
 import numpy as np
 
 TWINS = {}  # "module.function" -> the NumPy definition
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # NumPy keeps one object of each
 SCALARS = {bool, int, float, type(None)}
 # without its compiler, numba would run the kernels' loops in Python
 _on = os.environ.get("REFMER_KERNELS", "1") != "0" and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -43,13 +42,13 @@ def twin(definition):
     name = definition.__name__
     parameters = tuple(signature(definition).parameters.values())
     TWINS[f"{module}.{name}"] = definition
-    kernel = None
+    defaults, kernel = tuple(p.default for p in parameters), None
 
     @wraps(definition)
     def choose(*args, **kwargs):
         nonlocal kernel
         if _on:
-            ready = _ready(args if len(args) == len(parameters) else _positional(args, kwargs, parameters))
+            ready = _ready(args if len(args) == len(parameters) else _positional(args, kwargs, parameters, defaults))
             if ready is not None:
                 if kernel is None:
                     kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
@@ -60,8 +59,10 @@ def twin(definition):
     return choose
 
 
-def _positional(args, kwargs, parameters):
+def _positional(args, kwargs, parameters, defaults):
     """All arguments in order: numba takes 50 us to fill in a default itself."""
+    if not kwargs:
+        return args + defaults[len(args) :]
     rest = parameters[len(args) :]
     values = [kwargs[p.name] if p.name in kwargs else p.default for p in rest]
     named = sum(p.name in kwargs for p in rest)
@@ -74,11 +75,11 @@ def _ready(values):
     for value in values:
         kind = type(value)
         if kind is np.ndarray:
-            if value.dtype is FLOAT32 or value.dtype is FLOAT64:
-                if dtype is None:
-                    dtype = value.dtype
-                elif value.dtype is not dtype:
+            char = value.dtype.char
+            if char in "fd" and value.dtype.isnative:
+                if char != (dtype or char):
                     return None
+                dtype = char
             elif value.dtype.kind not in "biu":
                 return None
             if not value.flags.c_contiguous:

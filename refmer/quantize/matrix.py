@@ -6,9 +6,11 @@ import weakref
 import numpy as np
 
 from refmer.ops.shapes import rows
-from refmer.ops.twins import FLOAT32, kernels_on
+from refmer.ops.twins import kernels_on
 from refmer.quantize import arithmetic
 from refmer.quantize.arithmetic import BY_ROW, BY_TENSOR, STATIC
+
+FLOAT32 = np.dtype(np.float32)
 
 
 class _Last(threading.local):
@@ -91,7 +93,7 @@ class QuantizedMatrix:
             raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {K}, the rows of W {self.shape}")
         if b is None:
             b = self._no_bias
-        elif not (type(b) is np.ndarray and b.dtype is FLOAT32 and b.shape == (N,) and b.strides == (4,)):
+        elif not (type(b) is np.ndarray and b.dtype == FLOAT32 and b.shape == (N,) and b.strides == (4,)):
             b = np.ascontiguousarray(np.broadcast_to(b, N), np.float32)
         flat = _float32(x)
         on = kernels_on()
@@ -175,7 +177,7 @@ class Chain:
 
 def _float32(x):
     """x in rows, contiguous; x itself where it is that already."""
-    if x.dtype is FLOAT32 and x.ndim == 2 and x.flags.c_contiguous:
+    if x.dtype == FLOAT32 and x.ndim == 2 and x.flags.c_contiguous:
         return x
     if x.dtype.kind == "c":
         raise ValueError(f"x has dtype {x.dtype}; accepted: real numbers")

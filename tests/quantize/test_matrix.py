@@ -131,20 +131,21 @@ def test_copies_leave_what_belongs_to_the_machine():
 
 @pytest.mark.parametrize("options", [{}, {"per_tensor": True}, {"static": (-1, 1)}], ids=str)
 def test_the_lstm_keeps_its_sequence_inside(options):
-    B, T, H = 3, 11, 13
-    u, U, h0, c0 = normal(B, T, 4 * H), normal(H, 4 * H) * H**-0.5, np.tanh(normal(B, H)), normal(B, H)
+    B, T, D, H = 3, 11, 7, 13
+    x, W, b = normal(B, T, D), normal(D, 4 * H) * D**-0.5, normal(4 * H)
+    u, U, h0, c0 = x @ W + b, normal(H, 4 * H) * H**-0.5, np.tanh(normal(B, H)), normal(B, H)
     mask = np.arange(T) < np.array([[T], [0], [5]])
     Q = QuantizedMatrix.of(U, **options)
     for valid in (None, mask):
         with kernels(True):
-            fast = recurrent.lstm(u, Q, h0, c0, valid)[0]
+            fast = recurrent.lstm(x, W, b, Q, h0, c0, valid)[0]
             mirrored = Q.lstm(u[:, ::-1], h0, c0, np.ones((B, T), bool) if valid is None else valid[:, ::-1], reverse=True)
         with kernels(False):
-            slow = recurrent.lstm(u, Q, h0, c0, valid)[0]
+            slow = recurrent.lstm(x, W, b, Q, h0, c0, valid)[0]
         np.testing.assert_allclose(fast, slow, atol=2e-3)  # a step of h, where rounding falls the other way
         assert np.median(np.abs(fast - slow)) < 1e-6
         np.testing.assert_array_equal(mirrored[:, ::-1], fast)
-        assert np.abs(fast - recurrent.lstm(u, U, h0, c0, valid)[0]).max() < 0.02
+        assert np.abs(fast - recurrent.lstm(x, W, b, U, h0, c0, valid)[0]).max() < 0.02
     with pytest.raises(ValueError, match="u, h0, c0 have shapes"):
         Q.lstm(u, h0[:, 1:], c0, mask)
 

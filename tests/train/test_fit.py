@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from refmer import params
 from refmer.baselines import concatenation
 from refmer.ops.optimizers import clip_norm
-from refmer.train.fit import evaluate, fit, take
+from refmer.train.fit import Lazy, evaluate, fit, take
 from refmer.train.recipes import RECIPES, Recipe
 from refmer.train.schedules import SCHEDULES
 
@@ -98,3 +99,28 @@ def test_clipping_shortens_long_gradients_only():
 def test_taking_rows_leaves_class_counts_whole():
     part = take(batch(1), slice(2, 5))
     assert len(part["visual"]) == len(part["target"]) == 3 and len(part["class_count"]) == 4
+
+
+def test_a_development_set_is_evaluated_in_equal_chunks():
+    p, big, sizes = params.init(concatenation.describe(CONFIG), 0), batch(3, n=130), []
+
+    class System:
+        loss = staticmethod(concatenation.loss)
+
+        def forward(p, part, config):
+            sizes.append(len(part["target"]))
+            return concatenation.forward(p, part, config)
+
+    found = evaluate(System, CONFIG, p, big)
+    assert sizes == [43, 43, 44]
+    out, _ = concatenation.forward(p, big, CONFIG)
+    assert found == pytest.approx(float(concatenation.loss(out, big, CONFIG)[0]), rel=1e-5)
+
+
+def test_a_lazy_batch_makes_the_rows_that_are_taken():
+    whole = batch(1)
+    targets = {k: whole.pop(k) for k in ("target", "class_count")}
+    lazy = Lazy(lambda index: {k: x[index] for k, x in whole.items()}) | targets
+    p, history = fit(concatenation, CONFIG, lazy, lazy, RECIPE, 0)
+    again, same = fit(concatenation, CONFIG, whole | targets, whole | targets, RECIPE, 0)
+    assert p.vector.tobytes() == again.vector.tobytes() and history == same

@@ -1,0 +1,94 @@
+"""One training step of each system at its tiny size, on a batch of the bundled corpus: refmer's, and PyTorch's eager one.
+
+PyTorch's side is torch_models/SYSTEM.py. It reads what refmer's own augmentation makes of the batch: both sides augment alike.
+"""
+
+from functools import lru_cache, partial
+from importlib import import_module
+from typing import NamedTuple
+
+import numpy as np
+
+from refmer import costs, params
+from refmer.bench.cases import Case, Work
+from refmer.data.read import load_samples
+from refmer.experiments.protocols import corpus_of
+from refmer.experiments.run import resolve
+from refmer.recognizer import Recognizer
+from refmer.systems import SYSTEMS, find
+from refmer.train.fit import train_step
+
+
+class Start(NamedTuple):
+    """What a training step takes."""
+
+    system: object
+    config: object
+    p: object
+    batch: dict
+    recipe: object
+
+
+corpus = lru_cache(load_samples)
+
+
+def start(name):
+    """The first batch of the bundled corpus as it is trained on, and a system with its first parameters."""
+    model, clips = trained(name)
+    system, few = find(name), clips[: model.recipe_.batch]
+    batch = model._batch(few) | model._target(system, few, clips)
+    return Start(system, model.config_, params.init(system.describe(model.config_), 0), batch, model.recipe_)
+
+
+def trained(name, every=1):
+    """A recognizer after one epoch on every so-manieth clip of the bundled corpus, and these clips."""
+    _, changes = resolve(name)
+    clips = corpus(corpus_of(changes["target"]))[::every]
+    return Recognizer(name, config=changes).fit(clips, epochs=1, progress=False), clips
+
+
+def step(name, torch):
+    """The Work of one system: the learning rate is 0, so the parameters stay where they begin."""
+    begin = start(name)
+    system, config, p, batch, recipe = begin
+    rng, g, moments = np.random.default_rng(0), params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
+    count = iter(range(1, 2**62))
+
+    def ours():
+        train_step(system, config, p, g, batch, moments, next(count), 0.0, recipe, rng)
+
+    sides = {}
+    if torch is not None:
+        sides = {side: torch_step(torch, name, begin, fused) for side, fused in (("torch", None), ("fused", True))}
+    seen = system.augment(batch, config, rng)
+    frames = {k.removesuffix("_mask"): m.shape[1] for k, m in seen.items() if k.endswith("_mask") and m.ndim == 2}
+    products, _ = system.costs(config, {k: T for k, T in frames.items() if k != "target"} or None)
+    clips = len(batch["target"])
+    return Work((clips, params.count(p.description)), ours, sides, flops=3 * 2 * clips * costs.macs(products))
+
+
+def torch_step(torch, name, begin, fused):
+    """() -> the loss, after one update as in refmer.train.fit.train_step."""
+    system, config, p, batch, recipe = begin
+    module = import_module(f"refmer.bench.torch_models.{name}")
+    model = module.Model(config)
+    module.load(model, params.named(p))
+    model.train()
+    make = torch.optim.Adam if recipe.coupled else torch.optim.AdamW
+    optimizer = make(model.parameters(), lr=0.0, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=fused)
+    rng = np.random.default_rng(0)
+
+    def run():
+        rows = {k: torch.from_numpy(np.ascontiguousarray(x)) for k, x in system.augment(batch, config, rng).items()}
+        optimizer.zero_grad()
+        value = module.loss(model(rows), rows, config)
+        value.backward()
+        if np.isfinite(recipe.clip):
+            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        optimizer.step()
+        return value.item()
+
+    return run
+
+
+STEPS = [Case(f"step:{name}", partial(step, name)) for name in SYSTEMS]

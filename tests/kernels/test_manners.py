@@ -1,0 +1,192 @@
+"""How kernels behave as guests: when they compile, what they say, where they keep it, and what they do without."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import refmer
+import refmer.kernels
+from refmer.train import fit
+
+PACKAGE = Path(refmer.__file__).parent
+LINE = "refmer: compiling kernels for this machine, once (refmer warm-up does it ahead)"
+UPDATE = """
+import numpy as np
+from refmer.ops.optimizers import adamw
+x = np.ones(5, np.float32)
+adamw(x, 2 * x, 0 * x, 0 * x, 1, 0.1, decay=0.0)
+assert np.allclose(x, 0.9)
+"""
+KERNEL = """
+from refmer.kernels.optimizers import adamw as kernel
+print(sum(kernel.stats.cache_misses.values()), sum(kernel.stats.cache_hits.values()))
+"""
+KEPT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
+
+
+def python(code, path=None, **environment):
+    """Run code in a process with an environment of its own; the completed process."""
+    root = str(path or PACKAGE.parent)
+    kept = {k: os.environ[k] for k in KEPT if k in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code],
+        capture_output=True,
+        text=True,
+        env=kept
+        | {"PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}
+        | {k: str(v) for k, v in environment.items()},
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def copy_without_cache(folder):
+    """A copy of refmer in which nothing can be kept beside them, not even by root."""
+    shutil.copytree(PACKAGE, folder / "refmer", ignore=shutil.ignore_patterns("__pycache__", "samples"))
+    (folder / "refmer" / "kernels" / "__pycache__").touch()
+    return folder
+
+
+def test_nothing_compiles_at_import():
+    python(
+        "from numba.core import event\n"
+        "class No(event.Listener):\n"
+        "    def on_start(self, event): raise AssertionError(event.data)\n"
+        "    on_end = on_start\n"
+        "event.register('numba:compile', No())\n"
+        "import refmer.kernels\n"
+        "from numba import config; assert not config.CACHE_DIR"
+    )
+
+
+def test_the_first_compilation_says_so_once_and_the_next_process_reads_it(tmp_path):
+    first = python(UPDATE + UPDATE.replace("32", "64") + KERNEL, NUMBA_CACHE_DIR=tmp_path)
+    assert first.stderr.splitlines() == [LINE] and first.stdout.split() == ["2", "0"]
+    second = python(UPDATE + KERNEL, NUMBA_CACHE_DIR=tmp_path)
+    assert second.stderr == "" and second.stdout.split() == ["0", "1"]
+
+
+@pytest.mark.slow
+def test_workers_compile_in_silence(tmp_path):
+    code = f"from joblib import Parallel, delayed\nprint(Parallel(2)(delayed(exec)(c) for c in [{UPDATE!r}] * 2))"
+    assert LINE not in python(code, NUMBA_CACHE_DIR=tmp_path).stderr
+    assert list(tmp_path.rglob("*.nbi"))
+
+
+def test_what_others_compile_is_not_announced(tmp_path):
+    code = "import refmer.kernels, numba; print(numba.njit(lambda x: x + 1)(1))"
+    assert python(code, NUMBA_CACHE_DIR=tmp_path).stderr == ""
+
+
+def test_compiled_code_is_kept_beside_the_kernels(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "refmer", ignore=shutil.ignore_patterns("__pycache__", "samples"))
+    python(UPDATE, tmp_path, HOME=os.devnull)
+    assert list((tmp_path / "refmer" / "kernels" / "__pycache__").rglob("*.nbi"))
+
+
+@pytest.mark.parametrize("home", ["home", "nowhere"])
+def test_a_read_only_package_keeps_it_elsewhere(tmp_path, home):
+    copy_without_cache(tmp_path)
+    elsewhere = {name: tmp_path / name for name in ("home", "temporary")}
+    for folder in elsewhere.values():
+        folder.mkdir()
+    (tmp_path / "nowhere").touch()  # a file: nothing can be made in it
+    python(UPDATE, tmp_path, HOME=tmp_path / home, XDG_CACHE_HOME="", TMPDIR=elsewhere["temporary"])
+    there = [name for name, folder in elsewhere.items() if list(folder.rglob("*.nbi"))]
+    assert there == ["home" if home == "home" else "temporary"]
+    if there == ["temporary"]:
+        (private,) = elsewhere["temporary"].iterdir()
+        assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_with_no_place_at_all_kernels_run_without_a_cache(tmp_path):
+    copy_without_cache(tmp_path)
+    code = "import tempfile\ndef nowhere(): raise FileNotFoundError\ntempfile.gettempdir = nowhere\n" + UPDATE + KERNEL
+    done = python(code, tmp_path, HOME=os.devnull, XDG_CACHE_HOME=os.devnull)
+    assert done.stdout.split() == ["1", "0"] and done.stderr.splitlines() == [LINE]
+
+
+def test_a_temporary_folder_that_others_can_enter_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(refmer.kernels.tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = refmer.kernels.temporary_folder()
+    folder.chmod(0o755)
+    assert refmer.kernels.temporary_folder() is None
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    assert refmer.kernels.temporary_folder() is None
+
+
+def test_a_change_in_any_kernel_file_leaves_the_old_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(refmer.kernels.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(refmer.kernels, "HERE", tmp_path)
+    (tmp_path / "a.py").write_text("1")
+    before = refmer.kernels.cache_folder()
+    assert before == refmer.kernels.cache_folder()
+    (tmp_path / "a.py").write_text("2")
+    assert refmer.kernels.cache_folder() != before
+
+
+@pytest.mark.parametrize("off", [{"REFMER_KERNELS": "0"}, {"NUMBA_DISABLE_JIT": "1"}])
+def test_definitions_run_where_kernels_are_off(tmp_path, off):
+    code = UPDATE + "import sys; assert 'refmer.kernels' not in sys.modules; assert 'numba' not in sys.modules"
+    assert python(code, NUMBA_CACHE_DIR=tmp_path, **off).stderr == ""
+    said = python("from refmer.bench.warm_up import main; main()", **off).stdout
+    assert said.startswith("kernels are off")
+
+
+def blas_threads():
+    return {b["num_threads"] for b in threadpool_info() if b["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize("large, threads", [(1_000_000, 1), (1, 2)])
+def test_fit_uses_one_blas_thread_for_small_systems(clips, monkeypatch, large, threads):
+    seen, train_step = [], fit.train_step
+
+    def watched(*args):
+        seen.append(blas_threads())
+        return train_step(*args)
+
+    model = refmer.Recognizer("concatenation", config={"target": "emotion"})
+    monkeypatch.setattr(fit, "train_step", watched)
+    monkeypatch.setattr(fit, "LARGE", large)
+    with threadpool_limits(2, user_api="blas"):
+        model.fit(clips, epochs=1, progress=False)
+        assert blas_threads() == {2}
+    assert seen[0] == {threads}
+
+
+@pytest.mark.slow
+def test_warm_up_reaches_every_kernel_and_leaves_nothing_to_compile(tmp_path):
+    code = (
+        "from refmer.bench import warm_up; warm_up.main(); from refmer.ops.twins import TWINS\n"
+        "print([n for n in TWINS if not warm_up.kernel_of(n).signatures])"
+    )
+    first, second = (python(code, NUMBA_CACHE_DIR=tmp_path) for _ in range(2))
+    assert "0 read from the cache" in first.stdout and first.stdout.endswith("[]\n")
+    assert " 0 variants compiled" in second.stdout and LINE not in first.stderr
+    train = "clips = refmer.load_samples()[:96]; refmer.Recognizer('auxformer').fit(clips, epochs=1).predict(clips)"
+    trained = python(f"import refmer; {train}", NUMBA_CACHE_DIR=tmp_path)
+    assert LINE not in trained.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processor, vectors", [("x86-64-v3", "+avx2,+fma"), ("x86-64", ""), ("generic", "")])
+def test_kernels_agree_on_processors_with_shorter_vectors(tmp_path, processor, vectors):
+    # the name alone leaves numba the vectors of this machine
+    if processor != "generic" and platform.machine() not in ("x86_64", "AMD64"):
+        pytest.skip("another architecture")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", str(Path(__file__).parent / "test_twins.py")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": vectors, "NUMBA_CACHE_DIR": str(tmp_path)},
+        cwd=PACKAGE.parent,
+    )
+    assert done.returncode == 0, done.stdout
