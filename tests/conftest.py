@@ -1,8 +1,12 @@
 """Small corpora that tests share; nobody writes into them."""
 
 import pytest
+from hypothesis import settings
 
 import refmer
+
+settings.register_profile("patient", deadline=None)  # a kernel compiles in its first example
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")

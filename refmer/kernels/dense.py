@@ -25,11 +25,29 @@ def dropout(x, key, rate):
     """Oracle: ops.dense.dropout. Error: none. Gain: 5 times at (32, 14, 96)."""
     y = np.empty_like(x)
     flat, out = x.reshape(-1), y.reshape(-1)
-    low, high, bound = np.uint32(key & 0xFFFFFFFF), np.uint32(key >> 32), np.uint32(min(round(rate * 2**32), 2**32 - 1))
-    scale, zero = x.dtype.type(1 / (1 - rate)), x.dtype.type(0)
+    bound, scale, zero = _bound(rate), x.dtype.type(1 / (1 - rate)), x.dtype.type(0)
     for i in range(flat.size):
-        h = np.uint32(i) + low
-        h = np.uint32(np.uint32(h ^ (h >> 16)) * np.uint32(0x7FEB352D)) ^ high
-        h = np.uint32(np.uint32(h ^ (h >> 15)) * np.uint32(0x846CA68B))
-        out[i] = flat[i] * (scale if np.uint32(h ^ (h >> 16)) >= bound else zero)
+        out[i] = flat[i] * (scale if _hash(i, key) >= bound else zero)
     return y
+
+
+@njit(cache=True, error_model="numpy")
+def kept(n, key, rate):
+    """Oracle: ops.dense.kept. Error: none. Gain: 4 times for (32, 4, 14, 14)."""
+    m, bound = np.empty(n, np.bool_), _bound(rate)
+    for i in range(n):
+        m[i] = _hash(i, key) >= bound
+    return m
+
+
+@njit
+def _bound(rate):
+    return np.uint32(min(round(rate * 2**32), 2**32 - 1))
+
+
+@njit(forceinline=True)
+def _hash(i, key):
+    h = np.uint32(np.uint32(i) + np.uint32(key & 0xFFFFFFFF))
+    h = np.uint32(np.uint32(h ^ (h >> 16)) * np.uint32(0x7FEB352D)) ^ np.uint32(key >> 32)
+    h = np.uint32(np.uint32(h ^ (h >> 15)) * np.uint32(0x846CA68B))
+    return np.uint32(h ^ (h >> 16))

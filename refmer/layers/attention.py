@@ -1,14 +1,16 @@
 """Scaled dot-product attention with heads, the Transformer encoder layer in its two orders, and encoders made of it."""
 
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
 from refmer.layers.auxformer import describe_scaled_residual, scaled_residual
-from refmer.layers.dense import describe_feed_forward, describe_linear, dropout, feed_forward, linear
+from refmer.layers.dense import describe_feed_forward, describe_linear, dropout, dropout_key, feed_forward, linear
 from refmer.layers.norms import describe_layer_norm, layer_norm
 from refmer.layers.trace import note, scope
 from refmer.ops.attention import attend, attend_backward, attention_weights, factor
+from refmer.ops.dense import kept
 from refmer.ops.masks import fitting
 from refmer.ops.shapes import split_heads
 
@@ -45,7 +47,8 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
     if mask is not None:
         fitting(mask, np.broadcast_to(0, shape))
         mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
-    keep = _kept(rng, shape, rate)
+    key = dropout_key(rng, rate)
+    keep = None if key is None else kept(prod(shape), key, rate).reshape(shape)
     c, *saved = attend(q, k, v, heads, factor(by_head[0], shape, mask, scale), mask, keep, 0.0 if keep is None else rate)
     y, back_out = linear(p.out, c)
     y, back_empty = _zero_where_blind(y, mask, shape)
@@ -57,13 +60,6 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
         return back_q(dq, g.query), back_k(dk, g.key) + back_v(dv, g.value)
 
     return y, backward
-
-
-def _kept(rng, shape, rate):
-    """Which weights dropout keeps, with the draws of dense.dropout; None where it does nothing."""
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout rate is {rate}; accepted: 0 <= rate < 1")
-    return None if rng is None or rate == 0 else rng.random(shape, dtype="f4") >= rate
 
 
 def _zero_where_blind(y, mask, shape):

@@ -49,12 +49,19 @@ def project(p, x):
 
 def dropout(rng, x, rate):
     """y = x m / (1 - rate), m = 0 with probability `rate`, else 1. Without a generator, or at rate 0: y = x."""
+    key = dropout_key(rng, rate)
+    if key is None:
+        return x, lambda dy: dy
+    return ops.dropout(x, key, rate), lambda dy: ops.dropout_backward(dy, key, rate)
+
+
+def dropout_key(rng, rate):
+    """The key of ops.dense.kept; None where nothing drops out."""
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate is {rate}; accepted: 0 <= rate < 1")
-    if rng is None or rate == 0:
-        return x, lambda dy: dy
-    key = int(rng.bit_generator.random_raw()) >> 1  # rng.integers takes six times as long
-    return ops.dropout(x, key, rate), lambda dy: ops.dropout_backward(dy, key, rate)
+    return (
+        None if rng is None or rate == 0 else int(rng.bit_generator.random_raw()) >> 1
+    )  # rng.integers: six times slower
 
 
 def activate(name, x):

@@ -21,22 +21,22 @@ def linear_backward(dy, x, W):
 
 @twin
 def dropout(x, key, rate):
-    """y = x m / (1 - rate), m_i = 0 with probability `rate`, else 1.
-
-    m_i is a hash of the element's place i and of the key, a whole number from 0 to 2^63 - 1: nothing has to be kept for the way
-    back, and element i of the same key is dropped in every machine and dtype. (Rounds of Wellons's lowbias32.)
-    """
-    h = np.arange(x.size, dtype=np.uint32).reshape(x.shape) + np.uint32(key & 0xFFFFFFFF)
-    h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D) ^ np.uint32(key >> 32)
-    h = (h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B)
-    h = h ^ (h >> np.uint32(16))
-    return x * ((h >= drop_below(rate)) / (1 - rate)).astype(x.real.dtype)
+    """y = x m / (1 - rate), m = `kept`."""
+    return x * (kept(x.size, key, rate) / (1 - rate)).astype(x.real.dtype).reshape(x.shape)
 
 
 def dropout_backward(dy, key, rate):
     return dropout(dy, key, rate)
 
 
-def drop_below(rate):
-    """The hash values below this, of 2^32, drop their element."""
-    return np.uint32(min(round(rate * 2**32), 2**32 - 1))
+@twin
+def kept(n, key, rate):
+    """m (n) bool, False with probability `rate`.
+
+    m_i is a hash of i and the key, a whole number from 0 to 2^63 - 1: nothing has to be kept for the way back, and the same key
+    drops the same elements on every machine. (Wellons's hash lowbias32 with a part of the key before each round.)
+    """
+    h = np.arange(n, dtype=np.uint32) + np.uint32(key & 0xFFFFFFFF)
+    h = (h ^ (h >> np.uint32(16))) * np.uint32(0x7FEB352D) ^ np.uint32(key >> 32)
+    h = (h ^ (h >> np.uint32(15))) * np.uint32(0x846CA68B)
+    return h ^ (h >> np.uint32(16)) >= np.uint32(min(round(rate * 2**32), 2**32 - 1))

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from bench.spies import dropped
 
 import refmer
 from refmer import params
@@ -122,14 +123,7 @@ def test_steps_without_a_frame_inside_a_clip(system):
 
 def test_dropout_is_at_the_same_places(system, monkeypatch):
     """As many numbers are dropped with the same rate, in each of the calls."""
-    ours, theirs = [], []
-
-    def dropout(rng, x, rate):
-        ours.append((x.size, rate))
-        return x, lambda dy: dy
-
-    for name in ("dense", "attention", "summarizer"):
-        monkeypatch.setattr(import_module(f"refmer.layers.{name}"), "dropout", dropout)
+    ours, theirs = dropped(monkeypatch), []
     F = torch.nn.functional
     attend = F.scaled_dot_product_attention
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bench.spies import dropped
 
 import refmer
 from refmer import params
@@ -86,25 +87,10 @@ def test_outputs_loss_and_gradients_agree(case, change):
         assert np.abs(gradients[path] - theirs).max() <= 1e-10 * scale, path
 
 
-class Draws:
-    """In the place of a generator: nothing is dropped, and what was asked for is noted as (numbers, rate)."""
-
-    def __init__(self):
-        self.noted = []
-
-    def random(self, shape, dtype):
-        self.shape = shape
-        return self
-
-    def __ge__(self, rate):
-        self.noted.append((int(np.prod(self.shape)), rate))
-        return np.ones(self.shape)
-
-
 def test_dropout_is_at_the_same_places(case, monkeypatch):
     system, config, batch, p, module, model = case
-    draws, noted, attention = Draws(), [], torch.nn.functional.scaled_dot_product_attention
-    system.forward(p, system.augment(batch, config, np.random.default_rng(0)), config, draws)
+    ours, noted, attention = dropped(monkeypatch), [], torch.nn.functional.scaled_dot_product_attention
+    system.forward(p, system.augment(batch, config, np.random.default_rng(0)), config, np.random.default_rng(0))
 
     def attend(q, k, v, mask=None, rate=0.0):
         noted.append((q[..., 0].numel() * k.shape[-2], rate))
@@ -119,7 +105,7 @@ def test_dropout_is_at_the_same_places(case, monkeypatch):
     model.train()({name: torch.from_numpy(x) for name, x in augmented.items()})
     for handle in handles:
         handle.remove()
-    assert sorted(pair for pair in noted if pair[1]) == sorted(draws.noted) != []
+    assert sorted(pair for pair in noted if pair[1]) == sorted(ours) != []
 
 
 @pytest.mark.parametrize("name", MODELS)

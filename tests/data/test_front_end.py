@@ -28,7 +28,7 @@ def pulses(f0, rate, seconds=0.7):
     return sum(np.sin(2 * np.pi * k * f0 * t + k) / k for k in range(1, int(0.45 * rate / f0) + 1))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(f0=st.floats(75, 440), preset=st.sampled_from(sorted(PRESETS)))
 def test_pitch_of_a_known_pitch(f0, preset):
     config = PRESETS[preset]
@@ -41,7 +41,7 @@ def test_noise_is_mostly_unvoiced():
     assert (found == 0).mean() > 0.8
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(rate=st.sampled_from([8000, 11025, 16000, 44100]), seconds=st.floats(0.3, 0.9), preset=st.sampled_from(sorted(PRESETS)))
 def test_a_frame_for_every_hop(rate, seconds, preset):
     config = PRESETS[preset]

@@ -30,7 +30,7 @@ def some_clips(lengths=(5, 2, 7), seed=0):
     )  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5), seed=st.integers(0, 99))
 def test_what_is_packed_comes_back(tmp_path_factory, lengths, seed):
     path = tmp_path_factory.mktemp("pack") / "c.npz"

@@ -9,5 +9,9 @@ def dropout(rng, dtype, n):
     return [rng.normal(size=(2, n, 5)).astype(dtype), int(rng.integers(2**63)), float(rng.uniform(0, 0.999))]
 
 
-ARGUMENTS = {"dense.linear_backward": linear_backward, "dense.dropout": dropout}
+def kept(rng, dtype, n):
+    return [n, int(rng.integers(2**63)), float(rng.uniform(0, 0.999))]
+
+
+ARGUMENTS = {"dense.kept": kept, "dense.linear_backward": linear_backward, "dense.dropout": dropout}
 FLOAT32 = {}

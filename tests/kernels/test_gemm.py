@@ -11,7 +11,7 @@ SIZE = st.integers(1, 300)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(m=st.integers(1, 40), k=SIZE, n=SIZE, transposed=st.booleans(), seed=st.integers(0, 99))
 def test_it_adds_the_product(dtype, m, k, n, transposed, seed):
     rng = np.random.default_rng(seed)

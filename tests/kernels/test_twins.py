@@ -46,7 +46,7 @@ def test_every_kernel_has_a_definition_of_the_same_signature_and_every_twin_a_te
 
 @pytest.mark.parametrize("name", ARGUMENTS)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 99), n=st.integers(1, 70))
 def test_a_kernel_agrees_with_its_definition(name, dtype, seed, n):
     module, _, function = name.partition(".")

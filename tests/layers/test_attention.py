@@ -16,7 +16,7 @@ rng = np.random.default_rng(1)
 X, MEMORY = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
 VALID = np.array([[True, True, True, False, False], [False] * 5])  # one clip short, one with nothing left
 ATTEND, ENCODER = moved(at.describe_attention(C)), moved(at.describe_encoder(C, 7, 3, "learned"))
-quick = settings(max_examples=15, deadline=None, derandomize=True)
+quick = settings(max_examples=15, derandomize=True)
 
 
 def test_attention_is_the_sum_over_heads_and_keys_written_out():

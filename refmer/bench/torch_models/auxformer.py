@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from refmer.bench.torch_models.loading import copy
+
 MODALITIES = ("audio", "visual")
 PASSES = 3  # of an auxiliary network through its encoder
 LONGEST = 4096  # frames that have a position
@@ -164,13 +166,7 @@ def loss(out, batch, config):
 
 def load(model, named):
     """Copy refmer's parameters, {path: array}, into the model."""
-    found = pairs(model)
-    if set(found) != set(named):
-        raise ValueError(f"parameters do not fit: {sorted(set(found) ^ set(named))[:3]}")
-    with torch.no_grad():
-        for path, (parameter, view) in found.items():
-            there = view(parameter)
-            there.copy_(torch.from_numpy(named[path]).reshape(there.shape))
+    copy(pairs(model), named)
 
 
 def pairs(model):

@@ -64,7 +64,11 @@ def load(model, named):
     ValueError
         If names are missing or unknown, or sizes differ.
     """
-    found = pairs(model)
+    copy(pairs(model), named)
+
+
+def copy(found, named):
+    """The same for pairs already found."""
     if set(found) != set(named):
         raise ValueError(f"parameters do not fit: {sorted(set(found) ^ set(named))[:6]} are on one side only")
     with torch.no_grad():

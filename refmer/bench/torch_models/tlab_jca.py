@@ -8,6 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from refmer.bench.torch_models.loading import copy
+
 BUILT = {
     "encoders": True,
     "bands_as_channels": True,
@@ -218,13 +220,7 @@ def loss(out, batch, config):
 
 def load(model, named):
     """Copy refmer's parameters, {path: array}, into the model."""
-    found = pairs(model)
-    if set(found) != set(named):
-        raise ValueError(f"parameters do not fit: {sorted(set(found) ^ set(named))[:3]}")
-    with torch.no_grad():
-        for path, (parameter, view) in found.items():
-            there = view(parameter)
-            there.copy_(torch.from_numpy(named[path]).reshape(there.shape))
+    copy(pairs(model), named)
 
 
 def pairs(model):
