@@ -99,7 +99,7 @@ def _distance(fast, slow):
     worst = 0.0
     for a, b in zip(fast, slow, strict=True):
         if isinstance(b, (np.ndarray, np.floating)):
-            worst = max(worst, float(np.abs(a - b).max(initial=0) / (np.abs(b).max(initial=0) or 1)))
+            worst = max(worst, float(np.abs(np.subtract(a, b, dtype=float)).max(initial=0) / (np.abs(b).max(initial=0) or 1)))
     return worst
 
 

@@ -24,6 +24,14 @@ def sigmoid(x):
     """1 / (1 + e^-x). Error: 4 ulp where the result is a normal number, else it may be 0."""
 
 
+def normal_cdf(x):
+    """(1 + erf(x / sqrt(2))) / 2. Error: 2 ulp of 1."""
+
+
+def log1p(x):
+    """log(1 + x) for 0 <= x <= 1, by its series in x / (2 + x). Error: 2 ulp."""
+
+
 @overload(exp, jit_options=OPTIONS)
 def _exp(x):
     return _exp32 if x == types.float32 else _exp64
@@ -75,7 +83,7 @@ def _tanh32(x):
         p = p * z + f(c)
     large = f(1) - f(2) / (exp(abs(x) + abs(x)) + f(1))
     large = -large if x < f(0) else large
-    return p * z * x + x if abs(x) < f(0.625) else large
+    return x * (p * z + f(1)) if abs(x) < f(0.625) else large  # a product: -0.0 stays -0.0
 
 
 def _tanh64(x):
@@ -84,7 +92,7 @@ def _tanh64(x):
     q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z + 4.84406305325125486048e3
     large = 1.0 - 2.0 / (exp(abs(x) + abs(x)) + 1.0)
     large = -large if x < 0.0 else large
-    return x + x * z * (p / q) if abs(x) < 0.625 else large
+    return x * (z * (p / q) + 1.0) if abs(x) < 0.625 else large
 
 
 @overload(sigmoid, jit_options=OPTIONS)
@@ -95,3 +103,69 @@ def _sigmoid(x):
         return one / (one + exp(-x))
 
     return sigmoid
+
+
+@overload(normal_cdf, jit_options=OPTIONS)
+def _normal_cdf(x):
+    f = np.float32 if x == types.float32 else np.float64
+
+    def normal_cdf(x):
+        t = x * f(0.7071067811865476)
+        z = t * t
+        p, q = f(9.60497373987051638749), f(1)
+        for c in (9.00260197203842689217e1, 2.23200534594684319226e3, 7.00332514112805075473e3, 5.55923013010394962768e4):
+            p = p * z + f(c)
+        for c in (
+            3.35617141647503099647e1,
+            5.21357949780152679795e2,
+            4.59432382970980127987e3,
+            2.26290000613890934246e4,
+            4.92673942608635921086e4,
+        ):
+            q = q * z + f(c)
+        erf = t * (p / q)
+        u = abs(t)
+        u = f(8) if u > f(8) else u  # beyond, exp(-z) alone decides
+        p, q = f(2.46196981473530512524e-10), f(1)
+        for c in (
+            5.64189564831068821977e-1,
+            7.46321056442269912687e0,
+            4.86371970985681366614e1,
+            1.96520832956077098242e2,
+            5.26445194995477358631e2,
+            9.34528527171957607540e2,
+            1.02755188689515710272e3,
+            5.57535335369399327526e2,
+        ):
+            p = p * u + f(c)
+        for c in (
+            1.32281951154744992508e1,
+            8.67072140885989742329e1,
+            3.54937778887819891062e2,
+            9.75708501743205489753e2,
+            1.82390916687909736289e3,
+            2.24633760818710981792e3,
+            1.65666309194161350182e3,
+            5.57535340817727675546e2,
+        ):
+            q = q * u + f(c)
+        tail = f(0.5) * exp(-z) * (p / q)
+        tail = f(1) - tail if x > f(0) else tail
+        return f(0.5) + f(0.5) * erf if u < f(1) else tail
+
+    return normal_cdf
+
+
+@overload(log1p, jit_options=OPTIONS)
+def _log1p(x):
+    f, terms = (np.float32, 8) if x == types.float32 else (np.float64, 17)
+
+    def log1p(x):
+        s = x / (f(2) + x)  # log(1 + x) = 2 artanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...), s <= 1 / 3
+        z = s * s
+        p = f(0)
+        for k in range(terms - 1, 0, -1):
+            p = p * z + f(1) / f(2 * k + 1)
+        return f(2) * (s + s * (p * z))
+
+    return log1p

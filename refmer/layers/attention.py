@@ -8,8 +8,9 @@ from refmer.layers.auxformer import describe_scaled_residual, scaled_residual
 from refmer.layers.dense import describe_feed_forward, describe_linear, dropout, feed_forward, linear
 from refmer.layers.norms import describe_layer_norm, layer_norm
 from refmer.layers.trace import note, scope
-from refmer.ops.attention import attention_weights, attention_weights_backward
-from refmer.ops.shapes import merge_heads, split_heads
+from refmer.ops.attention import attend, attend_backward, attention_weights, factor
+from refmer.ops.masks import fitting
+from refmer.ops.shapes import split_heads
 
 
 class Rates(NamedTuple):
@@ -39,22 +40,30 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
     q, back_q = linear(p.query, x)
     k, back_k = linear(p.key, memory)
     v, back_v = linear(p.value, memory)
-    q, k, v = (split_heads(z, heads) for z in (q, k, v))  # (B, H, T|S, D)
-    a, *saved = attention_weights(q, k, mask, scale)  # (B, H, T, S)
-    kept, back_drop = dropout(rng, a, rate)
-    y, back_out = linear(p.out, merge_heads(kept @ v))
-    y, back_empty = _zero_where_blind(y, mask, a.shape)
-    note(trace, "attention", a)
+    by_head = split_heads(q, heads), split_heads(k, heads)  # (B, H, T|S, D)
+    shape = (len(x), heads, x.shape[1], memory.shape[1])
+    if mask is not None:
+        fitting(mask, np.broadcast_to(0, shape))
+        mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+    keep = _kept(rng, shape, rate)
+    c, *saved = attend(q, k, v, heads, factor(by_head[0], shape, mask, scale), mask, keep, 0.0 if keep is None else rate)
+    y, back_out = linear(p.out, c)
+    y, back_empty = _zero_where_blind(y, mask, shape)
+    if trace is not None:
+        note(trace, "attention", attention_weights(*by_head, mask, scale)[0])
 
     def backward(dy, g):
-        dc = split_heads(back_out(back_empty(dy), g.out), heads)  # c = kept v
-        da = back_drop(dc @ v.swapaxes(-1, -2))
-        dq, dk = attention_weights_backward(da, *saved)
-        dv = kept.swapaxes(-1, -2) @ dc
-        dmemory = back_k(merge_heads(dk), g.key) + back_v(merge_heads(dv), g.value)
-        return back_q(merge_heads(dq), g.query), dmemory
+        dq, dk, dv = attend_backward(back_out(back_empty(dy), g.out), *saved)
+        return back_q(dq, g.query), back_k(dk, g.key) + back_v(dv, g.value)
 
     return y, backward
+
+
+def _kept(rng, shape, rate):
+    """Which weights dropout keeps, with the draws of dense.dropout; None where it does nothing."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout rate is {rate}; accepted: 0 <= rate < 1")
+    return None if rng is None or rate == 0 else rng.random(shape, dtype="f4") >= rate
 
 
 def _zero_where_blind(y, mask, shape):
@@ -62,6 +71,8 @@ def _zero_where_blind(y, mask, shape):
     if mask is None:
         return y, lambda dy: dy
     sees = np.broadcast_to(mask.any(-1), shape[:-1]).any(1)[..., None]  # (B, T, 1)
+    if sees.all():
+        return y, lambda dy: dy
     return np.where(sees, y, 0), lambda dy: np.where(sees, dy, 0)
 
 

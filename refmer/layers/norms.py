@@ -53,8 +53,9 @@ def batch_norm(p, x, rng=None, eps=1e-5):
         dx, dgamma, dbeta = norms.batch_norm_backward(dy, *saved)
         g.gamma += dgamma
         g.beta += dbeta
-        g.mean += x.mean(0) - p.mean
-        g.var += x.var(0, ddof=1) - p.var
+        mean, var = norms.moments(x)
+        g.mean += mean - p.mean
+        g.var += var - p.var
         return dx
 
     return y, backward

@@ -1,15 +1,16 @@
-"""LSTM (stacked, bidirectional) and GRU. The products x W of all steps are one; the recurrence is ops/recurrent.py.
+"""LSTM (stacked, bidirectional) and GRU. The recurrence is ops/recurrent.py.
 
 Each direction has two biases, of the input and of the hidden part, as PyTorch: for the LSTM only their sum matters, but
 published sizes count both; for the GRU they differ. torch's weight_ih is inputs.W.T, bias_hh is hidden.b, and so on.
 """
 
+from functools import reduce
+
 import numpy as np
 
-from refmer.layers.dense import dropout, linear
+from refmer.layers.dense import dropout, fitting_width
 from refmer.ops import recurrent as ops
 from refmer.ops.masks import fitting
-from refmer.ops.shapes import rows
 from refmer.params import Leaf
 
 
@@ -64,27 +65,30 @@ def _both_ways(p, x, state, mask):
     parts = [lstm_direction(q, x, *state[:, k], mask, reverse=k == 1) for k, q in enumerate(p)]
 
     def backward(dy, g):
-        dys = np.split(dy, len(parts), axis=-1)
+        H = dy.shape[-1] // len(parts)
+        dys = [dy[..., k * H : (k + 1) * H] for k in range(len(parts))]
         grads = [back(d, part) for (_, back), d, part in zip(parts, dys, g, strict=True)]
         dx, dh0, dc0 = zip(*grads, strict=True)
-        return sum(dx), np.stack([np.stack(dh0), np.stack(dc0)])
+        return reduce(np.add, dx), (dh0, dc0)
 
-    return np.concatenate([y for y, _ in parts], axis=-1), backward
+    y, *other = (y for y, _ in parts)
+    return np.concatenate([y, *other], axis=-1) if other else y, backward
 
 
 def lstm_direction(p, x, h0, c0, mask=None, reverse=False):
-    """The LSTM of ops/recurrent.py on u = x W + b_input + b_hidden, from the first step on or from the last.   x (B, T, D)."""
-    u, back_input = linear(p.inputs, x)
-    u, way, mask = _sequence(u + p.hidden.b, mask, reverse)
-    y, *saved = ops.lstm(u, p.hidden.W, h0, c0, mask)
+    """The LSTM of ops/recurrent.py with b = b_input + b_hidden, from the first step on or from the last.   x (B, T, D)."""
+    mask = _fitting(p, x, mask)
+    y, *saved = ops.lstm(x, p.inputs.W, p.inputs.b + p.hidden.b, p.hidden.W, h0, c0, mask, reverse)
 
     def backward(dy, g):
-        du, dU, dh0, dc0 = ops.lstm_backward(dy[:, way], *saved)
+        dx, dW, db, dU, dh0, dc0 = ops.lstm_backward(dy, *saved)
+        g.inputs.W += dW
+        g.inputs.b += db
         g.hidden.W += dU
-        g.hidden.b += rows(du).sum(0)
-        return back_input(du[:, way], g.inputs), dh0, dc0
+        g.hidden.b += db
+        return dx, dh0, dc0
 
-    return y[:, way], backward
+    return y, backward
 
 
 def describe_gru(n_in, width):
@@ -92,28 +96,28 @@ def describe_gru(n_in, width):
 
 
 def gru(p, x, h0=None, mask=None, reverse=False):
-    """The GRU of ops/recurrent.py on u = x W + b_input.   x (B, T, D), h0 (B, H); None is 0 and has no gradient."""
-    u, back_input = linear(p.inputs, x)
-    u, way, mask = _sequence(u, mask, reverse)
+    """The GRU of ops/recurrent.py.   x (B, T, D), h0 (B, H); None is 0 and has no gradient."""
+    mask = _fitting(p, x, mask)
     shape = (len(x), p.hidden.W.shape[0])
     start = np.zeros(shape, x.dtype) if h0 is None else h0
     if start.shape != shape:
         raise ValueError(f"h0 has shape {start.shape}; accepted: {shape}, (B, H)")
-    y, *saved = ops.gru(u, p.hidden.W, p.hidden.b, start, mask)
+    y, *saved = ops.gru(x, p.inputs.W, p.inputs.b, p.hidden.W, p.hidden.b, start, mask, reverse)
 
     def backward(dy, g):
-        du, dU, db, dh0 = ops.gru_backward(dy[:, way], *saved)
+        dx, dW, db, dU, db_hidden, dh0 = ops.gru_backward(dy, *saved)
+        g.inputs.W += dW
+        g.inputs.b += db
         g.hidden.W += dU
-        g.hidden.b += db
-        dx = back_input(du[:, way], g.inputs)
+        g.hidden.b += db_hidden
         return dx if h0 is None else (dx, dh0)
 
-    return y[:, way], backward
+    return y, backward
 
 
-def _sequence(u, mask, reverse):
-    """u and mask in the order of reading, and the slice that brings them there (and back)."""
-    if u.shape[1] == 0:
-        raise ValueError(f"x has no steps (shape {u.shape[:2]} and its width); accepted: at least one")
-    way = slice(None, None, -1 if reverse else 1)
-    return u[:, way], way, None if mask is None else fitting(mask, u[:, :, 0])[:, way]
+def _fitting(p, x, mask):
+    """The mask, once it and x fit."""
+    fitting_width(p.inputs, x)
+    if x.shape[1] == 0:
+        raise ValueError(f"x has no steps (shape {x.shape}); accepted: at least one")
+    return None if mask is None else np.broadcast_to(fitting(mask, x[:, :, 0]), x.shape[:2])

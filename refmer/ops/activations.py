@@ -6,22 +6,27 @@ import numpy as np
 from scipy.special import erf
 
 from refmer.ops.masks import fitting
+from refmer.ops.twins import twin
 
 
+@twin
 def relu(x):
     """y = x where x > 0, else 0; nan stays nan."""
     return np.where(x.real <= 0, 0, x)
 
 
+@twin
 def relu_backward(dy, y):
     return np.where(y.real > 0, dy, 0)
 
 
+@twin
 def sigmoid(x):
     """y = 1 / (1 + exp(-x)), as (1 + tanh(x / 2)) / 2: finite everywhere."""
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
+@twin
 def sigmoid_backward(dy, y):
     return dy * y * (1 - y)
 
@@ -46,39 +51,46 @@ def log_sigmoid_backward(dy, y):
     return -dy * np.expm1(y)
 
 
+@twin
 def gelu(x):
     """y = x Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016): exact, no tanh approximation."""
     below = 0.5 * (1 + erf(x * math.sqrt(0.5)))
     return x * below, x, below
 
 
+@twin
 def gelu_backward(dy, x, below):
     # y = x Phi(x):  dy/dx = Phi(x) + x phi(x), phi the normal density
     return dy * (below + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi))
 
 
+@twin
 def swish(x):
     """y = x sigmoid(x)."""
     s = sigmoid(x)
     return x * s, x, s
 
 
+@twin
 def swish_backward(dy, x, s):
     # y = x s:  dy/dx = s + x s (1 - s)
     return dy * s * (1 + x * (1 - s))
 
 
+@twin
 def glu(x):
     """y = a sigmoid(b), where x = [a | b] are halves of the last axis. (..., 2C) -> (..., C)   (Dauphin et al. 2017)."""
     if x.shape[-1] % 2:
         raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: an even width, halves for value and gate")
     a, b = np.split(x, 2, axis=-1)
     s = sigmoid(b)
-    return a * s, a, s
+    return a * s, x, s
 
 
-def glu_backward(dy, a, s):
+@twin
+def glu_backward(dy, x, s):
     # y = a s, s = sigmoid(b):  da = dy s, db = dy a s (1 - s)
+    a = x[..., : s.shape[-1]]
     return np.concatenate([dy * s, sigmoid_backward(dy * a, s)], axis=-1)
 
 

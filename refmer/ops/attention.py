@@ -4,6 +4,34 @@ import numpy as np
 
 from refmer.ops.activations import softmax, softmax_backward
 from refmer.ops.masks import fitting
+from refmer.ops.shapes import merge_heads, split_heads
+from refmer.ops.twins import twin
+
+
+@twin
+def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
+    """y = a v, a = softmax(c q k^T) in every head of width C / H, heads side by side.   q, y (B, T, C), k, v (B, S, C).
+
+    c is a number or (B|1, H|1, 1, 1); mask and keep are bool, of four axes that broadcast to (B, H, T, S). Weights that are not
+    in `keep` drop out, the others grow by 1 / (1 - rate). A query that sees nothing gives 0. Backward computes the weights
+    anew: what stays in memory between the two does not grow with T S.
+    """
+    a = softmax(split_heads(q, heads) @ split_heads(k, heads).swapaxes(-1, -2) * c, mask)  # (B, H, T, S)
+    return merge_heads(_dropped(a, keep, rate) @ split_heads(v, heads)), q, k, v, heads, c, mask, keep, rate
+
+
+@twin
+def attend_backward(dy, q, k, v, heads, c, mask, keep, rate):
+    q, k, v, dy = (split_heads(x, heads) for x in (q, k, v, dy))
+    a = softmax(q @ k.swapaxes(-1, -2) * c, mask)
+    da = _dropped(dy @ v.swapaxes(-1, -2), keep, rate)  # y = drop(a) v
+    ds = softmax_backward(da, a) * c  # a = softmax(c s), s = q k^T
+    dv = _dropped(a, keep, rate).swapaxes(-1, -2) @ dy
+    return merge_heads(ds @ k), merge_heads(ds.swapaxes(-1, -2) @ q), merge_heads(dv)
+
+
+def _dropped(a, keep, rate):
+    return a if keep is None else np.where(keep, a / (1 - rate), 0)
 
 
 def attention_weights(q, k, mask=None, scale="width"):
@@ -13,9 +41,7 @@ def attention_weights(q, k, mask=None, scale="width"):
     query may see (paper 002, eq. 2 as printed). Every row sums to 1, or is 0 where nothing may be seen.
     """
     scores = q @ k.swapaxes(-1, -2)  # (..., T, S)
-    if scale not in SCALES:
-        raise ValueError(f"scale is {scale!r}; accepted: {', '.join(map(repr, SCALES))}")
-    c = SCALES[scale](q, scores, mask)
+    c = factor(q, scores.shape, mask, scale)
     a = softmax(scores * c, mask)
     return a, a, q, k, c
 
@@ -25,15 +51,24 @@ def attention_weights_backward(da, a, q, k, c):
     return ds @ k, ds.swapaxes(-1, -2) @ q
 
 
-def _by_width(q, scores, mask):
+def factor(q, shape, mask=None, scale="width"):
+    """c of attention_weights, for weights of this shape (..., T, S): a number, or an array (..., 1, 1)."""
+    if scale not in SCALES:
+        raise ValueError(f"scale is {scale!r}; accepted: {', '.join(map(repr, SCALES))}")
+    return SCALES[scale](q, shape, mask)
+
+
+def _by_width(q, shape, mask):
     return q.shape[-1] ** -0.5
 
 
-def _by_keys(q, scores, mask):
+def _by_keys(q, shape, mask):
     if mask is None:
-        return scores.shape[-1] ** -0.5
-    count = np.broadcast_to(fitting(mask, scores), scores.shape).any(-2, keepdims=True).sum(-1, keepdims=True)  # (..., 1, 1)
-    return (np.maximum(count, 1) ** -0.5).astype(scores.real.dtype)
+        return shape[-1] ** -0.5
+    count = (
+        np.broadcast_to(fitting(mask, np.broadcast_to(0, shape)), shape).any(-2, keepdims=True).sum(-1, keepdims=True)
+    )  # (..., 1, 1)
+    return (np.maximum(count, 1) ** -0.5).astype(q.real.dtype)
 
 
 SCALES = {"width": _by_width, "keys": _by_keys}

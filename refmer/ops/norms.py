@@ -3,8 +3,10 @@
 import numpy as np
 
 from refmer.ops.shapes import rows
+from refmer.ops.twins import twin
 
 
+@twin
 def layer_norm(x, gamma, beta, eps=1e-5):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the last axis. x (..., C); gamma, beta (C)."""
     xc = x - x.mean(-1, keepdims=True)
@@ -13,10 +15,12 @@ def layer_norm(x, gamma, beta, eps=1e-5):
     return gamma * z + beta, z, rstd, gamma
 
 
+@twin
 def layer_norm_backward(dy, z, rstd, gamma):
     return _standardise_backward(dy * gamma, z, rstd, -1), rows(dy * z).sum(0), rows(dy).sum(0)
 
 
+@twin
 def batch_norm(x, gamma, beta, eps=1e-5):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the batch. x (B, C); gamma, beta (C)."""
     xc = x - x.mean(0)
@@ -25,10 +29,12 @@ def batch_norm(x, gamma, beta, eps=1e-5):
     return gamma * z + beta, z, rstd, gamma
 
 
+@twin
 def batch_norm_backward(dy, z, rstd, gamma):
     return _standardise_backward(dy * gamma, z, rstd, 0), (dy * z).sum(0), dy.sum(0)
 
 
+@twin
 def l2_normalise(x):
     """y = x / ||x|| over the last axis. x (..., C). A zero vector has no direction: y = 0, and its gradient is 0."""
     length = np.sqrt((x * x).sum(-1, keepdims=True))
@@ -38,9 +44,18 @@ def l2_normalise(x):
     return y, y, rlength
 
 
+@twin
 def l2_normalise_backward(dy, y, rlength):
     # y = x r, r = (x . x)^(-1/2):  dr = -r^3 (x . dx)
     return rlength * (dy - y * (dy * y).sum(-1, keepdims=True))
+
+
+@twin
+def moments(x):
+    """The mean and the unbiased variance over the batch, which batch norm keeps.   x (B, C), B > 1; mean and variance (C)."""
+    mean = x.mean(0)
+    xc = x - mean
+    return mean, (xc * xc).sum(0) / (len(x) - 1)
 
 
 def _standardise_backward(dz, z, rstd, axis):

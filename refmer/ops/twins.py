@@ -15,7 +15,6 @@ from inspect import signature
 import numpy as np
 
 TWINS = {}  # "module.function" -> the NumPy definition
-FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)  # NumPy keeps one object of each
 SCALARS = {bool, int, float, type(None)}
 # without its compiler, numba would run the kernels' loops in Python
 _on = os.environ.get("REFMER_KERNELS", "1") != "0" and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
@@ -69,11 +68,11 @@ def _ready(values):
     for value in values:
         kind = type(value)
         if kind is np.ndarray:
-            if value.dtype is FLOAT32 or value.dtype is FLOAT64:
-                if dtype is None:
-                    dtype = value.dtype
-                elif value.dtype is not dtype:
+            char = value.dtype.char
+            if char in "fd" and value.dtype.isnative:
+                if char != (dtype or char):
                     return None
+                dtype = char
             elif value.dtype.kind not in "biu":
                 return None
             if not value.flags.c_contiguous:

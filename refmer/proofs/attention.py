@@ -23,7 +23,8 @@ def ops():
     q, k = rng.normal(size=(B, H, T, D)), rng.normal(size=(B, H, S, D))
     mask = masks.key_mask(SHORT) & masks.causal(T, S)
     f = attention_ops.attention_weights
-    return [
+    inputs = tuple(rng.normal(size=(B, n, C)) for n in (T, S, S))
+    return [Case("attend", attention_ops.attend, inputs, options={"heads": H, "c": 0.7}, kind="op")] + [
         Case("attention_weights", f, (q, k), variant=f"scale={scale}, {said}", options={"scale": scale} | options, kind="op")
         for scale in ("width", "keys")
         for said, options in {"no mask": {}, "masked": {"mask": mask}}.items()

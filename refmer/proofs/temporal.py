@@ -21,15 +21,17 @@ def ops():
     rng = np.random.default_rng(1)
     x, a = rng.normal(size=(B, T, C)), rng.dirichlet(np.ones(T), B)
     h0, c0 = rng.normal(size=(2, B, H))
-    lstm = (rng.normal(size=(B, T, 4 * H)), rng.normal(size=(H, 4 * H)), h0, c0)
-    gru = (rng.normal(size=(B, T, 3 * H)), rng.normal(size=(H, 3 * H)), rng.normal(size=3 * H), h0)
+    W, b, U, b_state = (rng.normal(size=shape) for shape in ((C, 4 * H), 4 * H, (H, 4 * H), 3 * H))
+    lstm, gru = (x, W, b, U, h0, c0), (x, W[:, H:], b[H:], U[:, H:], b_state, h0)
     constant = np.broadcast_to(x[:, :1], x.shape).copy()
     constant[0] = x[0]
     found = [
         Case("lstm", recurrent_ops.lstm, lstm),
         Case("lstm", recurrent_ops.lstm, lstm, variant="masked", options={"mask": HOLES}),
+        Case("lstm", recurrent_ops.lstm, lstm, variant="masked, backwards", options={"mask": HOLES, "reverse": True}),
         Case("gru", recurrent_ops.gru, gru),
         Case("gru", recurrent_ops.gru, gru, variant="masked", options={"mask": HOLES}),
+        Case("gru", recurrent_ops.gru, gru, variant="masked, backwards", options={"mask": HOLES, "reverse": True}),
         Case("weight_norm", conv_ops.weight_norm, (rng.normal(size=(C, H)), rng.normal(size=H))),
         Case("masked_mean", pool_ops.masked_mean, (x,), options={"mask": HOLES}),
         Case("masked_max", pool_ops.masked_max, (x,), options={"mask": HOLES}),

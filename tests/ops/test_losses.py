@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refmer.ops import losses
+from refmer.ops.twins import kernels
 
 few = settings(deadline=None, max_examples=25, derandomize=True)
 CREMA_D = [1067, 1222, 1180, 1230, 672, 2071]  # anger, disgust, fear, happy, sad, neutral
@@ -169,3 +170,13 @@ def test_balanced_weights_average_to_one_over_the_clips():
     weight = losses.balanced_weights(counts)
     assert (counts * weight).sum() / counts.sum() == pytest.approx(1) and weight[2] == weight[4] == 0
     assert weight[1] == pytest.approx(3 * weight[0])
+
+
+@pytest.mark.parametrize("on", [True, False])
+@pytest.mark.parametrize("name", ["cross_entropy", "sample_weighted_cross_entropy", "binary_cross_entropy", "focal"])
+def test_one_logit_of_nan_makes_the_loss_nan(name, on):
+    logits, target, weight = (x.astype(np.float32) for x in drawn(0))
+    logits[2, 1] = np.nan
+    with kernels(on):
+        loss, *saved = getattr(losses, name)(logits, target, weight)
+    assert np.isnan(loss) and np.isnan(getattr(losses, f"{name}_backward")(1.0, *saved)[2, 1])

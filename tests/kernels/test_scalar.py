@@ -1,0 +1,107 @@
+"""exp, tanh, sigmoid, log1p and the normal distribution function keep their bounds over the whole range."""
+
+import numpy as np
+import pytest
+from numba import njit
+from scipy.special import erfc
+
+from refmer.kernels import scalar
+
+
+@njit
+def exp(x):
+    return np.array([scalar.exp(v) for v in x])
+
+
+@njit
+def tanh(x):
+    return np.array([scalar.tanh(v) for v in x])
+
+
+@njit
+def sigmoid(x):
+    return np.array([scalar.sigmoid(v) for v in x])
+
+
+@njit
+def log1p(x):
+    return np.array([scalar.log1p(v) for v in x])
+
+
+@njit
+def normal_cdf(x):
+    return np.array([scalar.normal_cdf(v) for v in x])
+
+
+def numbers(dtype):
+    """Dense where the functions change, at the edges of overflow and underflow, and bit patterns at random."""
+    rng = np.random.default_rng(0)
+    edge = 89 if dtype == np.float32 else 710
+    bits = rng.integers(0, 256, 200_000 * np.dtype(dtype).itemsize, np.uint8).view(dtype)
+    parts = [
+        np.linspace(-1.2 * edge, 1.2 * edge, 200_001),
+        np.linspace(-2, 2, 200_001),
+        [sign * (edge + d) for sign in (-1, 1) for d in np.linspace(-1, 1, 2001)],
+        np.linspace(-104.5, -86, 20_001) if dtype == np.float32 else np.linspace(-746, -707, 20_001),
+        np.linspace(0, 10 * np.finfo(dtype).smallest_normal, 1001),
+        [np.inf, -np.inf, np.nan, 0.0, -0.0, np.finfo(dtype).max, -np.finfo(dtype).max, np.finfo(dtype).smallest_subnormal],
+    ]
+    return np.concatenate([bits, *(np.asarray(part).astype(dtype) for part in parts)])
+
+
+def ulps(found, exact):
+    """Distance in units of the last place of the exact result, where that is finite."""
+    dtype = found.dtype
+    with np.errstate(all="ignore"):
+        rounded = exact.astype(dtype)
+        off = np.abs(found - exact) / np.spacing(np.abs(rounded))
+    # beyond the largest number both are infinite; one ulp below it either may be
+    settled = np.isfinite(rounded) & np.isfinite(found)
+    lost = ~settled & ~((found == rounded) | (np.isnan(found) & np.isnan(rounded)))
+    assert not lost.any(), found[lost]
+    return off[settled].astype(float)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("f, exact, bound", [(exp, np.exp, 2), (tanh, np.tanh, 3)])
+def test_exp_and_tanh_keep_their_bounds(f, exact, bound, dtype):
+    x = numbers(dtype)
+    with np.errstate(all="ignore"):
+        assert ulps(f(x), exact(x.astype(np.longdouble))).max() <= bound
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_keeps_its_bound_where_the_result_is_normal_and_is_nearly_0_below(dtype):
+    x = numbers(dtype)
+    with np.errstate(all="ignore"):
+        exact = 1 / (1 + np.exp(-x.astype(np.longdouble)))
+    tiny = exact < np.finfo(dtype).smallest_normal
+    assert ulps(sigmoid(x[~tiny]), exact[~tiny]).max() <= 4
+    assert (sigmoid(x[tiny]) <= np.finfo(dtype).smallest_normal).all() and tiny.any()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log1p_keeps_its_bound_from_0_to_1(dtype):
+    x = np.abs(numbers(dtype))
+    x = x[~(x > 1)]
+    with np.errstate(all="ignore"):
+        assert ulps(log1p(x), np.log1p(x.astype(np.longdouble))).max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_the_normal_distribution_function_keeps_its_bound(dtype):
+    x = numbers(dtype)
+    with np.errstate(all="ignore"):
+        found, exact = normal_cdf(x), 0.5 * erfc(-x.astype(float) / np.sqrt(2))
+    assert (np.isnan(found) == np.isnan(x)).all()
+    assert np.nanmax(np.abs(found - exact)) <= 2 * np.finfo(dtype).eps
+    assert (found[x == np.inf] == 1).all() and (found[x == -np.inf] == 0).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_zeros_keep_their_sign_and_special_values_are_exact(dtype):
+    x = np.array([0.0, -0.0, np.inf, -np.inf], dtype)
+    for f, expected in ((exp, [1, 1, np.inf, 0]), (tanh, [0.0, -0.0, 1, -1]), (sigmoid, [0.5, 0.5, 1, 0])):
+        np.testing.assert_array_equal(f(x), expected)
+        assert f(x).dtype == dtype
+    assert np.signbit(tanh(x)[1]) and not np.signbit(tanh(x)[0])
