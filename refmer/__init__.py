@@ -14,6 +14,7 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "synthesize_recordings": "data.synthesize",
     "Recognizer": "recognizer",
     "load": "recognizer",
+    "quantize": "quantize",  # a package that can be called
 }
 __all__ = ["__version__", *sorted(_HOME)]
 
@@ -21,7 +22,8 @@ __all__ = ["__version__", *sorted(_HOME)]
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module 'refmer' has no attribute {name!r}; public names: {', '.join(sorted(_HOME))}")
-    return getattr(import_module(f"refmer.{_HOME[name]}"), name)
+    home = import_module(f"refmer.{_HOME[name]}")
+    return home if _HOME[name] == name else getattr(home, name)
 
 
 def __dir__():

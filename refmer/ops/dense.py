@@ -7,8 +7,8 @@ from refmer.ops.twins import twin
 
 
 def linear(x, W, b):
-    """y = x W + b.   x (..., D), W (D, E), b (E)."""
-    y = rows(x) @ W + b  # one product: with more axes NumPy makes many small ones
+    """y = x W + b.   x (..., D), W (D, E), b (E). A W of 8 bits (quantize/matrix.py) has a way of its own."""
+    y = W.linear(x, b) if hasattr(W, "linear") else rows(x) @ W + b  # in rows: with more axes NumPy makes many small products
     return y.reshape(*x.shape[:-1], W.shape[-1]), x, W
 
 

@@ -31,6 +31,11 @@ def kernels(on):
         _on = before
 
 
+def kernels_on():
+    """Whether kernels may run."""
+    return _on
+
+
 def twin(definition):
     """Mark a NumPy function that has a kernel of the same module, name and signature."""
     module = definition.__module__.rpartition(".")[2]

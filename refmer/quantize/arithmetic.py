@@ -1,20 +1,28 @@
-"""What a float becomes in 8 bits, and what a product of such numbers is worth. NumPy only: the definition that the kernels double.
+"""What a float becomes in 8 bits, and what a product of such numbers is worth. NumPy only: what the kernels double.
 
-A float x is written as x ~ s (q - z): s the scale (a positive float), q a whole number of 8 bits, z the zero point, the q that
-means 0. Zero must be exact, because padding, ReLU and masks make zeros: z is whole, and the range is widened to include 0.
+A float x is written as x ~ s (q - z): s the scale, a positive float; q a whole number of 8 bits; z the zero point, the q that
+means 0. Zero must be exact, because padding, ReLU and masks make zeros: so z is whole and the range is widened to include 0.
 (Jacob et al. 2018, eq. 1; ONNX's DynamicQuantizeLinear.)
+
+The product of x ~ s (q - z) (M, K) and W ~ t w (K, N), weights having no zero point, is one of whole numbers:
+
+    sum_k x_mk W_kn = s_m t_n sum_k (q_mk - z_m) w_kn = s_m t_n (sum_k q_mk w_kn - z_m sum_k w_kn)
+
+where the last sum, a column's total, is known before any x is.
 """
 
 import numpy as np
 
+BY_ROW, BY_TENSOR, STATIC = range(3)  # whose least and greatest value make the scale of inputs
+TINY = np.finfo(np.float32).tiny  # below it, numbers lose their precision
 LARGEST_DEPTH = (2**31 - 1) // (255 * 128)  # K products of 8 bits whose sum surely fits into 32
 
 
 def affine_range(low, high):
     """Scale and zero point of unsigned 8 bits for values from low to high, widened to include 0.
 
-    s = (high - low) / 255 puts low at 0 and high at 255; z = round(-low / s) is where 0 falls, rounded half to even, so that 0 is
-    met exactly. A range of width 0 holds only 0: s = 1, z = 0.
+    s = (high - low) / 255 puts low at 0 and high at 255; z = round(-low / s) is where 0 falls. A range so narrow that s is no
+    normal number holds only 0: s = 1, z = 0.
 
     Parameters
     ----------
@@ -28,19 +36,20 @@ def affine_range(low, high):
     Raises
     ------
     ValueError
-        If a bound is not finite or low > high.
+        If a bound or their difference is not finite in float32, or low > high.
     """
-    low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
-    if not (np.isfinite(low).all() and np.isfinite(high).all() and (low <= high).all()):
+    with np.errstate(over="ignore"):
+        low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        width = np.maximum(high, 0) - np.minimum(low, 0)
+    if not (np.isfinite(width).all() and (low <= high).all()):
         raise ValueError(f"the range is {low} to {high}; accepted: finite numbers, the first not above the second")
-    low, high = np.minimum(low, 0), np.maximum(high, 0)
-    scale = (high - low) / np.float32(255)
-    scale = np.where(scale > 0, scale, np.float32(1))
-    return scale, np.rint(-low / scale).astype(np.int32)
+    scale = width / np.float32(255)
+    scale = np.where(scale >= TINY, scale, np.float32(1))
+    return scale, np.rint(-np.minimum(low, 0) / scale).astype(np.int32)
 
 
 def affine(x, scale, zero):
-    """q = round(x / s) + z, half to even, saturated to 0..255.   |s (q - z) - x| <= s / 2 inside the range.   -> uint8."""
+    """q = round(x / s) + z, half to even, saturated to 0..255; |s (q - z) - x| <= s / 2 inside the range.   -> uint8."""
     return np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.uint8)
 
 
@@ -49,20 +58,38 @@ def from_affine(q, scale, zero):
     return (q.astype(np.int32) - zero).astype(np.float32) * scale
 
 
+def affine_rows(x, kind=BY_ROW, least=0.0, greatest=0.0):
+    """Rows x (M, K) float32, each with its own range; or all with that of x (BY_TENSOR), or least to greatest (STATIC).
+
+    A row with nan or an infinity, or wider than float32 reaches, gets the scale nan, so that all made from it is nan; BY_TENSOR
+    that is every row. STATIC saturates what lies outside the range.   -> q (M, K), scale (M), zero (M).
+    """
+    low, high = x.min(1, initial=0), x.max(1, initial=0)
+    if kind == BY_TENSOR:
+        low, high = np.full_like(low, low.min(initial=0)), np.full_like(high, high.max(initial=0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        good = np.isfinite(high - low)
+    if kind == STATIC:
+        low, high = np.full_like(low, least), np.full_like(high, greatest)
+    scale, zero = affine_range(np.where(good, low, 0), np.where(good, high, 0))
+    q = affine(np.where(good[:, None], x, 0), scale[:, None], zero[:, None])
+    return q, np.where(good, scale, np.float32(np.nan)), zero
+
+
 def symmetric(w, scale):
-    """q = round(w / s), half to even, saturated to -127..127 (-128 is left out: the range has no favourite sign).   -> int8."""
+    """q = round(w / s), half to even, saturated to -127..127 (-128 is left out: no sign is favoured).   -> int8."""
     return np.clip(np.rint(w / scale), -127, 127).astype(np.int8)
 
 
 def symmetric_scale(w, clip="max", per_channel=True):
-    """The scale of weights W (K, N): the largest |w| becomes 127.
+    """The scale s of weights W (K, N) ~ s q: the largest |w| becomes 127.
 
     Parameters
     ----------
     w : array (K, N)
     clip : "max" or "mse"
-        "mse" tries smaller largest values, 100 to 50 percent of max |w|, and keeps the one with the least squared error: a few far
-        weights saturate and all others get a finer step.
+        "mse" tries smaller largest values, 100 to 50 percent of max |w|, and keeps the one with the least squared error: a few
+        far weights saturate and all others get a finer step.
     per_channel : bool
         One scale per column (output channel), or one for all. A column of zeros gets scale 1.
 
@@ -81,23 +108,29 @@ def symmetric_scale(w, clip="max", per_channel=True):
         raise ValueError(f"clip is {clip!r}; accepted: 'max', 'mse'")
     axis = 0 if per_channel else None
     top = np.abs(w).max(axis, initial=0)
-    whole = np.where(top > 0, top / 127, 1).astype(np.float32)
+    whole = np.where(top >= 127 * TINY, top / 127, 1).astype(np.float32)
     if clip == "max":
         return whole
-    candidates = [whole * np.float32(share) for share in np.linspace(1, 0.5, 26)]
-    errors = [((symmetric(w, s) * s - w) ** 2).sum(axis) for s in candidates]
-    return np.choose(np.argmin(errors, 0), candidates) if per_channel else candidates[int(np.argmin(errors))]
+    best, least = whole, np.full(whole.shape, np.inf)
+    for share in np.linspace(1, 0.5, 26):
+        scale = np.maximum(whole * np.float32(share), TINY)
+        error = ((symmetric(w, scale) * scale - w) ** 2).sum(axis)
+        best, least = np.where(error < least, scale, best), np.minimum(error, least)
+    return best
 
 
-def accumulate(q, zero, weights, total):
-    """sum_k (q_mk - z_m) w_kn = sum_k q_mk w_kn - z_m sum_k w_kn, in int32: the product of bytes, then a correction.
+def accumulate(q, zero, w):
+    """sum_k (q_mk - z_m) w_kn in int32: the product of bytes, corrected.   q (M, K) uint8, zero (M), w (K, N) int8."""
+    return q.astype(np.int32) @ w.astype(np.int32) - zero[:, None] * w.sum(0, dtype=np.int32)
 
-    q (M, K) uint8, zero (M,) int32, weights (K, N) int8, total (N,) int32 the column sums of weights.
-    """
-    return q.astype(np.int32) @ weights.astype(np.int32) - zero[:, None] * total
+
+def dequantize(sums, scale, weight_scale, b, floor=-np.inf):
+    """y = max(floor, s_m t_n sums_mn + b_n): floor 0 is ReLU; nan stays.   sums (M, N) int32, scale (M), weight_scale (N)."""
+    y = sums.astype(np.float32) * (scale[:, None] * weight_scale) + b
+    return np.where(y < floor, np.float32(floor), y)
 
 
 def fitting_depth(k):
-    """ValueError if K products of bytes may not fit into a 32-bit sum."""
-    if k > LARGEST_DEPTH:
-        raise ValueError(f"the matrix has {k} rows; accepted: at most {LARGEST_DEPTH}, whose sum of products fits into 32 bits")
+    """ValueError unless the sum of k products of bytes surely fits into 32 bits, and there is one."""
+    if not 0 < k <= LARGEST_DEPTH:
+        raise ValueError(f"the matrix has {k} rows; accepted: 1 to {LARGEST_DEPTH}, whose sum of products fits into 32 bits")
