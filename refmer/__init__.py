@@ -16,6 +16,7 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "save_folder": "data.folder",
     "Recognizer": "recognizer",
     "load": "recognizer",
+    "quantize": "quantize",  # a package that can be called
 }
 __all__ = ["__version__", *sorted(_HOME)]
 
@@ -23,7 +24,8 @@ __all__ = ["__version__", *sorted(_HOME)]
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module 'refmer' has no attribute {name!r}; public names: {', '.join(sorted(_HOME))}")
-    return getattr(import_module(f"refmer.{_HOME[name]}"), name)
+    home = import_module(f"refmer.{_HOME[name]}")
+    return home if _HOME[name] == name else getattr(home, name)
 
 
 def __dir__():

@@ -18,6 +18,7 @@ First steps:
   refmer train openface_adaptive --out my.npz   trains one system and saves it
   refmer evaluate my.npz --corrupt face:missing:0.5
                                                 its scores on speakers it has not met, half of the face's frames missing
+  refmer quantize my.npz                        makes it four times as small (INT8), and reports what that changes
   refmer claims --quick                         what the papers claim, and what holds here
   refmer bench                                  times every operation and training step, beside PyTorch if it is installed
   refmer check                                  proves every gradient by the complex step, and prints the table
@@ -118,6 +119,22 @@ def add_models(commands):
     )
     c.add_argument("--seed", type=int, default=0, metavar="N", help="of the corruption (default: 0)")
     c.set_defaults(run=evaluate)
+
+    c = commands.add_parser("quantize", help="make a saved recognizer small (INT8), and report what that changes")
+    c.add_argument("file", metavar="FILE.npz")
+    c.add_argument("--out", metavar="SMALL.npz", help="where to save it (default: FILE-int8.npz)")
+    c.add_argument("--folds", type=int, default=5, metavar="N", help="of the cross-validation, by speaker (default: 5)")
+    c.add_argument("--seeds", type=int, default=5, metavar="N", help="its repetitions; 0: no cross-validation (default: 5)")
+    c.add_argument("--clip", choices=("max", "mse"), default="max", help="scale of the weights (default: max)")
+    c.add_argument("--per-tensor", action="store_true", help="one scale for a matrix instead of one for each column")
+    c.add_argument(
+        "--activations", choices=("row", "tensor", "static"), default="row", help="range of the inputs of maps (default: row)"
+    )
+    c.add_argument("--finetune", type=int, default=0, metavar="N", help="epochs of quantization-aware training (default: 0)")
+    c.add_argument("--sensitivity", action="store_true", help="report also each learned map by itself")
+    c.add_argument("--folder", default="refmer-quantize", metavar="DIR", help="for the figure and finished trainings")
+    c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
+    c.set_defaults(run=quantize)
 
 
 def add_tables(commands):
@@ -266,6 +283,19 @@ def evaluate(args):
     for name, value in scores.items():
         if isinstance(value, float):
             print(f"{name:>16}  {value:6.3f}")
+
+
+def quantize(args):
+    """`refmer quantize`."""
+    from refmer.experiments.quantization import quantization
+
+    options = {
+        "activations": args.activations,
+        "per_channel": not args.per_tensor,
+        "clip": args.clip,
+        "finetune": args.finetune,
+    }
+    print(quantization(args.file, args.out, args.folder, args.folds, args.seeds, args.jobs, options, args.sensitivity))
 
 
 def params(args):

@@ -22,7 +22,10 @@ class Leaf(NamedTuple):
 
 
 class Tree(SimpleNamespace):
-    """Arrays and subtrees by attribute, lists of subtrees by index. The root also has `description`, `vector`, `state`."""
+    """Arrays and subtrees by attribute, lists of subtrees by index. The root also has `description`, `vector`, `state`.
+
+    A tree with other leaves than arrays (quantized matrices) has `description` alone: it cannot be trained.
+    """
 
 
 def zeros(rng, shape):
@@ -67,16 +70,12 @@ def view(description, vector, state):
         raise ValueError("a description is a dict at its root, and no part there is called description, vector or state")
     position = {False: 0, True: 0}
 
-    def grow(part):
-        if isinstance(part, Leaf):
-            flat, start = state if part.state else vector, position[part.state]
-            position[part.state] = end = start + prod(part.shape)
-            return flat[start:end].reshape(part.shape)
-        if isinstance(part, dict):
-            return Tree(**{name: grow(sub) for name, sub in part.items()})
-        return [grow(sub) for sub in part]
+    def cut(path, leaf):
+        flat, start = state if leaf.state else vector, position[leaf.state]
+        position[leaf.state] = end = start + prod(leaf.shape)
+        return flat[start:end].reshape(leaf.shape)
 
-    tree = grow(description)
+    tree = grow(description, cut)
     if (len(vector), len(state)) != (position[False], position[True]):
         raise ValueError(
             f"vectors of {len(vector)} parameters and {len(state)} state values for a description of "
@@ -84,6 +83,16 @@ def view(description, vector, state):
         )
     tree.description, tree.vector, tree.state = description, vector, state
     return tree
+
+
+def grow(part, make, path=""):
+    """The tree of a description, whose leaves are `make(path, leaf)`, made in the order of `walk`."""
+    if isinstance(part, Leaf):
+        return make(path, part)
+    before = f"{path}." if path else ""
+    if isinstance(part, dict):
+        return Tree(**{name: grow(sub, make, f"{before}{name}") for name, sub in part.items()})
+    return [grow(sub, make, f"{before}{i}") for i, sub in enumerate(part)]
 
 
 def init(description, seed, dtype=np.float32):
@@ -130,12 +139,12 @@ def get(p, path):
 
 
 def named(p):
-    """{path: array} of all leaves, state included: what a file holds."""
+    """{path: leaf} of all leaves, state included: what a file holds."""
     return {path: get(p, path) for path, _ in walk(p.description)}
 
 
 def from_named(description, arrays, dtype=np.float32):
-    """The tree whose leaves are `arrays[path]`.
+    """The tree whose leaves are `arrays[path]`; if any of them is no array but a quantized matrix, a tree without vectors.
 
     Raises
     ------
@@ -149,8 +158,12 @@ def from_named(description, arrays, dtype=np.float32):
     for path, leaf in leaves.items():
         if arrays[path].shape != tuple(leaf.shape):
             raise ValueError(f"parameter {path} has shape {arrays[path].shape}; accepted: {tuple(leaf.shape)}")
-        if not np.isfinite(arrays[path]).all():
+        if isinstance(arrays[path], np.ndarray) and not np.isfinite(arrays[path]).all():
             raise ValueError(f"parameter {path} is not finite")
+    if not all(isinstance(x, np.ndarray) for x in arrays.values()):
+        tree = grow(description, lambda path, leaf: arrays[path])
+        tree.description = description
+        return tree
     flat = {
         kind: np.concatenate([np.zeros(0)] + [arrays[k].ravel() for k, leaf in leaves.items() if leaf.state == kind])
         for kind in (False, True)

@@ -17,6 +17,7 @@ from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows, chunks
 from refmer.evaluate import metrics
 from refmer.ops.activations import softmax
+from refmer.quantize.files import folded, restored, stored
 from refmer.systems import find
 from refmer.train.fit import CHUNK, Lazy, fit, take, train_step
 from refmer.train.recipes import RECIPES
@@ -48,6 +49,8 @@ class Recognizer(BaseEstimator):
         0..K-1; `class_names_` has their names.
     config_, recipe_, p_, scaling_, speakers_
         What fit chose and learned; `speakers_` are all speakers it has seen.
+    quantized_ : dict
+        How it was made small; only there if `refmer.quantize` made it.
     """
 
     def __init__(self, system, size="tiny", config=None, seed=0):
@@ -110,6 +113,7 @@ class Recognizer(BaseEstimator):
                 bar.set_postfix(loss=f"{entry['train_loss']:.3f}", dev=f"{entry['dev_loss']:.3f}")
 
             self.p_, self.history_ = fit(system, self.config_, *batches, self.recipe_, self.seed, show)
+        vars(self).pop("quantized_", None)
         return self
 
     def predict_proba(self, clips):
@@ -162,7 +166,10 @@ class Recognizer(BaseEstimator):
         return {name: np.concatenate([t[name] for t in stacked]) for name in stacked[0]}
 
     def save(self, path):
-        """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load`."""
+        """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load`.
+
+        A quantized recognizer is written as it is: 8-bit arrays and their scales.
+        """
         self._check_fitted()
         meta = {
             "format": FORMAT,
@@ -178,7 +185,9 @@ class Recognizer(BaseEstimator):
             "speakers_": self.speakers_.tolist(),
             "history_": self.history_,
         }
-        arrays = {f"p/{path}": x for path, x in params.named(self.p_).items()}
+        if hasattr(self, "quantized_"):
+            meta["quantized_"] = self.quantized_
+        arrays = {f"p/{path}": x for path, x in stored(params.named(self.p_)).items()}
         arrays |= {f"scaling/{name}": np.stack(pair) for name, pair in self.scaling_.items()}
         write_npz(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
@@ -289,7 +298,11 @@ def load(path):
         model.class_names_, model.history_ = tuple(meta["class_names_"]), meta["history_"]
         model.classes_, model.speakers_ = np.arange(len(model.class_names_)), np.array(meta["speakers_"])
         parts = {k.removeprefix("p/"): x for k, x in arrays.items() if k.startswith("p/")}
-        model.p_ = params.from_named(system.describe(model.config_), parts)
+        description = system.describe(model.config_)
+        if "quantized_" in meta:
+            model.quantized_ = meta["quantized_"]
+            description, parts = folded(description), restored(parts, model.quantized_)
+        model.p_ = params.from_named(description, parts)
         model.scaling_ = {k.removeprefix("scaling/"): tuple(x) for k, x in arrays.items() if k.startswith("scaling/")}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {what}") from error

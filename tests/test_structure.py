@@ -25,7 +25,7 @@ LOWER = {
     "evaluate": {"ops"},
     "systems": {"params", "costs", "ops", "layers", "data", "train", "baselines"},
     "baselines": {"params", "costs", "ops", "layers", "data", "train"},
-    "quantize": {"kernels", "params", "ops", "layers", "systems", "baselines", "recognizer", "data"},
+    "quantize": {"params", "ops", "layers", "systems", "baselines", "train", "data", "evaluate", "kernels"},
 }
 
 

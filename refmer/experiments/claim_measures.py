@@ -12,6 +12,7 @@ from refmer.evaluate.calibration import brier_labels
 from refmer.experiments.gates import COVERED, gates
 from refmer.layers.attention import attention, embed
 from refmer.layers.norms import layer_norm
+from refmer.quantize.model import quantize
 
 
 def _missing(sense, share):
@@ -144,4 +145,11 @@ def zeroed(model, train, test, seed):
     return {c: score(blind, disturb(test, CONDITIONS[c], train, seed))["macro_f1"] for c in ("face lost 0.9", "voice lost 0.9")}
 
 
-PROBES = {f.__name__: f for f in (trust, weights, consistency, update, alignment, zeroed)}
+def int8(model, train, test, seed):
+    """The change of the accuracy when the recognizer is quantized, and the share of answers that stay."""
+    a, b = model.predict(test), quantize(model).predict(test)
+    label = targets.labels(test, model.config_.target)
+    return {"change": float((b == label).mean() - (a == label).mean()), "agreement": float((a == b).mean())}
+
+
+PROBES = {f.__name__: f for f in (trust, weights, consistency, update, alignment, zeroed, int8)}

@@ -133,9 +133,9 @@ def _widths(audio, visual):
 
 def _enter(time, audio, visual, valid):
     """Both sequences with 0 where not valid, and their joint. time (T, ...) is a map along time: it fixes the steps."""
-    if not audio.shape[1] == visual.shape[1] == len(time):
+    if not audio.shape[1] == visual.shape[1] == time.shape[0]:
         raise ValueError(
-            f"audio has {audio.shape[1]} steps, visual {visual.shape[1]}; accepted: {len(time)}, as W (T, ...) fixes"
+            f"audio has {audio.shape[1]} steps, visual {visual.shape[1]}; accepted: {time.shape[0]}, as W (T, ...) fixes"
         )
     audio, back_audio = hide(audio, valid)
     visual, back_visual = hide(visual, valid)

@@ -54,7 +54,9 @@ def describe_weight_norm_conv1d(n_in, n_out, size):
 
 
 def weight_norm_conv1d(p, x, size, stride=1, dilation=1, padding="same", mask=None):
-    """conv1d with W = gain v / |v| per output channel (Salimans and Kingma 2016)."""
+    """conv1d with W = gain v / |v| per output channel (Salimans and Kingma 2016); p.W itself, where that has been folded."""
+    if hasattr(p, "W"):
+        return conv1d(p, x, size, stride, dilation, padding, mask)
     W, *saved = weight_norm(p.v, p.gain)
     y, back_conv = conv1d(SimpleNamespace(W=W, b=p.b), x, size, stride, dilation, padding, mask)
 
