@@ -28,7 +28,7 @@ class Announcer(event.Listener):
     said = False
 
     def on_start(self, event):
-        ours = event.data["dispatcher"].py_func.__module__.startswith(__name__)
+        ours = event.data["dispatcher"].py_func.__module__.startswith("refmer.")
         if ours and not self.said and parent_process() is None:
             self.said = True
             line = "refmer: compiling kernels for this machine, once (refmer warm-up does it ahead)"

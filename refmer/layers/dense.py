@@ -59,9 +59,7 @@ def dropout_key(rng, rate):
     """The key of ops.dense.kept; None where nothing drops out."""
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate is {rate}; accepted: 0 <= rate < 1")
-    return (
-        None if rng is None or rate == 0 else int(rng.bit_generator.random_raw()) >> 1
-    )  # rng.integers: six times slower
+    return None if rng is None or rate == 0 else int(rng.bit_generator.random_raw()) >> 1  # rng.integers: six times slower
 
 
 def activate(name, x):

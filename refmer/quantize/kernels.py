@@ -273,20 +273,6 @@ def product(q, packed, b, floor, y):
 
 
 @njit(cache=True, **OPTIONS)
-def chain(x, ranges, packed, b):
-    """`linear` by one matrix after the other, with ReLU between.   ranges (n, 3): kind, least, greatest; n packed and b.
-
-    Oracle: as `linear`. Gain: 1.5 times over one call for each matrix, six of them, 192-1024-192-..., at batch 1; none at 32.
-    """
-    for n in range(len(packed)):
-        kind, least, greatest = ranges[n]
-        y, q = np.empty((len(x), len(b[n])), np.float32), np.empty((len(x), width(x.shape[1])), UNSIGNED)
-        _linear(x, kind, least, greatest, q, packed[n], b[n], 0.0 if n < len(packed) - 1 else -np.inf, y)
-        x = y
-    return x
-
-
-@njit(cache=True, **OPTIONS)
 def lstm(u, kind, least, greatest, packed, b, h, c, mask, reverse):
     """The LSTM of ops/recurrent.py with U in 8 bits.   b (4H): zeros; h, c (B, H) are written.
 

@@ -120,9 +120,7 @@ class QuantizedMatrix:
 
     def lstm(self, u, h0, c0, mask, reverse=False):
         """ops.recurrent.lstm by this U, all steps in one call.   u (B, T, 4H), h0, c0 (B, H), mask (B, T) -> (B, T, H)."""
-        from refmer.quantize import kernels
-
-        packed = (self._made or self._make())[2]
+        kernels, packed = _kernels(), (self._made or self._make())[2]
         h, c = (np.array(state, FLOAT32, order="C") for state in (h0, c0))
         if h.shape != (len(u), self.shape[0]) or c.shape != h.shape or u.shape[2:] != self.shape[1:]:
             raise ValueError(f"u, h0, c0 have shapes {u.shape}, {h.shape}, {c.shape}; accepted: (B, T, 4H), (B, H), (B, H)")
@@ -131,48 +129,19 @@ class QuantizedMatrix:
 
     def _make(self):
         """What is derived from q and scale when first needed."""
-        from refmer.quantize import kernels
-
+        kernels = _kernels()
         packed = kernels.pack(self.q, np.broadcast_to(self.scale, self.shape[1]))
         self._made = kernels.linear, kernels.product, packed, kernels.width(self.shape[0]), kernels.UNSIGNED
         return self._made
 
 
-class Chain:
-    """Maps one after the other, ReLU between them, in one call: y = ... relu(relu(x W0 + b0) W1 + b1) ...
+def _kernels():
+    """The compiled module, whose code is kept where that of refmer.kernels is."""
+    from refmer.kernels import caching
 
-    Parameters
-    ----------
-    maps : sequence of (QuantizedMatrix, b)
-        b (N) float32.
-    """
-
-    def __init__(self, maps):
-        self.maps = list(maps)
-        for (first, _), (second, _) in zip(self.maps[:-1], self.maps[1:], strict=True):
-            if first.shape[1] != second.shape[0]:
-                raise ValueError(f"a matrix {first.shape} is followed by {second.shape}; accepted: rows as columns before")
-        self._made = None
-
-    def __call__(self, x):
-        """x (..., K) -> float32 (..., N)."""
-        if not kernels_on():
-            for n, (W, b) in enumerate(self.maps):
-                x = W.linear(x, b, relu=n < len(self.maps) - 1)
-            return x
-        if self._made is None:
-            from refmer.quantize import kernels
-
-            packed = tuple((W._made or W._make())[2] for W, _ in self.maps)
-            biases = tuple(np.ascontiguousarray(np.broadcast_to(b, W.shape[1]), FLOAT32) for W, b in self.maps)
-            self._made = kernels.chain, np.array([W._range for W, _ in self.maps], float), packed, biases
-        K = self.maps[0][0].shape[0]
-        if x.shape[-1] != K:
-            raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {K}")
-        run, ranges, packed, biases = self._made
-        flat = _float32(x)
-        y = run(flat, ranges, packed, biases)
-        return y if flat is x else y.reshape(*x.shape[:-1], y.shape[1])
+    with caching():
+        from refmer.quantize import kernels
+    return kernels
 
 
 def _float32(x):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from refmer.ops.twins import kernels
 from refmer.quantize import arithmetic
-from refmer.quantize.matrix import Chain, QuantizedMatrix
+from refmer.quantize.matrix import QuantizedMatrix
 
 SEED = st.integers(0, 2**32 - 1)
 
@@ -68,23 +68,6 @@ def test_nothing_is_written_beyond_y():
         x = rng.normal(size=(5, 9)).astype(np.float32)
         k.linear(x, 0, 0.0, 0.0, rows, k.pack(q, scale), np.zeros(n, np.float32), -np.inf, y[3:8])
         assert (y[:3] == 7).all() and (y[8:] == 7).all()
-
-
-def test_a_chain_is_its_maps_one_by_one():
-    rng = np.random.default_rng(1)
-    widths = [7, 100, 30, 5]
-    maps = [
-        (QuantizedMatrix.of(rng.normal(size=(a, b)).astype(np.float32)), rng.normal(size=b).astype(np.float32))
-        for a, b in zip(widths[:-1], widths[1:], strict=True)
-    ]
-    chain, x = Chain(maps), rng.normal(size=(2, 3, 7)).astype(np.float32)
-    fast, definition = both(lambda: chain(x))
-    assert fast.shape == (2, 3, 5)
-    np.testing.assert_array_equal(fast, definition)
-    with pytest.raises(ValueError, match="x has width 6"):
-        chain(x[..., :6])
-    with pytest.raises(ValueError, match="rows as columns before"):
-        Chain([maps[0], maps[2]])
 
 
 @pytest.mark.slow
