@@ -10,6 +10,7 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "corrupt": "data.corrupt",
     "load_folder": "data.folder",
     "load_samples": "data.read",
+    "read_clip": "data.read_clip",
     "raw_signals": "data.synthesize",
     "synthesize": "data.synthesize",
     "synthesize_recordings": "data.synthesize",

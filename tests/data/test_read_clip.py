@@ -1,0 +1,179 @@
+"""read_clip: what goes out as a sound file and an OpenFace CSV comes back as the bundled streams; every error is clear."""
+
+import csv
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+from scipy.signal import resample_poly
+
+import refmer
+from refmer.data.face import FEATURES
+
+NAME = "s03-anger-1"
+HEADER = ["frame", " face_id", " timestamp", " confidence", " success", *(" " + column for column in FEATURES)]
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    clips = refmer.load_samples()
+    return clips[np.flatnonzero(clips.name == NAME)]
+
+
+def own(stream):
+    """The frames that are there in the only clip."""
+    return stream.x[0][stream.mask[0]]
+
+
+def write_wav(path, rate=44100, stereo=True, dtype=np.int16, wave=None):
+    wave = refmer.raw_signals(NAME).wave if wave is None else wave
+    wave = resample_poly(wave.astype(float), rate, 16000)
+    if np.dtype(dtype).kind == "i":
+        wave = np.rint(0.9 * wave / np.abs(wave).max() * np.iinfo(dtype).max)
+    elif np.dtype(dtype).kind == "u":
+        wave = np.rint(0.9 * wave / np.abs(wave).max() * 127 + 128)
+    wavfile.write(path, rate, (np.stack([wave, wave], axis=1) if stereo else wave).astype(dtype))
+    return path
+
+
+def write_csv(path, units, rate=25.0, header=None, change=None):
+    """`change` maps (row, column of HEADER) to a text."""
+    rows = [[f"{t + 1}", "0", f"{t / rate:.3f}", "0.98", "1", *(f"{v:.4f}" for v in frame)] for t, frame in enumerate(units)]
+    for (t, column), text in (change or {}).items():
+        rows[t][HEADER.index(column)] = text
+    with open(path, "w", newline="") as f:
+        csv.writer(f).writerows([header or HEADER, *rows])
+    return path
+
+
+@pytest.mark.parametrize(
+    "rate, stereo, dtype",
+    [
+        (44100, True, np.int16),
+        (16000, False, np.float32),
+        (48000, True, np.int32),
+        (22050, False, np.float64),
+        (32000, True, np.uint8),
+    ],
+)
+def test_a_sound_file_gives_the_bundled_streams(tmp_path, bundled, rate, stereo, dtype):
+    """Resampling takes the highest bands away: log-mel is compared below 7 kHz, where 8 bits and the stored ones allow."""
+    clips = refmer.read_clip(wav=write_wav(tmp_path / "me.wav", rate, stereo, dtype))
+    assert clips.name[0] == "me" and set(clips.streams) == {"logmel", "prosody", "mfcc", "layers"}
+    limit = 1.0 if dtype == np.uint8 else 0.05
+    for name, s in clips.streams.items():
+        wanted = bundled.streams[name]
+        assert (s.rate, s.sense, s.features, s.x.dtype) == (wanted.rate, wanted.sense, wanted.features, np.float32)
+        assert s.mask.sum() == wanted.mask.sum() and s.x.shape[2:] == wanted.x.shape[2:]
+    error = np.abs(own(clips.streams["logmel"]) - own(bundled.streams["logmel"]))[:, :37]
+    assert np.median(error) < limit
+    if dtype != np.uint8:
+        assert np.median(np.abs(own(clips.streams["prosody"]) - own(bundled.streams["prosody"]))[:, 0]) < 1  # Hz
+
+
+def test_an_openface_csv_gives_the_bundled_units(tmp_path, bundled):
+    units = own(bundled.streams["units"])
+    s = refmer.read_clip(openface_csv=write_csv(tmp_path / "me.csv", units)).streams["units"]
+    assert (s.rate, s.sense, s.features) == (25, "face", FEATURES)
+    assert s.mask.all() and s.x.shape[1] == len(units)
+    np.testing.assert_allclose(s.x[0], np.where(np.char.endswith(FEATURES, "_c"), np.rint(units), units), atol=1e-3)
+
+
+def test_thirty_frames_a_second_are_interpolated(tmp_path):
+    t = (np.arange(90) + 0.5) / 30
+    units = np.tile(t[:, None], (1, len(FEATURES)))
+    s = refmer.read_clip(openface_csv=write_csv(tmp_path / "me.csv", units, 30.0)).streams["units"]
+    assert s.x.shape == (1, 75, 49)
+    continuous = [k for k, name in enumerate(FEATURES) if not name.endswith("_c")]
+    np.testing.assert_allclose(s.x[0, 1:-1, continuous], np.tile((np.arange(1, 74) + 0.5) / 25, (31, 1)), atol=2e-3)
+
+
+def test_frames_without_a_face_are_masked(tmp_path, bundled):
+    units = own(bundled.streams["units"])
+    change = {(3, " success"): "0", (3, " AU01_r"): "-nan(ind)", (7, " confidence"): "0.2"}
+    path = write_csv(tmp_path / "me.csv", units, change=change)
+    s = refmer.read_clip(openface_csv=path).streams["units"]
+    assert np.flatnonzero(~s.mask[0]).tolist() == [3, 7] and not s.x[0, [3, 7]].any()
+    assert refmer.read_clip(openface_csv=path, confidence=0.1).streams["units"].mask[0, 7]
+
+
+def test_the_shorter_of_voice_and_face_is_masked_at_its_end(tmp_path, bundled):
+    units = own(bundled.streams["units"])
+    path = write_csv(tmp_path / "me.csv", units[:10])
+    clips = refmer.read_clip(write_wav(tmp_path / "me.wav"), path, np.ones((4, 16)))
+    assert clips.streams["units"].mask.sum() == 10 and clips.streams["units"].x.shape[1] == len(units)
+    assert clips.streams["logmel"].mask.all() and clips.streams["layers"].x.shape[1] == len(units)
+    assert clips.streams["words"].rate == pytest.approx(4 / (len(units) / 25))
+
+
+def test_a_trained_model_answers_as_for_the_bundled_clip(tmp_path, bundled, model):
+    words = own(bundled.streams["words"])
+    path = write_csv(tmp_path / "me.csv", own(bundled.streams["units"]))
+    clips = refmer.read_clip(write_wav(tmp_path / "me.wav"), path, words, speaker="me")
+    np.testing.assert_allclose(model.predict_proba(clips), model.predict_proba(bundled), atol=0.05)
+    with pytest.raises(ValueError, match="these clips lack .*units"):
+        model.predict(refmer.read_clip(tmp_path / "me.wav", words=words))
+
+
+WAVS = {
+    "is silent": np.zeros(16000),
+    "lasts 0.050 s; accepted: 0.2 to 600 s": np.sin(np.arange(800)),
+    "of voice in 2.00 s; accepted: speech": np.random.default_rng(0).normal(0, 0.1, 32000),
+    "NaN or infinite": np.where(np.arange(16000) == 5, np.nan, 0.1),
+}
+
+
+@pytest.mark.parametrize("message", WAVS)
+def test_bad_sound_is_named(tmp_path, message):
+    path = tmp_path / "me.wav"
+    wavfile.write(path, 16000, WAVS[message].astype(np.float32))
+    with pytest.raises(ValueError, match=message):
+        refmer.read_clip(path)
+
+
+@pytest.mark.parametrize("length", [0, 3, 20, 40, 43])
+def test_truncated_and_foreign_files_are_named(tmp_path, length):
+    whole = write_wav(tmp_path / "whole.wav").read_bytes()
+    for content in (whole[:length], b"x" * length):
+        (tmp_path / "me.wav").write_bytes(content)
+        with pytest.raises(ValueError, match="wav me.wav"):
+            refmer.read_clip(tmp_path / "me.wav")
+
+
+TABLES = {
+    "lacks the columns AU01_r": dict(header=[column.replace("AU01_r", "AU1") for column in HEADER]),
+    "AU04_r is no finite number in frame 6": dict(change={(5, " AU04_r"): "nan"}),
+    "none with success 1 and a confidence of 0.7": dict(change={(t, " success"): "0" for t in range(20)}),
+    "frame or timestamp": dict(change={(5, " timestamp"): "0.001"}),
+    "2 faces": dict(change={(5, " face_id"): "1"}),
+    "line 2 has 54 columns, the header 53": dict(header=HEADER[:-1]),
+    "accepted: 5 to 1000 a second": dict(rate=0.5),
+}
+
+
+@pytest.mark.parametrize("message", TABLES)
+def test_a_bad_table_is_named(tmp_path, bundled, message):
+    path = write_csv(tmp_path / "me.csv", own(bundled.streams["units"])[:20], **TABLES[message])
+    with pytest.raises(ValueError, match=message):
+        refmer.read_clip(openface_csv=path)
+
+
+@pytest.mark.parametrize("content", [b"", b"a, b\n1, 2\n", b"\x00\xff" * 50, (",".join(HEADER) + "\n").encode()])
+def test_what_is_no_table_is_named(tmp_path, content):
+    (tmp_path / "me.csv").write_bytes(content)
+    with pytest.raises(ValueError, match="openface_csv me.csv"):
+        refmer.read_clip(openface_csv=tmp_path / "me.csv")
+
+
+def test_bad_arguments_are_named(tmp_path):
+    for arguments, message in (
+        ({}, "nothing to read"),
+        ({"words": np.ones(3)}, r"words has shape \(3,\)"),
+        ({"words": np.full((2, 3), np.nan)}, "NaN or infinite values in 2 words"),
+        ({"words": np.ones((2, 3)), "confidence": 2}, "confidence is 2"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            refmer.read_clip(**arguments)
+    for argument in ("wav", "openface_csv"):
+        with pytest.raises(FileNotFoundError, match=f"{argument} is .*none"):
+            refmer.read_clip(**{argument: tmp_path / "none"})
