@@ -31,7 +31,7 @@ from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp
 # %%
 clips = refmer.load_samples()
 words = clips.streams["words"]
-x = np.stack([frames[there].mean(0) for frames, there in zip(words.x, words.mask)])  # (B, D)
+x = np.stack([frames[there].mean(0) for frames, there in zip(words.x, words.mask, strict=True)])  # (B, D)
 t = clips.sentiment[:, None]  # (B, 1)
 B, D = x.shape
 print(f"{B} clips, {D} numbers each; sentiment from {t.min():.2f} to {t.max():.2f}")
@@ -134,7 +134,7 @@ dx = backward(dy, g)
 
 # Lesson 3: refmer's layer is the one we wrote.
 _, ours = our_linear(p.W, p.b, x.astype("f4"))
-for theirs, mine in zip((dx, g.W, g.b), ours(dy)):
+for theirs, mine in zip((dx, g.W, g.b), ours(dy), strict=True):
     np.testing.assert_allclose(theirs, mine, rtol=1e-4, atol=1e-6)
 # Lesson 4: gradients add up; after a second way back they have doubled.
 once = g.W.copy()
@@ -191,6 +191,6 @@ largest = np.linalg.eigvalsh(2 * X.T @ X / B).max()
 print(f"descent diverges for steps above {2 / largest:.2f}")
 assert 0.2 < 2 / largest < 2
 
-# Solution 3: lesson 3, by its comparison with refmer. Lesson 1 sleeps: a bias that moves B times too slowly hardly matters where
-# the mean of t is near 0. Falling losses prove no gradient; the next tutorial is about what does.
+# Solution 3: lesson 3, by its comparison with refmer. Lesson 1 sleeps: a bias that moves B times too slowly hardly matters
+# where the mean of t is near 0. Falling losses prove no gradient; the next tutorial is about what does.
 assert abs(t.mean()) < 0.2

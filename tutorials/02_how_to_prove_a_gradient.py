@@ -139,10 +139,10 @@ assert np.abs(our_backward(dy, *saved) - wrong_backward(dy, *saved)).max() > 0.0
 # %% [markdown]
 # ## refmer's proofs
 #
-# `assert_pair(f, ...)` does all this for a function `f` and the `f_backward` under it: a random upstream, every element of every
-# input, relative error below $10^{-12}$. `assert_gradient` does it for layers, whose backward is a closure, in every parameter too.
-# Both return the worst error. They also see to it that nobody writes into an array that is not his own, and that a second
-# backward adds the same gradients again.
+# `assert_pair(f, ...)` does all this for a function `f` and the `f_backward` under it: a random upstream, every element of
+# every input, relative error below $10^{-12}$. `assert_gradient` does it for layers, whose backward is a closure, in every
+# parameter too. Both return the worst error. They also see to it that nothing writes into an array that is not its own, and
+# that a second backward adds the same gradients again.
 
 # %%
 worst_pair = assert_pair(layer_norm, x, rng.normal(size=C), rng.normal(size=C), rng=rng)
@@ -188,7 +188,8 @@ assert noticed
 #
 # 1. Derive the backward of $y_c = x_c / \sqrt{\frac1C \sum_k x_k^2}$ (RMS norm), and prove it with `complex_step`'s idea.
 # 2. `np.abs(x)` has derivative $\pm 1$. What does the complex step answer for it, and why?
-# 3. Find the best $h$ for the one-sided quotient $(f(x + h) - f(x)) / h$. Why is it smaller than $10^{-5}$, and the error larger?
+# 3. Find the best $h$ for the one-sided quotient $(f(x + h) - f(x)) / h$. Why is it smaller than $10^{-5}$, and its error
+#    larger?
 
 
 # %%
