@@ -165,6 +165,10 @@ def add_tables(commands):
     )
     c.set_defaults(run=bench)
 
+    c = commands.add_parser("tutorials", help="list the tutorials, or copy them to where you want to work in them")
+    c.add_argument("--out", metavar="DIR", help="copy them here")
+    c.set_defaults(run=tutorials)
+
     c = commands.add_parser("warm-up", help="compile every kernel now, so that nothing waits for it later")
     c.set_defaults(run=warm_up)
 
@@ -329,6 +333,16 @@ def bench(args):
         if args.out is not None:
             check_writable(args.out)
         run(args.threads, args.quick, args.json, args.out, args.rows)
+
+
+def tutorials(args):
+    """`refmer tutorials`."""
+    from refmer import learn
+
+    for path, title in learn.tutorials():
+        print(f"{path.name:40} {title}")
+    if args.out:
+        print(f"{len(learn.copy(args.out))} tutorials are in {args.out}: run one as a script, or open it as a notebook")
 
 
 def warm_up(args):

@@ -85,7 +85,7 @@ truth, ones = np.eye(K)[[0, 1, 2, 0, 1]], np.ones(K)
 ours = m((p * truth).sum(1, keepdims=True), 2) * cross_entropy(x, truth, ones)[1]
 np.testing.assert_allclose(focal(x, truth, ones, gamma=2.0)[1], ours, rtol=1e-10)
 assert m(0.95, 2) < 0.01 and m(0.2, 2) > 1.1
-# Lesson 3, a trap: the code of paper 000 takes exp(-weighted loss) for q. With weight 2 and q = 1/2 the loss more than doubles.
+# Lesson 3: a trap. the code of paper 000 takes exp(-weighted loss) for q. With weight 2 and q = 1/2 the loss more than doubles.
 half = np.zeros((1, 2)), np.array([[1.0, 0.0]]), np.array([2.0, 1.0])
 np.testing.assert_allclose([focal(*half)[0], focal(*half, literal=False)[0]], [0.346574, 0.779791], rtol=1e-5)
 

@@ -3,7 +3,7 @@
 #
 # Introduces: `refmer.layers.recurrent.describe_lstm`, `refmer.layers.recurrent.lstm`,
 # `refmer.layers.convolution.describe_conv1d`, `refmer.layers.convolution.conv1d`, `refmer.layers.tcn.describe_tcn`,
-# `refmer.layers.tcn.tcn`, `refmer.params.count`
+# `refmer.layers.tcn.tcn`
 #
 # **What you will do.** Write an LSTM and a causal dilated convolution, and let both follow feelings through recordings.
 #

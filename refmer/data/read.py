@@ -39,8 +39,13 @@ def load_samples(kind="clips"):
 
 def samples_folder():
     """Where the samples are: inside an installed package, or in data_samples/ of a checkout."""
-    places = (PACKAGE / "samples", PACKAGE.parent / "data_samples")
+    return bundled("samples", "data_samples", "clips.npz")
+
+
+def bundled(inside, beside, name):
+    """The folder that holds the file `name`: `inside` of an installed package, or `beside` it in a checkout."""
+    places = (PACKAGE / inside, PACKAGE.parent / beside)
     for place in places:
-        if (place / "clips.npz").is_file():
+        if (place / name).is_file():
             return place
-    raise FileNotFoundError(f"no samples in {' or '.join(map(str, places))}; reinstall refmer, or run data_samples/make.py")
+    raise FileNotFoundError(f"no {name} in {' or '.join(map(str, places))}; reinstall refmer")

@@ -1,0 +1,129 @@
+"""The tutorials run, two at a time, and each uses only what it or an earlier one has introduced."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "tutorials"
+TUTORIALS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
+
+
+@pytest.fixture(scope="session")
+def runs(request, tmp_path_factory):
+    """{path: future of the finished process} of the tutorials that are asked for."""
+    asked = [item.callspec.params["path"] for item in request.session.items if item.originalname == "test_it_runs"]
+    env = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    folder = tmp_path_factory.mktemp("tutorials")
+
+    def run(path):
+        return subprocess.run([sys.executable, path], env=env, cwd=folder, capture_output=True, text=True, timeout=300)
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {path: pool.submit(run, path) for path in asked}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_it_runs(path, runs):
+    done = runs[path].result()
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_there_are_sixteen_in_order():
+    assert [path.name[:2] for path in TUTORIALS] == [f"{n:02}" for n in range(1, 17)]
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_it_uses_what_has_been_introduced(path):
+    earlier = set().union(*(introduced(p) for p in TUTORIALS if p < path), set())
+    here, uses = introduced(path), used(path)
+    assert uses <= earlier | here, f"not introduced: {sorted(uses - earlier - here)}"
+    assert here <= uses, f"introduced, but not used: {sorted(here - uses)}"
+    assert not here & earlier, f"introduced before: {sorted(here & earlier)}"
+
+
+@pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
+def test_it_has_the_parts_of_a_tutorial(path):
+    text = path.read_text()
+    assert 100 <= text.count("\n") <= 250
+    for part in ("**What you will do.**", "**What you will learn.**", "**What you need.**", "# ## On your own\n"):
+        assert part in text
+    lessons = [int(n) for n in re.findall(r"^ *# Lesson (\d+):", text, re.M)]
+    assert lessons == list(range(1, len(lessons) + 1)) and len(lessons) >= 3
+    assert {m.split(".")[0] for m in imported(path)} <= ALLOWED.get(path.name[:2], set()) | {"refmer", "numpy", "matplotlib"}
+
+
+ALLOWED = {  # the clock and the compiler, where they are the topic; files of one's own
+    "08": {"time", "numba"},
+    "09": {"time"},
+    "16": {"tempfile", "pathlib", "wave", "csv", "scipy"},
+}
+
+
+def introduced(path):
+    """The names of refmer in the header's list."""
+    listed = re.search(r"^# Introduces:(.*?)^#$", path.read_text(), re.M | re.S)
+    return set(re.findall(r"`([\w.]+)`", listed[1]))
+
+
+def imported(path):
+    """The modules that are imported."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+def used(path):
+    """Full names of the functions and classes of refmer that the code mentions."""
+    tree, alias = ast.parse(path.read_text()), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "refmer":
+            alias |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
+        elif isinstance(node, ast.Import):
+            alias |= {name.asname or name.name: name.name for name in node.names if name.name.split(".")[0] == "refmer"}
+    return {found for node in ast.walk(tree) if (found := resolve(node, alias))}
+
+
+def resolve(node, alias):
+    """The full name of what a name or a chain of attributes stands for: up to the first that is no module."""
+    parts = []
+    while isinstance(node, ast.Attribute):
+        parts.insert(0, node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name) or node.id not in alias:
+        return None
+    name = alias[node.id]
+    while is_module(name):
+        if not parts:
+            return None
+        name = f"{name}.{parts.pop(0)}"
+    return name
+
+
+def is_module(name):
+    above, _, last = name.rpartition(".")
+    if not above:
+        return True
+    try:
+        found = getattr(import_module(above), last, None)
+    except ModuleNotFoundError:
+        return False
+    return isinstance(found, ModuleType) and not callable(found) or (found is None and importable(name))
+
+
+def importable(name):
+    try:
+        import_module(name)
+    except ModuleNotFoundError:
+        return False
+    return True
