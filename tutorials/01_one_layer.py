@@ -48,7 +48,8 @@ print(f"{B} clips, {D} numbers each; sentiment from {t.min():.2f} to {t.max():.2
 # ## Backward
 #
 # Suppose somebody hands us the *upstream gradient* $dy_{be} = \partial L / \partial y_{be}$. The layer need not know what $L$
-# is. $L$ depends on $x_{bd}$ only through the outputs $y_{be}$ of the same clip, and $\partial y_{be} / \partial x_{bd} = W_{de}$:
+# is. $L$ depends on $x_{bd}$ only through the outputs $y_{be}$ of the same clip, and
+# $\partial y_{be} / \partial x_{bd} = W_{de}$:
 #
 # $$dx_{bd} = \frac{\partial L}{\partial x_{bd}} = \sum_e dy_{be} W_{de} \qquad\Longrightarrow\qquad dx = dy\, W^\top$$
 #
