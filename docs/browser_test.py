@@ -1,0 +1,258 @@
+"""The built site in headless Chromium, opened from its folder, without a network.
+
+    python docs/browser_test.py [docs/_build/html] [--screenshots FOLDER]
+
+Needs Chromium and chromedriver (on Debian: apt-get install chromium chromium-driver) and what the extra `docs` brings.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+HERE = Path(__file__).parent
+OPTIONS = (
+    "--headless=new",
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND",  # no network: what is not in the folder fails
+)
+PHONE, DESK = (375, 667), (1280, 900)
+
+
+SHOWN = ("index", "tutorials", "tutorials/01_one_layer", "api/index", "api/refmer", "api/refmer.ops.attention", "deviations")
+CONTENT = {"formula": ".math mjx-container svg", "code cell": ".cell_input", "output": ".cell_output"}
+FOUND = {"attention": "ops.attention", "upstream": "01_one_layer", "linear": "layers.dense", "MOSEI": "deviations"}
+NEEDED = {
+    "Chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
+    "chromedriver": ("chromedriver", "chromium.chromedriver"),
+}
+LIGHTNESS = """
+const channels = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3);
+return channels.reduce((sum, channel) => sum + Number(channel), 0) / 765;
+"""
+# the theme scrolls what stands in .content rather than the page
+BEYOND = """
+const boxes = [document.documentElement, document.body, ...document.querySelectorAll('.page, .main, .content')];
+return Math.max(...boxes.map(box => box.scrollWidth - box.clientWidth));
+"""
+
+
+class Browser:
+    """A page at a time: opened, settled, and what went wrong on the way."""
+
+    def __init__(self, site):
+        found = {name: next(filter(None, map(shutil.which, names)), None) for name, names in NEEDED.items()}
+        missing = [name for name, path in found.items() if path is None]
+        if missing:
+            sys.exit(f"no {' and no '.join(missing)} on this machine; on Debian: apt-get install chromium chromium-driver")
+        options = webdriver.ChromeOptions()
+        options.binary_location = found["Chromium"]
+        for option in OPTIONS:
+            options.add_argument(option)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(found["chromedriver"]))
+        self.site = site
+
+    def open(self, page, size=DESK):
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.get(f"{self.site.as_uri()}/{page}")
+        self.wait("return document.readyState == 'complete'")
+        if self.js("return Boolean(window.MathJax)"):
+            self.wait("return Boolean(MathJax.startup && MathJax.startup.promise)")
+            self.driver.execute_async_script("MathJax.startup.promise.then(arguments[0])")
+
+    def js(self, code, *arguments):
+        return self.driver.execute_script(code, *arguments)
+
+    def wait(self, code, seconds=20):
+        WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(lambda _: self.js(code), f"waited in vain: {code}")
+
+    def complaints(self):
+        """Console errors and warnings, failed requests, and requests that leave the folder, since the last call."""
+        found = [f"console: {entry['message']}" for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
+        addresses = {}
+        for entry in self.driver.get_log("performance"):
+            event = json.loads(entry["message"])["message"]
+            method, params = event["method"], event["params"]
+            if method == "Network.requestWillBeSent":
+                address = addresses[params["requestId"]] = params["request"]["url"]
+                if not address.startswith(("file:", "data:", "blob:")):
+                    found.append(f"outside request: {address}")
+            if method == "Network.loadingFailed" and not params.get("canceled"):
+                found.append(f"failed request: {addresses.get(params['requestId'])}: {params['errorText']}")
+        return found
+
+    def screenshot(self, path, height=1400):
+        width = self.js("return innerWidth")
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == PHONE[0]}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.save_screenshot(str(path))
+
+
+def every_page(browser):
+    """Quiet, nothing wider than a phone, no formula left as text."""
+    pages = sorted(path.relative_to(browser.site) for path in browser.site.rglob("*.html"))
+    assert len(pages) > 50, f"only {len(pages)} pages"
+    problems = []
+    for page in pages:
+        browser.open(page.as_posix(), PHONE)
+        problems += [f"{page}: {complaint}" for complaint in browser.complaints()]
+        if beyond := browser.js(BEYOND):
+            problems.append(f"{page}: {beyond} px wider than a phone")
+        problems += [f"{page}: {problem}" for problem in browser.js(FORMULAS)]
+    assert not problems, "\n".join(problems)
+    return f"{len(pages)} pages"
+
+
+FORMULAS = r"""
+const left = [];
+const walker = document.createTreeWalker(document.querySelector('article') || document.body, NodeFilter.SHOW_TEXT);
+while (walker.nextNode()) {
+  const node = walker.currentNode;
+  if (!node.parentElement.closest('pre, code, script, style, mjx-container') && /\$\$|\\\(|\\\[|\\frac|\\sum/.test(node.data))
+    left.push('formula left as text: ' + node.data.trim().slice(0, 60));
+}
+for (const bad of document.querySelectorAll('mjx-merror, [data-mjx-error]'))
+  left.push('formula with an error: ' + bad.textContent.slice(0, 60));
+for (const math of document.querySelectorAll('.math'))
+  if (!math.querySelector('mjx-container svg')) left.push('formula not drawn: ' + math.textContent.trim().slice(0, 60));
+for (const image of document.querySelectorAll('article img'))
+  if (image.loading != 'lazy' && !image.naturalWidth) left.push('image not drawn: ' + image.src);
+return left;
+"""
+
+
+def tutorials(browser):
+    """Each has formulas drawn, a figure, and code with what it printed."""
+    pages = sorted((browser.site / "tutorials").glob("[0-9][0-9]_*.html"))
+    assert pages, "no tutorials"
+    for page in pages:
+        browser.open(f"tutorials/{page.name}")
+        count = "return document.querySelectorAll(arguments[0]).length"
+        for what, selector in CONTENT.items():
+            assert browser.js(count, selector), f"{page.name}: no {what}"
+    assert not (complaints := browser.complaints()), complaints
+    return f"{len(pages)} pages"
+
+
+def dark_mode(browser):
+    """The button changes the page, and the next page remembers it."""
+    browser.open("index.html")
+    button = next(b for b in browser.driver.find_elements(By.CSS_SELECTOR, "button.theme-toggle") if b.is_displayed())
+    seen = {}
+    for _ in range(3):
+        button.click()
+        browser.wait("return document.body.dataset.theme")
+        seen[browser.js("return document.body.dataset.theme")] = browser.js(LIGHTNESS)
+    assert seen["light"] > 0.9 and seen["dark"] < 0.2, seen
+    while browser.js("return document.body.dataset.theme") != "dark":
+        button.click()
+    browser.open("tutorials.html")
+    assert browser.js("return document.body.dataset.theme") == "dark"
+    assert browser.js(LIGHTNESS) < 0.2
+    browser.js("localStorage.clear()")
+    return str(sorted(seen))
+
+
+def search(browser):
+    """Words of tutorials, names of functions and words of the tables are found, from the keyboard."""
+    for word, page in FOUND.items():
+        browser.open("index.html")
+        browser.driver.switch_to.active_element.send_keys("/")
+        field = browser.driver.switch_to.active_element
+        assert field.get_attribute("name") == "q", "the key / does not lead to the search"
+        field.send_keys(word + Keys.ENTER)
+        browser.wait("return location.pathname.endsWith('search.html') && document.querySelectorAll('ul.search li a').length")
+        time.sleep(0.5)
+        links = browser.js("return [...document.querySelectorAll('ul.search li a')].map(a => a.getAttribute('href'))")
+        assert any(page in link for link in links), f"{word}: {page} is not among {links[:10]}"
+    assert not (complaints := browser.complaints()), complaints
+    return "found"
+
+
+def keyboard(browser):
+    """The first keys lead to the content; every stop is visible; the theme button answers to Enter."""
+    browser.open("tutorials/01_one_layer.html")
+    body, stops = browser.driver.find_element(By.TAG_NAME, "body"), []
+    body.send_keys(Keys.TAB)
+    for _ in range(60):
+        active = browser.driver.switch_to.active_element
+        stops.append(active.get_attribute("class") + active.get_attribute("name"))
+        if "theme-toggle" in active.get_attribute("class"):
+            break
+        active.send_keys(Keys.TAB)
+    assert any("skip-to-content" in stop for stop in stops), stops
+    assert "theme-toggle" in stops[-1], stops
+    before = browser.js("return document.body.dataset.theme")
+    browser.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    assert browser.js("return document.body.dataset.theme") != before
+    browser.js("localStorage.clear()")
+    return f"{len(stops)} stops"
+
+
+def phone(browser):
+    """The menu opens, and leads somewhere."""
+    browser.open("index.html", PHONE)
+    browser.driver.find_element(By.CSS_SELECTOR, "label.nav-overlay-icon").click()
+    link = browser.driver.find_element(By.CSS_SELECTOR, ".sidebar-drawer a[href='tutorials.html']")
+    WebDriverWait(browser.driver, 5).until(lambda _: link.is_displayed() and link.rect["x"] >= 0)
+    time.sleep(0.5)  # the menu slides in
+    link.click()
+    browser.wait("return location.pathname.endsWith('tutorials.html')")
+    return "menu works"
+
+
+def screenshots(browser, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for page in SHOWN:
+        for theme in ("light", "dark"):
+            for name, size in {"phone": PHONE, "desk": DESK}.items():
+                browser.open("index.html")
+                browser.js("localStorage.setItem('theme', arguments[0])", theme)
+                browser.open(f"{page}.html", size)
+                browser.screenshot(folder / f"{page.replace('/', '-')}-{name}-{theme}.png")
+    browser.js("localStorage.clear()")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("site", nargs="?", type=Path, default=HERE / "_build" / "html")
+    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="also take pictures, to look at")
+    arguments = parser.parse_args()
+    site = arguments.site.resolve()
+    if not (site / "index.html").exists():
+        sys.exit(f"no site in {arguments.site}; first: sphinx-build -M html docs docs/_build -W -j auto")
+    browser = Browser(site)
+    failed = False
+    try:
+        for test in (every_page, tutorials, dark_mode, search, keyboard, phone):
+            begin = time.time()
+            try:
+                said = test(browser)
+            except Exception as error:  # the other tests still have something to say
+                failed, said = True, f"FAILED\n{error}"
+            print(f"{test.__name__.replace('_', ' ')}: {said} ({time.time() - begin:.0f} s)", flush=True)
+        if arguments.screenshots:
+            screenshots(browser, arguments.screenshots)
+    finally:
+        browser.driver.quit()
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()
