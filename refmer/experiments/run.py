@@ -4,6 +4,7 @@ An experiment lists cells (dicts, see cells.py) per trained model and a function
 what is missing, spreads the models over processes or a Dask cluster, and writes the results as they come.
 """
 
+import warnings
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -102,7 +103,9 @@ def execute(models, measure, corpora, out, jobs=1, scheduler=None, desc="train a
 def pool(jobs, scheduler):
     """A function (f, list of arguments) -> results as they come, on local processes or on a Dask cluster."""
     if scheduler is None:
-        yield lambda f, calls: Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(f)(*call) for call in calls)
+        with warnings.catch_warnings():  # a worker that has compiled kernels is taken for one that leaks, and replaced
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+            yield lambda f, calls: Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(f)(*call) for call in calls)
         return
     try:
         from distributed import Client, as_completed
