@@ -51,6 +51,8 @@ class Recognizer(BaseEstimator):
         What fit chose and learned; `speakers_` are all speakers it has seen.
     quantized_ : dict
         How it was made small; only there if `refmer.quantize` made it.
+    rates_ : dict of str to float
+        Frames per second of each stream it reads, as in training; missing if the file is of a version that did not keep them.
     """
 
     def __init__(self, system, size="tiny", config=None, seed=0):
@@ -102,6 +104,7 @@ class Recognizer(BaseEstimator):
             self.recipe_ = replace(self.recipe_, epochs=epochs)
         streams = self._streams(clips, config)
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
+        self.rates_ = {name: float(s.rate) for name, s in streams.items()}
         self.config_ = replace(config, **system.widths(streams, config), classes=len(names))
         batches = [self._batch(part) | self._target(system, part, clips) for part in (clips, dev)]
         if self.size == "paper":
@@ -124,11 +127,8 @@ class Recognizer(BaseEstimator):
         ValueError
             For a regression, which has none.
         """
-        self._check_fitted()
-        if self._task() == "regression":
-            raise ValueError(f"{self.system} learned {self.config_.target}, a regression without probabilities: use predict")
-        out = self._run(clips)
-        return out["probabilities"] if "probabilities" in out else softmax(out["logits"])
+        self._check_probabilities()
+        return probabilities(self._run(clips))
 
     def predict(self, clips):
         """The answers.
@@ -162,8 +162,35 @@ class Recognizer(BaseEstimator):
         """Named intermediates of the system: gates (N, 1), attention maps (N, H, T, S); what occurs R times is (N, R, ...)."""
         traces = []
         self._run(clips, traces)
-        stacked = [{k: np.stack(v, 1) if isinstance(v, list) else v for k, v in t.items()} for t in traces]
-        return {name: np.concatenate([t[name] for t in stacked]) for name in stacked[0]}
+        traces = [stacked(trace) for trace in traces]
+        return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
+
+    def stream(self, window_s=2.0, hop_s=0.1, patience_s=0.25):
+        """Answer while frames still come, on a sliding window: `stream.push({"units": frames, ...})`.
+
+        Parameters
+        ----------
+        window_s, hop_s : float
+            Seconds that an answer looks back, and from one answer to the next.
+        patience_s : float
+            How long a step waits for a stream that is behind the others before its frames count as missing.
+
+        Returns
+        -------
+        Stream
+            See `refmer.stream.Stream.push`; probabilities and gates are those of `predict_proba` and `explain` on the window.
+
+        Raises
+        ------
+        ValueError
+            Not fitted, a regression, no known rates (an old file), window_s or hop_s not positive, patience_s negative.
+        """
+        from refmer.stream import Stream
+
+        self._check_probabilities()
+        if not hasattr(self, "rates_"):
+            raise ValueError("this recognizer's file has no frame rates, as earlier versions did not keep them: fit it again")
+        return Stream(self, window_s, hop_s, patience_s)
 
     def save(self, path):
         """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load`.
@@ -185,6 +212,8 @@ class Recognizer(BaseEstimator):
             "speakers_": self.speakers_.tolist(),
             "history_": self.history_,
         }
+        if hasattr(self, "rates_"):
+            meta["rates_"] = self.rates_
         if hasattr(self, "quantized_"):
             meta["quantized_"] = self.quantized_
         arrays = {f"p/{path}": x for path, x in stored(params.named(self.p_)).items()}
@@ -253,6 +282,11 @@ class Recognizer(BaseEstimator):
         if not hasattr(self, "p_"):
             raise ValueError("this recognizer is not fitted yet: call fit(clips) first, or refmer.load a file")
 
+    def _check_probabilities(self):
+        self._check_fitted()
+        if self._task() == "regression":
+            raise ValueError(f"{self.system} learned {self.config_.target}, a regression without probabilities: use predict")
+
     def _announce(self, system, batch):
         """Memory and time of a published size before it starts; refuses what does not fit."""
         n = params.count(system.describe(self.config_))
@@ -304,6 +338,10 @@ def load(path):
             description, parts = folded(description), restored(parts, model.quantized_)
         model.p_ = params.from_named(description, parts)
         model.scaling_ = {k.removeprefix("scaling/"): tuple(x) for k, x in arrays.items() if k.startswith("scaling/")}
+        if "rates_" in meta:
+            model.rates_ = {name: float(rate) for name, rate in meta["rates_"].items()}
+            if set(model.rates_) != set(model.scaling_) or not all(0 < rate < np.inf for rate in model.rates_.values()):
+                raise ValueError(f"its rates are {model.rates_}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {what}") from error
     return model
@@ -330,6 +368,21 @@ def standardise(name, stream, mean, sd):
     """(x - mean) / sd, and 0 where there is no frame."""
     if stream.x.shape[2:] != mean.shape:
         raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
-    x = (np.asarray(stream.x, np.float32) - mean) / sd
-    x[~stream.mask] = 0
-    return replace(stream, x=x)
+    return replace(stream, x=standard(stream.x, stream.mask, mean, sd))
+
+
+def standard(x, mask, mean, sd):
+    """The same of arrays."""
+    x = (np.asarray(x, np.float32) - mean) / sd
+    x[~mask] = 0
+    return x
+
+
+def stacked(trace):
+    """What occurs R times in a trace as one array (N, R, ...)."""
+    return {name: np.stack(x, 1) if isinstance(x, list) else x for name, x in trace.items()}
+
+
+def probabilities(out):
+    """(N, K) of a system's output."""
+    return out["probabilities"] if "probabilities" in out else softmax(out["logits"])

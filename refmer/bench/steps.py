@@ -1,8 +1,11 @@
 """One training step of each system at its tiny size, on a batch of the bundled corpus: refmer's, and PyTorch's eager one.
 
 PyTorch's side is torch_models/SYSTEM.py. It reads what refmer's own augmentation makes of the batch: both sides augment alike.
+Beside them, one step of `Recognizer.stream`.
 """
 
+from copy import copy
+from dataclasses import replace
 from functools import lru_cache, partial
 from importlib import import_module
 from typing import NamedTuple
@@ -28,6 +31,8 @@ class Start(NamedTuple):
     batch: dict
     recipe: object
 
+
+WINDOW_S, HOP_S = 2.0, 0.4  # whole numbers of frames of every stream
 
 corpus = lru_cache(load_samples)
 
@@ -91,4 +96,31 @@ def torch_step(torch, name, begin, fused):
     return run
 
 
+def stream(name, size, torch):
+    """The Work of one answer while frames come: to take in those of a hop, and the forward on the window that they end."""
+    model, clips = trained(name, every=6)
+    if size == "paper":
+        model = at_paper_size(model, clips)
+    answers = model.stream(WINDOW_S, HOP_S)
+    hop = {k: clips.streams[k].x[0, : round(HOP_S * rate)] for k, rate in model.rates_.items()}
+    while not answers.push(hop):
+        pass
+    products, _ = find(name).costs(model.config_)
+    shape = sum(answers.counts.values()), params.count(model.p_.description)
+    return Work(shape, lambda: answers.push(hop), {}, flops=2 * costs.macs(products))
+
+
+def at_paper_size(model, clips):
+    """The recognizer with the published sizes and first parameters: what it answers is noise, in the time that it takes."""
+    system, K, target = find(model.system), model.config_.classes, model.config_.target
+    large, config = copy(model), system.Config.paper(classes=K, target=target)
+    large.config_ = replace(config, **system.widths(model._streams(clips, config), config))
+    large.p_ = params.init(system.describe(large.config_), 0)
+    return large
+
+
 STEPS = [Case(f"step:{name}", partial(step, name)) for name in SYSTEMS]
+STREAMS = [
+    Case(f"stream:openface_adaptive{label}", partial(stream, "openface_adaptive", size))
+    for label, size in (("", "tiny"), (":paper", "paper"))
+]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from refmer.bench import hardware
 from refmer.bench.cases import CASES
-from refmer.bench.steps import STEPS
+from refmer.bench.steps import STEPS, STREAMS
 from refmer.data.files import write_text
 from refmer.ops.twins import kernels
 
@@ -31,10 +31,12 @@ wall. NumPy: the definitions; kernel: what refmer runs; PyTorch: eager, with aut
 that the machine can do which the kernels reach: the multiply-adds of matrix products at the rate of a large one ("product"),
 or the bytes at the rate of copying as many ("copy"), whichever takes longer; empty where that is below 5 us, as a call costs.
 Ratios above 1: the kernels are faster.
-Shapes: lstm (B, T, D, H), conv1d (B, C, T), attention (B, T, C, heads), step (clips, parameters).
+Shapes: lstm (B, T, D, H), conv1d (B, C, T), attention (B, T, C, heads), step (clips, parameters), stream (frames,
+parameters).
 A step is one of refmer.train.fit on the bundled corpus: augmentation (in NumPy for PyTorch too), forward, loss, backward,
 clipping, AdamW (Adam, where the recipe couples the decay); at rate 0, so that every call does the same work. In rows with
-":fused" PyTorch has its fused optimizer. Kernels have one thread; BLAS and PyTorch have the threads stated."""
+":fused" PyTorch has its fused optimizer. A stream is one answer of Recognizer.stream (forward only), once every 0.4 s of frames
+on a window of 2 s. Kernels have one thread; BLAS and PyTorch have the threads stated."""
 
 
 class Row(NamedTuple):
@@ -70,7 +72,7 @@ def bench(threads=1, quick=False, only=None):
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; accepted: 1 or more")
-    cases = [*CASES, *STEPS]
+    cases = [*CASES, *STEPS, *STREAMS]
     names = list(dict.fromkeys(c.name for c in cases))
     if unknown := set(only or ()) - set(names):
         raise ValueError(f"no rows are called {', '.join(sorted(unknown))}; accepted: {', '.join(names)}")

@@ -10,7 +10,7 @@ import pytest
 
 from refmer.bench import hardware, table
 from refmer.bench.cases import CASES, Work
-from refmer.bench.steps import STEPS, step
+from refmer.bench.steps import STEPS, STREAMS, step
 from refmer.cli import main
 from refmer.ops import twins
 
@@ -19,13 +19,13 @@ KEYS = ["name", "shape", "threads", "numpy_s", "kernel_s", "torch_s", "ratio_to_
 
 
 def test_rows_are_the_same_on_the_command_line_and_in_the_list(tmp_path, capsys):
-    arguments = ["bench", "--quick", "--rows", "ccc,layer_norm,step:openface_adaptive"]
+    arguments = ["bench", "--quick", "--rows", "ccc,layer_norm,step:openface_adaptive,stream:openface_adaptive"]
     assert main([*arguments, "--json", "--out", str(tmp_path / "bench.json")]) == 0
     printed = capsys.readouterr().out
     assert (tmp_path / "bench.json").read_text() == printed
     rows = json.loads(printed)
     names = [row["name"] for row in rows if not row["name"].endswith(":fused")]
-    assert names == ["layer_norm", "ccc", "step:openface_adaptive"]
+    assert names == ["layer_norm", "ccc", "step:openface_adaptive", "stream:openface_adaptive"]
     for row in rows:
         assert list(row) == KEYS and row["threads"] == 1 and all(isinstance(n, int) for n in row["shape"])
         assert row["numpy_s"] > 0 and row["kernel_s"] > 0
@@ -33,6 +33,7 @@ def test_rows_are_the_same_on_the_command_line_and_in_the_list(tmp_path, capsys)
             assert row["ratio_to_torch"] is None
         else:
             assert row["ratio_to_torch"] == pytest.approx(row["torch_s"] / row["kernel_s"])
+    assert rows[-1]["torch_s"] is None  # PyTorch has no such thing
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json"]
 
 
@@ -122,6 +123,14 @@ def test_every_case_runs_without_pytorch():
         work = case.make(None)
         work.ours()
         assert work.torch == {} and all(n > 0 for n in work.shape)
+
+
+@pytest.mark.parametrize("case", STREAMS, ids=lambda c: c.name)
+def test_a_stream_answers_once_a_call(case):
+    work = case.make(None)
+    (first,), (second,) = work.ours(), work.ours()
+    assert second.time_s == pytest.approx(first.time_s + 0.4)
+    assert work.shape == (255, 1_835_493 if case.name.endswith("paper") else 25_349) and work.flops > 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,194 @@
+"""Answers while the frames still come: a recognizer on a sliding window (paper 000, live demonstration)."""
+
+import math
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from refmer.recognizer import probabilities, stacked, standard
+from refmer.systems import find
+
+SLACK = 1e-6  # frames: a time that should be a whole number of frames may miss it by so much
+
+
+class Step(NamedTuple):
+    """The answer for one window.
+
+    Parameters
+    ----------
+    time_s : float
+        End of the window, in seconds since the first frame of the stream.
+    probabilities : array (K,)
+        Of the classes (of votes: expected shares), as `Recognizer.predict_proba`.
+    gates : dict of str to float or array
+        What the system traces under the name of a gate, and AWOM's `weights` of the modalities, as `Recognizer.explain`
+        without the axis of clips; a single number is a float. Empty where a system has none.
+    delay_s : float
+        Age of the window's end when the answer was ready: by how much the farthest stream, with the frames of this push, is
+        past `time_s` (waiting for late streams or for the rest of a long push), plus seconds from the call of push to here.
+    """
+
+    time_s: float
+    probabilities: np.ndarray
+    gates: dict
+    delay_s: float
+
+
+class Window(NamedTuple):
+    """What a system's `inputs` reads of a stream: a clip of standardised frames."""
+
+    x: np.ndarray  # (1, T, ...)
+    mask: np.ndarray  # (1, T)
+    rate: float
+
+
+class Ring:
+    """The newest frames of one stream, standardised: frame t is in row t % capacity; `end` is the first that is yet to come."""
+
+    def __init__(self, rate, capacity, mean, sd):
+        self.rate, self.mean, self.sd, self.end = rate, mean, sd, 0
+        self.x, self.mask = np.zeros((capacity, *mean.shape), np.float32), np.zeros(capacity, bool)
+
+    def write(self, start, x, mask):
+        """Frames from `start` on. Those that were left out before are missing; those too old to be kept are dropped."""
+        n, end = len(self.mask), max(self.end, start + len(x))
+        self.mask[np.arange(max(self.end, start - n), start) % n] = False
+        kept = max(end - n - start, 0)
+        rows = np.arange(start + kept, start + len(x)) % n
+        self.x[rows], self.mask[rows], self.end = x[kept:], mask[kept:], end
+
+    def read(self, end, count):
+        """The `count` frames before `end`, in arrays of their own: a quantized matrix knows its input again by identity."""
+        t, n = np.arange(end - count, end), len(self.mask)
+        rows = t % n
+        mask = self.mask[rows] & (t >= max(self.end - n, 0)) & (t < self.end)
+        x = self.x.take(rows, 0)
+        x[~mask] = 0
+        return Window(x[None], mask[None], self.rate)
+
+
+class Stream:
+    """A recognizer that is given frames as they come; made by `Recognizer.stream`, which says what the arguments are.
+
+    Step k ends at window_s + k hop_s: nothing is answered before the first full window. The window of a stream is its newest
+    floor(window_s rate) frames (at least one) that are complete at that time, so no step waits for a frame that ends later.
+    A step is answered when all streams have these frames. A stream that falls silent holds the steps up until another is
+    `patience_s` past the end of the window; then what it did not send is missing (mask False).
+
+    The answer is that of `Recognizer.predict_proba` for a clip of these frames, and the mean and standard deviation that
+    standardise them are the recognizer's: nothing adapts. Memory is one ring of frames per stream, made here.
+    """
+
+    def __init__(self, model, window_s, hop_s, patience_s):
+        for name, value in (("window_s", window_s), ("hop_s", hop_s)):
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} is {value}; accepted: seconds, more than 0")
+        if not 0 <= patience_s < math.inf:
+            raise ValueError(f"patience_s is {patience_s}; accepted: seconds, 0 or more")
+        self.system, self.p, self.config = find(model.system), model.p_, model.config_
+        self.window_s, self.hop_s, self.patience_s, self.steps = window_s, hop_s, patience_s, 0
+        self.rings, self.counts = {}, {}
+        for name, rate in model.rates_.items():
+            self.counts[name] = max(before(window_s, rate), 1)
+            self.rings[name] = Ring(rate, self.counts[name] + math.ceil(patience_s * rate) + 2, *model.scaling_[name])
+
+    def push(self, frames, valid=None, start=None):
+        """Give some frames, of one stream or several; what belongs to the same time is best given at once.
+
+        Parameters
+        ----------
+        frames : dict of str to array (n, ...)
+            Raw features by name of the stream, n frames of each at its own rate (`Recognizer.rates_`).
+        valid : dict of str to bool array (n,), optional
+            False: no face was found, the packet was lost, ...; that frame's features are not looked at. Default: all are there.
+        start : dict of str to float, optional
+            Second at which the first of these frames begins, to the nearest frame; what was left out before is missing, what
+            comes late still counts in windows to come. Default: they follow the stream's last frame or, where steps have been
+            answered without it, the last step; so a sender that stopped, and then sends what it has kept, must say when it was.
+
+        Returns
+        -------
+        list of Step
+            The steps that can be answered now, oldest first; often none.
+
+        Raises
+        ------
+        ValueError
+            An unknown stream, frames of another shape than in training, valid frames that are not finite, a start that is
+            negative or more than window_s + patience_s ahead of all streams. Nothing has changed then.
+        """
+        begun = perf_counter()
+        given = {name: self._checked(name, frames, valid or {}, start or {}) for name in self._known(frames, valid, start)}
+        ends = [(at + len(x)) / self.rings[name].rate for name, (at, x, _) in given.items()]
+        farthest = max([self._reached(), *ends])
+        found = []
+        while self._ready(given):
+            time_s, probability, gates = self._step()
+            found.append(Step(time_s, probability, gates, max(farthest - time_s, 0.0) + perf_counter() - begun))
+        return found
+
+    def _known(self, frames, valid, start):
+        for label, names in (("stream", frames), ("valid", valid or ()), ("start", start or ())):
+            accepted = self.rings if label == "stream" else frames
+            if unknown := [name for name in names if name not in accepted]:
+                raise ValueError(f"{label} {', '.join(map(repr, unknown))} is not among {', '.join(accepted)}")
+        return frames
+
+    def _checked(self, name, frames, valid, start):
+        """(number of the first frame, standardised frames, mask)."""
+        ring, x = self.rings[name], np.asarray(frames[name])
+        if x.dtype.kind not in "fiu" or x.shape[1:] != ring.mean.shape:
+            accepted = f"real numbers ({', '.join(['n', *map(str, ring.mean.shape)])})"
+            raise ValueError(f"frames of {name} are {x.dtype} of shape {x.shape}; accepted: {accepted}, as in training")
+        mask = np.asarray(valid.get(name, np.ones(len(x), bool)))
+        if mask.dtype != bool or mask.shape != x.shape[:1]:
+            raise ValueError(f"valid of {name} is {mask.dtype} of shape {mask.shape}; accepted: bool {x.shape[:1]}")
+        with np.errstate(over="ignore", invalid="ignore"):
+            x = standard(x, mask, ring.mean, ring.sd)
+        if not np.isfinite(x).all():
+            bad = int((~np.isfinite(x)).reshape(len(x), -1).any(1).sum())
+            raise ValueError(f"{bad} of {len(x)} frames of {name} are not finite; accepted: finite features, or valid False")
+        if name not in start:
+            last = before(self._end(self.steps - 1), ring.rate) if self.steps else 0
+            return max(ring.end, last), x, mask
+        if not 0 <= start[name] <= self._reached() + self.window_s + self.patience_s:
+            raise ValueError(
+                f"start of {name} is {start[name]} s; accepted: 0 to {self._reached():g} s, where the streams are, plus "
+                f"window_s + patience_s. After a longer pause make a new stream"
+            )
+        return round(start[name] * ring.rate), x, mask
+
+    def _reached(self):
+        """Seconds of the farthest stream."""
+        return max(ring.end / ring.rate for ring in self.rings.values())
+
+    def _end(self, k):
+        return self.window_s + k * self.hop_s
+
+    def _ready(self, given):
+        """Take in what the next step may need of the frames given, and say whether it can be answered."""
+        end, late = self._end(self.steps), self._end(self.steps) + self.patience_s
+        for name, (at, x, mask) in given.items():
+            ring = self.rings[name]
+            limit = math.ceil(late * ring.rate - SLACK)  # no further: the ring still holds the window
+            n = min(max(limit - at, 0), len(x))
+            if n or at > ring.end:
+                ring.write(min(at, limit), x[:n], mask[:n])
+                given[name] = at + n, x[n:], mask[n:]
+        rings = self.rings.values()
+        return all(r.end >= before(end, r.rate) for r in rings) or any(r.end >= late * r.rate - SLACK for r in rings)
+
+    def _step(self):
+        """(time_s, probabilities, gates) of the next window."""
+        time_s, trace = self._end(self.steps), {}
+        self.steps += 1
+        windows = {k: ring.read(before(time_s, ring.rate), self.counts[k]) for k, ring in self.rings.items()}
+        out, _ = self.system.forward(self.p, self.system.inputs(windows, self.config), self.config, trace=trace)
+        gates = {k: a[0] for k, a in stacked(trace).items() if k.rpartition(".")[2] == "gate" or k == "weights"}
+        return time_s, probabilities(out)[0], {k: float(a[0]) if a.shape == (1,) else a for k, a in gates.items()}
+
+
+def before(seconds, rate):
+    """Number of frames that are complete."""
+    return math.floor(seconds * rate + SLACK)
