@@ -14,7 +14,8 @@ import refmer
 from refmer import params
 from refmer.data import targets
 from refmer.data.files import read_npz, write_npz
-from refmer.data.folder import Rows, chunks
+from refmer.data.folder import Rows
+from refmer.data.scaling import scaling, standardise
 from refmer.evaluate import metrics
 from refmer.ops.activations import softmax
 from refmer.quantize.files import folded, restored, stored
@@ -345,37 +346,6 @@ def load(path):
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {what}") from error
     return model
-
-
-def scaling(stream):
-    """Mean and standard deviation of each feature over the frames that are there; a constant feature gets 1."""
-    n, mean, var = 0, np.zeros(stream.x.shape[2:]), np.zeros(stream.x.shape[2:])
-    for rows in chunks(stream.x):
-        part = stream.read(rows)
-        valid = part.x[part.mask].astype(np.float64)
-        if len(valid):
-            n += len(valid)
-            share, step = len(valid) / n, valid.mean(0) - mean
-            mean += share * step  # of what came so far and this chunk together (Chan et al. 1983)
-            var += share * (valid.var(0) - var) + share * (1 - share) * step * step
-    if n == 0:
-        raise ValueError(f"a {stream.sense} stream has no frame in any clip; accepted: at least one")
-    sd = np.sqrt(var)
-    return mean.astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
-
-
-def standardise(name, stream, mean, sd):
-    """(x - mean) / sd, and 0 where there is no frame."""
-    if stream.x.shape[2:] != mean.shape:
-        raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
-    return replace(stream, x=standard(stream.x, stream.mask, mean, sd))
-
-
-def standard(x, mask, mean, sd):
-    """The same of arrays."""
-    x = (np.asarray(x, np.float32) - mean) / sd
-    x[~mask] = 0
-    return x
 
 
 def stacked(trace):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refmer.recognizer import probabilities, stacked, standard
+from refmer.data.scaling import standard
+from refmer.recognizer import probabilities, stacked
 from refmer.systems import find
 
 SLACK = 1e-6  # frames: a time that should be a whole number of frames may miss it by so much

@@ -11,7 +11,8 @@ from bench.spies import dropped
 import refmer
 from refmer import params
 from refmer.data import targets
-from refmer.recognizer import Recognizer, scaling
+from refmer.data.scaling import scaling
+from refmer.recognizer import Recognizer
 from refmer.systems import find
 from refmer.train.fit import MOMENTUM, take
 

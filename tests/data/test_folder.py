@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import refmer
 from refmer.baselines import BASELINES
 from refmer.data.folder import Rows, chunks
-from refmer.recognizer import scaling
+from refmer.data.scaling import scaling
 from refmer.systems import SYSTEMS, find
 from refmer.train.fit import Lazy, take
 

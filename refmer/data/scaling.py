@@ -1,0 +1,38 @@
+"""Features in units of their spread in training: zero mean, unit standard deviation, and 0 where there is no frame."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from refmer.data.folder import chunks
+
+
+def scaling(stream):
+    """Mean and standard deviation of each feature over the frames that are there; a constant feature gets 1."""
+    n, mean, var = 0, np.zeros(stream.x.shape[2:]), np.zeros(stream.x.shape[2:])
+    for rows in chunks(stream.x):
+        part = stream.read(rows)
+        valid = part.x[part.mask].astype(np.float64)
+        if len(valid):
+            n += len(valid)
+            share, step = len(valid) / n, valid.mean(0) - mean
+            mean += share * step  # of what came so far and this chunk together (Chan et al. 1983)
+            var += share * (valid.var(0) - var) + share * (1 - share) * step * step
+    if n == 0:
+        raise ValueError(f"a {stream.sense} stream has no frame in any clip; accepted: at least one")
+    sd = np.sqrt(var)
+    return mean.astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
+
+
+def standardise(name, stream, mean, sd):
+    """(x - mean) / sd, and 0 where there is no frame."""
+    if stream.x.shape[2:] != mean.shape:
+        raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
+    return replace(stream, x=standard(stream.x, stream.mask, mean, sd))
+
+
+def standard(x, mask, mean, sd):
+    """The same of arrays."""
+    x = (np.asarray(x, np.float32) - mean) / sd
+    x[~mask] = 0
+    return x
