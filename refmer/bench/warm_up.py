@@ -1,14 +1,18 @@
 """`refmer warm-up`: every kernel compiled ahead, by using it."""
 
 from importlib import import_module
+from pkgutil import iter_modules
 from time import perf_counter
 
+import numpy as np
 from tqdm import tqdm
 
 from refmer.baselines import BASELINES
 from refmer.bench.cases import CASES
 from refmer.bench.steps import trained
 from refmer.ops import twins
+from refmer.proofs import all_cases
+from refmer.quantize import quantize
 from refmer.systems import SYSTEMS
 
 
@@ -22,22 +26,37 @@ def main():
     for name in tqdm((*SYSTEMS, *BASELINES), desc="warm-up", unit="system", disable=None):
         model, clips = trained(name, every=3)
         model.predict(clips[:2])
+        if name in SYSTEMS:
+            quantize(model).predict(clips[:2])
     for case in CASES:
         case.make(None).ours()
+    for case in all_cases():
+        if case.kind == "op":
+            both_ways(case)
     compiled, cached = counts()
     print(
-        f"{len(twins.TWINS)} kernels, float32: {compiled} variants compiled, {cached} read from the cache, "
-        f"{perf_counter() - begin:.1f} s"
+        f"{len(twins.TWINS)} kernels and the integer ones, float32: {compiled} variants compiled, "
+        f"{cached} read from the cache, {perf_counter() - begin:.1f} s"
     )
 
 
+def both_ways(case):
+    """An op of the proofs and its backward, in float32."""
+    inputs, options = ([*map(narrow, case.inputs)], {k: narrow(x) for k, x in case.options.items()})
+    result = case.f(*inputs, **options)
+    y, *saved = result if isinstance(result, tuple) else (result, result)
+    getattr(import_module(case.f.__module__), f"{case.f.__name__}_backward")(np.ones_like(y), *saved)
+
+
+def narrow(x):
+    return x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+
+
 def counts():
-    """(variants compiled, variants read from the cache) of all kernels, in this process."""
-    found = [kernel_of(name).stats for name in twins.TWINS]
+    """(variants compiled, variants read from the cache) of everything compiled here, in this process."""
+    folder = import_module("refmer.kernels").__path__
+    modules = [import_module(f"refmer.kernels.{part.name}") for part in iter_modules(folder)]
+    modules.append(import_module("refmer.quantize.kernels"))
+    functions = [f for m in modules for f in vars(m).values() if getattr(f, "__module__", "") == m.__name__]
+    found = [f.stats for f in functions if hasattr(f, "stats") and f.stats.cache_path]
     return tuple(sum(sum(getattr(s, which).values()) for s in found) for which in ("cache_misses", "cache_hits"))
-
-
-def kernel_of(name):
-    """The kernel of a twin, by its name in TWINS."""
-    module, function = name.split(".")
-    return getattr(import_module(f"refmer.kernels.{module}"), function)
