@@ -1,0 +1,250 @@
+# %% [markdown]
+# # 8. Fast kernels
+#
+# Introduces: `refmer.ops.twins.kernels`, `refmer.kernels.scalar.exp`, `refmer.kernels.gemm.gemm`
+#
+# **What you will do.** Compile loops with Numba and race them: a polynomial, exp, a sum, a matrix product, a norm, a system.
+#
+# **What you will learn.** What a pass over memory costs; what a compiler may not do to floating-point numbers, and what happens
+# if you allow it; how to write a fast double of a slow function and know that it is the same function.
+#
+# **What you need.** Tutorials 1, 2 and 6. Your times will differ from ours; the lessons leave room for that.
+
+# %%
+import math
+from time import perf_counter, process_time
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numba import njit
+
+import refmer
+from refmer.kernels import scalar
+from refmer.kernels.gemm import gemm
+from refmer.ops.norms import layer_norm
+from refmer.ops.twins import kernels
+
+f, rng, u = np.float32, np.random.default_rng(0), 2.0**-24  # 24 binary digits: rounding is a change by a share of at most u
+
+
+def race(*functions, turns=15):
+    """Median seconds of each. They take turns, so that what else the machine does slows all; only our processor time counts."""
+    spent = [[] for _ in functions]
+    for turn in range(-2, turns):  # two turns to warm up: compilation is no part of a race
+        for function, times in zip(functions, spent, strict=True):
+            start = process_time()
+            function()
+            if turn >= 0:
+                times.append(process_time() - start)
+    return np.median(spent, axis=1)
+
+
+# %% [markdown]
+# ## Passes over memory
+#
+# $y_i = ((c_3 x_i + c_2)\, x_i + c_1)\, x_i + c_0$ is six operations. NumPy does the first for all $i$, writes the result to
+# memory, reads it for the second, and so on: six passes. `c * x` and `x + c` read one array and write one, `a * x` reads two:
+# per element $4 \cdot 2 + 2 \cdot 3 = 14$ numbers move. A loop that does all six before the next $i$ reads one and writes one.
+# Where memory is the limit we may hope for a factor of about 7 if the passes are *fused*. NumPy cannot: when it multiplies, it
+# does not know what you will do with the product. `njit` compiles Python's loops over numbers and arrays as they stand.
+
+
+# %%
+def cubic(x):
+    return ((f(0.1) * x + f(0.2)) * x + f(0.3)) * x + f(0.4)
+
+
+def loop_of(g):
+    def loop(x):
+        y = np.empty_like(x)
+        for i in range(len(x)):
+            y[i] = g(x[i])
+        return y
+
+    return njit(loop)
+
+
+fused, start = loop_of(njit(cubic)), perf_counter()
+print(f"first call: {fused(np.zeros(1, f))[0]:.1f} after {perf_counter() - start:.2f} s: it compiles for arrays of float32")
+sizes = [30, 300, 3000, 30_000, 300_000, 3_000_000]
+times = np.array([race(lambda x=x: cubic(x), lambda x=x: fused(x)) for x in (np.ones(n, f) for n in sizes)])
+fig, ax = plt.subplots(figsize=(7, 3.3), layout="constrained")
+ax.loglog(sizes, times / np.array(sizes)[:, None] * 1e9, "o-", label=["NumPy, six passes", "one fused loop"])
+ax.set(xlabel="numbers in x", ylabel="ns per number", title="The same polynomial, at six sizes")
+ax.legend()
+plt.show()
+# Lesson 1: one pass is faster than six: where memory is the limit (right), and where calls are (left: six of 0.5 us, or one).
+assert times[-1, 0] > 1.3 * times[-1, 1] and times[2, 0] > 1.3 * times[2, 1]
+
+# %% [markdown]
+# ## An exponential that vectorises
+#
+# Processors have instructions for 8 or 16 float32 at once. A compiler uses them where it sees every operation. In a loop over
+# `math.exp` it sees a call to the C library, one number at a time. So we give it operations that it can see. Let
+# $n = \mathrm{round}(x / \ln 2)$ and $r = x - n \ln 2$. Then $|r| \le \frac12 \ln 2 < 0.347$, and
+#
+# $$e^x = 2^n e^r \approx 2^n \sum_{j=0}^{D} \frac{r^j}{j!}, \qquad \text{relative error} \le
+#   \frac{e^{\xi}}{e^{r}} \frac{|r|^{D+1}}{(D+1)!} \le \sqrt2\, \frac{(\frac12 \ln 2)^{D+1}}{(D+1)!}$$
+#
+# (Lagrange's remainder, $\xi$ between 0 and $r$: the first factor is at most $e^{|r|} \le \sqrt 2$). $2^n$ costs nothing: $n$
+# goes into the exponent's bits. ($\ln 2$ comes in two parts, the first of so few digits that $n$ times it is exact.)
+
+
+# %%
+def our_exp(x, D):
+    n = np.rint(x * f(1 / math.log(2)))
+    r = x - n * f(0.693359375) + n * f(2.12194440e-4)  # 0.693359375 = 355 / 512
+    p = np.full_like(x, 1 / math.factorial(D))
+    for j in range(D - 1, -1, -1):
+        p = p * r + f(1 / math.factorial(j))  # Horner
+    return np.ldexp(p, n.astype(int))
+
+
+x = np.linspace(-20, 20, 5001, dtype=f)
+true = np.exp(x.astype(float))
+error = {D: np.abs(our_exp(x, D) / true - 1).max() for D in range(1, 11)}
+bound = {D: 2**0.5 * (math.log(2) / 2) ** (D + 1) / math.factorial(D + 1) for D in error}
+fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
+ax.semilogy(list(error), list(error.values()), "o-", label="measured")
+ax.semilogy(list(bound), list(bound.values()), "k:", label="bound")
+ax.set(xlabel="degree D", ylabel="worst relative error", ylim=(1e-10, 1), title="exp in float32 by Taylor's polynomial")
+ax.legend()
+plt.show()
+# Lesson 2: the bound holds, up to rounding; beyond D = 7, where it is below u, nothing is left to gain in float32.
+assert all(bound[D] / 3 < error[D] < bound[D] + 4 * u for D in range(1, 6)) and bound[6] > u > bound[7]
+assert max(error[D] for D in range(7, 11)) < 4 * u and error[10] > error[7] / 2
+exps = {"math.exp": loop_of(math.exp), "np.exp": np.exp, "scalar.exp": loop_of(scalar.exp)}
+speed = dict(zip(exps, race(*[lambda g=g: g(x) for g in exps.values()]) / len(x) * 1e9, strict=True))
+print("ns per number:", ", ".join(f"{name} {ns:.2f}" for name, ns in speed.items()))
+# Lesson 3: refmer's (with fitted coefficients) is exact to a few u, and several times as fast as calls to the library.
+assert np.abs(exps["scalar.exp"](x) / true - 1).max() < 4 * u and speed["math.exp"] > 1.5 * speed["scalar.exp"]
+
+# %% [markdown]
+# ## What a compiler may not do, and fastmath
+#
+# Floating-point addition is not associative. Every sum $s + x_i$ comes out as $(s + x_i)(1 + \delta)$, $|\delta| \le u$. One
+# after the other, $x_1$ goes through $n - 1$ additions, and to first order $|\hat s - s| \le (n - 1)\, u \sum_i |x_i|$.
+# Another order gives other bits, so a compiler keeps yours: one addition at a time, each waiting for the last. `"reassoc"`
+# permits another order. Then $L$ partial sums run side by side, and each number goes through about $n / L$ additions: faster,
+# and with a *smaller* bound. But `fastmath=True` permits seven things at once. One, `"nnan"`, is a promise that nothing is nan.
+# The optimiser believes you and removes `x != x`, the test for nan, since it could never be true.
+
+
+# %%
+def total(x):
+    s = f(0)
+    for i in range(len(x)):
+        s += x[i]
+    return s
+
+
+in_order, any_order = njit(total), njit(fastmath={"reassoc"})(total)
+xs = rng.uniform(size=(30, 100_000)).astype(f)
+slow, fast = 1e6 * race(lambda: in_order(xs[0]), lambda: any_order(xs[0]))
+off = [np.mean([abs(float(g(x)) / x.sum(dtype=float) - 1) for x in xs]) for g in (in_order, any_order)]
+print(f"in order {slow:.0f} us, mean error {off[0]:.0e} (bound {1e5 * u:.0e}); any order {fast:.0f} us, {off[1]:.0e}")
+is_nan = [njit(fastmath=kind)(lambda v: v != v)(np.nan) for kind in (False, {"reassoc", "nsz", "contract"}, True)]
+print(f"is nan nan? {is_nan[0]}; with what refmer's kernels permit: {is_nan[1]}; with fastmath=True: {is_nan[2]}")
+# Lesson 4: another order of a sum is no worse. Believing that nothing is nan is: kernels take single permissions, never all.
+assert slow > 1.3 * fast and off[1] < off[0] / 2 < 1e5 * u and is_nan == [True, True, False]
+# Below 2^-126, about 1e-38, float32 has denormal numbers. Many processors take 100 cycles for each; ours does not mind. Yours?
+x, tiny = np.ones(4096, f), np.full(4096, 1e-40, f)
+normal, denormal = race(lambda: x * f(0.999), lambda: tiny * f(0.999), turns=101)
+print(f"a product of denormals takes {denormal / normal:.1f} times as long; 1e-42 is kept as {float(f(1e-42)):.4g}")
+# Lesson 5: even where they are as fast, they have fewer digits.
+assert abs(float(f(1e-42)) / 1e-42 - 1) > 1000 * u
+
+# %% [markdown]
+# ## A matrix product
+#
+# $c_{ij} = \sum_k a_{ik} b_{kj}$ is $2MKN$ operations on $MK + KN + MN$ numbers. With $j$ in the inmost loop, 16 neighbouring
+# $j$ are one instruction, but each multiply-add loads $b$, loads $c$ and stores $c$. BLAS keeps a *tile* of $c$ in registers,
+# $R$ rows by $V$ vectors, while $k$ runs: a step loads $V$ vectors of $b$ and $R$ numbers of $a$ for $RV$ multiply-adds.
+# Numba's compiler finds this tile in no plain loop, so `gemm` writes it in vector instructions: here `njit` is not enough.
+
+
+# %%
+@njit
+def plain(a, b, c):
+    for i in range(a.shape[0]):
+        for k in range(a.shape[1]):
+            for j in range(b.shape[1]):
+                c[i, j] += a[i, k] * b[k, j]
+
+
+a, b = rng.normal(size=(64, 192)).astype(f), rng.normal(size=(192, 192)).astype(f)
+products = {"plain loops": plain, "gemm": gemm, "NumPy (BLAS)": lambda a, b, c: np.add(c, a @ b, out=c)}
+for product in products.values():
+    product(a, b, c := np.ones((64, 192), f))  # c += a b: sums of 193 numbers
+    assert (np.abs(c - 1 - a.astype(float) @ b) <= 194 * u * (1 + np.abs(a) @ np.abs(b))).all()
+rate = 2e-9 * a.size * b.shape[1] / race(*[lambda g=g: g(a, b, c) for g in products.values()])
+print("billion operations a second:", ", ".join(f"{name} {r:.0f}" for name, r in zip(products, rate, strict=True)))
+# Lesson 6: the same operations on the same numbers; what stays in registers makes a factor.
+assert rate[1] > 1.3 * rate[0]
+
+# %% [markdown]
+# ## A twin and its oracle
+#
+# Every fast function of refmer is a *twin* of a NumPy function, its *oracle*, which says what is meant and is what tutorial 2
+# proves (complex numbers always go there). `with kernels(False)` sends all there. What must agree, and how closely?
+# Layer norm needs $v = \frac1C \sum_c (x_c - \mu)^2$: two passes over a row, for $\mu$ and then for $v$. But
+# $v = \frac1C \sum_c x_c^2 - \mu^2$ needs one. The same number? Both terms are rounded by about $u\mu^2$: $v$ is off by a share
+# of about $u (\mu / \sigma)^2$. In two passes only $\mu$ is rounded, by about $u\mu$, and $z_c$ is off by $u\, \mu / \sigma$.
+
+
+# %%
+def one_pass(x):
+    mean, square = x.mean(-1, keepdims=True), (x * x).mean(-1, keepdims=True)
+    return (x - mean) / np.sqrt(np.maximum(square - mean * mean, 0) + f(1e-5))
+
+
+def run(on, function, *args):
+    with kernels(on):
+        return function(*args)
+
+
+def norm(x, on):
+    return run(on, layer_norm, x, np.ones(192, x.dtype), np.zeros(192, x.dtype))[0]
+
+
+x, means, off = rng.normal(size=(96, 192)), 10.0 ** np.arange(5), {}
+fig, ax = plt.subplots(figsize=(7, 3.3), layout="constrained")
+for name, way in {"oracle": lambda x: norm(x, False), "kernel": lambda x: norm(x, True), "one pass": one_pass}.items():
+    off[name] = [np.abs(way(z) - norm(z.astype(float), False)).max() for z in ((x + mean).astype(f) for mean in means)]
+    ax.loglog(means, off[name], "s--" if name == "kernel" else "o-", label=name)
+ax.loglog(means, 3 * u * means, "k:", label=r"$3 u\, \mu / \sigma$")
+ax.set(xlabel=r"mean of a row, in its deviations: $\mu / \sigma$", ylabel="worst error of y", title="Layer norm in float32")
+ax.legend()
+plt.show()
+slow, fast = 1e6 * race(lambda: norm(x, False), lambda: norm(x, True))
+print(f"layer norm (96, 192), float64: {slow:.0f} us by the oracle, {fast:.0f} us by the kernel")
+# Lesson 7: equal in mathematics is not equal in float32, and a test with mean 0 or 1 cannot tell.
+assert max(way[0] for way in off.values()) < 1e-5 and off["one pass"][3] > 100 * off["kernel"][3]
+assert off["kernel"][4] < 10 * off["oracle"][4] and slow > 1.3 * fast and np.abs(norm(x, False) - norm(x, True)).max() < 1e-13
+
+# %% [markdown]
+# ## A whole system
+#
+# If kernels have a share $p$ of the time and become $g$ times faster, the whole becomes $1 / (1 - p + p / g)$ times faster
+# (Amdahl), never more than $1 / (1 - p)$. Large matrix products were BLAS before, and Python between arrays stays Python.
+
+# %%
+train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
+models = {on: refmer.Recognizer("of_cmaer_cat") for on in (False, True)}
+slow, fast = race(*[lambda on=on: run(on, models[on].fit, train, None, None, 1, False) for on in models], turns=7)
+losses = [model.history_[-1]["train_loss"] for model in models.values()]
+print(f"an epoch of OF-CMAER-CAT, tiny: {slow:.2f} s off, {fast:.2f} s on; losses {losses[0]:.6f}, {losses[1]:.6f}")
+# Lesson 8: a whole gains less than its parts (here about 1.6 times, of kernels that gain 3 to 6), and learns the same.
+assert slow > fast and abs(losses[0] - losses[1]) < 1e-4
+
+# %% [markdown]
+# ## On your own
+# 1. How many numbers does NumPy move for `np.sqrt(a * a + b * b)`, and how many a fused loop?
+# 2. Which degree $D$ does `our_exp` need in float64, where $u = 2^{-53}$?
+# 3. The epoch gains 1.6 times, its kernels 4 times. Which share of the time was theirs?
+
+# %%
+# Solution 1: a * a reads one and writes one, so does b * b; their sum 3, the root 2: 9 against 3.
+# Solution 2: 13, the first whose bound is below u.
+assert min(D for D in range(20) if 2**0.5 * (math.log(2) / 2) ** (D + 1) / math.factorial(D + 1) < 2**-53) == 13
+# Solution 3: half: 1 / 1.6 = 1 - p + p / 4, so p = (1 - 1 / 1.6) / (1 - 1 / 4).
