@@ -39,13 +39,13 @@ def load_samples(kind="clips"):
 
 def samples_folder():
     """Where the samples are: inside an installed package, or in data_samples/ of a checkout."""
-    return bundled("samples", "data_samples", "clips.npz")
+    return bundled("samples", "data_samples", "clips.npz", ", or run data_samples/make.py")
 
 
-def bundled(inside, beside, name):
+def bundled(inside, beside, name, otherwise=""):
     """The folder that holds the file `name`: `inside` of an installed package, or `beside` it in a checkout."""
     places = (PACKAGE / inside, PACKAGE.parent / beside)
     for place in places:
         if (place / name).is_file():
             return place
-    raise FileNotFoundError(f"no {name} in {' or '.join(map(str, places))}; reinstall refmer")
+    raise FileNotFoundError(f"no {inside} in {' or '.join(map(str, places))}; reinstall refmer{otherwise}")

@@ -203,7 +203,11 @@ def _hide(x, there, value):
         x[k] = score if there[k] else value
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+# inlined: code of its own would sum in another order, and which of the two ran would depend on what is cached
+part = njit(forceinline=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+
+
+@part
 def _sum(x):
     total = x.dtype.type(0)
     for k in range(len(x)):
@@ -211,7 +215,7 @@ def _sum(x):
     return total
 
 
-@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@part
 def _dot(x, y):
     total = x.dtype.type(0)
     for k in range(len(x)):

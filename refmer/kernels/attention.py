@@ -186,7 +186,7 @@ def _seen(mask, b, h, t, s):
     return _at(mask, b, h)[t if mask.shape[2] > 1 else 0, s if mask.shape[3] > 1 else 0]
 
 
-@njit(error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+@njit(forceinline=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
 def _dot(x, y):
     total = x.dtype.type(0)
     for i in range(len(x)):

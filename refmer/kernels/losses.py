@@ -10,7 +10,10 @@ from numba import njit
 from refmer.kernels import scalar
 
 # sums in any order, so that they vectorise; nan and infinity are kept
-kernel = njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+kernel = njit(cache=True, **OPTIONS)
+# inlined: code of its own would sum in another order, and which of the two ran would depend on what is cached
+part = njit(forceinline=True, **OPTIONS)
 
 
 @kernel
@@ -110,13 +113,13 @@ def sigmoid_focal(logits, target, alpha=0.25, gamma=2.0):
     return value, p
 
 
-@kernel
+@part
 def _raise(base, exponent):
     """base^exponent; the square, which focal losses take by default, without the C library."""
     return base * base if exponent == 2 else base ** type(base)(exponent)
 
 
-@kernel
+@part
 def _log_softmax(x):
     """log p and p of p = softmax(x)."""
     logp, p = np.empty_like(x), np.empty_like(x)
@@ -140,7 +143,7 @@ def _log_softmax(x):
     return logp, p
 
 
-@kernel
+@part
 def _log_sigmoids(x):
     """log p, log(1 - p), p and 1 - p of p = sigmoid(x)."""
     logp, logq, p, q = np.empty_like(x), np.empty_like(x), np.empty_like(x), np.empty_like(x)

@@ -7,10 +7,13 @@ from numba import njit
 
 # sums in any order, so that they vectorise; nan and infinity are kept. One function for a whole norm: a call for each short row
 # would cost more than the row
-kernel = njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+kernel = njit(cache=True, **OPTIONS)
+# inlined: code of its own would sum in another order, and which of the two ran would depend on what is cached
+part = njit(forceinline=True, **OPTIONS)
 
 
-@kernel
+@part
 def _fit(gamma, beta, width):
     """Past the end of an array there is other memory."""
     if gamma.shape != (width,) or beta.shape != (width,):
@@ -28,7 +31,7 @@ def layer_norm(x, gamma, beta, eps=1e-5):
     return y, z, rstd, gamma
 
 
-@kernel
+@part
 def _layer_norm(x, gamma, beta, eps, y, z, rstd):
     kind = x.dtype.type
     N, C = x.shape
@@ -59,7 +62,7 @@ def layer_norm_backward(dy, z, rstd, gamma):
     return dx, dgamma, dbeta
 
 
-@kernel
+@part
 def _layer_norm_backward(dy, z, rstd, gamma, dx, dgamma, dbeta):
     kind = z.dtype.type
     N, C = z.shape
@@ -97,7 +100,7 @@ def batch_norm(x, gamma, beta, eps=1e-5):
     return y, z, rstd, gamma
 
 
-@kernel
+@part
 def _moments(x, mean, var, share):
     B, C = x.shape
     for i in range(B):

@@ -158,7 +158,7 @@ def _deviate(x, mean, dvar, twice, dx, dmean):
         dmean[c] -= dx[c]
 
 
-@njit(error_model="numpy", fastmath={"contract", "reassoc"})
+@njit(forceinline=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def _slope(x, mean, dvar, dmean):
     total = x.dtype.type(0)
     for c in range(len(x)):

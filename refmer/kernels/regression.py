@@ -6,7 +6,10 @@ import numpy as np
 from numba import njit
 
 # sums in any order, so that they vectorise; nan and infinity are kept
-kernel = njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+kernel = njit(cache=True, **OPTIONS)
+# inlined: code of its own would sum in another order, and which of the two ran would depend on what is cached
+part = njit(forceinline=True, **OPTIONS)
 
 
 @kernel
@@ -48,7 +51,7 @@ def ccc_loss(prediction, target, mask=None, ddof=0):
     return 1 - rho.mean(), slope
 
 
-@kernel
+@part
 def _concordance(prediction, target, mask, ddof, factor, rho, slope):
     """rho and factor times its slope."""
     if ddof != 0 and ddof != 1:
@@ -83,7 +86,7 @@ def _concordance(prediction, target, mask, ddof, factor, rho, slope):
             s[i, d] = a * (v - r * u) - b if seen[i] else 0.0
 
 
-@kernel
+@part
 def _seen(prediction, mask):
     """The mask as a vector and how many steps it shows, at least 1."""
     if mask is None:

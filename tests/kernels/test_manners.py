@@ -1,7 +1,6 @@
 """How kernels behave as guests: when they compile, what they say, where they keep it, and what they do without."""
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -160,35 +159,3 @@ def test_fit_uses_one_blas_thread_for_small_systems(clips, monkeypatch, large, t
         model.fit(clips, epochs=1, progress=False)
         assert blas_threads() == {2}
     assert seen[0] == {threads}
-
-
-@pytest.mark.slow
-def test_warm_up_reaches_every_kernel_and_leaves_nothing_to_compile(tmp_path):
-    code = (
-        "from refmer.bench import warm_up; warm_up.main(); from refmer.ops.twins import TWINS\n"
-        "from importlib import import_module\n"
-        "found = {n: getattr(import_module('refmer.kernels.' + n.split('.')[0]), n.split('.')[1]) for n in TWINS}\n"
-        "print([n for n, kernel in found.items() if not getattr(kernel, 'signatures', True)])"
-    )
-    first, second = (python(code, NUMBA_CACHE_DIR=tmp_path) for _ in range(2))
-    assert "0 read from the cache" in first.stdout and first.stdout.endswith("[]\n")
-    assert " 0 variants compiled" in second.stdout and LINE not in first.stderr
-    train = "clips = refmer.load_samples()[:96]; refmer.Recognizer('auxformer').fit(clips, epochs=1).predict(clips)"
-    trained = python(f"import refmer; {train}", NUMBA_CACHE_DIR=tmp_path)
-    assert LINE not in trained.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("processor, vectors", [("x86-64-v3", "+avx2,+fma"), ("x86-64", ""), ("generic", "")])
-def test_kernels_agree_on_processors_with_shorter_vectors(tmp_path, processor, vectors):
-    # the name alone leaves numba the vectors of this machine
-    if processor != "generic" and platform.machine() not in ("x86_64", "AMD64"):
-        pytest.skip("another architecture")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-m", "not slow", str(Path(__file__).parent / "test_twins.py")],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": vectors, "NUMBA_CACHE_DIR": str(tmp_path)},
-        cwd=PACKAGE.parent,
-    )
-    assert done.returncode == 0, done.stdout
