@@ -32,6 +32,7 @@ def test_every_axis_spans_a_factor_of_32(axis):
     assert max(values) >= 32 * min(values) and axis != "frames" or max(values) >= 512
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system", ["auxformer", "openface_adaptive", "of_cmaer_cat", "raver", "tlab_jca"])
 def test_a_point_of_every_system_is_measured(system):
     found = scaling.train(system, clips=3, frames=16, width=8, epochs=2)
