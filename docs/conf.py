@@ -81,6 +81,7 @@ pygments_dark_style = "github-dark"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static", *(f"../data_samples/{path.name}" for path in sorted((ROOT / "data_samples").glob("*.wav")))]
 html_css_files = ["site.css"]
+suppress_warnings = ["ref.python"]  # public names are documented where they live, too: either will do
 html_domain_indices = False  # the reference lists the modules
 html_show_search_summary = False  # would need to fetch pages, which no browser allows in a folder
 html_show_copyright = False

@@ -46,7 +46,7 @@ def test_imports_go_one_way(path):
         assert found <= LOWER[part] | {part}, f"{path} imports {sorted(found - LOWER[part] - {part})}"
     others = {name.split(".")[0] for name in imports(path)}
     assert "torch" not in others or part == "bench"
-    assert "numba" not in others or part in ("kernels", "quantize")
+    assert "numba" not in others or part in ("kernels", "quantize", "tutorials")  # an installed package holds the tutorials
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ops").glob("*.py")), ids=lambda p: p.stem)

@@ -102,28 +102,16 @@ def resolve(node, alias):
         node = node.value
     if not isinstance(node, ast.Name) or node.id not in alias:
         return None
-    name = alias[node.id]
-    while is_module(name):
-        if not parts:
-            return None
+    name, parts = alias[node.id].split(".")[0], alias[node.id].split(".")[1:] + parts
+    found = import_module(name)
+    while isinstance(found, ModuleType) and parts:
         name = f"{name}.{parts.pop(0)}"
-    return name
+        found = member(name)
+    return name if callable(found) or not isinstance(found, ModuleType) else None
 
 
-def is_module(name):
+def member(name):
+    """What a full name stands for: an attribute of what is above it, or a module that nobody has imported yet."""
     above, _, last = name.rpartition(".")
-    if not above:
-        return True
-    try:
-        found = getattr(import_module(above), last, None)
-    except ModuleNotFoundError:
-        return False
-    return isinstance(found, ModuleType) and not callable(found) or (found is None and importable(name))
-
-
-def importable(name):
-    try:
-        import_module(name)
-    except ModuleNotFoundError:
-        return False
-    return True
+    there = import_module(above)
+    return getattr(there, last) if hasattr(there, last) else import_module(name)

@@ -48,4 +48,4 @@ def l2_normalise_backward(rng, dtype, n):
 
 ARGUMENTS = {f"norms.{f.__name__}": f for f in (layer_norm, layer_norm_backward, batch_norm, batch_norm_backward, moments)}
 ARGUMENTS |= {f"norms.{f.__name__}": f for f in (l2_normalise, l2_normalise_backward)}
-FLOAT32 = {}
+FLOAT32 = {"norms.batch_norm_backward": 3e-6}  # sums over up to 40 clips, in another order
