@@ -101,7 +101,8 @@ def public_page():
         found = getattr(refmer, name)
         if not name.startswith("_"):
             kind = "class" if inspect.isclass(found) else "module" if inspect.ismodule(found) else "function"
-            text += f".. auto{kind}:: refmer.{name}\n\n"
+            once = "   :no-index:\n" if kind == "module" else ""  # it has a page of its own
+            text += f".. auto{kind}:: refmer.{name}\n{once}\n"
     return text
 
 
