@@ -62,6 +62,7 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
+nb_output_stderr = "remove"  # progress bars, and kernels that compile
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_dmath_double_inline = True
 myst_heading_anchors = 3

@@ -100,7 +100,7 @@ np.testing.assert_allclose([focal(*half)[0], focal(*half, literal=False)[0]], [0
 #
 # $\beta = 0$ gives equal weights, $\beta \to 1$ gives $w_k \propto 1/n_k$, and all $w_k n_k$ are the same. Then a fresh system
 # that answers $p = 1/K$ to everything has no reason to prefer a class: the gradient of its output bias is a sum over clips,
-# $\sum_b dx_{bj} = \frac1B \bigl( \frac1K \sum_k w_k n_k - w_j n_j \bigr) = 0$. All classes pull equally hard.
+# $\sum_b dx_{bj}$ $= \frac1B \bigl( \frac1K \sum_k w_k n_k - w_j n_j \bigr) = 0$. All classes pull equally hard.
 
 # %%
 clips = refmer.load_samples()
@@ -162,7 +162,7 @@ assert np.abs((gradient * pairs).sum(-1)).max() < 1e-14 and abs(info_nce(np.ones
 # $$\rho = \frac{2s}{D},\ s = \frac1N \sum_n (x_n - \bar x)(y_n - \bar y),\quad D = s_x^2 + s_y^2 + (\bar x - \bar y)^2 .$$
 #
 # $D - 2s$ is the mean squared error, so $\rho = 1$ only for $x = y$. With $\partial s / \partial x_n = (y_n - \bar y) / N$ and
-# $\partial D / \partial x_n = \frac2N (x_n - \bar x) + \frac2N (\bar x - \bar y) = \frac2N (x_n - \bar y)$:
+# $\partial D / \partial x_n = \frac2N (x_n - \bar x) + \frac2N (\bar x - \bar y)$ $= \frac2N (x_n - \bar y)$:
 #
 # $$\frac{\partial \rho}{\partial x_n} = \frac{2}{N D} \bigl( y_n - \bar y - \rho\, (x_n - \bar y) \bigr).$$
 #
