@@ -1,5 +1,10 @@
 """Small corpora that tests share; nobody writes into them."""
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import settings
 
@@ -19,3 +24,17 @@ def clips():
 def model(clips):
     """A recognizer of emotions, trained for a moment."""
     return refmer.Recognizer("openface_adaptive", config={"target": "emotion"}, seed=1).fit(clips, epochs=4, progress=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs(request, tmp_path_factory):
+    """{path: future of the finished process} of the tutorials that are asked for: two at a time, beside all other tests."""
+    asked = [item.callspec.params["path"] for item in request.session.items if item.originalname == "test_it_runs"]
+    env = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    folder = tmp_path_factory.mktemp("tutorials")
+
+    def run(path):
+        return subprocess.run([sys.executable, path], env=env, cwd=folder, capture_output=True, text=True, timeout=300)
+
+    with ThreadPoolExecutor(2) as pool:
+        yield {path: pool.submit(run, path) for path in asked}

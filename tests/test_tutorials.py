@@ -1,11 +1,7 @@
 """The tutorials run, two at a time, and each uses only what it or an earlier one has introduced."""
 
 import ast
-import os
 import re
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,20 +10,6 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "tutorials"
 TUTORIALS = sorted(FOLDER.glob("[0-9][0-9]_*.py"))
-
-
-@pytest.fixture(scope="session")
-def runs(request, tmp_path_factory):
-    """{path: future of the finished process} of the tutorials that are asked for."""
-    asked = [item.callspec.params["path"] for item in request.session.items if item.originalname == "test_it_runs"]
-    env = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    folder = tmp_path_factory.mktemp("tutorials")
-
-    def run(path):
-        return subprocess.run([sys.executable, path], env=env, cwd=folder, capture_output=True, text=True, timeout=300)
-
-    with ThreadPoolExecutor(2) as pool:
-        yield {path: pool.submit(run, path) for path in asked}
 
 
 @pytest.mark.slow

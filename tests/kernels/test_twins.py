@@ -45,7 +45,7 @@ def test_every_kernel_has_a_definition_of_the_same_signature_and_every_twin_a_te
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(np.float64, marks=pytest.mark.slow), np.float32])  # each has to be compiled
 @settings(max_examples=10)
 @given(seed=st.integers(0, 99), n=st.integers(1, 70))
 def test_a_kernel_agrees_with_its_definition(name, dtype, seed, n):
