@@ -10,12 +10,6 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 
 ORDER = ("ops", "layers", "systems", "baselines", "kernels", "quantize", "data", "train", "evaluate", "experiments")
-SAID = {  # of packages without a docstring
-    "refmer.data": "Clips, the synthetic corpus, the front end from waves to features, corruptions, reading and writing.",
-    "refmer.train": "The loop that fits, schedules, recipes, augmentation.",
-    "refmer.evaluate": "Metrics, calibration, robustness, statistics.",
-    "refmer.experiments": "The papers' protocols: tables, curves, claims, figures.",
-}
 LEFT_OUT = ("__main__", "torch_models")  # the latter cannot be imported without PyTorch
 
 
@@ -52,7 +46,7 @@ def reference(package):
         parts = path.relative_to(package.parent).with_suffix("").parts
         if not set(parts) & set(LEFT_OUT):
             parts = parts[:-1] if parts[-1] == "__init__" else parts
-            modules[".".join(parts)] = ast.get_docstring(ast.parse(path.read_text())) or SAID.get(".".join(parts), "")
+            modules[".".join(parts)] = ast.get_docstring(ast.parse(path.read_text())) or ""
     texts = {f"{name}.rst": module_page(name, modules) for name in modules if name != "refmer"}
     top = [name for name in modules if name.count(".") == 1]
     rank = {f"refmer.{name}": i for i, name in enumerate(ORDER)}

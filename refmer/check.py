@@ -69,15 +69,25 @@ def assert_gradient(f, p, *inputs, rng, zero=(), directions=False):
 
 def pair_errors(f, *args, rng, **options):
     """{"input.i": relative error} behind `assert_pair`; see there."""
-    backward = getattr(importlib.import_module(f.__module__), f.__name__ + "_backward")
 
     def run(*inputs):
-        narrow = any(_floating(x) and x.dtype == np.float32 for x in inputs)
-        result = f(*inputs, **(_map(_narrow, options) if narrow else options))
-        y, *saved = result if isinstance(result, tuple) else (result, result)
-        return y, lambda dy: backward(dy, *saved)
+        single = any(_floating(x) and x.dtype == np.float32 for x in inputs)
+        return as_layer(f, *inputs, **(narrow(options) if single else options))
 
     return gradient_errors(run, None, *args, rng=rng)
+
+
+def as_layer(f, *args, **options):
+    """A function of ops as a layer: y, and the closure that calls `f_backward`, beside `f` in its module, with what f saved."""
+    backward = getattr(importlib.import_module(f.__module__), f.__name__ + "_backward")
+    result = f(*args, **options)
+    y, *saved = result if isinstance(result, tuple) else (result, result)
+    return y, lambda dy: backward(dy, *saved)
+
+
+def narrow(x):
+    """The floating arrays of a nest in float32."""
+    return _map(lambda v: v.astype(np.float32) if _floating(v) else v, x)
 
 
 def gradient_errors(f, p, *inputs, rng, zero=(), directions=False):
@@ -166,15 +176,11 @@ def _gradients(f, p, inputs, dy):
 
 
 def _assert_keeps_dtype(f, p, inputs, dy):
-    p32 = None if p is None else params.like(p, _narrow(p.vector), _narrow(p.state))
-    inputs, dy = _map(_narrow, inputs), _map(_narrow, dy)
+    p32 = None if p is None else params.like(p, narrow(p.vector), narrow(p.state))
+    inputs, dy = narrow(inputs), narrow(dy)
     y, _ = _call(f, p32, inputs)
     for path, v in [("the output", v) for v in _leaves(y)] + list(_gradients(f, p32, inputs, dy).items()):
         assert np.asarray(v).dtype == np.float32, f"float32 in, but {path} is {np.asarray(v).dtype}"
-
-
-def _narrow(x):
-    return x.astype(np.float32) if _floating(x) else x
 
 
 def _parameters(p):

@@ -10,6 +10,7 @@ from tqdm import tqdm
 from refmer.baselines import BASELINES
 from refmer.bench.cases import CASES
 from refmer.bench.steps import trained
+from refmer.check import as_layer, narrow
 from refmer.ops import twins
 from refmer.proofs import all_cases
 from refmer.quantize import quantize
@@ -32,24 +33,13 @@ def main():
         case.make(None).ours()
     for case in all_cases():
         if case.kind == "op":
-            both_ways(case)
+            y, backward = as_layer(case.f, *narrow(case.inputs), **narrow(case.options))
+            backward(np.ones_like(y))
     compiled, cached = counts()
     print(
         f"{len(twins.TWINS)} kernels and the integer ones, float32: {compiled} variants compiled, "
         f"{cached} read from the cache, {perf_counter() - begin:.1f} s"
     )
-
-
-def both_ways(case):
-    """An op of the proofs and its backward, in float32."""
-    inputs, options = ([*map(narrow, case.inputs)], {k: narrow(x) for k, x in case.options.items()})
-    result = case.f(*inputs, **options)
-    y, *saved = result if isinstance(result, tuple) else (result, result)
-    getattr(import_module(case.f.__module__), f"{case.f.__name__}_backward")(np.ones_like(y), *saved)
-
-
-def narrow(x):
-    return x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
 
 
 def counts():

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from refmer.kernels import scalar
+from refmer.kernels.reductions import dot, total
 
 # contract alone: nan and infinity must come out as they do in the definitions
 kernel = njit(cache=True, error_model="numpy", fastmath={"contract"})
@@ -175,7 +176,7 @@ def softmax_rows(x, mask):
             e[k] = scalar.exp(e[k])
         if mask is not None:
             _hide(e, there, zero)
-        scale = _sum(e)
+        scale = total(e)
         scale = one / (scale if scale != zero else one)
         for k in range(K):
             e[k] *= scale
@@ -190,7 +191,7 @@ def softmax_backward(da, a):
     K = a.shape[-1]
     d, w, out = _flat(da, a).reshape(-1, K), a.reshape(-1, K), dx.reshape(-1, K)
     for i in range(len(w)):
-        inner = _dot(d[i], w[i])
+        inner = dot(d[i], w[i])
         for k in range(K):
             out[i, k] = w[i, k] * (d[i, k] - inner)
     return dx
@@ -201,23 +202,3 @@ def _hide(x, there, value):
     for k in range(len(x)):
         score = x[k]  # read before the choice: no branch
         x[k] = score if there[k] else value
-
-
-# inlined: code of its own would sum in another order, and which of the two ran would depend on what is cached
-part = njit(forceinline=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-
-
-@part
-def _sum(x):
-    total = x.dtype.type(0)
-    for k in range(len(x)):
-        total += x[k]
-    return total
-
-
-@part
-def _dot(x, y):
-    total = x.dtype.type(0)
-    for k in range(len(x)):
-        total += x[k] * y[k]
-    return total

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from refmer.kernels.gemm import gemm
+from refmer.kernels.reductions import dot
 from refmer.kernels.scalar import exp
 
 BLOCK = 128  # queries at a time: their weights stay in the second cache
@@ -144,7 +145,7 @@ def _attend_short_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv)
                 for s in range(S):
                     da[s] = 0
                     if _seen(keep, b, h, t, s):
-                        da[s] = scale * _dot(dy[b, t, one:two], v[b, s, one:two])
+                        da[s] = scale * dot(dy[b, t, one:two], v[b, s, one:two])
                         _add_scaled(dv[b, s, one:two], scale * a[h, t, s], dy[b, t, one:two])
                     inner += a[h, t, s] * da[s]
                 for s in range(S):
@@ -163,7 +164,7 @@ def _short_weights(q, k, c, mask, b, a):
         for t in range(T):
             top = lowest
             for s in range(S):
-                x = _dot(q[b, t, one:two], k[b, s, one:two]) * factor
+                x = dot(q[b, t, one:two], k[b, s, one:two]) * factor
                 x = x if _seen(mask, b, h, t, s) else lowest
                 top = x if x > top else top
                 a[h, t, s] = x
@@ -184,14 +185,6 @@ def _short_weights(q, k, c, mask, b, a):
 @njit(error_model="numpy")
 def _seen(mask, b, h, t, s):
     return _at(mask, b, h)[t if mask.shape[2] > 1 else 0, s if mask.shape[3] > 1 else 0]
-
-
-@njit(forceinline=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _dot(x, y):
-    total = x.dtype.type(0)
-    for i in range(len(x)):
-        total += x[i] * y[i]
-    return total
 
 
 @njit(error_model="numpy", fastmath={"contract"})

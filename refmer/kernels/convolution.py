@@ -165,48 +165,8 @@ def _backward(dy, padded, walk, W):
         _gemm(here.T, part, dW)
         here[:] = 0
         _gemm(part, turned, here)
-        _scatter(here, walk, dpadded, r)
+        _scatter(dpadded, walk, here, r)
     return dpadded, dW, db
-
-
-@njit(error_model="numpy")
-def _gather(x, walk, w, r):
-    """w[k] = the window of row r + k of the result."""
-    (lines, steps), (high, taps, run), (to_clip, to_line, to_step, to_high, to_tap) = walk
-    x = x.reshape(-1)
-    line, j = divmod(r, steps)
-    for k in range(len(w)):
-        if j == steps:
-            line, j = line + 1, 0
-        if j == 0 or k == 0:
-            first = line // lines * to_clip + line % lines * to_line
-        row, column = w[k], 0
-        for a in range(high):
-            for b in range(taps):
-                start = first + j * to_step + a * to_high + b * to_tap
-                _copy(x[start : start + run], row[column : column + run])
-                column += run
-        j += 1
-
-
-@njit(error_model="numpy")
-def _scatter(dw, walk, dx, r):
-    """The transpose of _gather: dx += dw."""
-    (lines, steps), (high, taps, run), (to_clip, to_line, to_step, to_high, to_tap) = walk
-    dx = dx.reshape(-1)
-    line, j = divmod(r, steps)
-    for k in range(len(dw)):
-        if j == steps:
-            line, j = line + 1, 0
-        if j == 0 or k == 0:
-            first = line // lines * to_clip + line % lines * to_line
-        row, column = dw[k], 0
-        for a in range(high):
-            for b in range(taps):
-                start = first + j * to_step + a * to_high + b * to_tap
-                _add(row[column : column + run], dx[start : start + run])
-                column += run
-        j += 1
 
 
 @njit(error_model="numpy")
@@ -219,3 +179,35 @@ def _copy(x, y):
 def _add(x, y):
     for i in range(len(x)):
         y[i] += x[i]
+
+
+@njit(error_model="numpy")
+def _give(x, y):
+    _add(y, x)
+
+
+def _between(move):
+    """A function that calls move(run of x, the same run of w[k]) for all runs of the window of row r + k of the result."""
+
+    @njit(error_model="numpy")
+    def walk_along(x, walk, w, r):
+        (lines, steps), (high, taps, run), (to_clip, to_line, to_step, to_high, to_tap) = walk
+        x = x.reshape(-1)
+        line, j = divmod(r, steps)
+        for k in range(len(w)):
+            if j == steps:
+                line, j = line + 1, 0
+            if j == 0 or k == 0:
+                first = line // lines * to_clip + line % lines * to_line
+            row, column = w[k], 0
+            for a in range(high):
+                for b in range(taps):
+                    start = first + j * to_step + a * to_high + b * to_tap
+                    move(x[start : start + run], row[column : column + run])
+                    column += run
+            j += 1
+
+    return walk_along
+
+
+_gather, _scatter = _between(_copy), _between(_give)  # w = windows of x; its transpose, x += what w holds

@@ -5,15 +5,9 @@ ratios to the NumPy definition at shapes of the systems, float32, one thread.
 import math
 
 import numpy as np
-from numba import njit
 
 from refmer.kernels import scalar
-
-# sums in any order, so that they vectorise; nan and infinity are kept
-OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
-kernel = njit(cache=True, **OPTIONS)
-# inlined: code of its own would sum in another order, and which of the two ran would depend on what is cached
-part = njit(forceinline=True, **OPTIONS)
+from refmer.kernels.reductions import kernel, part
 
 
 @kernel

@@ -1,16 +1,10 @@
-"""Norms, row by row: a row is in the first cache from its mean to its last use. Gains are
-ratios to the NumPy definition at shapes of the systems, float32, one thread.
+"""Norms, row by row: a row is in the first cache from its mean to its last use. One function for a whole norm: a call for each
+short row would cost more than the row. Gains are ratios to the NumPy definition at shapes of the systems, float32, one thread.
 """
 
 import numpy as np
-from numba import njit
 
-# sums in any order, so that they vectorise; nan and infinity are kept. One function for a whole norm: a call for each short row
-# would cost more than the row
-OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
-kernel = njit(cache=True, **OPTIONS)
-# inlined: code of its own would sum in another order, and which of the two ran would depend on what is cached
-part = njit(forceinline=True, **OPTIONS)
+from refmer.kernels.reductions import kernel, part
 
 
 @part

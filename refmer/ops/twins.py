@@ -55,7 +55,6 @@ def twin(definition):
                 return kernel(*ready)
         return definition(*args, **kwargs)
 
-    choose.definition = definition
     return choose
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from refmer import params
 from refmer.quantize import arithmetic
 from refmer.systems import find
-from refmer.train.fit import evaluate, take, train_step
+from refmer.train.fit import evaluate, train_epoch
 
 SHARE = 0.1  # of the recipe's learning rate: the weights only have to settle
 
@@ -57,16 +57,12 @@ def fine_tune(model, p, maps, clips, epochs, per_channel=True, clip="max"):
         return system.forward(fake_quantized(p, maps, per_channel, clip), *rest)
 
     aware = SimpleNamespace(forward=forward, loss=system.loss, augment=system.augment)
-    rng, n, step = np.random.default_rng([model.seed, 2]), len(train["target"]), 0
+    rng = np.random.default_rng([model.seed, 2])
     p = params.like(p, p.vector.copy(), p.state.copy())
     g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
     best = evaluate(aware, config, p, dev), p.vector.copy(), p.state.copy()
-    for _ in range(epochs):
-        order = rng.permutation(n)
-        for start in range(0, n, recipe.batch):
-            step += 1
-            rows = take(train, order[start : start + recipe.batch])
-            train_step(aware, config, p, g, rows, moments, step, SHARE * recipe.lr, recipe, rng)
+    for epoch in range(1, epochs + 1):
+        train_epoch(aware, config, p, g, train, moments, epoch, SHARE * recipe.lr, recipe, rng)
         value = evaluate(aware, config, p, dev)
         if not np.isfinite(value):
             raise FloatingPointError(f"the loss is {value} in fine-tuning")

@@ -45,7 +45,7 @@ class QuantizedMatrix:
     """
 
     __array_ufunc__ = None  # NumPy leaves x @ W to __rmatmul__
-    ndim, dtype = 2, np.dtype(np.float32)  # of what it stands for
+    ndim, dtype = 2, FLOAT32  # of what it stands for
 
     def __init__(self, q, scale, static=None, per_tensor=False):
         q, scale = np.asarray(q), np.asarray(scale)
@@ -94,7 +94,7 @@ class QuantizedMatrix:
         if b is None:
             b = self._no_bias
         elif not (type(b) is np.ndarray and b.dtype == FLOAT32 and b.shape == (N,) and b.strides == (4,)):
-            b = np.ascontiguousarray(np.broadcast_to(b, N), np.float32)
+            b = np.ascontiguousarray(np.broadcast_to(b, N), FLOAT32)
         flat = _float32(x)
         on = kernels_on()
         seen, how, q = _last.input

@@ -1,0 +1,1 @@
+"""The loop that fits, schedules, recipes, augmentation."""

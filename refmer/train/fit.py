@@ -59,16 +59,12 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     rng = np.random.default_rng([seed, 1])
     p = params.init(system.describe(config), seed)
     g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
-    best, history, step, n = None, [], 0, len(train["target"])
+    best, history = None, []
     with threadpool_limits(1 if len(p.vector) < LARGE else None):
         for epoch in range(1, recipe.epochs + 1):
             lr = SCHEDULES[recipe.schedule](recipe, history)
-            order, total = rng.permutation(n), 0.0
-            for start in range(0, n, recipe.batch):
-                step += 1
-                rows = order[start : start + recipe.batch]
-                total += len(rows) * train_step(system, config, p, g, take(train, rows), moments, step, lr, recipe, rng)
-            entry = {"epoch": epoch, "lr": lr, "train_loss": total / n, "dev_loss": evaluate(system, config, p, dev)}
+            loss = train_epoch(system, config, p, g, train, moments, epoch, lr, recipe, rng)
+            entry = {"epoch": epoch, "lr": lr, "train_loss": loss, "dev_loss": evaluate(system, config, p, dev)}
             if not np.isfinite([entry["train_loss"], entry["dev_loss"]]).all():
                 raise FloatingPointError(
                     f"the loss is {entry['train_loss']} in epoch {epoch}: try a learning rate below {recipe.lr}"
@@ -81,6 +77,17 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
             elif epoch - best[0]["epoch"] >= recipe.patience:
                 break
     return params.like(p, *best[1:]), history
+
+
+def train_epoch(system, config, p, g, train, moments, epoch, lr, recipe, rng):
+    """One pass over the clips, in a new order; epochs count from 1. Returns the mean loss."""
+    n, total = len(train["target"]), 0.0
+    order, step = rng.permutation(n), (epoch - 1) * -(-n // recipe.batch)
+    for start in range(0, n, recipe.batch):
+        step += 1
+        rows = order[start : start + recipe.batch]
+        total += len(rows) * train_step(system, config, p, g, take(train, rows), moments, step, lr, recipe, rng)
+    return total / n
 
 
 def train_step(system, config, p, g, batch, moments, step, lr, recipe, rng):

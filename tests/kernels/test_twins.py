@@ -17,7 +17,7 @@ import refmer.ops
 from refmer.ops.optimizers import adamw
 from refmer.ops.twins import TWINS, kernels, twin
 
-PARTS_OF_KERNELS = ("gemm", "scalar")  # called inside kernels only; each has a test of its own
+PARTS_OF_KERNELS = ("gemm", "reductions", "scalar")  # called inside kernels only; each has a test of its own
 PARTS = [import_module(f"kernels.{path.stem}") for path in sorted(Path(__file__).parent.glob("arguments_*.py"))]
 for path in Path(refmer.ops.__path__[0]).glob("*.py"):
     import_module(f"refmer.ops.{path.stem}")  # fills TWINS
