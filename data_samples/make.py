@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 
 from refmer.data.clips import EMOTIONS
 from refmer.data.pack import pack
-from refmer.data.people import ceiling
 from refmer.data.read import load_samples
-from refmer.data.synthesize import raw_signals, synthesize, synthesize_recordings
+from refmer.data.synthetic.people import ceiling
+from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_recordings
 
 HERE = Path(__file__).resolve().parent
 SEED = 0

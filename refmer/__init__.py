@@ -9,15 +9,15 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "Stream": "data.clips",
     "corrupt": "data.corrupt",
     "load_folder": "data.folder",
+    "load_recognizer": "recognizer",
     "load_samples": "data.read",
     "read_clip": "data.read_clip",
-    "raw_signals": "data.synthesize",
-    "synthesize": "data.synthesize",
-    "synthesize_recordings": "data.synthesize",
+    "raw_signals": "data.synthetic.synthesize",
+    "synthesize": "data.synthetic.synthesize",
+    "synthesize_recordings": "data.synthetic.synthesize",
     "save_folder": "data.folder",
     "Recognizer": "recognizer",
-    "load": "recognizer",
-    "quantize": "quantize",  # a package that can be called
+    "quantize": "int8.model",
 }
 __all__ = ["__version__", *sorted(_HOME)]
 
@@ -25,8 +25,7 @@ __all__ = ["__version__", *sorted(_HOME)]
 def __getattr__(name):
     if name not in _HOME:
         raise AttributeError(f"module 'refmer' has no attribute {name!r}; public names: {', '.join(sorted(_HOME))}")
-    home = import_module(f"refmer.{_HOME[name]}")
-    return home if _HOME[name] == name else getattr(home, name)
+    return getattr(import_module(f"refmer.{_HOME[name]}"), name)
 
 
 def __dir__():

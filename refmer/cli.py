@@ -20,7 +20,6 @@ First steps:
                                                 its scores on speakers it has not met, half of the face's frames missing
   refmer quantize my.npz                        makes it four times as small (INT8), and reports what that changes
   refmer claims --quick                         what the papers claim, and what holds here
-  refmer bench                                  times every operation and training step, beside PyTorch if it is installed
   refmer check                                  proves every gradient by the complex step, and prints the table
 """
 
@@ -28,8 +27,13 @@ First steps:
 def main(argv=None):
     """Run a command line; returns the exit status: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
     args = parser().parse_args(argv)
+    return report_errors(args.run, args)
+
+
+def report_errors(run, args):
+    """Return the exit status of run(args); an expected error becomes one line on stderr."""
     try:
-        return args.run(args) or 0
+        return run(args) or 0
     except KeyboardInterrupt:
         print("\nrefmer: stopped; what was finished is kept", file=sys.stderr)
         return 130
@@ -138,7 +142,7 @@ def add_models(commands):
 
 
 def add_tables(commands):
-    """Sizes, proofs and speed."""
+    """Sizes, proofs, tutorials and compilation."""
     c = commands.add_parser("params", help="parameters, multiply-accumulates and memory of the published sizes")
     c.add_argument("--json", action="store_true", help="JSON instead of a table")
     c.set_defaults(run=params)
@@ -146,24 +150,6 @@ def add_tables(commands):
     c = commands.add_parser("check", help="prove every gradient on this machine")
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.set_defaults(run=check)
-
-    c = commands.add_parser("bench", help="times: NumPy definitions, kernels, and PyTorch if it is installed (two minutes)")
-    c.add_argument("--quick", action="store_true", help="half a minute, rougher")
-    c.add_argument("--threads", type=int, default=1, metavar="N", help="of BLAS and PyTorch; kernels have one (default: 1)")
-    c.add_argument("--rows", type=names, metavar="A,B", help="only these, e.g. lstm,step:raver")
-    c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
-    c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")
-    c.add_argument(
-        "--scaling",
-        nargs="?",
-        const="auxformer",
-        metavar="SYSTEM",
-        help="time and memory against clips, frames and width instead",
-    )
-    c.add_argument(
-        "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"
-    )
-    c.set_defaults(run=bench)
 
     c = commands.add_parser("tutorials", help="list the tutorials, or copy them to where you want to work in them")
     c.add_argument("--out", metavar="DIR", help="copy them here")
@@ -226,10 +212,10 @@ def scheduler_of(args):
 
 def compare(args):
     """`refmer compare`."""
-    from refmer.baselines import BASELINES
     from refmer.experiments import report
     from refmer.experiments.compare import EMOTION, ROWS
     from refmer.experiments.compare import compare as run
+    from refmer.systems import BASELINES
 
     rows = None
     if args.systems == "all":
@@ -265,10 +251,10 @@ def evaluate(args):
     """`refmer evaluate`."""
     import numpy as np
 
-    from refmer import load, load_samples
+    from refmer import load_recognizer, load_samples
     from refmer.experiments.protocols import corpus_of
 
-    model = load(args.file)
+    model = load_recognizer(args.file)
     target = model.config_.target
     clips = load_samples(corpus_of(target))
     met = np.isin(clips.speaker, model.speakers_)
@@ -311,28 +297,9 @@ def params(args):
 
 def check(args):
     """`refmer check`."""
-    from refmer.verify import main as run
+    from refmer.proofs.table import main as run
 
     return run(args.json)
-
-
-def bench(args):
-    """`refmer bench`."""
-    if args.scaling is not None:
-        from refmer.bench.scaling import run
-
-        print(run(args.scaling, args.out or "."))
-    elif args.out_of_core is not None:
-        from refmer.bench.out_of_core import run
-
-        print(run(args.out_of_core))
-    else:
-        from refmer.bench.table import main as run
-        from refmer.data.files import check_writable
-
-        if args.out is not None:
-            check_writable(args.out)
-        run(args.threads, args.quick, args.json, args.out, args.rows)
 
 
 def tutorials(args):
@@ -347,7 +314,7 @@ def tutorials(args):
 
 def warm_up(args):
     """`refmer warm-up`."""
-    from refmer.bench.warm_up import main as run
+    from refmer.warm_up import main as run
 
     run()
 

@@ -4,10 +4,11 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 import refmer
@@ -17,8 +18,8 @@ from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
 from refmer.data.scaling import scaling, standardise
 from refmer.evaluate import metrics
+from refmer.int8.files import folded, restored, stored
 from refmer.ops.activations import softmax
-from refmer.quantize.files import folded, restored, stored
 from refmer.systems import find
 from refmer.train.fit import CHUNK, Lazy, fit, take, train_step
 from refmer.train.recipes import RECIPES
@@ -91,7 +92,7 @@ class Recognizer(BaseEstimator):
         system = self._system()
         if len(clips) == 0:
             raise ValueError("no clips to fit on; accepted: at least one batch of labelled clips")
-        config = self._config(system)
+        config = self.config_of(system)
         names = targets.class_names(clips, config.target)
         targets.labels(clips, config.target)
         self.speakers_ = np.unique(clips.speaker if dev is None else np.concatenate([clips.speaker, dev.speaker]))
@@ -103,11 +104,11 @@ class Recognizer(BaseEstimator):
             if epochs < 1:
                 raise ValueError(f"epochs is {epochs}; accepted: 1 or more")
             self.recipe_ = replace(self.recipe_, epochs=epochs)
-        streams = self._streams(clips, config)
+        streams = self.streams_of(clips, config)
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         self.rates_ = {name: float(s.rate) for name, s in streams.items()}
         self.config_ = replace(config, **system.widths(streams, config), classes=len(names))
-        batches = [self._batch(part) | self._target(system, part, clips) for part in (clips, dev)]
+        batches = [self.labelled_batch(part, clips) for part in (clips, dev)]
         if self.size == "paper":
             self._announce(system, batches[0])
         with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
@@ -129,7 +130,7 @@ class Recognizer(BaseEstimator):
             For a regression, which has none.
         """
         self._check_probabilities()
-        return probabilities(self._run(clips))
+        return probabilities(self.outputs(clips))
 
     def predict(self, clips):
         """The answers.
@@ -139,19 +140,19 @@ class Recognizer(BaseEstimator):
         Classes: int array (N,), indices into `class_names_`. Votes: bool array (N, K), the classes above chance. Affect: array
         (N, T, 2), valence and arousal of T sub-sequences.
         """
-        self._check_fitted()
-        if self._task() == "regression":
-            return self._run(clips)["affect"]
+        check_is_fitted(self)
+        if self.task == "regression":
+            return self.outputs(clips)["affect"]
         p = self.predict_proba(clips)
-        return targets.above_chance(p) if self._task() == "votes" else p.argmax(1)
+        return targets.above_chance(p) if self.task == "votes" else p.argmax(1)
 
     def score(self, clips, y=None):
         """The headline metric of the task: accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean CCC of affect."""
-        return self.scores(self.predict(clips), clips)[HEADLINES[self._task()]]
+        return self.scores(self.predict(clips), clips)[HEADLINES[self.task]]
 
     def scores(self, answer, clips):
         """All scores of answers, as `predict` gives them, to the labels of clips: a dict by name (evaluate/metrics.py)."""
-        label, task = targets.labels(clips, self.config_.target), self._task()
+        label, task = targets.labels(clips, self.config_.target), self.task
         if task == "regression":
             truth = find(self.system).target(label, self.config_)
             return metrics.regression(truth["target"], answer, truth["target_mask"])
@@ -162,7 +163,7 @@ class Recognizer(BaseEstimator):
     def explain(self, clips):
         """Named intermediates of the system: gates (N, 1), attention maps (N, H, T, S); what occurs R times is (N, R, ...)."""
         traces = []
-        self._run(clips, traces)
+        self.outputs(clips, traces)
         traces = [stacked(trace) for trace in traces]
         return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
 
@@ -194,11 +195,11 @@ class Recognizer(BaseEstimator):
         return Stream(self, window_s, hop_s, patience_s)
 
     def save(self, path):
-        """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load`.
+        """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load_recognizer`.
 
         A quantized recognizer is written as it is: 8-bit arrays and their scales.
         """
-        self._check_fitted()
+        check_is_fitted(self)
         meta = {
             "format": FORMAT,
             "refmer": refmer.__version__,
@@ -228,28 +229,26 @@ class Recognizer(BaseEstimator):
             raise ValueError(f"seed is {self.seed}; accepted: integers from 0 to 2**32 - 1")
         return find(self.system)
 
-    def _config(self, system):
+    def config_of(self, system):
         """The Config of this size with the given fields, widths still the published ones."""
         changes = dict(self.config or {})
-        unknown = set(changes) - set(system.Config.__dataclass_fields__)
-        if unknown:
-            raise ValueError(
-                f"{self.system} has no {sorted(unknown)}; accepted: {', '.join(system.Config.__dataclass_fields__)}"
-            )
+        accepted = [field.name for field in fields(system.Config)]
+        if unknown := set(changes) - set(accepted):
+            raise ValueError(f"{self.system} has no {sorted(unknown)}; accepted: {', '.join(accepted)}")
         return getattr(system.Config, self.size)(**changes)
 
-    def _streams(self, clips, config):
+    def streams_of(self, clips, config):
         wanted = find(self.system).streams(config)
         missing = [name for name in wanted if name not in clips.streams]
         if missing:
             raise ValueError(f"{self.system} needs the streams {', '.join(wanted)}; these clips lack {', '.join(missing)}")
         return {name: clips.streams[name] for name in wanted}
 
-    def _batch(self, clips):
+    def batch(self, clips):
         """Standardised streams, as the system reads them: made at once, or when rows are taken if the clips are on disk."""
         if len(clips) == 0:
             raise ValueError("no clips; accepted: at least one")
-        streams = self._streams(clips, self.config_)
+        streams = self.streams_of(clips, self.config_)
 
         def inputs(index):
             read = {k: s if index is None else s.read(index) for k, s in streams.items()}
@@ -257,20 +256,24 @@ class Recognizer(BaseEstimator):
 
         return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(None)
 
-    def _target(self, system, clips, train):
-        """What the loss needs besides the output; `class_count` (K,) is that of the training clips."""
+    def labelled_batch(self, clips, train):
+        """Return `batch(clips)` and what the loss needs beside the output; `class_count` (K,) is that of the clips `train`."""
         target, K = self.config_.target, len(self.classes_)
-        if self._task() == "regression":
-            return system.target(targets.labels(clips, target), self.config_)
-        return {"target": targets.soft_targets(clips, target, K), "class_count": targets.class_count(train, target, K)}
+        if self.task == "regression":
+            truth = find(self.system).target(targets.labels(clips, target), self.config_)
+        else:
+            truth = {"target": targets.soft_targets(clips, target, K), "class_count": targets.class_count(train, target, K)}
+        return self.batch(clips) | truth
 
-    def _task(self):
+    @property
+    def task(self):
+        """The kind of label that was learned: "classes", "votes" or "regression"."""
         return targets.task_of(self.config_.target)
 
-    def _run(self, clips, traces=None):
+    def outputs(self, clips, traces=None):
         """The system's output for clips, in evaluation; with a list, also the trace of every chunk."""
-        self._check_fitted()
-        batch, outs = self._batch(clips), []
+        check_is_fitted(self)
+        batch, outs = self.batch(clips), []
         for start in range(0, len(clips), CHUNK):
             trace = None if traces is None else {}
             out, _ = find(self.system).forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)
@@ -279,13 +282,9 @@ class Recognizer(BaseEstimator):
                 traces.append(trace)
         return {name: np.concatenate([out[name] for out in outs]) for name in outs[0]}
 
-    def _check_fitted(self):
-        if not hasattr(self, "p_"):
-            raise ValueError("this recognizer is not fitted yet: call fit(clips) first, or refmer.load a file")
-
     def _check_probabilities(self):
-        self._check_fitted()
-        if self._task() == "regression":
+        check_is_fitted(self)
+        if self.task == "regression":
             raise ValueError(f"{self.system} learned {self.config_.target}, a regression without probabilities: use predict")
 
     def _announce(self, system, batch):
@@ -305,12 +304,12 @@ class Recognizer(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        regression = hasattr(self, "config_") and self._task() == "regression"
+        regression = hasattr(self, "config_") and self.task == "regression"
         tags.estimator_type = "regressor" if regression else "classifier"
         return tags
 
 
-def load(path):
+def load_recognizer(path):
     """The recognizer that `Recognizer.save` wrote.
 
     Raises

@@ -20,7 +20,7 @@ def test_module_and_version():
 def test_help_is_a_page_that_names_every_command():
     text = parser().format_help()
     assert text.count("\n") < 60 and max(map(len, text.split("\n"))) <= 130
-    for command in ("compare", "train", "evaluate", "params", "check", "bench", "warm-up"):
+    for command in ("compare", "train", "evaluate", "params", "check", "warm-up"):
         assert command in text
 
 

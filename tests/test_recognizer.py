@@ -46,7 +46,7 @@ def test_the_same_seed_gives_the_same_file_and_a_loaded_model_the_same_answers(c
         model = refmer.Recognizer("concatenation", seed=2).fit(clips, epochs=2, progress=False)
         model.save(tmp_path / f"{name}.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    again = refmer.load(tmp_path / "a.npz")
+    again = refmer.load_recognizer(tmp_path / "a.npz")
     assert again.predict_proba(clips).tobytes() == model.predict_proba(clips).tobytes()
     assert again.history_ == model.history_ and again.config_ == model.config_ and again.recipe_ == model.recipe_
     assert again.get_params() == model.get_params()
@@ -57,7 +57,7 @@ def test_an_ablation_survives_saving(clips, tmp_path):
         clips, epochs=1, progress=False
     )
     model.save(tmp_path / "m.npz")
-    assert (refmer.load(tmp_path / "m.npz").predict(clips) == model.predict(clips)).all()
+    assert (refmer.load_recognizer(tmp_path / "m.npz").predict(clips) == model.predict(clips)).all()
 
 
 def test_a_development_set_of_ones_own_is_used(clips):
@@ -134,7 +134,7 @@ def test_files_that_are_no_recognizer_are_refused(clips, tmp_path):
     for label, content, said in list(broken_files(tmp_path / "m.npz")):
         (tmp_path / "f.npz").write_bytes(content)
         with pytest.raises(ValueError, match=rf"(?s)f.npz .*{said}.*accepted: a file written by Recognizer.save"):
-            refmer.load(tmp_path / "f.npz")
+            refmer.load_recognizer(tmp_path / "f.npz")
             pytest.fail(label)
 
 

@@ -198,21 +198,23 @@ def test_a_ring_is_the_newest_part_of_an_endless_array():
 
 def test_rates_are_saved_and_files_without_them_say_so(model, clips, tmp_path):
     model.save(tmp_path / "m.npz")
-    assert refmer.load(tmp_path / "m.npz").rates_ == model.rates_ == {k: clips.streams[k].rate for k in model.scaling_}
+    assert (
+        refmer.load_recognizer(tmp_path / "m.npz").rates_ == model.rates_ == {k: clips.streams[k].rate for k in model.scaling_}
+    )
     arrays = read_npz(tmp_path / "m.npz", "")
     meta = json.loads(str(arrays.pop("meta")))
     for rates, said in (({"units": 25.0}, "no recognizer .its rates"), (dict.fromkeys(model.rates_, 0.0), "no recognizer")):
         write_npz(tmp_path / "bad.npz", {"meta": np.array(json.dumps(meta | {"rates_": rates})), **arrays})
         with pytest.raises(ValueError, match=said):
-            refmer.load(tmp_path / "bad.npz")
+            refmer.load_recognizer(tmp_path / "bad.npz")
     del meta["rates_"]
     write_npz(tmp_path / "old.npz", {"meta": np.array(json.dumps(meta)), **arrays})
-    old = refmer.load(tmp_path / "old.npz")
+    old = refmer.load_recognizer(tmp_path / "old.npz")
     assert old.predict_proba(clips[:1]).tobytes() == model.predict_proba(clips[:1]).tobytes()
     with pytest.raises(ValueError, match="no frame rates"):
         old.stream()
     old.save(tmp_path / "again.npz")
-    assert not hasattr(refmer.load(tmp_path / "again.npz"), "rates_")
+    assert not hasattr(refmer.load_recognizer(tmp_path / "again.npz"), "rates_")
 
 
 U = np.zeros((3, 49))

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 9. INT8 by hand
 #
-# Introduces: `refmer.quantize.arithmetic.affine_range`, `refmer.quantize.arithmetic.affine`,
-# `refmer.quantize.arithmetic.symmetric_scale`, `refmer.quantize.arithmetic.symmetric`,
-# `refmer.quantize.arithmetic.affine_rows`, `refmer.quantize.arithmetic.accumulate`, `refmer.quantize.arithmetic.dequantize`,
-# `refmer.quantize.matrix.QuantizedMatrix`, `refmer.quantize`, `refmer.quantize.size_table`, `refmer.quantize.sensitivity`
+# Introduces: `refmer.int8.arithmetic.affine_range`, `refmer.int8.arithmetic.affine`,
+# `refmer.int8.arithmetic.symmetric_scale`, `refmer.int8.arithmetic.symmetric`,
+# `refmer.int8.arithmetic.affine_rows`, `refmer.int8.arithmetic.accumulate`, `refmer.int8.arithmetic.dequantize`,
+# `refmer.int8.matrix.QuantizedMatrix`, `refmer.quantize`, `refmer.int8.size_table`, `refmer.int8.sensitivity`
 #
 # **What you will do.** Write numbers in 8 bits, multiply matrices of them, and make a trained recognizer small.
 #
@@ -20,9 +20,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import refmer
+from refmer.int8 import arithmetic
+from refmer.int8.matrix import QuantizedMatrix
 from refmer.ops.twins import kernels
-from refmer.quantize import arithmetic
-from refmer.quantize.matrix import QuantizedMatrix
 
 f, rng = np.float32, np.random.default_rng(0)
 
@@ -184,14 +184,14 @@ assert (beside[False][0] == alone[False][0]).all() and np.abs(beside[True][0] - 
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
 model = refmer.Recognizer("openface_adaptive", config={"target": "emotion"}).fit(train, epochs=40, progress=False)
 small = refmer.quantize(model)
-rows, before = refmer.quantize.size_table(small), sum(row["bytes"] for row in refmer.quantize.size_table(model))
+rows, before = refmer.int8.size_table(small), sum(row["bytes"] for row in refmer.int8.size_table(model))
 maps, all_bytes = sum(row["bytes"] for row in rows if row["dtype"] == "int8"), sum(row["bytes"] for row in rows)
 print(f"{before:,} bytes -> {all_bytes:,}: {maps:,} of learned maps, {all_bytes - maps:,} left in float32")
 p, p8 = model.predict_proba(test), small.predict_proba(test)
 a, b = p.argmax(1), p8.argmax(1)
 changed, epsilon = np.flatnonzero(a != b), np.abs(p - p8).max()
 print(f"accuracy {model.score(test):.3f} -> {small.score(test):.3f}, {len(changed)} of {len(test)} answers differ")
-costs = refmer.quantize.sensitivity(model, test)
+costs = refmer.int8.sensitivity(model, test)
 mean, names = np.array([row["mean"] for row in costs]), [row["tensor"] for row in costs]
 fig, ax = plt.subplots(figsize=(7, 4.4), layout="constrained")
 ax.barh(names[::-1], mean[::-1])

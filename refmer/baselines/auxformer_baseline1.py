@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import sequences, width
 from refmer.layers import auxformer_networks as networks
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
@@ -16,7 +15,6 @@ from refmer.train.augment import modality_dropout
 MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
 RECIPE = "paper-002"
 VARIANTS = {"auxformer_baseline1": ({}, 4_776_994), "auxformer_baseline1@k6": ({"classes": 6}, None)}
-FRAMES = {"audio": 158, "visual": 76}  # a mean clip of CREMA-D: 2.54 s, a step of 16 ms, 30 frames a second
 
 
 @dataclass(frozen=True)
@@ -72,33 +70,6 @@ def loss(out, batch, config):
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip with so many frames {modality: T}, and the numbers in its input."""
-    frames, d = frames or FRAMES, config.width
-    products = []
-    for m in MODALITIES:
-        products += sequence_costs(m, config, frames[m])
-    a, v = (steps(m, config, frames) for m in MODALITIES)
-    for T, S in ((a, v), (v, a)):
-        products += config.layers * formula.encoder_layer(T, S, d, 4 * d, config.heads) + within_costs(T, config)
-    products += formula.mlp(1, 2 * d, 2 * d, 2 * d) + formula.mlp(1, 2 * d, config.classes)
-    return products, sum(frames[m] * getattr(config, m) for m in MODALITIES)
-
-
-def steps(modality, config, frames):
-    """Frames, and the token in front of them."""
-    return frames[modality] + (config.token == "prepended")
-
-
-def sequence_costs(modality, config, frames):
-    """The projection, where there is one."""
-    return formula.mlp(frames, getattr(config, modality), config.width) * (modality != "audio" or config.audio_conv)
-
-
-def within_costs(T, config):
-    """The encoder within a sequence, or what takes its place."""
-    d = config.width
-    gates = {"lstm": 4, "gru": 3}.get(config.within, 0)
-    recurrent = formula.mlp(T, d, gates * d) + [formula.Product(1, d, gates * d, T)]
-    layer = formula.encoder_layer(T, T, d, 4 * d, config.heads)
-    return {"attention": config.layers * layer, "off": []}.get(config.within, recurrent)
+def example(config):
+    """A mean clip of CREMA-D: 2.54 s, a step of 16 ms, 30 frames a second."""
+    return {"audio": (158, config.audio), "visual": (76, config.visual)}

@@ -1,13 +1,13 @@
 """Plain concatenation, the fusion that paper 000 argues against (eq. before 1): segment means side by side, and an MLP."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from refmer import costs as formula
-from refmer.data.inputs import segment_means, width
+from refmer.data.inputs import segment_means
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
+from refmer.systems import protocol
 from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
@@ -16,8 +16,10 @@ VARIANTS = {"concatenation": ({}, None)}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(protocol.Config):
     """Widths of the segment means, classes, width of the hidden layer, dropout after it, mixup."""
+
+    TINY = {"hidden": 32}
 
     visual: int = 713
     audio: int = 74
@@ -27,24 +29,6 @@ class Config:
     hidden: int = 128
     dropout: float = 0.3
     mixup: float = 0.2
-
-    @classmethod
-    def tiny(cls, **changes):
-        return replace(cls(hidden=32), **changes)
-
-    @classmethod
-    def paper(cls, **changes):
-        return replace(cls(), **changes)
-
-
-def streams(config):
-    """The streams that are read."""
-    return [name for names in MODALITIES.values() for name in names]
-
-
-def widths(streams, config):
-    """The Config fields that follow from the corpus."""
-    return {m: width(streams, names) for m, names in MODALITIES.items()}
 
 
 def inputs(streams, config):
@@ -79,7 +63,6 @@ def loss(out, batch, config):
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input: means, whatever the number of frames."""
-    width = config.visual + config.audio + config.text
-    return formula.mlp(1, width, config.hidden, config.classes), width
+def example(config):
+    """One vector for each modality."""
+    return {m: (getattr(config, m),) for m in MODALITIES}

@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import features, sound_and_face, sound_and_face_shapes, sub_sequence_means
 from refmer.layers.answers import LOSSES, answer_for
 from refmer.layers.coattention import describe_joint_cross_attention, joint_cross_attention
@@ -200,16 +199,6 @@ def loss(out, batch, config):
     return LOSSES[config.target](out, batch, config.ddof)
 
 
-def costs(config, frames=None):
-    """The matrix products of one recording, and the numbers in its input; a published one is a window of 16 sub-sequences."""
-    S, T, C = max((frames or {"audio": config.steps}).values()), config.steps, config.width
-    products, windows = [], -(-S // T)
-    if config.encoders:
-        products += S * formula.residual(config.sound_image[0], (*config.sound_trunk, config.audio), config.sound_image[1])[0]
-        products += S * formula.residual(config.face, (*config.face_trunk, config.visual))[0]
-    products += windows * (formula.mlp(T, config.audio, C) + formula.mlp(T, config.visual, C))
-    products += windows * formula.joint_cross_attention(T, C, config.hidden)
-    read = C + (C if config.regress == "attended" else config.visual)
-    rows = 1 if config.target == "emotion" else windows * T
-    products += config.classes * formula.mlp(rows, read, config.head, 1)
-    return products, S * sum(int(np.prod(shape)) for shape in (config.sound, config.face))
+def example(config):
+    """A window of 16 sub-sequences."""
+    return dict(zip(streams(config), ((config.steps, *config.sound), (config.steps, *config.face)), strict=True))

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import features, same_steps, sub_sequence_means
 from refmer.layers.answers import LOSSES, answer_for
 from refmer.layers.convolution import hide
@@ -164,19 +163,7 @@ def loss(out, batch, config):
     return LOSSES[config.target](out, batch, config.ddof)
 
 
-def costs(config, frames=None):
-    """The matrix products of one recording, and the numbers in its input; a published window has 300 frames."""
-    S, D = max((frames or {"frames": 300}).values()), config.width
-    products, size = [], config.logmel + config.mfcc + (int(np.prod(config.image)) if config.encoders else config.frames)
-    if config.encoders:
-        products += S * formula.residual(config.image, (*config.trunk, config.frames))[0]
-    for name in STREAMS:
-        n_in = getattr(config, name)
-        for width in config.blocks(name):
-            products += formula.conv(S, config.size, n_in, width) + formula.conv(S, config.size, width, width)
-            products += formula.mlp(S, n_in, width) * (n_in != width)
-            n_in = width
-        products += 3 * formula.mlp(S, n_in, D)
-    products += [formula.Product(3, D, 3, S), formula.Product(3, 3, D, S)]
-    rows = 1 if config.target == "emotion" else S
-    return products + formula.mlp(rows, config.leader[-1] + 3 * D, config.classes), S * size
+def example(config):
+    """A window of 300 frames."""
+    shapes = {name: getattr(config, name) for name in STREAMS} | ({"frames": config.image} if config.encoders else {})
+    return {name: (300, *np.atleast_1d(shape)) for name, shape in shapes.items()}

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.baselines import tfn
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.layers.recurrent import describe_lstm
@@ -79,9 +78,6 @@ def forward(p, batch, config, rng=None, trace=None):
     return {"logits": logits}, backward
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input; by default 10 s of paper 000's features."""
-    frames = frames or {"visual": 300, "audio": 1000, "text": 25}
-    products = [x for m in MODALITIES for x in formula.lstm(frames[m], getattr(config, m), config.width)]
-    size = sum(frames[m] * getattr(config, m) for m in MODALITIES)
-    return products + formula.mlp(1, len(MODALITIES) * config.width, config.hidden, config.classes), size
+def example(config):
+    """10 s of the features of paper 000."""
+    return {m: (frames, getattr(config, m)) for m, frames in zip(MODALITIES, (300, 1000, 25), strict=True)}

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-from refmer import costs as formula
 from refmer.baselines import tfn
 from refmer.layers.fusion import describe_low_rank_fusion, low_rank_fusion
 
 MODALITIES = tfn.MODALITIES
 RECIPE = "paper-000"
 VARIANTS = {"lmf": ({}, None)}
-streams, widths, inputs, augment, loss = tfn.streams, tfn.widths, tfn.inputs, tfn.augment, tfn.loss
+streams, widths, inputs, example, augment, loss = tfn.streams, tfn.widths, tfn.inputs, tfn.example, tfn.augment, tfn.loss
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,3 @@ def forward(p, batch, config, rng=None, trace=None):
     z, back_vectors = tfn.read_vectors(p, batch, config)
     logits, back_fuse = low_rank_fusion(p.fuse, z)
     return {"logits": logits}, lambda dout, g: back_vectors(back_fuse(dout["logits"], g.fuse), g)
-
-
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input."""
-    products, size = tfn.costs_of_vectors(config, frames)
-    for C in config.vectors:
-        products += formula.mlp(1, C, config.rank * config.classes)
-    return products, size

@@ -7,10 +7,10 @@ convolutions have size 1 (the published number of parameters).
 
 from dataclasses import dataclass, replace
 
-from refmer.baselines.auxformer_baseline1 import RECIPE, augment, costs, describe, forward, inputs, loss, streams, widths
+from refmer.baselines.auxformer_baseline1 import RECIPE, augment, describe, example, forward, inputs, loss, streams, widths
 from refmer.layers.auxformer_networks import Network
 
-__all__ = ["RECIPE", "VARIANTS", "Config", "augment", "costs", "describe", "forward", "inputs", "loss", "streams", "widths"]
+__all__ = ["RECIPE", "VARIANTS", "Config", "augment", "describe", "example", "forward", "inputs", "loss", "streams", "widths"]
 
 VARIANTS = {
     "mult": ({}, 358_384),

@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
-from refmer.baselines import auxformer_baseline1 as main
-from refmer.baselines.auxformer_baseline1 import MODALITIES, RECIPE, augment, inputs, loss, streams, widths
+from refmer.baselines.auxformer_baseline1 import MODALITIES, RECIPE, augment, example, inputs, loss, streams, widths
 from refmer.layers import auxformer_networks as networks
 from refmer.layers.attention import attention, describe_attention, describe_encoder, encoder
 from refmer.layers.dense import describe_linear, linear
 from refmer.layers.trace import scope
 from refmer.params import Leaf, ones
 
-__all__ = ["RECIPE", "VARIANTS", "Config", "augment", "costs", "describe", "forward", "inputs", "loss", "streams", "widths"]
+__all__ = ["RECIPE", "VARIANTS", "Config", "augment", "example", "describe", "forward", "inputs", "loss", "streams", "widths"]
 
 VARIANTS = {"parthasarathy": ({}, 2_211_628)}  # not reproduced
 
@@ -107,14 +105,3 @@ def asked(p, x, valid, memory, there, config, rng, trace):
         return dx + p.b * dm, dmemory
 
     return y, backward
-
-
-def costs(config, frames=None):
-    """The matrix products of one clip with so many frames {modality: T}, and the numbers in its input."""
-    frames, d = frames or main.FRAMES, config.width
-    a, v = (main.steps(m, config, frames) for m in MODALITIES)
-    products = []
-    for m, T, S in (("audio", a, v), ("visual", v, a)):
-        products += main.sequence_costs(m, config, frames[m]) + formula.attention(T, S, d, config.heads)
-        products += config.layers * formula.encoder_layer(T, T, d, 4 * d, config.heads)
-    return products + formula.mlp(1, d, config.classes), sum(frames[m] * getattr(config, m) for m in MODALITIES)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import sequences, width
 from refmer.layers.attention import Rates, cross_layer, describe_encoder_layer
 from refmer.layers.convolution import conv1d, describe_conv1d
@@ -235,18 +234,6 @@ def loss(out, batch, config):
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input (default: 3.6 s of sound at 43 Hz, 15 frames of video)."""
-    frames, products, size = frames or {"audio": 156, "visual": 15}, [], 0
-    C = config.blocks[FUSIONS[config.fusion].after - 1]
-    for m, other in PAIRS:
-        sizes = [getattr(config, m), *config.blocks]
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
-            products += formula.conv(frames[m], TAPS, n_in, n_out)
-        if config.fusion == "attention":
-            products += formula.mlp(frames[other], C, C) + formula.mlp(frames[m], C, C)
-            products += [formula.Product(frames[other], C // config.heads, frames[m], config.heads)]
-        else:
-            products += formula.encoder_layer(frames[m], frames[other], C, config.hidden, config.heads)
-        size += frames[m] * getattr(config, m)
-    return products + formula.mlp(1, 2 * config.blocks[-1], config.classes), size
+def example(config):
+    """3.6 s of sound at 43 Hz, 15 frames of video."""
+    return {"audio": (156, config.audio), "visual": (15, config.visual)}

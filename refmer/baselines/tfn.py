@@ -6,9 +6,6 @@ are means over the clip; `recurrent` says which.
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from refmer import costs as formula
 from refmer.data.inputs import sequences, width
 from refmer.layers.dense import describe_linear, dropout, linear
 from refmer.layers.fusion import describe_tensor_fusion, tensor_fusion
@@ -168,19 +165,6 @@ def loss(out, batch, config):
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input; by default 10 s of paper 000's features."""
-    products, size = costs_of_vectors(config, frames)
-    fused = int(np.prod(np.add(config.vectors, 1)))
-    return products + formula.mlp(1, fused, config.hidden, config.classes), size
-
-
-def costs_of_vectors(config, frames=None):
-    """The same up to z_m."""
-    frames = frames or {"visual": 300, "audio": 1000, "text": 25}
-    products = []
-    for m, C in zip(MODALITIES, config.vectors, strict=True):
-        n = getattr(config, m)
-        reader = m in config.recurrent
-        products += (formula.lstm(frames[m], n, C) if reader else []) + formula.mlp(1, C if reader else n, C)
-    return products, sum(frames[m] * getattr(config, m) for m in MODALITIES)
+def example(config):
+    """10 s of the features of paper 000."""
+    return {m: (frames, getattr(config, m)) for m, frames in zip(MODALITIES, (300, 1000, 25), strict=True)}

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import side_by_side, width
 from refmer.layers.attention import Rates, attention, describe_attention, describe_encoder, encoder
 from refmer.layers.convolution import hide
@@ -178,13 +177,6 @@ def loss(out, batch, config):
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input (default: 4 s at 25 Hz)."""
-    frames = frames or {"audio": 100, "visual": 100}
-    T, d, products = frames["audio"], config.width, []
-    for m in MODALITIES:
-        products += formula.mlp(T, getattr(config, m), d)
-        products += config.layers * formula.encoder_layer(T, T, d, config.hidden, config.heads)
-        products += formula.attention(T, T, d, config.heads) * config.cross
-    products += formula.lstm(T, 2 * d, d)
-    return products + formula.mlp(1, d, config.classes), T * (config.audio + config.visual)
+def example(config):
+    """4 s at 25 Hz."""
+    return {m: (100, getattr(config, m)) for m in MODALITIES}

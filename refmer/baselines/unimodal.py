@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.baselines import auxformer_baseline1 as main
 from refmer.data.inputs import side_by_side, width
 from refmer.layers import auxformer_networks as networks
@@ -126,12 +125,6 @@ def loss(out, batch, config):
     return value, terms, dout
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip with so many frames {modality: T}, and the numbers in its input."""
-    m, d, frames = config.modality, config.width, frames or main.FRAMES
-    T = main.steps(m, config, frames)
-    products = main.sequence_costs(m, config, frames[m])
-    products += (1 + networks.PASSES) * config.layers * formula.encoder_layer(T, T, d, 4 * d, config.heads)
-    for hidden in ((d,), config.auxiliary_hidden):
-        products += formula.mlp(1, d, *hidden, d) + formula.mlp(1, d, config.classes)
-    return products, frames[m] * getattr(config, m)
+def example(config):
+    """A mean clip of CREMA-D, one modality."""
+    return {config.modality: main.example(config)[config.modality]}

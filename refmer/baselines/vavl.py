@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import sequences, width
 from refmer.layers.conformer import conformer_block, describe_conformer_block
 from refmer.layers.dense import describe_linear, describe_mlp, describe_project, linear, mlp, project
@@ -189,14 +188,6 @@ def loss(out, batch, config):
     return sum(weight * value for weight, value in zip(weights.values(), terms.values(), strict=True)), terms, dout
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input (default: 4 s of sound at 50 Hz and video at 30 Hz)."""
-    frames, C, products, size = frames or {"audio": 200, "visual": 120}, config.width, [], 0
-    for m in MODALITIES:
-        T = frames[m]
-        block = 2 * formula.mlp(T, C, config.hidden, C) + formula.attention(T, T, C, config.heads)
-        block += formula.mlp(T, C, 2 * C) + formula.mlp(T, C, C)  # the depthwise window is no product of matrices
-        products += formula.mlp(T, getattr(config, m), config.narrow, C) + (config.own + config.shared) * block
-        products += formula.mlp(1, C, *config.head_hidden, config.classes) * (m in config.alone)
-        size += T * getattr(config, m)
-    return products + formula.mlp(1, 2 * C, *config.head_hidden, config.classes), size
+def example(config):
+    """4 s of sound at 50 Hz and video at 30 Hz."""
+    return {"audio": (200, config.audio), "visual": (120, config.visual)}

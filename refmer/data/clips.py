@@ -88,7 +88,7 @@ class Clips:
         Where the data come from, as reports print it.
     raw : callable, optional
         raw(name) makes the sound (with what was laid over it) and the undisturbed frames of a clip again, as a
-        `refmer.data.synthesize.RawSignals`. Synthetic clips have it, until something changes the features of their voice.
+        `synthetic.synthesize.RawSignals`. Synthetic clips have it, until something changes the features of their voice.
     """
 
     streams: dict

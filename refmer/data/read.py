@@ -5,7 +5,7 @@ from pathlib import Path
 
 from refmer.data.front_end import derived
 from refmer.data.pack import unpack
-from refmer.data.synthesize import Remake
+from refmer.data.synthetic.synthesize import Remake
 
 PACKAGE = Path(__file__).resolve().parent.parent
 KINDS = ("clips", "recordings")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from scipy.io import wavfile
 
-from refmer.data import face, words
 from refmer.data.clips import Clips, Stream
 from refmer.data.front_end import PROSODY, derived, front_end
+from refmer.data.synthetic import face, words
 
 SHORTEST, LONGEST = 0.2, 600.0  # seconds
 LARGEST = 2**30  # bytes of a file

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from refmer.data.gaps import centres
-from refmer.data.wander import wander
+from refmer.data.synthetic.wander import wander
 
 HEAD = 0.75  # radius of the head, as a share of half the image's width
 DETAIL = 0.25  # wavelength of what a tracker looks at (a brow, a lip), as a share of the image's side

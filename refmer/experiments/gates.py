@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from refmer.data.corrupt import corrupt
-from refmer.data.synthesize import synthesize
+from refmer.data.synthetic.synthesize import synthesize
 from refmer.data.windows import windows
 
 SECONDS, WINDOW, HOP = 6.0, 0.5, 0.1

@@ -18,9 +18,9 @@ from refmer.experiments import cells
 from refmer.experiments.figures import save
 from refmer.experiments.protocols import corpus_of
 from refmer.experiments.run import pool
-from refmer.quantize import report
-from refmer.quantize.model import quantize, sensitivity
-from refmer.recognizer import Recognizer, load
+from refmer.int8 import report
+from refmer.int8.model import quantize, sensitivity
+from refmer.recognizer import Recognizer, load_recognizer
 from refmer.systems import find
 from refmer.train.fit import take, train_step
 
@@ -61,7 +61,7 @@ def quantization(file, out=None, folder="refmer-quantize", folds=5, seeds=5, job
     file, options = Path(file), options or {}
     out = file.with_name(f"{file.stem}-int8.npz") if out is None else Path(out)
     check_writable(out)
-    model = load(file)
+    model = load_recognizer(file)
     clips = load_samples(corpus_of(model.config_.target))
     small = made_small(model, clips[np.isin(clips.speaker, model.speakers_)], options)
     small.save(out)
@@ -120,7 +120,7 @@ def expected(model, clips, trainings, jobs):
     """How long the trainings will take, in words: as many epochs as the recognizer had, at the pace of one step now."""
     system, recipe, config = find(model.system), model.recipe_, model.config_
     part = clips[: recipe.batch]
-    batch = model._batch(part) | model._target(system, part, clips)
+    batch = model.labelled_batch(part, clips)
     p = params.init(system.describe(config), 0)
     g, moments, rng = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector)), np.random.default_rng(0)
     for step in (1, 2):  # the first compiles
@@ -132,7 +132,7 @@ def expected(model, clips, trainings, jobs):
 
 
 def sensitivities(model, clips):
-    """`refmer.quantize.sensitivity` as text."""
+    """`refmer.int8.sensitivity` as text."""
     rows = sensitivity(model, clips)
     wide = max(len(row["tensor"]) for row in rows)
     lines = [f"{'one map at a time':<{wide}}  score (points)  mean |d output|  worst"]

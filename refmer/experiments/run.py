@@ -15,7 +15,7 @@ from tqdm import tqdm
 from refmer import systems
 from refmer.data import targets
 from refmer.data.read import load_samples
-from refmer.data.synthesize import synthesize, synthesize_recordings
+from refmer.data.synthetic.synthesize import synthesize, synthesize_recordings
 from refmer.experiments import cells, protocols
 from refmer.recognizer import Recognizer
 

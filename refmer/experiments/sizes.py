@@ -3,15 +3,16 @@
 import json
 import sys
 
-from refmer import costs, params, systems
-from refmer.baselines import BASELINES
+from refmer import params, systems
+from refmer.count import count, example
 from refmer.experiments.report import table
+from refmer.systems import BASELINES
 
 
 def sizes():
     """{variant: {"parameters", "published", "parts", "macs", "memory_bytes"}} of every published size.
 
-    macs and memory are those of one published clip in inference (refmer/costs.py); memory is input, activations and weights in
+    macs and memory are those of one published clip in inference (refmer/count.py); memory is input, activations and weights in
     float32. No array is made.
     """
     found = {}
@@ -20,14 +21,16 @@ def sizes():
         for label, (changes, published) in system.VARIANTS.items():
             config = system.Config.paper(**changes)
             description = system.describe(config)
-            products, size = system.costs(config)
+            batch = example(system, config)
+            macs, numbers = count(system, config, batch)
+            numbers += sum(x.size for x in batch.values() if x.dtype.kind == "f")
             n = params.count(description)
             found[label] = {
                 "parameters": n,
                 "published": published,
                 "parts": {part: params.count(sub) for part, sub in description.items()},
-                "macs": costs.macs(products),
-                "memory_bytes": 4 * (size + costs.numbers(products) + n),
+                "macs": macs,
+                "memory_bytes": 4 * (numbers + n),
             }
     return found
 

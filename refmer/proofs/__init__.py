@@ -88,4 +88,5 @@ def twice(layer):
 
 def all_cases():
     """Every case of every part."""
-    return [case for part in iter_modules(__path__) for case in import_module(f"refmer.proofs.{part.name}").cases()]
+    parts = [import_module(f"refmer.proofs.{part.name}") for part in iter_modules(__path__) if part.name != "table"]
+    return [case for part in parts for case in part.cases()]

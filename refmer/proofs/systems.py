@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from refmer.baselines import BASELINES, concatenation
+from refmer.baselines import concatenation
 from refmer.proofs import Case, moved
-from refmer.systems import find, openface_adaptive
+from refmer.systems import BASELINES, find, openface_adaptive
 
 B, K = 5, 4
 

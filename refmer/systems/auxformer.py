@@ -10,15 +10,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.baselines import auxformer_baseline1
-from refmer.baselines.auxformer_baseline1 import FRAMES, MODALITIES, augment, inputs, streams, widths
+from refmer.baselines.auxformer_baseline1 import MODALITIES, augment, example, inputs, streams, widths
 from refmer.layers import auxformer_networks as networks
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import log_softmax, log_softmax_backward
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 
-__all__ = ["RECIPE", "VARIANTS", "Config", "augment", "costs", "describe", "forward", "inputs", "loss", "streams", "widths"]
+__all__ = ["RECIPE", "VARIANTS", "Config", "augment", "example", "describe", "forward", "inputs", "loss", "streams", "widths"]
 
 RECIPE = "paper-002"
 VARIANTS = {
@@ -133,14 +132,3 @@ def loss(out, batch, config):
         terms[name], *saved = cross_entropy(out[name], batch["target"], np.ones_like(batch["class_count"]))
         value, dout[name] = value + weight * terms[name], cross_entropy_backward(weight, *saved)
     return value, terms, dout
-
-
-def costs(config, frames=None):
-    """The matrix products of one clip with so many frames {modality: T}, and the numbers in its input."""
-    frames, d = frames or FRAMES, config.width
-    products, size = auxformer_baseline1.costs(config, frames)
-    for m in MODALITIES:
-        T = auxformer_baseline1.steps(m, config, frames)
-        products += networks.PASSES * config.layers * formula.encoder_layer(T, T, d, 4 * d, config.heads)
-        products += formula.mlp(1, d, *config.auxiliary_hidden, d) + formula.mlp(1, d, config.classes)
-    return products, size

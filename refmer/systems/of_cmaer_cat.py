@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import side_by_side, width
 from refmer.layers import cnn_encoders as cnn
 from refmer.layers.cmaa import awom, cmaa, describe_awom, describe_cmaa
@@ -277,43 +276,7 @@ def loss(out, batch, config):
     return sum(terms.values()), terms, dout
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input; by default 32 frames of 5 s, 100 log-mels a second."""
-    frames = frames or {m: {"visual": 32, "audio": 500, "physiology": 640, "text": 16}[m] for m in config.modalities}
-    d, hidden, M = config.width, config.hidden, len(config.modalities)
-    products, size, steps = [], 0, {}
-    for m in config.modalities:
-        found, steps[m], n = costs_of_cnn(m, frames[m], config)
-        products, size = products + found, size + n
-    if config.cmaa:
-        products += formula.mlp(M, d, d) + [formula.Product(M, d, M)]
-        for i, T in steps.items():
-            products += 4 * formula.mlp(T, d, d) + formula.mlp(T, 2 * d, hidden, d)
-            products += [x for j, S in steps.items() if i != j for x in (formula.Product(T, d, S), formula.Product(T, S, d))]
-    if config.awom:
-        products += formula.mlp(M, 2 * d, hidden, 1) + [formula.Product(1, M, d)]
-    if config.reconstruction:
-        products += formula.mlp(1, d, M * d)
-    if not config.transformer:
-        return products + formula.mlp(1, d, config.head, config.classes), size
-    T = sum(steps.values())
-    products += config.layers * formula.encoder_layer(T, T, d, config.ffn, config.heads)
-    return products + formula.mlp(1, M * d, config.head, config.classes), size
-
-
-def costs_of_cnn(modality, T, config):
-    """The products of one encoder, the steps it gives, and the numbers that enter it."""
-    d = config.width
-    if modality == "visual":
-        (h, w), products = config.visual, []
-        for k in range(2 if config.face == "layout" else 3):  # stride 2
-            h, w = -(-h // 2), -(-w // 2)
-            products += formula.conv(T * h * w, 9, d if k else 1, d)
-        products += formula.conv(T, 3, h * w * d if config.face == "layout" else d, d)
-        return products, T, T * config.visual[0] * config.visual[1]
-    n = getattr(config, modality)
-    if modality == "audio":
-        half, quarter = -(-T // 2), -(-T // 4)
-        products = formula.conv(T, 5, n, d) + formula.conv(half, 5, d, d) + formula.conv(quarter, 3, d, d)
-        return products, quarter, T * n
-    return formula.conv(T, 3, n, d) + formula.conv(T, 3, d, d), T, T * n
+def example(config):
+    """32 images of 5 s, 100 log-mel frames a second, 128 samples of physiology a second, or 16 words."""
+    frames = {"visual": 32, "audio": 500, "physiology": 640, "text": 16}
+    return {m: (frames[m], *np.atleast_1d(getattr(config, m))) for m in config.modalities}

@@ -4,11 +4,10 @@ Data flow: mean over the segment -> batch norm -> linear -> ReLU -> gate (eq. 2-
 Transformer layers (eq. 4) -> concatenation -> MLP -> classes. See docs/deviations.md for where paper and authors' code differ.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import segment_means, width
 from refmer.layers.attention import describe_encoder_layer, post_norm_layer
 from refmer.layers.dense import describe_linear, describe_mlp, dropout, linear, mlp
@@ -18,6 +17,7 @@ from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
 from refmer.ops.losses import balanced_weights, focal, focal_backward
 from refmer.params import Leaf, normal
+from refmer.systems import protocol
 from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
@@ -26,7 +26,7 @@ VARIANTS = {"openface_adaptive": ({}, 1_962_503), "openface_adaptive@d192": ({"w
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(protocol.Config):
     """Sizes and switches.
 
     Parameters
@@ -57,6 +57,10 @@ class Config:
         Beta(a, a) of mixup; 0: none.
     """
 
+    TINY = {"width": 32, "hidden": 64, "head": 32, "gate_hidden": 16, "layers": 2}
+    PAPER = {"width": 128}
+    ACCEPTED = {"target": ("sentiment", "emotion")}
+
     visual: int = 713
     audio: int = 74
     text: int = 300
@@ -82,22 +86,10 @@ class Config:
     mixup: float = 0.2
 
     def __post_init__(self):
-        object.__setattr__(self, "modalities", tuple(self.modalities))  # a list, where it comes from JSON
+        super().__post_init__()
         unknown = set(self.modalities) - set(MODALITIES)
         if unknown or not self.modalities:
             raise ValueError(f"modalities is {self.modalities}; accepted: one or more of {', '.join(MODALITIES)}")
-        if self.target not in ("sentiment", "emotion"):
-            raise ValueError(f"target is {self.target!r}; accepted: 'sentiment', 'emotion'")
-
-    @classmethod
-    def tiny(cls, **changes):
-        """Trains in seconds on the bundled corpus."""
-        return replace(cls(width=32, hidden=64, head=32, gate_hidden=16, layers=2), **changes)
-
-    @classmethod
-    def paper(cls, **changes):
-        """The published model size: d = 128 has 1,962,503 parameters (7.85 MB); `paper(width=192)` has 3,086,663."""
-        return replace(cls(width=128), **changes)
 
     def gated(self, modality):
         return self.gate and (modality != "text" or self.gate_text)
@@ -214,14 +206,6 @@ def loss(out, batch, config):
     return value, {"focal": value}, {"logits": focal_backward(1.0, *saved)}
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input: means, whatever the number of frames."""
-    d, nodes = config.width, len(config.modalities)
-    products, size = [], sum(getattr(config, m) for m in config.modalities)
-    for m in config.modalities:
-        products += formula.mlp(1, getattr(config, m), d) + formula.mlp(1, d, config.gate_hidden, 1) * config.gated(m)
-    if config.transformer:
-        products += config.layers * formula.encoder_layer(nodes, nodes, d, config.hidden, config.heads)
-    else:
-        products += formula.mlp(1, nodes * d, d)
-    return products + formula.mlp(1, nodes * d if config.transformer else d, config.head, config.classes), size
+def example(config):
+    """One vector for each modality."""
+    return {m: (getattr(config, m),) for m in config.modalities}

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import side_by_side, width
 from refmer.layers.attention import Rates, cross_encoder, describe_encoder, encoder
 from refmer.layers.context import describe_learned_context, equal_windows, learned_context, window_means
@@ -339,20 +338,6 @@ def class_weights(counts, config):
     return losses.class_balanced_weights(counts, beta, config.normalise).astype(counts.dtype)
 
 
-def costs(config, frames=None):
-    """The matrix products of one clip, and the numbers in its input (default: 4 s of sound at 50 Hz and video at 30 Hz)."""
-    frames = frames or {"audio": 200, "visual": 120}
-    d, N, hidden, products = config.width, config.contexts, config.encoder_hidden, []
-    audio, visual = frames["audio"], frames["visual"]
-    products += [formula.Product(audio, config.audio_layers, config.audio)] + formula.mlp(visual, config.visual, d)
-    products += formula.mlp(audio, config.audio, d) * (config.audio != d)
-    for T in (audio, visual):
-        if config.summarizer == "learned":
-            reads = formula.attention(N, N, d, config.heads) + formula.attention(N, T, d, config.heads)
-            products += config.summary_layers * (reads + formula.mlp(N, d, config.hidden, d))
-        elif config.summarizer == "strided":
-            products += [formula.Product(N, T, d)]
-        products += 2 * config.layers * formula.encoder_layer(N, N, d, hidden, config.heads)
-        products += formula.mlp(N, d, d, 1) + formula.mlp(1, 2 * d, d) * (config.head == "in")
-    size = audio * config.audio_layers * config.audio + visual * config.visual
-    return products + formula.mlp(1, *head_widths(config)), size
+def example(config):
+    """4 s of sound at 50 Hz and video at 30 Hz."""
+    return {"audio": (200, config.audio_layers, config.audio), "visual": (120, config.visual)}

@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 
-from refmer import costs as formula
 from refmer.data.inputs import features, sound_and_face, sound_and_face_shapes, sub_sequence_means
 from refmer.layers.answers import LOSSES, answer_for
 from refmer.layers.avga import avga, describe_avga
@@ -244,50 +243,6 @@ def loss(out, batch, config):
     return LOSSES[config.target](out, batch, config.ddof)
 
 
-def costs(config, frames=None):
-    """The matrix products of one recording, and the numbers in its input; a published one is a window of 16 sub-sequences."""
-    S = max((frames or {"audio": config.steps}).values())
-    T, C, code = config.steps, config.width, config.variant == "code"
-    products, N = [], config.face[0]
-    if config.encoders:
-        sound, _ = formula.residual(config.sound_image[0], (*config.sound_trunk, C), config.sound_image[1])
-        face, N = formula.residual(config.face, (*config.face_trunk, C))
-        products += S * (sound + face)
-    V = C if config.encoders else config.face[-1]
-    window = 2 * block_costs(config) + formula.mlp(T * N, V, C, config.positions, 1) + formula.mlp(T, C, C, config.positions)
-    window += [formula.Product(1, N, V, T)] + formula.mlp(T, V, C)  # AVGA
-    window += dense_costs(T, C) if code else formula.joint_cross_attention(T, C, config.hidden)
-    window += lstm_costs(T, 2 * C, config.joint, config.joint_layers, 2, code)
-    rows = {"affect": 1 if config.pooled else T, "emotion": 0}[config.target]
-    windows = -(-S // T)
-    rows = windows * rows or 1
-    each = config.classes * formula.mlp(rows, config.joint, config.head, 1)
-    answers = each if code else formula.mlp(rows, config.joint, config.head, config.classes)
-    return products + windows * window + answers, S * sum(int(np.prod(shape)) for shape in (config.sound, config.face))
-
-
-def block_costs(config):
-    """One TLAB on one window."""
-    T, C, code = config.steps, config.width, config.variant == "code"
-    products = []
-    if config.tcn:
-        products += 2 * len(config.dilations) * formula.conv(T, 3, C, C)
-    if config.lstm:
-        products += lstm_costs(T, C, C, config.lstm_layers, 1, code)
-    if config.attention:
-        chain = [formula.Product(T, C, T, 2), formula.Product(T, T, C, 2)]  # two maps, A_L V and A_G (A_L V)
-        products += formula.attention(T, T, C, 2) if code else 3 * formula.mlp(T, C, C) + chain
-    return products
-
-
-def lstm_costs(T, n_in, width, layers, ways, code):
-    """An LSTM of `width` in all, or the code's module."""
-    if code:
-        return formula.lstm(T, n_in, width // 2, 2, 2) + formula.mlp(T, n_in + width, width)
-    return formula.lstm(T, n_in, width // ways, layers, ways)
-
-
-def dense_costs(T, C):
-    """Dense co-attention, twice."""
-    one = formula.mlp(C, T, T) + [formula.Product(C, T, 2 * C), formula.Product(T, C, 2 * C)] + formula.mlp(T, C, C)
-    return 2 * (formula.mlp(T, 2 * C, 2 * C) + 2 * (one + formula.mlp(T, 2 * C, C)))
+def example(config):
+    """A window of 16 sub-sequences."""
+    return dict(zip(streams(config), ((config.steps, *config.sound), (config.steps, *config.face)), strict=True))

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import refmer
-from refmer.baselines import BASELINES
 from refmer.data.folder import Rows, chunks
 from refmer.data.scaling import scaling
-from refmer.systems import SYSTEMS, find
+from refmer.systems import BASELINES, SYSTEMS, find
 from refmer.train.fit import Lazy, take
 
 
@@ -114,10 +113,10 @@ def test_inputs_of_some_clips_are_those_rows_of_all_inputs(clips, on_disk, name)
     models = []
     for corpus in (clips, on_disk):
         models.append(model := refmer.Recognizer(name))
-        streams = model._streams(corpus, system.Config.tiny())
+        streams = model.streams_of(corpus, system.Config.tiny())
         model.scaling_ = {k: scaling(s) for k, s in streams.items()}
         model.config_ = replace(system.Config.tiny(), **system.widths(streams, system.Config.tiny()))
-    whole, lazy = models[0]._batch(clips), models[1]._batch(on_disk)
+    whole, lazy = models[0].batch(clips), models[1].batch(on_disk)
     assert isinstance(lazy, Lazy) and not lazy
     rows = np.array([7, 40, 3])
     part = take(lazy, rows)

@@ -8,7 +8,7 @@ import pytest
 import refmer
 from refmer.data import sight
 from refmer.data.clips import Clips, Stream
-from refmer.data.face import FEATURES
+from refmer.data.synthetic.face import FEATURES
 
 DISTURBANCES = {"hand": 0.4, "blur": 0.06, "dim": 0.6, "flicker": 0.5, "turn": 40.0}
 

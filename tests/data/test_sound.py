@@ -9,7 +9,7 @@ import refmer
 from refmer.data.clips import Clips
 from refmer.data.front_end import front_end
 from refmer.data.sound import Disturbed, babble
-from refmer.data.synthesize import Remake
+from refmer.data.synthetic.synthesize import Remake
 
 KINDS = ("white", "babble", "peaks", "laughter")
 VOICE = ("logmel", "prosody", "mfcc", "layers")

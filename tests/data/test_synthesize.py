@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refmer.data import people
 from refmer.data.clips import EMOTIONS
 from refmer.data.read import load_samples
-from refmer.data.synthesize import raw_signals, synthesize, synthesize_named, synthesize_recordings
+from refmer.data.synthetic import people
+from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_named, synthesize_recordings
 
 SAMPLES = Path(__file__).parents[2] / "data_samples"
 

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from refmer import systems
-from refmer.experiments import claim_contrasts as contrasts
-from refmer.experiments import claim_figures, protocols, run
-from refmer.experiments import claim_measures as measures
 from refmer.experiments import claims as module
-from refmer.experiments.claim_models import CHEAP, ROWS
-from refmer.experiments.claim_table import CLAIMS
-from refmer.experiments.claims import claims
+from refmer.experiments import protocols, run
+from refmer.experiments.claims import claims, contrasts, figures, measures
+from refmer.experiments.claims.models import CHEAP, ROWS
+from refmer.experiments.claims.table import CLAIMS
 from refmer.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
@@ -266,11 +264,11 @@ def test_the_same_bytes_with_two_jobs_and_finished_models_are_kept(done, clips, 
 
 def test_the_figure_shows_each_contrast_and_where_its_claim_would_hold():
     judged = [module.judge(line_of("000-a"), planted(0.2, 0.02), set(), PLAN) | {"direction": "less", "margin": 0.03}]
-    ax = claim_figures.forest("000", judged, 5).axes[0]
+    ax = figures.forest("000", judged, 5).axes[0]
     assert [t.get_text() for t in ax.get_yticklabels()] == list(judged[0]["contrasts"])
     assert "n = 5 seeds" in ax.get_xlabel()
     for bar in ax.patches:
-        assert (bar.get_x(), bar.get_x() + bar.get_width()) == pytest.approx((-claim_figures.REACH, -0.03))
+        assert (bar.get_x(), bar.get_x() + bar.get_width()) == pytest.approx((-figures.REACH, -0.03))
 
 
 def test_the_run_time_is_stated_before_it_starts(clips, tmp_path, capsys, monkeypatch):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refmer.data import targets
-from refmer.data.synthesize import synthesize_recordings
+from refmer.data.synthetic.synthesize import synthesize_recordings
 from refmer.evaluate import metrics
 from refmer.experiments import run, traces
 from refmer.recognizer import Recognizer

@@ -136,7 +136,7 @@ def test_a_change_in_any_kernel_file_leaves_the_old_cache(tmp_path, monkeypatch)
 def test_definitions_run_where_kernels_are_off(tmp_path, off):
     code = UPDATE + "import sys; assert 'refmer.kernels' not in sys.modules; assert 'numba' not in sys.modules"
     assert python(code, NUMBA_CACHE_DIR=tmp_path, **off).stderr == ""
-    said = python("from refmer.bench.warm_up import main; main()", **off).stdout
+    said = python("from refmer.warm_up import main; main()", **off).stdout
     assert said.startswith("kernels are off")
 
 

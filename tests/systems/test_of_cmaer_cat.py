@@ -10,7 +10,7 @@ from refmer import params
 from refmer.proofs import moved
 from refmer.proofs.paper001 import SMALL, STEPS, WIDTHS, facts, sequences
 from refmer.systems import of_cmaer_cat
-from refmer.systems.of_cmaer_cat import LADDER, TEXT, Config, costs, describe, forward, loss
+from refmer.systems.of_cmaer_cat import LADDER, TEXT, Config, describe, forward, loss
 
 BATCH = sequences({m: WIDTHS[m] for m in SMALL.modalities}, STEPS)
 TRUTH = facts(BATCH)
@@ -144,13 +144,8 @@ def test_text_takes_the_place_of_physiology(clips):
     config = Config.tiny(modalities=TEXT)
     assert of_cmaer_cat.streams(config) == ["frames", "logmel", "words"]
     model = refmer.Recognizer("of_cmaer_cat", config={"modalities": TEXT}).fit(clips, epochs=1, progress=False)
-    assert model.config_.text == 16 and set(model._batch(clips[:2])) == {f"{m}{end}" for m in TEXT for end in ("", "_mask")}
+    assert model.config_.text == 16 and set(model.batch(clips[:2])) == {f"{m}{end}" for m in TEXT for end in ("", "_mask")}
     assert model.explain(clips[:2])["weights"].shape == (2, 3)
-
-
-def test_costs_of_the_published_size_count_every_step():
-    one, two = (costs(Config.paper(), {"visual": n, "audio": 500, "physiology": 640})[1] for n in (32, 33))
-    assert two - one == 64 * 64 and costs(Config.paper())[1] == one
 
 
 @pytest.mark.parametrize(

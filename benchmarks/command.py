@@ -1,0 +1,51 @@
+"""The command line of `python benchmarks`: speed beside PyTorch, scaling, training out of core."""
+
+import argparse
+
+import out_of_core
+import scaling
+import table
+
+from refmer.cli import names, report_errors
+from refmer.data.files import check_writable
+
+
+def main(argv=None):
+    """Run a command line; returns the exit status, as `refmer.cli.main` does."""
+    args = parser().parse_args(argv)
+    return report_errors(run, args)
+
+
+def parser():
+    """The options."""
+    c = argparse.ArgumentParser(
+        prog="python benchmarks", description="Times: NumPy definitions, kernels, and PyTorch if it is installed (two minutes)."
+    )
+    c.add_argument("--quick", action="store_true", help="half a minute, rougher")
+    c.add_argument("--threads", type=int, default=1, metavar="N", help="of BLAS and PyTorch; kernels have one (default: 1)")
+    c.add_argument("--rows", type=names, metavar="A,B", help="only these, e.g. lstm,step:raver")
+    c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
+    c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")
+    c.add_argument(
+        "--scaling",
+        nargs="?",
+        const="auxformer",
+        metavar="SYSTEM",
+        help="time and memory against clips, frames and width instead",
+    )
+    c.add_argument(
+        "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"
+    )
+    return c
+
+
+def run(args):
+    """Measure what the options ask for, and print it."""
+    if args.scaling is not None:
+        print(scaling.run(args.scaling, args.out or "."))
+    elif args.out_of_core is not None:
+        print(out_of_core.run(args.out_of_core))
+    else:
+        if args.out is not None:
+            check_writable(args.out)
+        table.main(args.threads, args.quick, args.json, args.out, args.rows)

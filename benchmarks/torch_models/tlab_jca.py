@@ -1,0 +1,283 @@
+"""TLAB-JCA (paper 003) in PyTorch: what refmer/systems/tlab_jca.py computes with the switches of its tiny config.
+
+Steps are valid from the first on: padding stands at the end.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from torch_models.loading import copy
+
+BUILT = {
+    "encoders": True,
+    "bands_as_channels": True,
+    "target": "affect",
+    "variant": "paper",
+    "tcn": True,
+    "lstm": True,
+    "attention": True,
+    "residual": "input",
+    "band": None,
+    "pooled": False,
+    "ddof": 0,
+}
+SIZE = 3  # of every convolution
+
+
+class Model(nn.Module):
+    """batch: logmel (B, S, F, mel), frames (B, S, F, h, w), masks (B, S) -> out: affect (B, S, 2)."""
+
+    def __init__(self, config):
+        super().__init__()
+        for name, value in BUILT.items():
+            if getattr(config, name) != value:
+                raise ValueError(f"{name} is {getattr(config, name)!r}; accepted in PyTorch: {value!r}")
+        C = config.width
+        self.steps = config.steps
+        self.encode_sound = Trunk(image_convolution, config.sound[-1], (*config.sound_trunk, C))
+        self.encode_face = Trunk(Conv2Plus1d, 1, (*config.face_trunk, C))
+        self.audio, self.visual = TLAB(config), TLAB(config)
+        self.avga = AVGA(C, config.positions)
+        self.fuse_audio, self.fuse_visual = JointCrossAttention(config), JointCrossAttention(config)
+        drop = config.dropout_lstm if config.joint_layers > 1 else 0.0
+        self.join = nn.LSTM(2 * C, config.joint // 2, config.joint_layers, batch_first=True, dropout=drop, bidirectional=True)
+        first, last = nn.Linear(config.joint, config.head), nn.Linear(config.head, config.classes)
+        self.head = nn.Sequential(first, nn.ReLU(), nn.Dropout(config.dropout_head), last)
+
+    def forward(self, batch):
+        heard, seen = batch["logmel_mask"], batch["frames_mask"]
+        B, S = heard.shape
+        sound = each(self.encode_sound, batch["logmel"].transpose(2, 3).unsqueeze(-1), heard).mean((-1, -2))  # (B, S, C)
+        face = each(self.encode_face, batch["frames"].unsqueeze(2), seen).flatten(3).transpose(2, 3)  # (B, S, N, C)
+        sound, face, heard, seen = (fold(z, self.steps) for z in (sound, face, heard, seen))
+        valid = heard | seen
+        a = self.audio(sound, heard)
+        x = self.avga(face, a)
+        v = self.visual(x, seen)
+        ha, hv = hide(a, valid), hide(v, valid)
+        joint = torch.cat([ha, hv], -1)
+        fa = self.fuse_audio(ha, joint) + hide(sound, heard)  # the residual: what went into TLAB
+        fv = self.fuse_visual(hv, joint) + hide(x, seen)
+        affect = self.head(blstm(self.join, torch.cat([fv, fa], -1), valid))
+        return {"affect": affect.reshape(B, -1, affect.shape[-1])[:, :S]}
+
+
+class ChannelNorm(nn.LayerNorm):
+    """Layer norm over the channels at each position.   x (B, C, ...)."""
+
+    def forward(self, x):
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+def image_convolution(n_in, n_out, stride=1):
+    return nn.Conv2d(n_in, n_out, SIZE, stride, padding=SIZE // 2)
+
+
+class Conv2Plus1d(nn.Sequential):
+    """A convolution over each image, norm, relu, a convolution over time (Tran et al. 2018).   x (B, C, T, H, W)."""
+
+    def __init__(self, n_in, n_out, stride=1):
+        middle = SIZE**3 * n_in * n_out // (SIZE**2 * n_in + SIZE * n_out)
+        before = SIZE // 2
+        super().__init__(
+            nn.Conv3d(n_in, middle, (1, SIZE, SIZE), (1, stride, stride), (0, before, before)),
+            ChannelNorm(middle),
+            nn.ReLU(),
+            nn.Conv3d(middle, n_out, (SIZE, 1, 1), (stride, 1, 1), (before, 0, 0)),
+        )
+
+
+class Trunk(nn.Sequential):
+    """Stem with stride 2, a residual block with stride 1, then one with stride 2 per further width."""
+
+    def __init__(self, conv, n_in, widths):
+        blocks = [Residual(conv, widths[0], widths[0], 1)]
+        blocks += [Residual(conv, a, b, 2) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        super().__init__(conv(n_in, widths[0], 2), ChannelNorm(widths[0]), nn.ReLU(), *blocks)
+
+
+class Residual(nn.Module):
+    """y = relu(LN(conv(relu(LN(conv(x))))) + skip(x))."""
+
+    def __init__(self, conv, n_in, n_out, stride):
+        super().__init__()
+        one = nn.Conv3d if conv is Conv2Plus1d else nn.Conv2d
+        parts = conv(n_in, n_out, stride), ChannelNorm(n_out), nn.ReLU(), conv(n_out, n_out), ChannelNorm(n_out)
+        self.body = nn.Sequential(*parts)
+        self.skip = nn.Identity() if n_in == n_out and stride == 1 else one(n_in, n_out, 1, stride)
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + self.skip(x))
+
+
+class TLAB(nn.Module):
+    """y = A_G (A_L v), with queries from an LSTM keys and values from a TCN; eq. (1)-(6).   x (B, T, C), valid (B, T)."""
+
+    def __init__(self, config):
+        super().__init__()
+        C, layers = config.width, config.lstm_layers
+        self.lstm = nn.LSTM(C, C, layers, batch_first=True, dropout=config.dropout_lstm if layers > 1 else 0.0)
+        self.tcn = nn.ModuleList(TCNBlock(C, dilation, config.dropout_tcn) for dilation in config.dilations)
+        self.query, self.key_value = nn.Linear(C, C, bias=False), nn.Linear(C, 2 * C, bias=False)
+
+    def forward(self, x, valid):
+        h = x.transpose(1, 2)
+        for block in self.tcn:
+            h = block(h)
+        q = self.query(hide(self.lstm(x)[0], valid)).unsqueeze(1)  # one head: (B, 1, T, C)
+        k, v = self.key_value(h.transpose(1, 2)).unsqueeze(1).chunk(2, -1)
+        mask = valid[:, None, None]
+        inner = F.scaled_dot_product_attention(k, q, v, mask)
+        return F.scaled_dot_product_attention(q, k, inner, mask).squeeze(1)
+
+
+class TCNBlock(nn.Module):
+    """y = relu(F(x) + x), F twice drop(relu(causal convolution)).   x (B, C, T): padding at the end reaches no valid step."""
+
+    def __init__(self, width, dilation, rate):
+        super().__init__()
+        self.conv1, self.conv2 = (nn.Conv1d(width, width, SIZE, dilation=dilation) for _ in range(2))
+        self.drop = nn.Dropout(rate)
+        self.before = dilation * (SIZE - 1)
+
+    def forward(self, x):
+        h = self.drop(torch.relu(self.conv1(F.pad(x, (self.before, 0)))))
+        h = self.drop(torch.relu(self.conv2(F.pad(h, (self.before, 0)))))
+        return torch.relu(h + x)
+
+
+class AVGA(nn.Module):
+    """What sounds tells where in the frame to look.   visual (B, T, N, C), audio (B, T, C) -> (B, T, C)."""
+
+    def __init__(self, width, hidden):
+        super().__init__()
+        self.visual, self.audio, self.out = (nn.Linear(width, width) for _ in range(3))
+        self.from_visual, self.from_audio = (nn.Linear(width, hidden, bias=False) for _ in range(2))
+        self.score = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, visual, audio):
+        m = self.from_visual(torch.relu(self.visual(visual)))
+        n = self.from_audio(torch.relu(self.audio(audio)))
+        a = self.score(torch.tanh(m + n.unsqueeze(2))).softmax(2)  # (B, T, N, 1)
+        return self.out((a * visual).sum(2))
+
+
+class JointCrossAttention(nn.Module):
+    """y = (H W_H)^T, H = relu(x^T W_x + C W_C), C = tanh(x^T W_J J / sqrt(D)), eq. (9)-(11).   x (B, T, C), J (B, T, D)."""
+
+    def __init__(self, config):
+        super().__init__()
+        T, D, hidden = config.steps, 2 * config.width, config.hidden
+        self.correlate, self.time = nn.Linear(T, T, bias=False), nn.Linear(T, hidden, bias=False)
+        self.relate, self.expand = nn.Linear(D, hidden, bias=False), nn.Linear(hidden, T, bias=False)
+        self.scale = D**-0.5
+
+    def forward(self, x, joint):
+        xt = x.transpose(1, 2)
+        c = torch.tanh(self.correlate(xt) @ joint * self.scale)  # (B, C, D)
+        h = torch.relu(self.time(xt) + self.relate(c))
+        return self.expand(h).transpose(1, 2)
+
+
+def each(encode, x, valid):
+    """encode on every valid sub-sequence; 0 for the others.   x (B, S, ...), valid (B, S)."""
+    y = encode(x[valid])
+    full = y.new_zeros(*valid.shape, *y.shape[1:])
+    full[valid] = y
+    return full
+
+
+def fold(x, steps):
+    """Consecutive windows, the last one filled with 0.   x (B, S, ...) -> (B W, steps, ...)."""
+    fill = -x.shape[1] % steps
+    if fill:
+        x = torch.cat([x, x.new_zeros(len(x), fill, *x.shape[2:])], 1)
+    return x.reshape(-1, steps, *x.shape[2:])
+
+
+def hide(x, valid):
+    """0 where not valid.   x (B, T, C)."""
+    return x * valid.unsqueeze(-1)
+
+
+def blstm(lstm, x, valid):
+    """The backward direction begins at the last valid step.   x (B, T, C), valid (B, T)."""
+    length = valid.sum(1).clamp(min=1).cpu()  # an empty window is read, and hidden
+    packed = pack_padded_sequence(x, length, batch_first=True, enforce_sorted=False)
+    y, _ = pad_packed_sequence(lstm(packed)[0], batch_first=True, total_length=x.shape[1])
+    return hide(y, valid)
+
+
+def loss(out, batch, config):
+    """L = 1 - (rho_v + rho_a) / 2 over all valid steps of the batch, eq. (15)-(16)."""
+    x, y = out["affect"][batch["target_mask"]], batch["target"][batch["target_mask"]]  # (N, 2)
+    (var_x, mean_x), (var_y, mean_y) = (torch.var_mean(z, 0, correction=0) for z in (x, y))
+    covariance = ((x - mean_x) * (y - mean_y)).mean(0)
+    return 1 - (2 * covariance / (var_x + var_y + (mean_x - mean_y) ** 2)).mean()
+
+
+def load(model, named):
+    """Copy refmer's parameters, {path: array}, into the model."""
+    copy(pairs(model), named)
+
+
+def pairs(model):
+    """{path in refmer: (parameter, its view in refmer's order of axes)}; parts of one parameter may stand for several paths."""
+    found = _trunk("encoders.sound", model.encode_sound) | _trunk("encoders.face", model.encode_face)
+    for name in ("audio", "visual"):
+        part, fuse = getattr(model, name), getattr(model, f"fuse_{name}")
+        found |= _lstm(f"{name}.lstm", part.lstm)
+        for i, block in enumerate(part.tcn):
+            found |= _map(f"{name}.tcn.blocks.{i}.conv1", block.conv1) | _map(f"{name}.tcn.blocks.{i}.conv2", block.conv2)
+        found |= _map(f"{name}.attention.query", part.query)
+        for k, role in enumerate(("key", "value")):
+            found[f"{name}.attention.{role}.W"] = part.key_value.weight, lambda w, k=k: w.chunk(2)[k].T
+        for role in ("correlate", "time", "relate", "expand"):
+            found |= _map(f"fuse.{name}.{role}", getattr(fuse, role))
+    for role in ("visual", "audio", "from_visual", "from_audio", "score", "out"):
+        found |= _map(f"avga.{role}", getattr(model.avga, role))
+    found |= _lstm("join", model.join)
+    return found | _map("head.maps.0", model.head[0]) | _map("head.maps.1", model.head[-1])
+
+
+def _trunk(path, trunk):
+    stem, norm, _, *blocks = trunk
+    found = _convolution(f"{path}.stem", stem) | _norm(f"{path}.norm", norm)
+    for i, block in enumerate(blocks):
+        conv1, norm1, _, conv2, norm2 = block.body
+        at = f"{path}.blocks.{i}"
+        found |= _convolution(f"{at}.conv1", conv1) | _norm(f"{at}.norm1", norm1)
+        found |= _convolution(f"{at}.conv2", conv2) | _norm(f"{at}.norm2", norm2)
+        if not isinstance(block.skip, nn.Identity):
+            found |= _map(f"{at}.skip", block.skip)
+    return found
+
+
+def _convolution(path, part):
+    if not isinstance(part, Conv2Plus1d):
+        return _map(path, part)
+    space, norm, _, time = part
+    return _map(f"{path}.space", space) | _norm(f"{path}.norm", norm) | _map(f"{path}.time", time)
+
+
+def _map(path, part):
+    """A linear map or a convolution: (out, in, taps...) is (taps..., in, out) in refmer."""
+    weight = {f"{path}.W": (part.weight, lambda w: w.movedim((1, 0), (-2, -1)))}
+    return weight if part.bias is None else weight | {f"{path}.b": (part.bias, torch.detach)}
+
+
+def _norm(path, part):
+    return {f"{path}.gamma": (part.weight, torch.detach), f"{path}.beta": (part.bias, torch.detach)}
+
+
+def _lstm(path, part):
+    found = {}
+    for k in range(part.num_layers):
+        for way, end in enumerate(("", "_reverse")[: 1 + part.bidirectional]):
+            for name, short in (("inputs", "ih"), ("hidden", "hh")):
+                at = f"{path}.layers.{k}.{way}.{name}"
+                found[f"{at}.W"] = getattr(part, f"weight_{short}_l{k}{end}"), torch.t
+                found[f"{at}.b"] = getattr(part, f"bias_{short}_l{k}{end}"), torch.detach
+    return found

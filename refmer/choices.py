@@ -1,0 +1,14 @@
+"""One check and one message for every switch."""
+
+
+def choose(name, value, accepted):
+    """Return `accepted[value]`, or `value` itself where `accepted` is no mapping.
+
+    Raises
+    ------
+    ValueError
+        If the value is none of those accepted; the message names them.
+    """
+    if value not in tuple(accepted):
+        raise ValueError(f"{name} is {value!r}; accepted: {', '.join(map(repr, accepted))}")
+    return accepted[value] if isinstance(accepted, dict) else value

@@ -1,0 +1,166 @@
+"""The synthetic corpus: people speak, faces move, raters vote. Signals, not random vectors, but no real person.
+
+Every clip is made from its name and the seed alone, so any of them can be made again, raw sound and frames included.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from refmer.data.clips import EMOTIONS, Clips, Stream
+from refmer.data.front_end import PROSODY, derived, front_end
+from refmer.data.pack import pad
+from refmer.data.synthetic import face, voice, words
+from refmer.data.synthetic.perform import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
+
+STREAMS = {  # name: (rate, sense, features)
+    "logmel": (50, "voice", ()),
+    "prosody": (50, "voice", PROSODY),
+    "units": (face.RATE, "face", face.FEATURES),
+    "frames": (face.RATE, "face", ()),
+    "words": (words.RATE, "words", ()),
+    "body": (BODY_RATE, "body", ("skin_conductance", "heart_rate")),
+}
+
+
+@dataclass(frozen=True)
+class RawSignals:
+    """One clip before any front end: wave (S,) float32 in [-1, 1] at `rate` Hz, frames (T, 24, 24) uint8."""
+
+    wave: np.ndarray
+    rate: int
+    frames: np.ndarray
+    frame_rate: int
+
+
+@dataclass(frozen=True)
+class Remake:
+    """Makes the raw signals of a corpus again, clip by clip: called with a name, as `Clips.raw`.
+
+    seed, duration: those that the corpus was made with; the defaults are the bundled corpus's.
+    """
+
+    seed: int = 0
+    duration: tuple | None = None
+
+    def __call__(self, name):
+        return raw_signals(name, self.seed, self.duration)
+
+
+def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
+    """Acted clips: every speaker acts each of six emotions, `takes` times.
+
+    Parameters
+    ----------
+    speakers, takes : int
+        Their product times 6 is the number of clips.
+    seed : int
+        A clip depends on the seed, the duration and its own name only, not on how many clips are made.
+    duration : (float, float)
+        Shortest and longest clip, in seconds.
+
+    Returns
+    -------
+    Clips
+        With `intended`, `votes` of 10 raters, `emotion`, `sentiment`; truth: "lag" (s, by which the face leads the
+        sound), "shown_voice", "shown_face" (classes), "sentence".
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range.
+    """
+    check_counts(speakers, takes)
+    names = [f"s{s:02d}-{e}-{k}" for s in range(speakers) for e in EMOTIONS for k in range(takes)]
+    return synthesize_named(names, seed, duration)
+
+
+def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECONDS):
+    """Long recordings, in which valence and arousal wander; other speakers than those of the clips.
+
+    Parameters and errors as `synthesize`; `affect` is the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) what
+    was felt, and there are no labels of emotion or sentiment.
+    """
+    check_counts(speakers, takes)
+    return synthesize_named([f"r{s:02d}-{k}" for s in range(speakers) for k in range(takes)], seed, duration)
+
+
+def synthesize_named(names, seed=0, duration=None):
+    """The clips (or the recordings) of these names, as `synthesize` (or `synthesize_recordings`) makes them."""
+    kinds = {parse(name)[0] for name in names}
+    if len(kinds) != 1:
+        raise ValueError(f"names are {list(names)[:3]}...; accepted: at least one, and clips or recordings, not both")
+    made = []
+    for name in names:
+        made.append(perform(name, seed, duration))
+        heard = front_end(made[-1]["wave"], voice.RATE)
+        made[-1] |= {k: heard[k].astype(np.float32) for k in ("logmel", "prosody")}
+    streams = {}
+    for k, (rate, sense, features) in STREAMS.items():
+        x, mask = pad([m[k] for m in made])
+        streams[k] = Stream(x, float(rate), mask, sense, features)
+    streams |= derived(streams["logmel"])
+    labels = made[0]["labels"]
+    labels = {k: np.array([m["labels"][k] for m in made]) for k in labels}
+    truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
+    common = dict(streams=streams, name=np.array(names), source=f"synthetic corpus of refmer, seed {seed}")
+    common["raw"] = Remake(seed, duration and tuple(duration))
+    if kinds == {"s"}:
+        return Clips(**common, **labels, truth=truth)
+    affect, mask = pad([m["affect"] for m in made])
+    truth["affect"] = pad([m["felt"] for m in made])[0].astype(np.float32)
+    return Clips(**common, **labels, truth=truth, affect=Stream(affect, float(face.RATE), mask, "face", ("valence", "arousal")))
+
+
+def raw_signals(name, seed=0, duration=None):
+    """Sound and frames of one synthetic clip, before any front end.
+
+    Parameters
+    ----------
+    name : str
+        As in `Clips.name`: "s03-anger-1" or, for a recording, "r03-1".
+    seed, duration
+        Those that the corpus was made with; the defaults are the bundled corpus's.
+
+    Returns
+    -------
+    RawSignals
+
+    Raises
+    ------
+    ValueError
+        If the name is none of a synthetic clip.
+    """
+    made = perform(name, seed, duration)
+    return RawSignals(made["wave"], voice.RATE, made["frames"], face.RATE)
+
+
+def parse(name):
+    """ "s03-anger-1" -> ("s", 3, 0, 1) and "r03-1" -> ("r", 3, None, 1)."""
+    match = re.fullmatch(rf"(?:s(\d+)-({'|'.join(EMOTIONS)})|r(\d+))-(\d+)", str(name))
+    if not match:
+        raise ValueError(f"name is {name!r}; accepted: a synthetic clip's, such as 's03-anger-1', or a recording's, 'r03-1'")
+    clip, emotion, recording, take = match.groups()
+    if clip is None:
+        return "r", int(recording), None, int(take)
+    return "s", int(clip), EMOTIONS.index(emotion), int(take)
+
+
+def perform(name, seed, duration):
+    """Signals, features, labels and truth of one name; duration None is the bundled corpus's."""
+    kind, speaker, emotion, take = parse(name)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; accepted: a whole number of at least 0")
+    low, high = duration or (CLIP_SECONDS if kind == "s" else RECORDING_SECONDS)
+    if not 0.2 <= low <= high <= 600:
+        raise ValueError(f"duration is {duration}; accepted: (shortest, longest) with 0.2 <= shortest <= longest <= 600 s")
+    if kind == "s":
+        return act_clip(name, speaker, emotion, take, seed, (low, high))
+    return act_recording(name, speaker, seed, (low, high))
+
+
+def check_counts(speakers, takes):
+    for k, value in (("speakers", speakers), ("takes", takes)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{k} is {value!r}; accepted: a positive whole number")

@@ -1,0 +1,78 @@
+"""The protocol of a system: the base of its `Config`, and the default of every function that its module does not define.
+
+A module of refmer/systems or refmer/baselines defines
+
+- `Config(Config)`: a frozen dataclass of widths and switches with `TINY` and `PAPER`, the fields in which these sizes differ
+  from its defaults, and `ACCEPTED`, the values of its switches; `target` names the label that is learned (data/targets.py);
+- `MODALITIES`: {modality: names of its streams};
+- `RECIPE`: the name of a training recipe (train/recipes.py);
+- `VARIANTS`: its published sizes, {label: (changes to Config.paper(), published number of parameters or None)};
+- `example(config)`: {key of the batch: shape of one published clip}, masks aside (count.py);
+- `describe(config)`: the tree of parameters (params.py);
+- `forward(p, batch, config, rng=None, trace=None) -> out, backward` with `backward(dout, g) -> dbatch`;
+- `loss(out, batch, config) -> value, terms, dout`;
+
+and, where it differs from the default of `System`: `streams`, `widths`, `inputs`, `augment`, `target`.
+
+`out` holds "logits" (B, K) (and "probabilities", where they are no softmax of them), or "affect" (B, T, 2). The first of the
+loss's `terms` is the main one.
+"""
+
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from refmer.choices import choose
+from refmer.data.inputs import sequences, sub_sequence_means, width
+
+
+@dataclass(frozen=True)
+class Config:
+    """The base of every Config: switches are checked, and lists, as JSON has them, become tuples."""
+
+    TINY: ClassVar[dict] = {}
+    PAPER: ClassVar[dict] = {}
+    ACCEPTED: ClassVar[dict] = {}
+
+    def __post_init__(self):
+        for field in fields(self):
+            if isinstance(value := getattr(self, field.name), list):
+                object.__setattr__(self, field.name, tuple(value))
+        for name, accepted in self.ACCEPTED.items():
+            choose(name, getattr(self, name), accepted)
+
+    @classmethod
+    def tiny(cls, **changes):
+        """Return the size that trains in seconds on the bundled corpus."""
+        return cls(**cls.TINY | changes)
+
+    @classmethod
+    def paper(cls, **changes):
+        """Return the published size."""
+        return cls(**cls.PAPER | changes)
+
+
+class System:
+    """A system: everything that its module defines, and a default of what it does not define."""
+
+    def __init__(self, module):
+        vars(self).update({name: value for name, value in vars(module).items() if not name.startswith("_")})
+
+    def streams(self, config):
+        """Return the names of the streams that are read."""
+        return [name for names in self.MODALITIES.values() for name in names]
+
+    def widths(self, streams, config):
+        """Return the Config fields that follow from the streams."""
+        return {m: width(streams, names) for m, names in self.MODALITIES.items()}
+
+    def inputs(self, streams, config):
+        """Return the batch of standardised streams: NAME (B, T, D) and NAME_mask (B, T) of every modality."""
+        return sequences(streams, self.MODALITIES, config)
+
+    def augment(self, batch, config, rng):
+        """Return a training batch, augmented."""
+        return batch
+
+    def target(self, affect, config):
+        """Return the target of a regression: the mean of each sub-sequence (B, S, 2), and its mask (B, S)."""
+        return dict(zip(("target", "target_mask"), sub_sequence_means(affect, config.seconds), strict=True))

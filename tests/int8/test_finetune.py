@@ -1,0 +1,79 @@
+"""Quantization-aware fine-tuning: rounded weights forwards, float ones learn."""
+
+import numpy as np
+import pytest
+
+import refmer
+from refmer import params
+from refmer.int8 import arithmetic, finetune
+from refmer.int8 import model as module
+from refmer.systems import find
+from refmer.train import fit
+from refmer.train.fit import evaluate
+
+
+@pytest.fixture(scope="module")
+def start(model):
+    p = module.float_tree(model)
+    return p, module.maps_of(model, p)
+
+
+def test_the_forward_sees_what_8_bits_can_hold(start):
+    p, maps = start
+    fake = finetune.fake_quantized(p, maps, True, "max")
+    for path in maps:
+        matrix = refmer.int8.QuantizedMatrix.of(params.get(p, path))
+        np.testing.assert_array_equal(params.get(fake, path), matrix.dequantize())
+    np.testing.assert_array_equal(fake.head.maps[0].b, p.head.maps[0].b)
+    assert (fake.vector != p.vector).any() and fake.state is p.state
+
+
+def test_the_gradient_goes_straight_through_to_the_float_weights(model, clips, start, monkeypatch):
+    p, maps = start
+    asked = []
+    system = find(model.system)
+
+    def step(aware, config, p, g, batch, *rest):
+        out, backward = aware.forward(p, batch, config)
+        backward(system.loss(out, batch, config)[2], g)
+        fake, expected = finetune.fake_quantized(p, maps, True, "max"), params.zeros_like(p)
+        out, backward = system.forward(fake, batch, config)
+        backward(system.loss(out, batch, config)[2], expected)
+        np.testing.assert_array_equal(g.vector, expected.vector)
+        g.vector[:] = 0
+        asked.append(np.abs(expected.vector).max())
+        return 0.0
+
+    monkeypatch.setattr(fit, "train_step", step)
+    finetune.fine_tune(model, p, maps, clips, 1)
+    assert len(asked) == 2 and min(asked) > 0  # 36 clips in batches of 32
+
+
+@pytest.mark.parametrize("system", ["openface_adaptive", "leader_follower"])
+def test_it_never_ends_worse_than_it_starts(clips, system):
+    model = refmer.Recognizer(system, config={"target": "emotion"}, seed=1).fit(clips, epochs=2, progress=False)
+    p = module.float_tree(model)
+    maps = module.maps_of(model, p)
+    tuned = finetune.fine_tune(model, p, maps, clips, 3)
+    module_, config = find(system), model.config_
+    _, dev = clips.split(by="speaker", test_size=0.15, seed=model.seed)
+    batch = model.labelled_batch(dev, clips)
+    before, after = (evaluate(module_, config, finetune.fake_quantized(q, maps, True, "max"), batch) for q in (p, tuned))
+    assert after <= before  # the start is a candidate
+    assert (after < before) == (tuned.vector != p.vector).any()
+    np.testing.assert_array_equal(p.vector, module.float_tree(model).vector)  # nothing is written into the model
+
+
+def test_one_flag_does_it(model, clips):
+    small = refmer.quantize(model, clips, finetune=1, activations="row")
+    plain = refmer.quantize(model)
+    assert small.quantized_["finetune"] == 1 and (small.p_.head.maps[0].W.q != plain.p_.head.maps[0].W.q).any()
+    again = refmer.quantize(model, clips, finetune=1, activations="row")
+    assert again.predict_proba(clips).tobytes() == small.predict_proba(clips).tobytes()  # the same seed
+
+
+def test_rounding_once_more_changes_nothing(start):
+    p, maps = start
+    W = params.get(finetune.fake_quantized(p, maps, True, "max"), maps[0])
+    scale = arithmetic.symmetric_scale(W)
+    np.testing.assert_allclose(arithmetic.symmetric(W, scale) * scale, W, rtol=1e-6)

@@ -1,0 +1,292 @@
+"""Every system in 8 bits: which maps, how many bytes, the same answers, the same file again, and what is refused."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import refmer
+from refmer import params
+from refmer.data.files import read_npz, write_npz
+from refmer.int8 import files
+from refmer.int8 import model as module
+from refmer.int8.matrix import QuantizedMatrix
+from refmer.ops.convolution import weight_norm
+from refmer.systems import BASELINES, SYSTEMS, find
+
+NAMES = [*SYSTEMS, *BASELINES]
+
+
+@pytest.fixture(scope="module")
+def fitted(clips):
+    """{name: a recognizer of emotions, trained for one epoch}, made when asked for."""
+    made = {}
+
+    def get(name):
+        if name not in made:
+            made[name] = refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
+        return made[name]
+
+    return get
+
+
+def logits(model, clips):
+    return model.outputs(clips)["logits"]
+
+
+def shapes(arrays):
+    return {name: x.shape for name, x in arrays.items()}
+
+
+def matrices(model):
+    return {path: x for path, x in params.named(model.p_).items() if isinstance(x, QuantizedMatrix)}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_map_of_every_system_is_int8_and_is_multiplied(fitted, clips, name, monkeypatch):
+    model = fitted(name)
+    small, used = refmer.quantize(model), set()
+
+    def counting(method):
+        def counted(self, *rest, **named):
+            used.add(id(self))
+            return method(self, *rest, **named)
+
+        return counted
+
+    for way in {"linear", "lstm"} & set(vars(QuantizedMatrix)):
+        monkeypatch.setattr(QuantizedMatrix, way, counting(getattr(QuantizedMatrix, way)))
+    answer = small.predict_proba(clips[:5])
+    assert used == {id(W) for W in matrices(small).values()}  # nothing is quantized that no product reads
+    assert np.isfinite(answer).all() and not np.array_equal(answer, model.predict_proba(clips[:5]))
+    floats = {path: x for path, x in params.named(small.p_).items() if not isinstance(x, QuantizedMatrix)}
+    tables = ("embedding.W", "modality.W", "queries.W", "depthwise.W")  # looked up, or a sum for each channel
+    assert [path for path, x in floats.items() if x.ndim == 2 and not path.endswith(tables)] == []
+    assert all(path.endswith((".W", ".U")) for path in matrices(small))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_stay_close_and_the_model_stays_as_it_was(fitted, clips, name):
+    model = fitted(name)
+    before = model.p_.vector.copy()
+    whole = logits(model, clips)
+    small = refmer.quantize(model)
+    assert np.abs(logits(small, clips) - whole).max() < 0.1 * np.ptp(whole)
+    assert shapes(small.explain(clips[:3])) == shapes(model.explain(clips[:3]))
+    assert (model.p_.vector == before).all() and not hasattr(model, "quantized_")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_keeps_the_bits_and_is_small(fitted, clips, tmp_path, name):
+    small = refmer.quantize(fitted(name))
+    small.save(tmp_path / "s.npz")
+    again = refmer.load_recognizer(tmp_path / "s.npz")
+    assert again.predict_proba(clips[:9]).tobytes() == small.predict_proba(clips[:9]).tobytes()
+    assert again.quantized_ == small.quantized_ and set(matrices(again)) == set(matrices(small))
+    assert sum(x.dtype == np.int8 for x in read_npz(tmp_path / "s.npz", "").values()) == len(matrices(small))
+    assert params.count(again.p_.description) == params.count(small.p_.description)
+
+
+def test_a_regression_quantizes_too():
+    clips = refmer.synthesize_recordings(speakers=3, seed=1)
+    model = refmer.Recognizer("tlab_jca").fit(clips, epochs=1, progress=False)
+    small = refmer.quantize(model)
+    assert np.abs(small.predict(clips) - model.predict(clips)).max() < 0.1
+    assert module.decisions(small, clips) is None and np.isfinite(small.score(clips))
+
+
+def published(system, **changes):
+    """A recognizer of the published widths that has learned nothing."""
+    module = find(system)
+    model = refmer.Recognizer(system, "paper")
+    model.config_ = module.Config.paper(**changes)
+    model.p_ = params.init(module.describe(model.config_), 0)
+    model.recipe_, model.history_ = module.RECIPE and refmer.recognizer.RECIPES[module.RECIPE]["paper"], []
+    model.class_names_, model.classes_ = ("-3",) * 7, np.arange(7)
+    model.speakers_ = np.array(["a"])
+    shapes = {"units": 713, "prosody": 10, "mfcc": 64, "words": 300}
+    model.scaling_ = {k: (np.zeros(n, np.float32), np.ones(n, np.float32)) for k, n in shapes.items()}
+    return model
+
+
+def test_the_published_openface_adaptive_takes_two_megabytes(tmp_path):
+    model = published("openface_adaptive")
+    small = refmer.quantize(model)
+    small.save(tmp_path / "s.npz")
+    assert params.count(model.p_.description) == params.count(small.p_.description) == 1_962_503
+    kept = sum(row["bytes"] for row in refmer.int8.size_table(small))
+    assert kept < 2.1e6 and (tmp_path / "s.npz").stat().st_size < 2.1e6
+    assert kept < 0.27 * model.p_.vector.nbytes
+    assert refmer.load_recognizer(tmp_path / "s.npz").p_.head.maps[0].W.q.tobytes() == small.p_.head.maps[0].W.q.tobytes()
+
+
+def test_the_size_table_counts_every_tensor_once(fitted):
+    small = refmer.quantize(fitted("of_cmaer_cat"))
+    table = {row["tensor"]: row for row in refmer.int8.size_table(small)}
+    assert set(table) == {path for path, _ in params.walk(small.p_.description)}
+    W = small.p_.head.maps[0].W
+    assert table["head.maps.0.W"]["bytes"] == W.shape[0] * W.shape[1] + 4 * W.shape[1]
+    assert table["head.maps.0.W"]["dtype"] == "int8" and table["head.maps.0.b"]["dtype"] == "float32"
+    assert "no matrix product" in table["context.modality.W"]["why"]
+
+
+def test_weight_norm_is_folded_into_its_matrix(fitted, clips):
+    model = fitted("leader_follower")
+    p = module.float_tree(model)
+    conv, own = p.tcns.frames.blocks[0].conv1, model.p_.tcns.frames.blocks[0].conv1
+    np.testing.assert_array_equal(conv.W, weight_norm(own.v, own.gain)[0])
+    assert not hasattr(conv, "v")
+    folded = module.with_leaves(model, p, {})
+    np.testing.assert_array_equal(logits(folded, clips[:5]), logits(model, clips[:5]))
+
+
+def test_a_clip_is_answered_by_itself_unless_ranges_are_shared(fitted, clips):
+    model = fitted("openface_adaptive")
+    far = clips[:2].streams["units"]
+    loud = clips[:2].with_streams(units=replace(far, x=far.x * np.array([1, 50], far.x.dtype)[:, None, None]))
+    for activations, same in (("row", True), ("tensor", False)):
+        small = refmer.quantize(model, activations=activations)
+        alone, among = logits(small, loud[:1]), logits(small, loud)[:1]
+        assert np.allclose(alone, among, rtol=1e-5, atol=1e-6) == same
+
+
+@pytest.mark.parametrize("observer", ["min-max", "percentile", "moving average"])
+def test_static_ranges_come_from_the_clips_and_survive_the_file(fitted, clips, tmp_path, observer):
+    model = fitted("raver")
+    small = refmer.quantize(model, clips, observer=observer)
+    assert small.quantized_["activations"] == "static"
+    assert all(W.static is not None for W in matrices(small).values())
+    assert np.abs(logits(small, clips) - logits(model, clips)).max() < 0.2 * np.ptp(logits(model, clips))
+    small.save(tmp_path / "s.npz")
+    again = refmer.load_recognizer(tmp_path / "s.npz")
+    assert again.predict_proba(clips).tobytes() == small.predict_proba(clips).tobytes()
+
+
+def test_calibration_sees_what_a_map_is_multiplied_with(fitted, clips):
+    model = fitted("concatenation")
+    p = module.float_tree(model)
+    ranges = module.calibrate(model, p, ["maps.0.W"], clips, "min-max")
+    batch = model.batch(clips)
+    x = np.concatenate([batch[m] for m in ("visual", "audio", "text")], -1)
+    assert ranges == {"maps.0.W": [float(x.min()), float(x.max())]}
+
+
+def test_options_reach_the_matrices(fitted):
+    small = refmer.quantize(fitted("concatenation"), per_channel=False, clip="mse")
+    assert all(W.scale.shape == () for W in matrices(small).values())
+    assert small.p_.maps[0].W.scale <= refmer.quantize(fitted("concatenation"), per_channel=False).p_.maps[0].W.scale
+
+
+def test_one_map_at_a_time_changes_less_than_all(fitted, clips):
+    model = fitted("openface_adaptive")
+    rows = refmer.int8.sensitivity(model, clips)
+    assert {row["tensor"] for row in rows} == set(matrices(refmer.quantize(model)))
+    assert [row["mean"] for row in rows] == sorted((row["mean"] for row in rows), reverse=True)
+    together = np.abs(logits(refmer.quantize(model), clips) - logits(model, clips)).mean()
+    assert 0 < rows[0]["mean"] < 2 * together
+
+
+def test_a_constant_tensor_and_a_row_of_zeros_stay_what_they_are(fitted, clips):
+    model = refmer.Recognizer("concatenation", config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
+    model.p_.maps[0].W[:] = 0.5
+    model.p_.maps[1].W[:, 2] = 0
+    small = refmer.quantize(model)
+    np.testing.assert_allclose(small.p_.maps[0].W.dequantize(), 0.5, rtol=1e-6)
+    assert (small.p_.maps[1].W.dequantize()[:, 2] == 0).all() and np.isfinite(small.predict_proba(clips)).all()
+
+
+def test_training_again_makes_it_float_again(fitted, clips):
+    small = refmer.quantize(fitted("concatenation"))
+    small.fit(clips, epochs=1, progress=False)
+    assert not hasattr(small, "quantized_") and not matrices(small)
+
+
+def bad_number(model):
+    model.p_.maps[0].W[0, 0] = np.nan
+    return refmer.quantize(model)
+
+
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (lambda m, c: refmer.quantize(refmer.Recognizer("raver")), "not fitted"),
+        (lambda m, c: refmer.quantize(refmer.quantize(m)), "quantized already"),
+        (lambda m, c: refmer.int8.sensitivity(refmer.quantize(m), c), "quantized already"),
+        (lambda m, c: refmer.quantize(m, c[:0]), "no clips"),
+        (lambda m, c: refmer.quantize(m, activations="column"), "activations is 'column'; accepted: row, tensor, static"),
+        (lambda m, c: refmer.quantize(m, activations="static"), "no calibration_clips"),
+        (lambda m, c: refmer.quantize(m, finetune=2), "no calibration_clips"),
+        (lambda m, c: refmer.quantize(m, c, finetune=-1), "finetune is -1"),
+        (lambda m, c: refmer.quantize(m, c, observer="eye"), "observer is 'eye'; accepted: min-max"),
+        (lambda m, c: refmer.quantize(m, clip="top"), "clip is 'top'"),
+        (lambda m, c: bad_number(refmer.Recognizer("concatenation").fit(c, epochs=1, progress=False)), "not finite"),
+    ],
+)
+def test_what_is_wrong_is_named(fitted, clips, wrong, said):
+    with pytest.raises(ValueError, match=said):
+        wrong(fitted("concatenation"), clips)
+
+
+def test_calibration_data_that_are_no_numbers_are_refused(fitted, clips):
+    part = clips[:3]
+    s = part.streams["units"]
+    broken = part.with_streams(units=replace(s, x=s.x.copy()))
+    broken.streams["units"].x[1, 0, 0] = np.nan  # behind the back of Stream, which refuses it
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        refmer.quantize(fitted("concatenation"), broken)
+
+
+def test_a_recognizer_of_streams_of_ones_own_needs_clips(fitted):
+    model = module.copy(fitted("concatenation"))
+    model.scaling_ = model.scaling_ | {"smell": (np.zeros(3), np.ones(3))}
+    with pytest.raises(ValueError, match=r"reads the streams \['smell'\].*give calibration_clips"):
+        refmer.quantize(model)
+
+
+def broken_files(path):
+    arrays = read_npz(path, "")
+    meta = json.loads(str(arrays["meta"]))
+    q, scale = "p/maps.0.W/q", "p/maps.0.W/scale"
+    yield "truncated", None, "cannot be read"
+    for label, changes, said in [
+        ("cut matrix", {q: arrays[q][1:]}, "parameter maps.0.W has shape"),
+        ("floats", {q: arrays[q].astype(np.float32)}, "accepted: int8"),
+        ("too few scales", {scale: arrays[scale][1:]}, "accepted: int8"),
+        ("scale of zero", {scale: 0 * arrays[scale]}, "not a positive finite number"),
+        ("scale is no number", {scale: np.nan * arrays[scale]}, "not a positive finite number"),
+        ("no scale", {scale: None}, "scale"),
+        ("no q", {q: None}, r"missing \['maps.0.W'\]"),
+        ("not said to be quantized", {"meta": np.array(json.dumps(meta | {"quantized_": 3}))}, ""),
+        ("without ranges", {"meta": np.array(json.dumps(meta | {"quantized_": {}}))}, "ranges"),
+    ]:
+        yield label, {k: x for k, x in (arrays | changes).items() if x is not None}, said
+
+
+def test_files_that_are_no_recognizer_are_refused(fitted, tmp_path):
+    refmer.quantize(fitted("concatenation")).save(tmp_path / "m.npz")
+    for label, arrays, said in list(broken_files(tmp_path / "m.npz")):
+        if arrays is None:
+            (tmp_path / "f.npz").write_bytes((tmp_path / "m.npz").read_bytes()[:-100])
+        else:
+            write_npz(tmp_path / "f.npz", arrays)
+        with pytest.raises(ValueError, match=rf"(?s)f.npz .*{said}.*accepted: a file written by Recognizer.save"):
+            refmer.load_recognizer(tmp_path / "f.npz")
+            pytest.fail(label)
+
+
+def test_quantize_loads_no_numba():
+    code = "import sys, refmer; assert callable(refmer.quantize) and 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'speed'; public names: QuantizedMatrix"):
+        _ = refmer.int8.speed
+
+
+def test_folding_goes_into_lists():
+    tree = {"a": [{"v": params.Leaf((2, 3), params.ones), "gain": params.Leaf((3,), params.ones)}]}
+    p = params.init(tree, 0)
+    leaves = files.fold(params.named(p))
+    assert list(leaves) == ["a.0.W"] and [path for path, _ in params.walk(files.folded(tree))] == ["a.0.W"]
+    np.testing.assert_allclose(leaves["a.0.W"], 2**-0.5)
