@@ -14,8 +14,8 @@ import numpy as np
 
 from refmer import params
 from refmer.data.gaps import GilbertElliott
-from refmer.layers import convolution, dense, norms, pooling, recurrent
-from refmer.ops import activations, losses, optimizers, regression
+from refmer.layers import convolution, dense, sequence
+from refmer.ops import activations, losses, optimizers
 from refmer.ops.attention import attend, attend_backward
 from refmer.systems import auxformer, find
 
@@ -105,8 +105,8 @@ def lstm(B, T, D, H, torch):
     cell = "layers.0.0"
     names = {"weight_ih_l0": "inputs.W", "weight_hh_l0": "hidden.W", "bias_ih_l0": "inputs.b", "bias_hh_l0": "hidden.b"}
     ours, theirs, limits = layer(
-        recurrent.describe_lstm(D, H),
-        recurrent.lstm,
+        sequence.describe_lstm(D, H),
+        sequence.lstm,
         normal(B, T, D),
         lambda torch: torch.nn.LSTM(D, H, batch_first=True),
         {name: f"{cell}.{path}" for name, path in names.items()},
@@ -153,8 +153,8 @@ def attention(B, T, C, heads, torch):
 
 def layer_norm(N, C, torch):
     names = {"weight": "gamma", "bias": "beta"}
-    describe = norms.describe_layer_norm(C)
-    ours, theirs, limits = layer(describe, norms.layer_norm, normal(N, C), lambda torch: torch.nn.LayerNorm(C), names)
+    describe = dense.describe_layer_norm(C)
+    ours, theirs, limits = layer(describe, dense.layer_norm, normal(N, C), lambda torch: torch.nn.LayerNorm(C), names)
     return work(torch, (N, C), ours, theirs, **limits)
 
 
@@ -222,11 +222,11 @@ def dropout(*shape, torch):
 
 def statistics_pool(B, T, C, torch):
     x, dy = normal(B, T, C), normal(B, 2 * C, seed=1)
-    p = params.init(pooling.describe_statistics_pool(C), 0)
+    p = params.init(sequence.describe_statistics_pool(C), 0)
     g = params.zeros_like(p)
 
     def ours():
-        y, backward = pooling.statistics_pool(p, x)
+        y, backward = sequence.statistics_pool(p, x)
         return y, backward(dy, g)
 
     def theirs(torch):
@@ -282,8 +282,8 @@ def ccc(N, D, torch):
     x, y = normal(N, D), normal(N, D, seed=1)
 
     def ours():
-        value, *saved = regression.ccc_loss(x, y)
-        return value, regression.ccc_loss_backward(1.0, *saved)
+        value, *saved = losses.ccc_loss(x, y)
+        return value, losses.ccc_loss_backward(1.0, *saved)
 
     def theirs(torch):
         y_ = torch.tensor(y)

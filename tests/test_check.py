@@ -5,10 +5,9 @@ import pytest
 
 from refmer import params
 from refmer.check import assert_gradient, assert_pair, gradient_errors
-from refmer.layers.dense import describe_linear, linear
-from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
 from refmer.ops import activations
-from refmer.ops.shapes import rows
+from refmer.ops.dense import rows
 
 X = np.random.default_rng(1).normal(size=(2, 3, 5))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from refmer import count, params
-from refmer.layers import attention, convolution, dense, recurrent
+from refmer.layers import attention, convolution, dense, sequence
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_a_product_has_the_shape_of_matmul(a, b, macs, shape):
         (lambda p, x: dense.mlp(p, x), dense.describe_mlp(5, 7, 3), (4, 5), 4 * (5 * 7 + 7 * 3)),
         (lambda p, x: attention.attention(p, x, x, 3), attention.describe_attention(6), (4, 6), 4 * 4 * 6 * 6 + 2 * 4 * 4 * 6),
         (
-            lambda p, x: recurrent.lstm(p, x),
-            recurrent.describe_lstm(5, 3, 2, True),
+            lambda p, x: sequence.lstm(p, x),
+            sequence.describe_lstm(5, 3, 2, True),
             (4, 5),
             2 * 4 * (5 * 12 + 3 * 12) + 2 * 4 * (6 * 12 + 3 * 12),
         ),

@@ -2,8 +2,8 @@
 # # 4. Losses, and what they do to a gradient
 #
 # Introduces: `refmer.ops.losses.cross_entropy`, `refmer.ops.losses.focal`, `refmer.ops.losses.class_balanced_weights`,
-# `refmer.ops.contrastive.info_nce`, `refmer.ops.contrastive.info_nce_backward`, `refmer.ops.regression.mse`,
-# `refmer.ops.regression.ccc`, `refmer.ops.regression.ccc_loss`
+# `refmer.ops.losses.info_nce`, `refmer.ops.losses.info_nce_backward`, `refmer.ops.losses.mse`,
+# `refmer.ops.losses.ccc`, `refmer.ops.losses.ccc_loss`
 #
 # **What you will do.** Derive the gradients of five losses; compute concordance in one right way and in four wrong ones.
 #
@@ -17,9 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import refmer
-from refmer.ops.contrastive import info_nce, info_nce_backward
-from refmer.ops.losses import class_balanced_weights, cross_entropy, focal
-from refmer.ops.regression import ccc, ccc_loss, mse
+from refmer.ops.losses import ccc, ccc_loss, class_balanced_weights, cross_entropy, focal, info_nce, info_nce_backward, mse
 
 rng = np.random.default_rng(0)
 

@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 5. Attention
 #
-# Introduces: `refmer.ops.masks.key_mask`, `refmer.ops.masks.causal`, `refmer.ops.masks.causal_between`,
+# Introduces: `refmer.ops.attention.key_mask`, `refmer.ops.attention.causal`, `refmer.ops.attention.causal_between`,
 # `refmer.layers.attention.describe_attention`, `refmer.layers.attention.attention`, `refmer.layers.attention.Rates`,
 # `refmer.layers.attention.describe_encoder_layer`, `refmer.layers.attention.cross_layer`,
 # `refmer.layers.attention.pre_norm_layer`, `refmer.layers.attention.post_norm_layer`,
 # `refmer.layers.attention.describe_encoder`, `refmer.layers.attention.encoder`, `refmer.layers.attention.cross_encoder`,
-# `refmer.layers.embedding.positions`, `refmer.layers.dense.dropout`, `refmer.layers.dense.feed_forward`,
-# `refmer.layers.norms.layer_norm`, `refmer.layers.pooling.last_valid_step`, `refmer.params.count`
+# `refmer.layers.sequence.positions`, `refmer.layers.dense.dropout`, `refmer.layers.dense.feed_forward`,
+# `refmer.layers.dense.layer_norm`, `refmer.layers.sequence.last_valid_step`, `refmer.params.count`
 #
 # **What you will do.** Derive attention and its backward, let one query find the words that matter, and build the encoders in
 # which a voice asks a face: what AuxFormer (tutorial 12) and OpenFace-Adaptive (10) are made of.
@@ -23,9 +23,9 @@ import numpy as np
 import refmer
 from refmer import params
 from refmer.check import assert_gradient
-from refmer.layers import attention, embedding, norms, pooling
+from refmer.layers import attention, dense, sequence
 from refmer.layers.dense import describe_linear, dropout, feed_forward, linear
-from refmer.ops.masks import causal, causal_between, key_mask
+from refmer.ops.attention import causal, causal_between, key_mask
 
 # %% [markdown]
 # ## Forward and backward
@@ -178,12 +178,12 @@ assert weight > 1.3 * share and error < 0.7 * test.sentiment.var()
 
 # %%
 def our_cross_layer(p, x, memory, heads, mask, rates, rng):
-    n, back_n = norms.layer_norm(p.norm1, x)
-    m, back_m = norms.layer_norm(p.norm1, memory)  # the same LN
+    n, back_n = dense.layer_norm(p.norm1, x)
+    m, back_m = dense.layer_norm(p.norm1, memory)  # the same LN
     a, back_a = attention.attention(p.attend, n, m, heads, mask, rates.attention, rng)
     a, back_drop1 = dropout(rng, a, rates.residual)
     h = x + a
-    n2, back_n2 = norms.layer_norm(p.norm2, h)
+    n2, back_n2 = dense.layer_norm(p.norm2, h)
     f, back_f = feed_forward(p.ffn, n2, rates.relu, rng)
     f, back_drop2 = dropout(rng, f, rates.residual)
 
@@ -213,10 +213,10 @@ assert np.abs(attention.post_norm_layer(p, x, 2)[0].mean(-1)).max() < 1e-9  # it
 # %%
 def voice_asks_face(p, x, m, x_valid, m_valid, rng=None):
     sight, within = (causal_between(x_valid, there) & key_mask(there) for there in (m_valid, x_valid))
-    places = [lambda z, there=there: embedding.positions(z, there) for there in (x_valid, m_valid)]
+    places = [lambda z, there=there: sequence.positions(z, there) for there in (x_valid, m_valid)]
     h, back_cross = attention.cross_encoder(p.cross, x, m, 2, sight, rates, rng, places=places)
     s, back_within = attention.encoder(p.within, h, 2, within, rates, rng)
-    y, back_token = pooling.last_valid_step(s, x_valid)
+    y, back_token = sequence.last_valid_step(s, x_valid)
     return y, lambda dy, g: back_cross(back_within(back_token(dy), g.within), g.cross)  # dx, dm
 
 
@@ -229,7 +229,7 @@ assert_gradient(lambda p, *z: voice_asks_face(p, *z, x_valid, m_valid), p, x, m,
 # Lesson 5: what stands in the padding does not matter; with positions, order does.
 ours, theirs = (voice_asks_face(p, *pair, x_valid, m_valid)[0] for pair in ((x, m), noise))
 assert not (x_valid.all() or m_valid.all()) and np.abs(ours - theirs).max() < 1e-9
-for place, seen in ((None, False), (embedding.positions, True)):
+for place, seen in ((None, False), (sequence.positions, True)):
     forth, back = (attention.cross_encoder(p.cross, x, z, 2, places=(None, place))[0] for z in (m, m[:, ::-1]))
     assert (np.abs(forth - back).max() > 1e-2) == seen
 

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # 7. Recurrence and convolution in time
 #
-# Introduces: `refmer.layers.recurrent.describe_lstm`, `refmer.layers.recurrent.lstm`,
-# `refmer.layers.convolution.describe_conv1d`, `refmer.layers.convolution.conv1d`, `refmer.layers.tcn.describe_tcn`,
-# `refmer.layers.tcn.tcn`
+# Introduces: `refmer.layers.sequence.describe_lstm`, `refmer.layers.sequence.lstm`,
+# `refmer.layers.convolution.describe_conv1d`, `refmer.layers.convolution.conv1d`, `refmer.layers.convolution.describe_tcn`,
+# `refmer.layers.convolution.tcn`
 #
 # **What you will do.** Write an LSTM and a causal dilated convolution, and let both follow feelings through recordings.
 #
@@ -17,10 +17,9 @@ import numpy as np
 
 import refmer
 from refmer import params
-from refmer.layers.convolution import conv1d, describe_conv1d
+from refmer.layers.convolution import conv1d, describe_conv1d, describe_tcn, tcn
 from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp
-from refmer.layers.recurrent import describe_lstm, lstm
-from refmer.layers.tcn import describe_tcn, tcn
+from refmer.layers.sequence import describe_lstm, lstm
 
 # %% [markdown]
 # ## An LSTM, forwards

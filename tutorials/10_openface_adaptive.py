@@ -2,7 +2,7 @@
 # # 10. OpenFace-Adaptive
 #
 # Introduces: `refmer.systems.openface_adaptive.Config`, `refmer.systems.openface_adaptive.describe`,
-# `refmer.systems.openface_adaptive.forward`, `refmer.layers.norms.batch_norm`
+# `refmer.systems.openface_adaptive.forward`, `refmer.layers.dense.batch_norm`
 #
 # **What you will do.** Build paper 000's system from layers that you know, prove its gradient, train it, look at its gates and
 # attention maps, break its sight, and hold two of its numbers against the paper's.
@@ -20,9 +20,8 @@ import refmer
 from refmer import params
 from refmer.check import assert_gradient
 from refmer.layers.attention import post_norm_layer
-from refmer.layers.dense import linear, mlp
+from refmer.layers.dense import batch_norm, linear, mlp
 from refmer.layers.gate import gate
-from refmer.layers.norms import batch_norm
 from refmer.systems import openface_adaptive as system
 
 rng = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 #
 # Introduces: `refmer.systems.of_cmaer_cat.Config`, `refmer.systems.of_cmaer_cat.describe`,
 # `refmer.systems.of_cmaer_cat.forward`, `refmer.systems.of_cmaer_cat.encode`, `refmer.systems.of_cmaer_cat.masks`,
-# `refmer.layers.cmaer.context`, `refmer.ops.contrastive.weight_entropy`
+# `refmer.layers.cmaer.context`, `refmer.ops.losses.weight_entropy`
 #
 # **What you will do.** Build OF-CMAER-CAT (paper 001): three senses ask each other, are weighted, and are summed up. Then
 # follow one term of its loss downhill, once with the sign that is printed and once with the sign that is meant.
@@ -21,9 +21,8 @@ import refmer
 from refmer import params
 from refmer.check import assert_gradient, assert_pair
 from refmer.layers.cmaer import context
-from refmer.layers.dense import mlp
-from refmer.layers.norms import layer_norm
-from refmer.ops.contrastive import info_nce, weight_entropy
+from refmer.layers.dense import layer_norm, mlp
+from refmer.ops.losses import info_nce, weight_entropy
 from refmer.systems import of_cmaer_cat
 
 # %% [markdown]

@@ -2,7 +2,7 @@
 # # 12. AuxFormer
 #
 # Introduces: `refmer.systems.auxformer.Config`, `refmer.systems.auxformer.describe`, `refmer.systems.auxformer.forward`,
-# `refmer.systems.auxformer.loss`, `refmer.ops.positions.sinusoidal`, `refmer.train.augment.modality_dropout`
+# `refmer.systems.auxformer.loss`, `refmer.layers.sequence.sinusoidal`, `refmer.train.augment.modality_dropout`
 #
 # **What you will do.** Build AuxFormer (Goncalves and Busso; paper 002) out of linear maps, layer norm and attention: the same
 # numbers as `refmer.systems.auxformer`, and the published size. Then train a small one and take its eyes and ears away.
@@ -20,10 +20,9 @@ import refmer
 from refmer import params
 from refmer.check import assert_gradient
 from refmer.layers.attention import attention
-from refmer.layers.dense import linear, mlp
-from refmer.layers.norms import layer_norm
-from refmer.ops.masks import causal_between, key_mask
-from refmer.ops.positions import sinusoidal
+from refmer.layers.dense import layer_norm, linear, mlp
+from refmer.layers.sequence import sinusoidal
+from refmer.ops.attention import causal_between, key_mask
 from refmer.systems import auxformer
 from refmer.train.augment import modality_dropout
 

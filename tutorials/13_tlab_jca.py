@@ -20,9 +20,9 @@ from refmer import params
 from refmer.check import assert_gradient
 from refmer.layers.avga import avga
 from refmer.layers.coattention import joint_cross_attention
+from refmer.layers.convolution import tcn
 from refmer.layers.dense import mlp
-from refmer.layers.recurrent import lstm
-from refmer.layers.tcn import tcn
+from refmer.layers.sequence import lstm
 from refmer.layers.tlab import describe_tlab, tlab
 from refmer.systems import tlab_jca
 

@@ -2,7 +2,7 @@
 # # 14. RAVER
 #
 # Introduces: `refmer.systems.raver.Config`, `refmer.systems.raver.describe`, `refmer.systems.raver.forward`,
-# `refmer.systems.raver.loss`, `refmer.layers.pooling.statistics_pool`, `refmer.data.gaps.GilbertElliott`,
+# `refmer.systems.raver.loss`, `refmer.layers.sequence.statistics_pool`, `refmer.data.gaps.GilbertElliott`,
 # `refmer.evaluate.calibration.brier_labels`, `refmer.evaluate.calibration.reliability`,
 # `refmer.evaluate.calibration.ece_positive`, `refmer.evaluate.calibration.ece_macro`
 #
@@ -23,11 +23,9 @@ from refmer.check import assert_gradient
 from refmer.data.gaps import GilbertElliott
 from refmer.evaluate.calibration import brier_labels, ece_macro, ece_positive, reliability
 from refmer.layers.attention import attention, cross_encoder, encoder
-from refmer.layers.dense import feed_forward, linear, mlp
-from refmer.layers.embedding import positions
-from refmer.layers.norms import layer_norm
-from refmer.layers.pooling import statistics_pool
-from refmer.ops.masks import key_mask
+from refmer.layers.dense import feed_forward, layer_norm, linear, mlp
+from refmer.layers.sequence import positions, statistics_pool
+from refmer.ops.attention import key_mask
 from refmer.systems import raver
 
 # %% [markdown]

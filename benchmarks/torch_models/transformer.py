@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from refmer.ops.positions import sinusoidal
+from refmer.layers.sequence import sinusoidal
 from torch_models.loading import Stacked
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refmer.data.inputs import sequences, width
-from refmer.layers import auxformer_networks as networks
+from refmer.layers import auxformer as networks
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 from refmer.train.augment import modality_dropout
 
@@ -19,7 +19,7 @@ VARIANTS = {"auxformer_baseline1": ({}, 4_776_994), "auxformer_baseline1@k6": ({
 
 @dataclass(frozen=True)
 class Config(networks.Network):
-    """Sizes and switches: see Network and Encoding in layers/auxformer_networks.py."""
+    """Sizes and switches: see Network and Encoding in layers/auxformer.py."""
 
     @classmethod
     def tiny(cls, **changes):

@@ -11,11 +11,10 @@ import numpy as np
 
 from refmer.data.inputs import features, same_steps, sub_sequence_means
 from refmer.layers.answers import LOSSES, answer_for
-from refmer.layers.convolution import hide
+from refmer.layers.convolution import describe_tcn, hide, tcn
 from refmer.layers.dense import describe_linear, linear
+from refmer.layers.encoders import describe_resnet, resnet
 from refmer.layers.leader_follower import describe_leader_follower, leader_follower
-from refmer.layers.residual import describe_resnet, resnet
-from refmer.layers.tcn import describe_tcn, tcn
 from refmer.train.crop import one_window
 
 STREAMS = ("frames", "logmel", "mfcc")  # the leader first

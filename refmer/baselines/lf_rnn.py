@@ -6,7 +6,7 @@ import numpy as np
 
 from refmer.baselines import tfn
 from refmer.layers.dense import describe_mlp, mlp
-from refmer.layers.recurrent import describe_lstm
+from refmer.layers.sequence import describe_lstm
 
 MODALITIES = tfn.MODALITIES
 RECIPE = "paper-000"

@@ -8,7 +8,7 @@ convolutions have size 1 (the published number of parameters).
 from dataclasses import dataclass, replace
 
 from refmer.baselines.auxformer_baseline1 import RECIPE, augment, describe, example, forward, inputs, loss, streams, widths
-from refmer.layers.auxformer_networks import Network
+from refmer.layers.auxformer import Network
 
 __all__ = ["RECIPE", "VARIANTS", "Config", "augment", "describe", "example", "forward", "inputs", "loss", "streams", "widths"]
 
@@ -20,7 +20,7 @@ VARIANTS = {
 
 @dataclass(frozen=True)
 class Config(Network):
-    """Sizes and switches: see Network and Encoding in layers/auxformer_networks.py. Heads and dropout are MulT's defaults."""
+    """Sizes and switches: see Network and Encoding in layers/auxformer.py. Heads and dropout are MulT's defaults."""
 
     width: int = 30
     heads: int = 5

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refmer.baselines.auxformer_baseline1 import MODALITIES, RECIPE, augment, example, inputs, loss, streams, widths
-from refmer.layers import auxformer_networks as networks
+from refmer.layers import auxformer as networks
 from refmer.layers.attention import attention, describe_attention, describe_encoder, encoder
 from refmer.layers.dense import describe_linear, linear
 from refmer.layers.trace import scope
@@ -23,7 +23,7 @@ VARIANTS = {"parthasarathy": ({}, 2_211_628)}  # not reproduced
 
 @dataclass(frozen=True)
 class Config(networks.Encoding):
-    """Sizes and switches: these, and those of Encoding in layers/auxformer_networks.py.
+    """Sizes and switches: these, and those of Encoding in layers/auxformer.py.
 
     Parameters
     ----------

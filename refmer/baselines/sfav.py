@@ -17,14 +17,13 @@ import numpy as np
 from refmer.data.inputs import sequences, width
 from refmer.layers.attention import Rates, cross_layer, describe_encoder_layer
 from refmer.layers.convolution import conv1d, describe_conv1d
-from refmer.layers.dense import describe_linear, linear
-from refmer.layers.norms import describe_layer_norm, layer_norm
-from refmer.layers.pooling import mean_pool
+from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
+from refmer.layers.sequence import mean_pool
 from refmer.layers.sfav import describe_frame_attention, frame_attention
 from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
+from refmer.ops.attention import key_mask
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
-from refmer.ops.masks import key_mask
 from refmer.train.augment import modality_dropout
 
 MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}

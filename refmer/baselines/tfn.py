@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from refmer.data.inputs import sequences, width
 from refmer.layers.dense import describe_linear, dropout, linear
 from refmer.layers.fusion import describe_tensor_fusion, tensor_fusion
-from refmer.layers.pooling import last_valid_step, mean_pool
-from refmer.layers.recurrent import describe_lstm, lstm
+from refmer.layers.sequence import describe_lstm, last_valid_step, lstm, mean_pool
 from refmer.ops.activations import relu, relu_backward
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
 from refmer.train.augment import mixup

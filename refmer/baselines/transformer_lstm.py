@@ -15,12 +15,10 @@ from refmer.data.inputs import side_by_side, width
 from refmer.layers.attention import Rates, attention, describe_attention, describe_encoder, encoder
 from refmer.layers.convolution import hide
 from refmer.layers.dense import describe_linear, linear
-from refmer.layers.embedding import positions
-from refmer.layers.pooling import last_valid_step
-from refmer.layers.recurrent import describe_lstm, lstm
+from refmer.layers.sequence import describe_lstm, last_valid_step, lstm, positions
 from refmer.layers.trace import scope
+from refmer.ops.attention import key_mask
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
-from refmer.ops.masks import key_mask
 
 MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
 PAIRS = (("audio", "visual"), ("visual", "audio"))

@@ -11,8 +11,8 @@ import numpy as np
 
 from refmer.baselines import auxformer_baseline1 as main
 from refmer.data.inputs import side_by_side, width
-from refmer.layers import auxformer_networks as networks
-from refmer.layers.auxformer import MIXES
+from refmer.layers import auxformer as networks
+from refmer.layers.attention import MIXES
 from refmer.layers.trace import note, scope
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 
@@ -22,7 +22,7 @@ VARIANTS = {"unimodal": ({}, 4_364_354), "unimodal@audio": ({"modality": "audio"
 
 @dataclass(frozen=True)
 class Config(networks.Encoding):
-    """Sizes and switches: these, and those of Encoding in layers/auxformer_networks.py.
+    """Sizes and switches: these, and those of Encoding in layers/auxformer.py.
 
     Parameters
     ----------

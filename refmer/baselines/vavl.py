@@ -14,10 +14,17 @@ import numpy as np
 
 from refmer.data.inputs import sequences, width
 from refmer.layers.conformer import conformer_block, describe_conformer_block
-from refmer.layers.dense import describe_linear, describe_mlp, describe_project, linear, mlp, project
-from refmer.layers.embedding import positions
-from refmer.layers.norms import describe_layer_norm, layer_norm
-from refmer.layers.pooling import mean_pool
+from refmer.layers.dense import (
+    describe_layer_norm,
+    describe_linear,
+    describe_mlp,
+    describe_project,
+    layer_norm,
+    linear,
+    mlp,
+    project,
+)
+from refmer.layers.sequence import mean_pool, positions
 from refmer.layers.trace import scope
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 

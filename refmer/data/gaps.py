@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.ops.masks import markov
+from refmer.ops.markov import markov
 
 SHARES = {  # shares of the frames that the papers let go missing
     "002": tuple(k / 10 for k in range(1, 10)),  # section 5.2.2

@@ -14,7 +14,7 @@ from sklearn.metrics import (
     precision_score,
 )
 
-from refmer.ops.regression import ccc
+from refmer.ops.losses import ccc
 
 
 def acc2_has0(y, prediction):

@@ -7,7 +7,7 @@ import numpy as np
 
 from refmer.int8 import arithmetic
 from refmer.int8.arithmetic import BY_ROW, BY_TENSOR, STATIC
-from refmer.ops.shapes import rows
+from refmer.ops.dense import rows
 from refmer.ops.twins import kernels_on
 
 FLOAT32 = np.dtype(np.float32)

@@ -5,10 +5,9 @@
 
 import numpy as np
 
-from refmer.layers.pooling import mean_pool
+from refmer.layers.sequence import mean_pool
 from refmer.layers.subsequences import unfold
-from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
-from refmer.ops.regression import ccc_loss, ccc_loss_backward
+from refmer.ops.losses import balanced_weights, ccc_loss, ccc_loss_backward, cross_entropy, cross_entropy_backward
 
 
 def every_step(head, p, h, valid, clips, steps):

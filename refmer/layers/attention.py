@@ -5,14 +5,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refmer.layers.auxformer import describe_scaled_residual, scaled_residual
-from refmer.layers.dense import describe_feed_forward, describe_linear, dropout, dropout_key, feed_forward, linear
-from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.dense import (
+    describe_feed_forward,
+    describe_layer_norm,
+    describe_linear,
+    dropout,
+    dropout_key,
+    feed_forward,
+    layer_norm,
+    linear,
+)
 from refmer.layers.trace import note, scope
-from refmer.ops.attention import attend, attend_backward, attention_weights, factor
+from refmer.ops.activations import fitting
+from refmer.ops.attention import attend, attend_backward, attention_weights, factor, split_heads
 from refmer.ops.dense import kept
-from refmer.ops.masks import fitting
-from refmer.ops.shapes import split_heads
+from refmer.params import Leaf
 
 
 class Rates(NamedTuple):
@@ -201,3 +208,42 @@ def cross_encoder(
         return back_x(dh), back_m(dm)
 
     return y, backward
+
+
+def describe_scaled_residual(mix):
+    """One scalar where it is learned, starting anywhere in [0, 1); nothing otherwise."""
+    _known(mix)
+    return {"alpha": Leaf((1,), lambda rng, shape: rng.random(shape))} if mix == "learned" else {}
+
+
+def scaled_residual(p, r, z, mix="off"):
+    """y = r + z with mix "off";  y = alpha r + (1 - alpha) z with alpha "learned" (p.alpha) or "fixed" at 1/2.
+
+    The text has two weights alpha and beta; the published number of parameters leaves one a layer: beta = 1 - alpha.
+    """
+    return _known(mix)(p, r, z)
+
+
+def _plain(p, r, z):
+    return r + z, lambda dy, g: (dy, dy)
+
+
+def _fixed(p, r, z):
+    return 0.5 * (r + z), lambda dy, g: (0.5 * dy, 0.5 * dy)
+
+
+def _learned(p, r, z):
+    def backward(dy, g):
+        g.alpha += np.sum(dy * (r - z))  # y = z + alpha (r - z)
+        return p.alpha * dy, (1 - p.alpha) * dy
+
+    return p.alpha * r + (1 - p.alpha) * z, backward
+
+
+MIXES = {"off": _plain, "fixed": _fixed, "learned": _learned}
+
+
+def _known(mix):
+    if mix not in MIXES:
+        raise ValueError(f"mix is {mix!r}; accepted: {', '.join(map(repr, MIXES))}")
+    return MIXES[mix]

@@ -2,11 +2,18 @@
 
 from refmer.layers.attention import attention, describe_attention
 from refmer.layers.convolution import depthwise_conv1d, describe_depthwise_conv1d
-from refmer.layers.dense import describe_feed_forward, describe_linear, dropout, feed_forward, linear
-from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.dense import (
+    describe_feed_forward,
+    describe_layer_norm,
+    describe_linear,
+    dropout,
+    feed_forward,
+    layer_norm,
+    linear,
+)
 from refmer.layers.trace import scope
 from refmer.ops.activations import glu, glu_backward, swish, swish_backward
-from refmer.ops.masks import key_mask
+from refmer.ops.attention import key_mask
 
 
 def describe_half(width, hidden):

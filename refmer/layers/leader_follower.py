@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from refmer.layers.dense import describe_linear, linear
-from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
 from refmer.layers.trace import note
 from refmer.ops.attention import attention_weights, attention_weights_backward
 

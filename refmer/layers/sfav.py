@@ -4,9 +4,8 @@ import numpy as np
 
 from refmer.layers.dense import describe_project, project
 from refmer.layers.trace import note
-from refmer.ops.attention import attention_weights, attention_weights_backward
-from refmer.ops.masks import fitting, key_mask
-from refmer.ops.shapes import merge_heads, split_heads
+from refmer.ops.activations import fitting
+from refmer.ops.attention import attention_weights, attention_weights_backward, key_mask, merge_heads, split_heads
 
 
 def describe_frame_attention(query, key, width):

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from refmer.layers.residual import describe_r2plus1d, describe_resnet, r2plus1d_map, resnet
+from refmer.layers.encoders import describe_r2plus1d, describe_resnet, r2plus1d_map, resnet
 
 
 def describe_encoders(sound, face, bands=1):
-    """Widths of each encoder (layers/residual.py); `bands` is mel where encode_sound has them as channels."""
+    """Widths of each encoder (layers/encoders.py); `bands` is mel where encode_sound has them as channels."""
     return {"sound": describe_resnet(sound, bands), "face": describe_r2plus1d(face)}
 
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refmer.layers import tlab_jca_code, tlab_jca_paper
-from refmer.layers.convolution import hide
-from refmer.layers.tcn import describe_tcn, tcn
+from refmer.layers.convolution import describe_tcn, hide, tcn
 from refmer.layers.trace import scope
 
 PARTS = {"paper": tlab_jca_paper, "code": tlab_jca_code}

@@ -1,11 +1,9 @@
 """The attention of TLAB, the temporal block of paper 003, eq. 3-6: queries from an LSTM, keys and values from a TCN."""
 
 from refmer.layers.attention import attention, describe_attention
-from refmer.layers.dense import describe_project, project
-from refmer.layers.norms import describe_layer_norm, layer_norm
+from refmer.layers.dense import describe_layer_norm, describe_project, layer_norm, project
 from refmer.layers.trace import note
-from refmer.ops import masks
-from refmer.ops.attention import attention_weights, attention_weights_backward
+from refmer.ops.attention import attention_weights, attention_weights_backward, banded
 
 
 def describe_tlab(width):
@@ -25,7 +23,7 @@ def tlab(p, recurrent, convolved, valid=None, band=None, trace=None):
     v, back_v = project(p.value, convolved)
     T = q.shape[1]
     wide = None if valid is None else valid[:, None, :]  # (B, 1, T)
-    narrow = wide if band is None else _and(masks.banded(T, T, band), wide)
+    narrow = wide if band is None else _and(banded(T, T, band), wide)
     a_global, *saved_global = attention_weights(q, k, wide)  # (B, T, T)
     a_local, *saved_local = attention_weights(k, q, narrow)
     inner = a_local @ v  # (B, T, C)
@@ -53,7 +51,7 @@ def describe_tlab_code(width):
 def tlab_code(p, recurrent, convolved, heads=2, mask=None, rate=0.0, rng=None, trace=None):
     """y = LN(recurrent + Attention(recurrent, convolved)): what the authors' code has in the place of eq. (4)-(6).
 
-    recurrent, convolved (B, T, C). mask broadcasts to (B, H, T, T); masks.banded makes the attention local.
+    recurrent, convolved (B, T, C). mask broadcasts to (B, H, T, T); banded makes the attention local.
     """
     a, back_a = attention(p.attend, recurrent, convolved, heads, mask, rate, rng, trace)
     y, back_norm = layer_norm(p.norm, recurrent + a)

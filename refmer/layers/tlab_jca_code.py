@@ -4,9 +4,9 @@ import numpy as np
 
 from refmer.layers.coattention import dense_coattention, describe_dense_coattention
 from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp
-from refmer.layers.recurrent import describe_lstm, lstm
+from refmer.layers.sequence import describe_lstm, lstm
 from refmer.layers.tlab import describe_tlab_code, tlab_code
-from refmer.ops.masks import banded, key_mask
+from refmer.ops.attention import banded, key_mask
 from refmer.ops.norms import l2_normalise, l2_normalise_backward
 from refmer.params import Leaf, normal
 

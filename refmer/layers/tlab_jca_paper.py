@@ -6,7 +6,7 @@ Both modules have the same five pairs: `recur` (eq. 2), `attend` (eq. 3-6), `fus
 
 from refmer.layers.coattention import describe_joint_cross_attention, joint_cross_attention
 from refmer.layers.dense import describe_mlp, mlp
-from refmer.layers.recurrent import describe_lstm, lstm
+from refmer.layers.sequence import describe_lstm, lstm
 from refmer.layers.tlab import describe_tlab, tlab
 
 

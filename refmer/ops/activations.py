@@ -5,8 +5,7 @@ import math
 import numpy as np
 from scipy.special import erf
 
-from refmer.ops.masks import fitting
-from refmer.ops.shapes import rows
+from refmer.ops.dense import rows
 from refmer.ops.twins import twin
 
 
@@ -131,3 +130,22 @@ def log_softmax(x):
 def log_softmax_backward(dy, y):
     # y_k = x_k - log sum_j exp(x_j):  dx_k = dy_k - softmax(x)_k sum_j dy_j
     return dy - np.exp(y) * dy.sum(-1, keepdims=True)
+
+
+def fitting(mask, x):
+    """The mask, if it is bool and broadcasts to x.
+
+    Raises
+    ------
+    ValueError
+        Otherwise, with both shapes.
+    """
+    if mask.dtype != bool:
+        raise ValueError(f"mask has dtype {mask.dtype}; accepted: bool, True where there is something to see")
+    try:
+        fits = np.broadcast_shapes(mask.shape, x.shape) == x.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(f"mask has shape {mask.shape}; accepted: a shape that broadcasts to {x.shape}")
+    return mask

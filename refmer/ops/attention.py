@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from refmer.ops.activations import softmax, softmax_backward
-from refmer.ops.masks import fitting
-from refmer.ops.shapes import merge_heads, split_heads
+from refmer.ops.activations import fitting, softmax, softmax_backward
 from refmer.ops.twins import twin
 
 
@@ -72,3 +70,47 @@ def _by_keys(q, shape, mask):
 
 
 SCALES = {"width": _by_width, "keys": _by_keys}
+
+
+def split_heads(x, heads):
+    """(B, T, H D) -> (B, H, T, D)."""
+    B, T, C = x.shape
+    if C % heads:
+        raise ValueError(f"a width of {C} does not divide into {heads} heads")
+    return x.reshape(B, T, heads, C // heads).swapaxes(1, 2)
+
+
+def merge_heads(x):
+    """(B, H, T, D) -> (B, T, H D)."""
+    B, H, T, D = x.shape
+    return x.swapaxes(1, 2).reshape(B, T, H * D)
+
+
+def key_mask(valid):
+    """Every query sees the valid keys only. valid (B, S) -> (B, 1, 1, S)."""
+    if valid.dtype != bool or valid.ndim != 2:
+        raise ValueError(f"valid has dtype {valid.dtype} and shape {valid.shape}; accepted: bool, (clips, keys)")
+    return valid[:, None, None, :]
+
+
+def causal(queries, keys):
+    """Query t sees keys up to t; where lengths differ, the last query sees the last key. -> (queries, keys)."""
+    return np.tri(queries, keys, keys - queries, dtype=bool)
+
+
+def causal_between(queries, keys):
+    """Query t sees keys up to t + |N_q - N_k|: the rule of MulT's and paper 002's code, on each clip's own lengths.
+
+    queries (B, T), keys (B, S) bool, True where there is a step -> (B, 1, T, S). N counts the steps up to the last valid one:
+    padding changes nothing. Unlike `causal` it leaves no query blind where N_q > N_k; from N_q = 2 N_k - 1 on it hides nothing.
+    """
+    T, S = queries.shape[1], keys.shape[1]
+    n_q, n_k = ((valid * np.arange(1, valid.shape[1] + 1)).max(1, initial=0) for valid in (queries, keys))
+    return np.arange(S) <= np.arange(T)[:, None] + np.abs(n_q - n_k)[:, None, None, None]
+
+
+def banded(queries, keys, width):
+    """Query t sees keys s with |t - s| <= width. -> (queries, keys)."""
+    if width < 0:
+        raise ValueError(f"width is {width}; accepted: 0 (itself only) or more")
+    return np.abs(np.arange(queries)[:, None] - np.arange(keys)) <= width

@@ -9,7 +9,7 @@ adds them all before, so that output t sees nothing later than input stride * t.
 
 import numpy as np
 
-from refmer.ops.shapes import rows
+from refmer.ops.dense import rows
 from refmer.ops.twins import twin
 
 

@@ -5,6 +5,7 @@ from functools import wraps
 import numpy as np
 
 from refmer.ops.activations import log_sigmoid, log_softmax, log_softmax_backward
+from refmer.ops.norms import l2_normalise, l2_normalise_backward
 from refmer.ops.twins import twin
 
 
@@ -176,3 +177,153 @@ def _log_likelihood(logits, c):
     """L = -sum c log p and its slope."""
     logp = log_softmax(logits)
     return -(c * logp).sum(), log_softmax_backward(-c, logp)
+
+
+def info_nce(features, available=None, temperature=0.1):
+    """L = mean over clips n and pairs i != j of -log(exp(s_ij(n, n) / tau) / sum_m exp(s_ij(n, m) / tau)).
+
+    s_ij(n, m) is the cosine of modality i of clip n with modality j of clip m; m runs over the batch. features (B, M, C);
+    available (B, M) bool: what is missing is neither query, nor positive, nor negative. 0 if no clip has two modalities.
+    Paper 001, eq. 15-17; as printed, its denominator never leaves clip n: read as InfoNCE (van den Oord et al. 2018).
+    """
+    B, M, present = _check(features, available, temperature)
+    z, *saved = l2_normalise(features)
+    z = z.swapaxes(0, 1)  # (M, B, C)
+    s = z[:, None] @ z[None].swapaxes(-1, -2) / temperature  # (M, M, B, B)
+    itself = np.eye(B, dtype=bool)  # always kept: a row whose positive is missing stays finite, and is not counted
+    logp = log_softmax(np.where(present.T[None, :, None, :] | itself, s, -np.inf))
+    counted = present.T[:, None] & present.T[None] & ~np.eye(M, dtype=bool)[:, :, None]  # (M, M, B)
+    share = 1 / max(float(counted.sum()), 1.0)
+    value = -share * np.diagonal(logp, axis1=2, axis2=3)[counted].sum()
+    return value, z, logp, counted[..., None] & itself, share, temperature, *saved
+
+
+def info_nce_backward(dy, z, logp, positive, share, temperature, *saved):
+    ds = log_softmax_backward(np.where(positive, -share * dy, 0).astype(logp.dtype), logp) / temperature
+    # s_ij = z_i z_j^T / tau:  z_i is a query in row i, a key in column i
+    dz = (ds @ z[None]).sum(1) + (ds.swapaxes(-1, -2) @ z[:, None]).sum(0)
+    return l2_normalise_backward(dz.swapaxes(0, 1), *saved)
+
+
+def weight_entropy(weight, literal=False, eps=1e-8):
+    """L = 1/B sum_b sum_i w_bi log(w_bi + eps), minus the entropy: minimising it spreads the weights, as paper 001's text asks.
+
+    weight w (B, M), rows summing to 1. `literal=True` is eq. 18 as printed, plus the entropy: added to a loss with a positive
+    factor (eq. 19), it favours one dominant modality.
+    """
+    if weight.ndim != 2 or not weight.size:
+        raise ValueError(f"weight has shape {weight.shape}; accepted: (clips, modalities), at least one of each")
+    scale = (-1 if literal else 1) / len(weight)
+    return scale * (weight * np.log(weight + eps)).sum(), weight, scale, eps
+
+
+def weight_entropy_backward(dy, weight, scale, eps):
+    return dy * scale * (np.log(weight + eps) + weight / (weight + eps))
+
+
+def _check(features, available, temperature):
+    if features.ndim != 3 or features.shape[1] < 2 or not features.size:
+        raise ValueError(f"features have shape {features.shape}; accepted: (clips, modalities, width), two modalities or more")
+    if not temperature > 0:
+        raise ValueError(f"temperature is {temperature}; accepted: above 0")
+    B, M, _ = features.shape
+    if available is None:
+        available = np.ones((B, M), bool)
+    if available.dtype != bool or available.shape != (B, M):
+        raise ValueError(f"available has dtype {available.dtype} and shape {available.shape}; accepted: bool, {(B, M)}")
+    return B, M, available
+
+
+def measured(measure):
+    """The measure, kernel or definition, once its arguments fit; a value of one number keeps the prediction's dtype."""
+
+    @wraps(measure)
+    def look(prediction, target, mask=None, *ddof, **options):
+        shape = prediction.shape
+        if len(shape) < 2 or not prediction.size:
+            raise ValueError(f"prediction has shape {shape}; accepted: (steps, quantities) or more axes, none empty")
+        if target.shape != shape:
+            raise ValueError(f"target has shape {target.shape}; accepted: {shape}, the shape of the prediction")
+        if mask is not None and (mask.dtype != bool or mask.shape != shape[:-1]):
+            raise ValueError(f"mask has dtype {mask.dtype} and shape {mask.shape}; accepted: bool, {shape[:-1]}")
+        value, slope = measure(prediction, target, mask, *ddof, **options)
+        # a kernel's float32 arrives as a Python float
+        return prediction.dtype.type(value) if type(value) is float else value, slope
+
+    return look
+
+
+@measured
+@twin
+def mse(prediction, target, mask=None):
+    """L = mean (prediction - target)^2 over the valid steps; 0 if there is none.
+
+    prediction, target (..., D); mask (...) bool, True where a step is valid. target is data: no gradient.
+    """
+    seen, n = _seen(prediction, mask)
+    error = np.where(seen, prediction - target, 0)
+    scale = 1 / (n * error.shape[-1])
+    return (error * error).sum() * scale, 2 * scale * error
+
+
+def mse_backward(dy, slope):
+    return dy * slope
+
+
+@measured
+@twin
+def ccc(prediction, target, mask=None, ddof=0):
+    """rho = 2 s_xy / (s_x^2 + s_y^2 + (mean_x - mean_y)^2) for each of D quantities (Lin 1989; paper 003, eq. 15).
+
+    prediction x, target y (..., D), taken over all axes but the last; mask (...) bool; -> (D). Covariance and variances divide
+    by n - ddof alike: 0 is Lin's definition, 1 that of torchmetrics. Mixing them, as some public code does, gives
+    ccc(x, x) = (n - 1) / n. A constant x or y has rho = 0; where both are constant and equal (0/0), the gradient is 0 too.
+    """
+    if ddof not in (0, 1):
+        raise ValueError(f"ddof is {ddof}; accepted: 0 (population moments) or 1 (sample moments)")
+    seen, n = _seen(prediction, mask)
+    free = max(n - ddof, 1.0)  # a single step: all deviations are 0
+    x, mean_x = _centred(prediction, seen, n)
+    y, mean_y = _centred(target, seen, n)
+    gap = mean_x - mean_y
+    spread = (x * x + y * y).sum(0) / free + gap * gap
+    rspread = np.where(spread == 0, 0, 1 / np.where(spread == 0, 1, spread))
+    rho = 2 * (x * y).sum(0) / free * rspread
+    # rho = 2 s / D:  ds/dx = y / free (y centred),  dD/dx = 2 x / free + 2 gap / n
+    slope = 2 * rspread * ((y - rho * x) / free - rho * gap / n)
+    return rho, np.where(seen, slope.reshape(prediction.shape), 0)
+
+
+def ccc_backward(dy, slope):
+    return dy * slope
+
+
+@measured
+@twin
+def ccc_loss(prediction, target, mask=None, ddof=0):
+    """L = 1 - (rho_1 + ... + rho_D) / D; for valence and arousal (D = 2) paper 003, eq. 16.
+
+    The authors' code minimises (1 - rho_a) + (1 - rho_v), twice this. Arguments as for `ccc`.
+    """
+    rho, slope = ccc(prediction, target, mask, ddof)
+    return 1 - rho.mean(), slope / -len(rho)
+
+
+def ccc_loss_backward(dy, slope):
+    return dy * slope
+
+
+def _centred(x, seen, n):
+    """The deviations from the mean (N, D), 0 at masked steps, and the mean (D)."""
+    x, seen = x.reshape(-1, x.shape[-1]), np.broadcast_to(seen, x.shape).reshape(-1, x.shape[-1])
+    start = x[seen[:, 0].argmax()]  # measured from a valid step, a constant has deviations of exactly 0
+    x = np.where(seen, x - start, 0)
+    mean = x.sum(0) / n
+    return np.where(seen, x - mean, 0), start + mean
+
+
+def _seen(prediction, mask):
+    """The mask with an axis for D, and how many steps it shows, at least 1 (a float: float32 stays float32)."""
+    if mask is None:
+        mask = np.ones(prediction.shape[:-1], bool)
+    return mask[..., None], max(float(mask.sum()), 1.0)

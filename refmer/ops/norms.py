@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.ops.shapes import rows
+from refmer.ops.dense import rows
 from refmer.ops.twins import twin
 
 

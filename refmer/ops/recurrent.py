@@ -8,7 +8,7 @@ the mask (B, T) marks False keeps the state and gives 0, so padding at the end c
 import numpy as np
 
 from refmer.ops.activations import sigmoid, sigmoid_backward, tanh_backward
-from refmer.ops.shapes import rows
+from refmer.ops.dense import rows
 from refmer.ops.twins import kernels_on, twin
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from refmer.layers import attention, auxformer, avga, cmaa, coattention, leader_follower, sfav, summarizer, tlab
+from refmer.layers import attention, avga, cmaer, coattention, leader_follower, sfav, summarizer, tlab
 from refmer.layers.dense import describe_project, project
-from refmer.layers.embedding import positions
+from refmer.layers.sequence import positions
 from refmer.ops import attention as attention_ops
-from refmer.ops import masks
+from refmer.ops.attention import banded, causal, key_mask
 from refmer.proofs import Case, seeded
 
 B, T, S, C, H, D = 2, 3, 5, 6, 2, 4
@@ -21,7 +21,7 @@ def cases():
 def ops():
     rng = np.random.default_rng(3)
     q, k = rng.normal(size=(B, H, T, D)), rng.normal(size=(B, H, S, D))
-    mask = masks.key_mask(SHORT) & masks.causal(T, S)
+    mask = key_mask(SHORT) & causal(T, S)
     f = attention_ops.attention_weights
     inputs = tuple(rng.normal(size=(B, n, C)) for n in (T, S, S))
     return [Case("attend", attention_ops.attend, inputs, options={"heads": H, "c": 0.7}, kind="op")] + [
@@ -34,7 +34,7 @@ def ops():
 def attentions():
     rng = np.random.default_rng(3)
     x, memory, z = (rng.normal(size=(B, n, C)) for n in (T, S, T))
-    attend, mask = attention.describe_attention(C), masks.key_mask(SHORT)
+    attend, mask = attention.describe_attention(C), key_mask(SHORT)
     found = [
         Case("project", project, (x,), describe_project(C, 7)),
         Case(
@@ -59,13 +59,13 @@ def attentions():
             "masked",
         ),
     ]
-    for mix in auxformer.MIXES:
+    for mix in attention.MIXES:
         found.append(
             Case(
                 "scaled_residual",
-                plain(auxformer.scaled_residual, mix),
+                plain(attention.scaled_residual, mix),
                 (x, z),
-                auxformer.describe_scaled_residual(mix),
+                attention.describe_scaled_residual(mix),
                 f"{mix=}",
             )
         )
@@ -75,11 +75,11 @@ def attentions():
 def encoders():
     rng = np.random.default_rng(3)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
-    mask = masks.key_mask(SHORT)
+    mask = key_mask(SHORT)
     found = []
-    for mix in auxformer.MIXES:
+    for mix in attention.MIXES:
         described, said = attention.describe_encoder_layer(C, 5, mix), f"{mix=}"
-        f = plain(attention.pre_norm_layer, H, masks.causal(T, T), mix=mix)
+        f = plain(attention.pre_norm_layer, H, causal(T, T), mix=mix)
         found.append(Case("pre_norm_layer", f, (x,), described, f"{said}, causal", zero=("attend.key.b",)))
         f = seeded(attention.cross_layer, H, mask, RATES, mix=mix)
         found.append(Case("cross_layer", f, (x, memory), described, f"{said}, masks and dropout", zero=("attend.key.b",)))
@@ -112,19 +112,19 @@ def alignment():
     valid = {name: np.ones(x.shape[:2], bool) for name, x in streams.items()}
     valid["face"][0, 3:] = False
     available = np.array([[True, True, True], [True, True, False]])
-    align, weigh = cmaa.describe_cmaa(4, 5), cmaa.describe_awom(4, 5)
+    align, weigh = cmaer.describe_cmaa(4, 5), cmaer.describe_awom(4, 5)
     last = ("score.maps.1.b",)  # shared by all scores: softmax ignores it
     pair = {name: streams[name] for name in ("sound", "face")}
     pooled = {name: y[:, :1] for name, y in aligned.items()}
     single = {name: x[:, :1] for name, x in streams.items()}
     return [
-        Case("cmaa", cmaa.cmaa, (streams,), align),
-        Case("cmaa", lambda p, x: cmaa.cmaa(p, x, valid, available), (streams,), align, "masked, one absent"),
-        Case("cmaa", cmaa.cmaa, (single,), align, "length 1", zero=("query.W", "key.W")),
-        Case("awom", cmaa.awom, (single, pooled), weigh, "length 1", zero=last),
-        Case("cmaa", cmaa.cmaa, (pair,), align, "two modalities", zero=("compatibility.W",)),
-        Case("awom", cmaa.awom, (streams, aligned), weigh, zero=last),
-        Case("awom", lambda p, x, y: cmaa.awom(p, x, y, valid, available), (streams, aligned), weigh, "masked", zero=last),
+        Case("cmaa", cmaer.cmaa, (streams,), align),
+        Case("cmaa", lambda p, x: cmaer.cmaa(p, x, valid, available), (streams,), align, "masked, one absent"),
+        Case("cmaa", cmaer.cmaa, (single,), align, "length 1", zero=("query.W", "key.W")),
+        Case("awom", cmaer.awom, (single, pooled), weigh, "length 1", zero=last),
+        Case("cmaa", cmaer.cmaa, (pair,), align, "two modalities", zero=("compatibility.W",)),
+        Case("awom", cmaer.awom, (streams, aligned), weigh, zero=last),
+        Case("awom", lambda p, x, y: cmaer.awom(p, x, y, valid, available), (streams, aligned), weigh, "masked", zero=last),
     ]
 
 
@@ -137,7 +137,7 @@ def temporal():
     joint, dense = coattention.describe_joint_cross_attention(3, 4, S, 7), coattention.describe_dense_coattention(3, 4, S)
     joint1, dense1 = coattention.describe_joint_cross_attention(3, 4, 1, 7), coattention.describe_dense_coattention(3, 4, 1)
     one, blind = (audio[:, :1], visual[:, :1]), ("query.W", "key.W", "input.0")
-    near = masks.key_mask(valid) & masks.banded(S, S, 1)
+    near = key_mask(valid) & banded(S, S, 1)
     return [
         Case("tlab", tlab.tlab, (a, b), tlab.describe_tlab(4)),
         Case("tlab", plain(tlab.tlab, SHORT, 1), (a, b), tlab.describe_tlab(4), "masked, banded"),

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from refmer.layers import dense, embedding, fusion
+from refmer.layers import dense, fusion, sequence
 from refmer.ops import activations, norms
 from refmer.ops import fusion as fusion_ops
 from refmer.proofs import Case, seeded, twice
@@ -62,21 +62,21 @@ def embedding_layers():
     rng = np.random.default_rng(2)
     x, layers = rng.normal(size=(B, T, C)), rng.normal(size=(B, T, L, D))
     valid = np.array([[True, True, False], [False] * T])
-    table, modalities = embedding.describe_embedding(7, C), embedding.describe_embedding(2, C)
+    table, modalities = sequence.describe_embedding(7, C), sequence.describe_embedding(2, C)
     started = x.copy()
     started[1, 1:, 0] = 0  # padding by the literal rule
     words, joined = np.array([[1, 4, 1], [6, 0, 1]]), np.array([0, 1, 1])
-    scores = embedding.describe_layer_sum(L)
+    scores = sequence.describe_layer_sum(L)
     return [
-        Case("embedding", embedding.embedding, (words,), table),
-        Case("modality_embedding", lambda p, x: embedding.modality_embedding(p, x, joined), (x,), modalities),
-        Case("modality_embedding", lambda p, x: embedding.modality_embedding(p, x, 0), (x,), table, "one"),
-        Case("tokens", lambda p: embedding.tokens(p, B), (), embedding.describe_tokens(T, C)),
-        Case("positions", embedding.positions, (x,)),
-        Case("positions", lambda x: embedding.positions(x, valid), (x,), variant="masked"),
-        Case("positions", lambda x: embedding.positions(x, literal=True), (started[..., :5],), variant="literal"),
-        Case("layer_sum", embedding.layer_sum, (layers,), scores),
-        Case("layer_sum", embedding.layer_sum, (layers[:, :1],), scores, variant="length 1"),
+        Case("embedding", sequence.embedding, (words,), table),
+        Case("modality_embedding", lambda p, x: sequence.modality_embedding(p, x, joined), (x,), modalities),
+        Case("modality_embedding", lambda p, x: sequence.modality_embedding(p, x, 0), (x,), table, "one"),
+        Case("tokens", lambda p: sequence.tokens(p, B), (), sequence.describe_tokens(T, C)),
+        Case("positions", sequence.positions, (x,)),
+        Case("positions", lambda x: sequence.positions(x, valid), (x,), variant="masked"),
+        Case("positions", lambda x: sequence.positions(x, literal=True), (started[..., :5],), variant="literal"),
+        Case("layer_sum", sequence.layer_sum, (layers,), scores),
+        Case("layer_sum", sequence.layer_sum, (layers[:, :1],), scores, variant="length 1"),
     ]
 
 

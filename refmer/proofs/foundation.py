@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from refmer.layers import attention, dense, gate, norms
-from refmer.ops import activations, losses, masks
+from refmer.layers import attention, dense, gate
+from refmer.ops import activations, losses
 from refmer.ops import norms as norm_ops
+from refmer.ops.attention import causal, key_mask
 from refmer.proofs import Case, seeded
 
 B, T, S, C, H, K = 2, 3, 5, 6, 2, 4
@@ -42,15 +43,15 @@ def layers():
     rng = np.random.default_rng(1)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
     valid = np.array([[True, True, True, False, False], [False] * S])  # one clip short, one with nothing left
-    mask = masks.key_mask(valid) & masks.causal(T, S)
+    mask = key_mask(valid) & causal(T, S)
     attend = attention.describe_attention(C)
     return [
         Case("linear", dense.linear, (x,), dense.describe_linear(C, 7)),
         Case("dropout", lambda x: dense.dropout(np.random.default_rng(3), x, 0.3), (x,)),
         Case("feed_forward", seeded(dense.feed_forward, rate=0.3), (x,), dense.describe_feed_forward(C, 7)),
-        Case("layer_norm", norms.layer_norm, (x,), norms.describe_layer_norm(C)),
-        Case("batch_norm", seeded(norms.batch_norm), (memory[0],), norms.describe_batch_norm(C), "training"),
-        Case("batch_norm", norms.batch_norm, (memory[0],), norms.describe_batch_norm(C), "evaluation"),
+        Case("layer_norm", dense.layer_norm, (x,), dense.describe_layer_norm(C)),
+        Case("batch_norm", seeded(dense.batch_norm), (memory[0],), dense.describe_batch_norm(C), "training"),
+        Case("batch_norm", dense.batch_norm, (memory[0],), dense.describe_batch_norm(C), "evaluation"),
         Case("attention", lambda p, x, m: attention.attention(p, x, m, H), (x, memory), attend, zero=("key.b",)),
         Case(
             "attention",

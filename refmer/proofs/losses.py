@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from refmer.layers import reconstruction as rec
-from refmer.ops import contrastive, losses, regression
+from refmer.layers import cmaer as rec
+from refmer.ops import losses
 from refmer.proofs import Case
 
 B, T, M, D, K = 5, 7, 3, 2, 4
@@ -39,16 +39,16 @@ def regressions():
     rng = np.random.default_rng(4)
     x, y, mask = rng.normal(size=(B, T, D)), rng.normal(1, 2, (B, T, D)), rng.random((B, T)) > 0.4
     found = [
-        Case("mse", regression.mse, (x,), options={"target": y}),
-        Case("mse", regression.mse, (x,), options={"target": y, "mask": mask}, variant="masked"),
+        Case("mse", losses.mse, (x,), options={"target": y}),
+        Case("mse", losses.mse, (x,), options={"target": y, "mask": mask}, variant="masked"),
     ]
-    for f in (regression.ccc, regression.ccc_loss):
+    for f in (losses.ccc, losses.ccc_loss):
         found += [
             Case(f.__name__, f, (x,), options={"target": y}),
             Case(f.__name__, f, (x,), options={"target": y, "mask": mask, "ddof": 1}, variant="masked, ddof=1"),
         ]
     small = {"target": 1e-6 * y[0]}
-    return found + [Case("ccc", regression.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
+    return found + [Case("ccc", losses.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
 
 
 def of_paper_001():
@@ -57,11 +57,11 @@ def of_paper_001():
     available[2] = False
     weight = rng.dirichlet(np.ones(M), B)
     return [
-        Case("info_nce", contrastive.info_nce, (features,)),
-        Case("info_nce", contrastive.info_nce, (features,), options={"temperature": 1.5}, variant="temperature 1.5"),
-        Case("info_nce", contrastive.info_nce, (features,), options={"available": available}, variant="missing modalities"),
-        Case("weight_entropy", contrastive.weight_entropy, (weight,)),
-        Case("weight_entropy", contrastive.weight_entropy, (weight,), options={"literal": True}, variant="literal"),
+        Case("info_nce", losses.info_nce, (features,)),
+        Case("info_nce", losses.info_nce, (features,), options={"temperature": 1.5}, variant="temperature 1.5"),
+        Case("info_nce", losses.info_nce, (features,), options={"available": available}, variant="missing modalities"),
+        Case("weight_entropy", losses.weight_entropy, (weight,)),
+        Case("weight_entropy", losses.weight_entropy, (weight,), options={"literal": True}, variant="literal"),
     ]
 
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.baselines import late_fusion, lf_rnn, lmf, tfn
-from refmer.layers import cmaer, face_layout
-from refmer.layers.norms import describe_layer_norm
+from refmer.layers import cmaer
+from refmer.layers import encoders as face_layout
+from refmer.layers.dense import describe_layer_norm
 from refmer.proofs import Case
 from refmer.proofs.systems import system_cases, vectors
 from refmer.systems import of_cmaer_cat

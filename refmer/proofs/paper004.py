@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.baselines import sfav, transformer_lstm, vavl
-from refmer.layers import context
+from refmer.layers import summarizer as context
 from refmer.proofs import Case, seeded
 from refmer.proofs.systems import B, K, system_cases
 from refmer.systems import raver

@@ -5,7 +5,7 @@ What is normalised has four channels or more: of two, a layer norm leaves the si
 
 import numpy as np
 
-from refmer.layers import cnn_encoders, pooling, residual, spatial
+from refmer.layers import convolution, encoders, sequence
 from refmer.ops import convolution as conv_ops
 from refmer.proofs import Case
 
@@ -14,7 +14,7 @@ VALID = np.array([[True] * 5, [True, True, True, False, False]])
 
 
 def cases():
-    return images() + encoders()
+    return images() + encoder_cases()
 
 
 def images():
@@ -23,41 +23,43 @@ def images():
     film = rng.normal(size=(B, 3, H, W, C))
     return [
         Case("windows", conv_ops.windows, (x,), variant="second axis", options={"size": 3, "stride": 2, "axis": 2}, kind="op"),
-        Case("conv2d", lambda p, x: spatial.conv2d(p, x, 3, 2), (x,), spatial.describe_conv2d(C, E, 3), "stride 2"),
-        Case("conv2d", lambda p, x: spatial.conv2d(p, x, 2, 1, "valid"), (x,), spatial.describe_conv2d(C, E, 2), "valid"),
+        Case("conv2d", lambda p, x: convolution.conv2d(p, x, 3, 2), (x,), convolution.describe_conv2d(C, E, 3), "stride 2"),
+        Case(
+            "conv2d", lambda p, x: convolution.conv2d(p, x, 2, 1, "valid"), (x,), convolution.describe_conv2d(C, E, 2), "valid"
+        ),
         Case(
             "conv2plus1d",
-            lambda p, x: spatial.conv2plus1d(p, x, 2, 2),
+            lambda p, x: convolution.conv2plus1d(p, x, 2, 2),
             (film,),
-            spatial.describe_conv2plus1d(C, E, 2),
+            convolution.describe_conv2plus1d(C, E, 2),
             "stride 2",
         ),
-        Case("max_pool2d", lambda x: pooling.max_pool2d(x, 2), (x,)),
-        Case("max_pool2d", lambda x: pooling.max_pool2d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
-        Case("avg_pool2d", lambda x: pooling.avg_pool2d(x, 3, 2), (x,)),
-        Case("mean_positions", pooling.mean_positions, (film,)),
+        Case("max_pool2d", lambda x: sequence.max_pool2d(x, 2), (x,)),
+        Case("max_pool2d", lambda x: sequence.max_pool2d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
+        Case("avg_pool2d", lambda x: sequence.avg_pool2d(x, 3, 2), (x,)),
+        Case("mean_positions", sequence.mean_positions, (film,)),
     ]
 
 
-def encoders():
+def encoder_cases():
     rng = np.random.default_rng(1)
     mels, frames = rng.normal(size=(B, 7, 9, 1)), rng.normal(size=(B, 5, 6, 7, 1))
     sound, face, words = rng.normal(size=(B, T, 4)), rng.normal(size=(B, T, 6, 5)), rng.normal(size=(B, T, 4))
-    block2 = residual.describe_residual_block(C, 5, spatial.describe_conv2d, 2)
-    film = residual.describe_r2plus1d([4, 5])
-    same = residual.describe_residual_block(6, 6, spatial.describe_conv2d)
+    block2 = encoders.describe_residual_block(C, 5, convolution.describe_conv2d, 2)
+    film = encoders.describe_r2plus1d([4, 5])
+    same = encoders.describe_residual_block(6, 6, convolution.describe_conv2d)
     x, wide = rng.normal(size=(B, H, W, C)), rng.normal(size=(B, H, W, 6))
     found = [
-        Case("residual_block", lambda p, x: residual.residual_block(p, x, spatial.conv2d), (wide,), same),
-        Case("residual_block", lambda p, x: residual.residual_block(p, x, spatial.conv2d, 2), (x,), block2, "stride 2"),
-        Case("resnet", residual.resnet, (mels,), residual.describe_resnet([4, 5])),
-        Case("r2plus1d_map", residual.r2plus1d_map, (frames,), film),
-        Case("r2plus1d", residual.r2plus1d, (frames,), film),
+        Case("residual_block", lambda p, x: encoders.residual_block(p, x, convolution.conv2d), (wide,), same),
+        Case("residual_block", lambda p, x: encoders.residual_block(p, x, convolution.conv2d, 2), (x,), block2, "stride 2"),
+        Case("resnet", encoders.resnet, (mels,), encoders.describe_resnet([4, 5])),
+        Case("r2plus1d_map", encoders.r2plus1d_map, (frames,), film),
+        Case("r2plus1d", encoders.r2plus1d, (frames,), film),
     ]
     for name, f, x, description in [
-        ("sound_encoder", cnn_encoders.sound_encoder, sound, cnn_encoders.describe_sound_encoder(4, 3)),
-        ("face_encoder", cnn_encoders.face_encoder, face, cnn_encoders.describe_face_encoder(3)),
-        ("sequence_encoder", cnn_encoders.sequence_encoder, words, cnn_encoders.describe_sequence_encoder(4, 3)),
+        ("sound_encoder", encoders.sound_encoder, sound, encoders.describe_sound_encoder(4, 3)),
+        ("face_encoder", encoders.face_encoder, face, encoders.describe_face_encoder(3)),
+        ("sequence_encoder", encoders.sequence_encoder, words, encoders.describe_sequence_encoder(4, 3)),
     ]:
         found += [Case(name, f, (x,), description), Case(name, f, (x, VALID), description, "masked")]
     return [Case(**{**vars(c), "directions": True}) for c in found]

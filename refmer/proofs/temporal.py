@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.layers import conformer, convolution, pooling, recurrent, tcn
+from refmer.layers import conformer, convolution, sequence
 from refmer.ops import convolution as conv_ops
 from refmer.ops import pooling as pool_ops
 from refmer.ops import recurrent as recurrent_ops
@@ -49,22 +49,22 @@ def ops():
 def recurrences():
     rng = np.random.default_rng(1)
     x, state = rng.normal(size=(B, T, C)), rng.normal(size=(2, 2 * 2, B, H))
-    one = recurrent.describe_lstm(C, H)
-    both = recurrent.describe_lstm(C, H, layers=2, bidirectional=True)
-    square = recurrent.describe_lstm(H, H)
-    gru = recurrent.describe_gru(C, H)
+    one = sequence.describe_lstm(C, H)
+    both = sequence.describe_lstm(C, H, layers=2, bidirectional=True)
+    square = sequence.describe_lstm(H, H)
+    gru = sequence.describe_gru(C, H)
 
     def given(p, x, state):
-        return recurrent.lstm(p, x, state, VALID)
+        return sequence.lstm(p, x, state, VALID)
 
     return [
-        Case("lstm", recurrent.lstm, (x,), one),
-        Case("lstm", recurrent.lstm, (x[:, :1],), one, "one step", zero=("layers.0.0.hidden.W",)),
-        Case("lstm", seeded(recurrent.lstm, mask=VALID, rate=0.3), (x,), both, "stacked both ways, dropout", directions=True),
+        Case("lstm", sequence.lstm, (x,), one),
+        Case("lstm", sequence.lstm, (x[:, :1],), one, "one step", zero=("layers.0.0.hidden.W",)),
+        Case("lstm", seeded(sequence.lstm, mask=VALID, rate=0.3), (x,), both, "stacked both ways, dropout", directions=True),
         Case("lstm", given, (x, state), both, "initial states, mask", directions=True),
-        Case("lstm", twice(recurrent.lstm), (rng.normal(size=(B, 2, H)),), square, "applied twice", directions=True),
-        Case("gru", recurrent.gru, (x,), gru),
-        Case("gru", lambda p, x, h0: recurrent.gru(p, x, h0, HOLES, reverse=True), (x, state[0, 0]), gru, "masked, backwards"),
+        Case("lstm", twice(sequence.lstm), (rng.normal(size=(B, 2, H)),), square, "applied twice", directions=True),
+        Case("gru", sequence.gru, (x,), gru),
+        Case("gru", lambda p, x, h0: sequence.gru(p, x, h0, HOLES, reverse=True), (x, state[0, 0]), gru, "masked, backwards"),
     ]
 
 
@@ -100,26 +100,30 @@ def convolutions():
         ),
     ]
     for weight_norm in (False, True):
-        description = tcn.describe_tcn(C, [H, H], 2, weight_norm)
-        f = seeded(tcn.tcn, 2, weight_norm=weight_norm, mask=VALID, rate=0.2)
+        description = convolution.describe_tcn(C, [H, H], 2, weight_norm)
+        f = seeded(convolution.tcn, 2, weight_norm=weight_norm, mask=VALID, rate=0.2)
         found.append(Case("tcn", f, (x,), description, f"{weight_norm=}, mask, dropout"))
-    found.append(Case("tcn", lambda p, x: tcn.tcn(p, x, 2, dilations=[3]), (x,), tcn.describe_tcn(C, [C], 2), "dilation 3"))
+    found.append(
+        Case(
+            "tcn", lambda p, x: convolution.tcn(p, x, 2, dilations=[3]), (x,), convolution.describe_tcn(C, [C], 2), "dilation 3"
+        )
+    )
     return found
 
 
 def poolings():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(B, T, C))
-    pool = pooling.describe_statistics_pool(C)
+    pool = sequence.describe_statistics_pool(C)
     return [
-        Case("max_pool1d", lambda x: pooling.max_pool1d(x, 2, mask=HOLES), (x,), variant="masked"),
-        Case("max_pool1d", lambda x: pooling.max_pool1d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
-        Case("avg_pool1d", lambda x: pooling.avg_pool1d(x, 3, 2, mask=VALID), (x,), variant="masked"),
-        Case("mean_pool", pooling.mean_pool, (x, HOLES), variant="masked"),
-        Case("mean_pool", pooling.mean_pool, (x,)),
-        Case("last_step", pooling.last_step, (x,)),
-        Case("last_valid_step", pooling.last_valid_step, (x, HOLES)),
-        Case("prepend", pooling.prepend, (x,), pooling.describe_prepend(C)),
-        Case("statistics_pool", pooling.statistics_pool, (x,), pool),
-        Case("statistics_pool", pooling.statistics_pool, (x, HOLES), pool, "masked"),
+        Case("max_pool1d", lambda x: sequence.max_pool1d(x, 2, mask=HOLES), (x,), variant="masked"),
+        Case("max_pool1d", lambda x: sequence.max_pool1d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
+        Case("avg_pool1d", lambda x: sequence.avg_pool1d(x, 3, 2, mask=VALID), (x,), variant="masked"),
+        Case("mean_pool", sequence.mean_pool, (x, HOLES), variant="masked"),
+        Case("mean_pool", sequence.mean_pool, (x,)),
+        Case("last_step", sequence.last_step, (x,)),
+        Case("last_valid_step", sequence.last_valid_step, (x, HOLES)),
+        Case("prepend", sequence.prepend, (x,), sequence.describe_prepend(C)),
+        Case("statistics_pool", sequence.statistics_pool, (x,), pool),
+        Case("statistics_pool", sequence.statistics_pool, (x, HOLES), pool, "masked"),
     ]

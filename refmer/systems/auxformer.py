@@ -2,7 +2,7 @@
 
 Data flow: projections (3.1) -> main network: cross encoders (eq. 2-4), encoders within with a learned scale (3.3), two tokens
 (eq. 5), head (3.4); auxiliary networks beside it (3.5): one encoder three times, a token, a head that both share. Three losses
-(eq. 6), and the mean of three answers. The blocks are in layers/auxformer_networks.py; docs/deviations.md says where paper and
+(eq. 6), and the mean of three answers. The blocks are in layers/auxformer.py; docs/deviations.md says where paper and
 authors' code differ.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from refmer.baselines import auxformer_baseline1
 from refmer.baselines.auxformer_baseline1 import MODALITIES, augment, example, inputs, streams, widths
-from refmer.layers import auxformer_networks as networks
+from refmer.layers import auxformer as networks
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import log_softmax, log_softmax_backward
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
@@ -30,7 +30,7 @@ NETWORKS = ("av", *MODALITIES)  # main, audio, visual: the order of eq. 6 and of
 
 @dataclass(frozen=True)
 class Config(networks.Network):
-    """Sizes and switches: these, and those of Network and Encoding in layers/auxformer_networks.py.
+    """Sizes and switches: these, and those of Network and Encoding in layers/auxformer.py.
 
     Parameters
     ----------

@@ -11,17 +11,34 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from refmer.data.inputs import side_by_side, width
-from refmer.layers import cnn_encoders as cnn
-from refmer.layers.cmaa import awom, cmaa, describe_awom, describe_cmaa
-from refmer.layers.cmaer import context, describe_context, even, keep, time_means
-from refmer.layers.dense import describe_mlp, mlp
-from refmer.layers.face_layout import describe_layout_encoder, layout_encoder
-from refmer.layers.norms import describe_layer_norm, layer_norm
-from refmer.layers.reconstruction import describe_reconstruction, reconstruction
+from refmer.layers import encoders as cnn
+from refmer.layers.cmaer import (
+    awom,
+    cmaa,
+    context,
+    describe_awom,
+    describe_cmaa,
+    describe_context,
+    describe_reconstruction,
+    even,
+    keep,
+    reconstruction,
+    time_means,
+)
+from refmer.layers.dense import describe_layer_norm, describe_mlp, layer_norm, mlp
+from refmer.layers.encoders import describe_layout_encoder, layout_encoder
 from refmer.layers.trace import scope
-from refmer.ops.contrastive import info_nce, info_nce_backward, weight_entropy, weight_entropy_backward
-from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
-from refmer.ops.regression import mse, mse_backward
+from refmer.ops.losses import (
+    balanced_weights,
+    cross_entropy,
+    cross_entropy_backward,
+    info_nce,
+    info_nce_backward,
+    mse,
+    mse_backward,
+    weight_entropy,
+    weight_entropy_backward,
+)
 
 MODALITIES = {"visual": "frames", "audio": "logmel", "physiology": "body", "text": "words"}
 ENCODERS = {"audio": cnn.sound_encoder, "physiology": cnn.sequence_encoder, "text": cnn.sequence_encoder}
@@ -60,7 +77,7 @@ class Config:
     visual_every, audio_every : int
         Frames of the stream that are averaged into one.
     face : "mean" or "layout"
-        Images end in their mean over all positions (a global pooling), or keep them side by side (layers/face_layout.py).
+        Images end in their mean over all positions (a global pooling), or keep them side by side (layers/encoders.py).
     cmaa, awom, transformer : bool
         The parts that Table 4 adds one by one. Without CMAA F^a = LN(F); without AWOM what is there weighs the same.
     mask_attention : bool

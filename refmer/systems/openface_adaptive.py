@@ -10,9 +10,8 @@ import numpy as np
 
 from refmer.data.inputs import segment_means, width
 from refmer.layers.attention import describe_encoder_layer, post_norm_layer
-from refmer.layers.dense import describe_linear, describe_mlp, dropout, linear, mlp
+from refmer.layers.dense import batch_norm, describe_batch_norm, describe_linear, describe_mlp, dropout, linear, mlp
 from refmer.layers.gate import describe_gate, gate
-from refmer.layers.norms import batch_norm, describe_batch_norm
 from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
 from refmer.ops.losses import balanced_weights, focal, focal_backward

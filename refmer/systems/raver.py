@@ -14,14 +14,20 @@ import numpy as np
 
 from refmer.data.inputs import side_by_side, width
 from refmer.layers.attention import Rates, cross_encoder, describe_encoder, encoder
-from refmer.layers.context import describe_learned_context, equal_windows, learned_context, window_means
 from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp
-from refmer.layers.embedding import describe_layer_sum, layer_sum, positions
-from refmer.layers.pooling import describe_statistics_pool, mean_pool, statistics_pool
+from refmer.layers.sequence import (
+    describe_layer_sum,
+    describe_statistics_pool,
+    layer_sum,
+    mean_pool,
+    positions,
+    statistics_pool,
+)
+from refmer.layers.summarizer import describe_learned_context, equal_windows, learned_context, window_means
 from refmer.layers.trace import note, scope
 from refmer.ops import losses
 from refmer.ops.activations import sigmoid, sigmoid_backward
-from refmer.ops.masks import key_mask
+from refmer.ops.attention import key_mask
 from refmer.train.augment import modality_dropout
 
 MODALITIES = {"audio": "layers", "visual": "units"}

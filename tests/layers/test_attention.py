@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from refmer import params
 from refmer.layers import attention as at
-from refmer.layers.embedding import positions
-from refmer.ops import masks
+from refmer.layers.sequence import positions
+from refmer.ops.attention import causal, key_mask
 from refmer.proofs import moved
 
 B, T, S, C, H = 2, 3, 5, 6, 2
@@ -39,14 +39,14 @@ def test_order_of_keys_and_what_is_masked_do_not_matter(T, S, seed):
     rng = np.random.default_rng(seed)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
     order, valid = rng.permutation(S), rng.random((B, S)) > 0.4
-    y, _ = at.attention(ATTEND, x, memory, H, masks.key_mask(valid))
+    y, _ = at.attention(ATTEND, x, memory, H, key_mask(valid))
     other = np.where(valid[:, :, None], memory, 1e3)[:, order]
-    np.testing.assert_allclose(at.attention(ATTEND, x, other, H, masks.key_mask(valid[:, order]))[0], y, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(at.attention(ATTEND, x, other, H, key_mask(valid[:, order]))[0], y, rtol=1e-9, atol=1e-12)
 
 
 def test_a_query_that_sees_nothing_gives_zero_and_takes_no_gradient():
     trace = {}
-    y, backward = at.attention(ATTEND, X, MEMORY, H, masks.key_mask(VALID), trace=trace)
+    y, backward = at.attention(ATTEND, X, MEMORY, H, key_mask(VALID), trace=trace)
     assert not y[1].any() and y[0].all()
     np.testing.assert_allclose(trace["attention"].sum(-1), np.broadcast_to([[[1]], [[0]]], (B, H, T)), atol=1e-12)
     dy = np.zeros_like(y)
@@ -57,7 +57,7 @@ def test_a_query_that_sees_nothing_gives_zero_and_takes_no_gradient():
 
 
 def test_masked_keys_take_no_gradient():
-    y, backward = at.attention(ATTEND, X, MEMORY, H, masks.key_mask(VALID))
+    y, backward = at.attention(ATTEND, X, MEMORY, H, key_mask(VALID))
     _, dmemory = backward(np.ones_like(y), params.zeros_like(ATTEND))
     assert not dmemory[~VALID].any() and dmemory[0, :3].all()
 
@@ -68,7 +68,7 @@ def test_a_causal_encoder_does_not_look_ahead(T, data):
     t = data.draw(st.integers(1, T - 1))
     x = np.random.default_rng(T).normal(size=(B, T, C))
     other = np.concatenate([x[:, :t], 9 - x[:, t:]], 1)
-    y, z = (at.encoder(ENCODER, v, H, masks.causal(T, T), mix="learned")[0] for v in (x, other))
+    y, z = (at.encoder(ENCODER, v, H, causal(T, T), mix="learned")[0] for v in (x, other))
     np.testing.assert_allclose(z[:, :t], y[:, :t], rtol=1e-12)
     assert not np.allclose(z[:, t], y[:, t])
 
@@ -77,7 +77,7 @@ def test_a_causal_encoder_does_not_look_ahead(T, data):
 def test_a_clip_alone_or_padded_in_a_batch_gives_the_same(scale):
     long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
     valid = np.arange(S + 2) < np.array([[4], [S]])
-    whole = at.cross_encoder(ENCODER, X, long, H, masks.key_mask(valid), scale=scale, mix="learned")[0]
+    whole = at.cross_encoder(ENCODER, X, long, H, key_mask(valid), scale=scale, mix="learned")[0]
     for b, n in enumerate((4, S)):
         alone, _ = at.cross_encoder(ENCODER, X[[b]], MEMORY[[b], :n], H, scale=scale, mix="learned")
         np.testing.assert_allclose(whole[[b]], alone, rtol=1e-11)
@@ -87,7 +87,7 @@ def test_padding_takes_no_gradient_and_changes_none():
     long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
     valid = np.broadcast_to(np.arange(S + 2) < S, (B, S + 2))
     y, back = at.cross_encoder(ENCODER, X, MEMORY, H, mix="learned")
-    z, back_padded = at.cross_encoder(ENCODER, X, long, H, masks.key_mask(valid), mix="learned")
+    z, back_padded = at.cross_encoder(ENCODER, X, long, H, key_mask(valid), mix="learned")
     g, g_padded = params.zeros_like(ENCODER), params.zeros_like(ENCODER)
     dy = np.random.default_rng(2).normal(size=y.shape)
     (dx, dmemory), (dx_padded, dlong) = back(dy, g), back_padded(dy, g_padded)
@@ -140,7 +140,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="a width of 6 does not divide into 4 heads"):
         at.attention(ATTEND, X, MEMORY, 4)
     with pytest.raises(ValueError, match=r"mask has shape \(2, 1, 1, 4\)"):
-        at.attention(ATTEND, X, MEMORY, H, masks.key_mask(VALID[:, 1:]))
+        at.attention(ATTEND, X, MEMORY, H, key_mask(VALID[:, 1:]))
     with pytest.raises(ValueError, match="x has width 5 .* accepted: 6"):
         at.attention(ATTEND, X, MEMORY[..., 1:], H)
     with pytest.raises(ValueError, match="memory holds 1 clips, x 2"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.layers import attention, auxformer
+from refmer.layers import attention
 from refmer.proofs import moved
 
 X = np.random.default_rng(1).normal(size=(2, 3, 6))
@@ -17,20 +17,20 @@ def test_alpha_of_one_makes_both_halves_the_identity():
 
 
 def test_alpha_of_zero_drops_the_residual_and_one_half_is_the_fixed_one():
-    p = moved(auxformer.describe_scaled_residual("learned"))
+    p = moved(attention.describe_scaled_residual("learned"))
     z = X[::-1]
-    for alpha, y in ((0, z), (0.5, auxformer.scaled_residual(None, X, z, "fixed")[0])):
+    for alpha, y in ((0, z), (0.5, attention.scaled_residual(None, X, z, "fixed")[0])):
         p.alpha[:] = alpha
-        np.testing.assert_allclose(auxformer.scaled_residual(p, X, z, "learned")[0], y, rtol=1e-12)
-    np.testing.assert_array_equal(auxformer.scaled_residual(None, X, z)[0], X + z)
+        np.testing.assert_allclose(attention.scaled_residual(p, X, z, "learned")[0], y, rtol=1e-12)
+    np.testing.assert_array_equal(attention.scaled_residual(None, X, z)[0], X + z)
 
 
 def test_the_scalar_starts_between_zero_and_one():
-    starts = [params.init(auxformer.describe_scaled_residual("learned"), seed).alpha[0] for seed in range(20)]
+    starts = [params.init(attention.describe_scaled_residual("learned"), seed).alpha[0] for seed in range(20)]
     assert 0 <= min(starts) < 0.3 and 0.7 < max(starts) < 1
 
 
 def test_an_unknown_mix_is_named():
-    for call in (auxformer.describe_scaled_residual, lambda mix: auxformer.scaled_residual(None, X, X, mix)):
+    for call in (attention.describe_scaled_residual, lambda mix: attention.scaled_residual(None, X, X, mix)):
         with pytest.raises(ValueError, match="mix is 'on'; accepted: 'off', 'fixed', 'learned'"):
             call("on")

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.layers import cmaa
+from refmer.layers import cmaer
 from refmer.proofs import moved
 
 B, C = 3, 4
 rng = np.random.default_rng(1)
 STREAMS = {name: rng.normal(size=(B, n, C)) for name, n in {"sound": 3, "face": 5, "body": 2}.items()}
 AVAILABLE = np.array([[True, True, True], [True, True, False], [False] * 3])  # all, without body, nothing
-ALIGN, WEIGH = moved(cmaa.describe_cmaa(C, 5)), moved(cmaa.describe_awom(C, 5))
+ALIGN, WEIGH = moved(cmaer.describe_cmaa(C, 5)), moved(cmaer.describe_awom(C, 5))
 
 
 def run(streams, valid=None, available=None, trace=None):
-    aligned, back_aligned = cmaa.cmaa(ALIGN, streams, valid, available, trace)
-    (h, w), back_weighed = cmaa.awom(WEIGH, streams, aligned, valid, available, trace)
+    aligned, back_aligned = cmaer.cmaa(ALIGN, streams, valid, available, trace)
+    (h, w), back_weighed = cmaer.awom(WEIGH, streams, aligned, valid, available, trace)
 
     def backward(dh, dw):
         dstreams, daligned = back_weighed((dh, dw), params.zeros_like(WEIGH))
@@ -27,7 +27,7 @@ def run(streams, valid=None, available=None, trace=None):
 
 
 def test_alignment_is_the_sum_over_partners_written_out():
-    aligned = cmaa.cmaa(ALIGN, STREAMS)[0]
+    aligned = cmaer.cmaa(ALIGN, STREAMS)[0]
     mean = {name: x.mean(1) for name, x in STREAMS.items()}
     for i, x in STREAMS.items():
         e = {j: np.exp(((mean[i] @ ALIGN.compatibility.W) * mean[j]).sum(-1)) for j in STREAMS if j != i}
@@ -44,7 +44,7 @@ def test_alignment_is_the_sum_over_partners_written_out():
 
 
 def test_weights_come_from_means_and_variances():
-    h, w = cmaa.awom(WEIGH, STREAMS, STREAMS)[0]
+    h, w = cmaer.awom(WEIGH, STREAMS, STREAMS)[0]
     up, down = WEIGH.score.maps
     stats = np.stack([np.concatenate([x.mean(1), x.var(1)], -1) for x in STREAMS.values()], 1)
     e = np.exp(np.maximum(stats @ up.W + up.b, 0) @ down.W + down.b)[..., 0]
@@ -109,9 +109,9 @@ def test_padding_and_the_rest_of_the_batch_change_nothing():
 
 def test_constant_streams_and_huge_scores_stay_finite_in_float32():
     flat = {name: np.full(x.shape, 1e4, "f4") for name, x in STREAMS.items()}
-    align, weigh = (params.init(d, 0) for d in (cmaa.describe_cmaa(C, 5), cmaa.describe_awom(C, 5)))
-    aligned, back_aligned = cmaa.cmaa(align, flat)
-    (h, w), back = cmaa.awom(weigh, flat, aligned)
+    align, weigh = (params.init(d, 0) for d in (cmaer.describe_cmaa(C, 5), cmaer.describe_awom(C, 5)))
+    aligned, back_aligned = cmaer.cmaa(align, flat)
+    (h, w), back = cmaer.awom(weigh, flat, aligned)
     dstreams, daligned = back((np.ones_like(h), np.ones_like(w)), params.zeros_like(weigh))
     dx = back_aligned(daligned, params.zeros_like(align))
     found = [*aligned.values(), h, w, *dstreams.values(), *daligned.values(), *dx.values()]
@@ -120,7 +120,7 @@ def test_constant_streams_and_huge_scores_stay_finite_in_float32():
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"streams are \['face'\]; accepted: at least two"):
-        cmaa.cmaa(ALIGN, {"face": STREAMS["face"]})
+        cmaer.cmaa(ALIGN, {"face": STREAMS["face"]})
     with pytest.raises(ValueError, match=r"available has dtype bool, shape \(2, 3\); accepted: bool, \(3, 3\)"):
         run(STREAMS, available=AVAILABLE[:2])
     with pytest.raises(ValueError, match=r"valid\['sound'\] has dtype bool and shape \(3, 5\); accepted: bool, \(3, 3\)"):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refmer.layers.context import describe_learned_context, equal_windows, learned_context, window_means
+from refmer.layers.summarizer import describe_learned_context, equal_windows, learned_context, window_means
 from refmer.proofs import moved
 
 

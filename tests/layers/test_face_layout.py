@@ -3,8 +3,7 @@
 import numpy as np
 
 from refmer import params
-from refmer.layers.cnn_encoders import describe_face_encoder, face_encoder
-from refmer.layers.face_layout import describe_layout_encoder, layout_encoder
+from refmer.layers.encoders import describe_face_encoder, describe_layout_encoder, face_encoder, layout_encoder
 from refmer.proofs import moved
 
 RNG = np.random.default_rng(0)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.layers import attention, dense, norms
-from refmer.ops import masks
+from refmer.layers import attention, dense
+from refmer.ops.attention import key_mask
 from refmer.proofs import moved
 
 B, T, S, C, H = 2, 3, 5, 6, 2
@@ -23,10 +23,10 @@ def test_dropout_keeps_the_mean_and_is_the_identity_without_a_generator():
 
 
 def test_batch_norm_moves_its_running_statistics_only_through_g():
-    p = moved(norms.describe_batch_norm(C))
+    p = moved(dense.describe_batch_norm(C))
     g = params.zeros_like(p)
     x = rng.normal(3, 2, size=(50, C))
-    _, backward = norms.batch_norm(p, x, rng=rng)
+    _, backward = dense.batch_norm(p, x, rng=rng)
     backward(np.zeros_like(x), g)
     p.state += 1.0 * g.state
     np.testing.assert_allclose(p.mean, x.mean(0), rtol=1e-12)
@@ -35,9 +35,9 @@ def test_batch_norm_moves_its_running_statistics_only_through_g():
 
 def test_attention_ignores_what_is_masked_and_the_order_of_keys():
     p = moved(attention.describe_attention(C))
-    y, _ = attention.attention(p, X, MEMORY, H, masks.key_mask(VALID))
+    y, _ = attention.attention(p, X, MEMORY, H, key_mask(VALID))
     other = np.where(VALID[:, :, None], MEMORY, 1e3)
-    np.testing.assert_allclose(attention.attention(p, X, other, H, masks.key_mask(VALID))[0], y, rtol=1e-12)
+    np.testing.assert_allclose(attention.attention(p, X, other, H, key_mask(VALID))[0], y, rtol=1e-12)
     order = np.random.default_rng(2).permutation(S)
     y, _ = attention.attention(p, X, MEMORY, H)
     np.testing.assert_allclose(attention.attention(p, X, MEMORY[:, order], H)[0], y, rtol=1e-12)

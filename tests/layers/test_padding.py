@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.layers import cnn_encoders, conformer, convolution, pooling, recurrent, tcn
+from refmer.layers import conformer, convolution, encoders, sequence
 from refmer.ops.convolution import thin_mask
 from refmer.proofs import moved
 
@@ -26,8 +26,8 @@ def stride2(mask):
 
 
 LAYERS = {
-    "lstm": (lambda p, x, m: recurrent.lstm(p, x, mask=m), recurrent.describe_lstm(D, 3, 2, True), same),
-    "gru": (lambda p, x, m: recurrent.gru(p, x, mask=m, reverse=True), recurrent.describe_gru(D, 3), same),
+    "lstm": (lambda p, x, m: sequence.lstm(p, x, mask=m), sequence.describe_lstm(D, 3, 2, True), same),
+    "gru": (lambda p, x, m: sequence.gru(p, x, mask=m, reverse=True), sequence.describe_gru(D, 3), same),
     "conv1d": (lambda p, x, m: convolution.conv1d(p, x, 4, mask=m), convolution.describe_conv1d(D, 3, 4), same),
     "strided": (lambda p, x, m: convolution.conv1d(p, x, 3, 2, mask=m), convolution.describe_conv1d(D, 3, 3), stride2),
     "depthwise": (
@@ -35,20 +35,20 @@ LAYERS = {
         convolution.describe_depthwise_conv1d(D, 3),
         stride2,
     ),
-    "tcn": (lambda p, x, m: tcn.tcn(p, x, mask=m), tcn.describe_tcn(D, [3, 3]), same),
+    "tcn": (lambda p, x, m: convolution.tcn(p, x, mask=m), convolution.describe_tcn(D, [3, 3]), same),
     "conformer": (
         lambda p, x, m: conformer.conformer_block(p, x, 2, m),
         conformer.describe_conformer_block(D, 5, 3),
         same,
     ),
-    "sound": (cnn_encoders.sound_encoder, cnn_encoders.describe_sound_encoder(D, 3), cnn_encoders.sound_mask),
-    "words": (cnn_encoders.sequence_encoder, cnn_encoders.describe_sequence_encoder(D, 3), same),
-    "face": (cnn_encoders.face_encoder, cnn_encoders.describe_face_encoder(3), same),
-    "statistics": (pooling.statistics_pool, pooling.describe_statistics_pool(D), once),
-    "max_pool1d": (lambda p, x, m: without(pooling.max_pool1d(x, 3, 2, mask=m)), {}, stride2),
-    "avg_pool1d": (lambda p, x, m: without(pooling.avg_pool1d(x, 3, 2, mask=m)), {}, stride2),
-    "mean_pool": (lambda p, x, m: without(pooling.mean_pool(x, m)), {}, once),
-    "last_valid": (lambda p, x, m: without(pooling.last_valid_step(x, m)), {}, once),
+    "sound": (encoders.sound_encoder, encoders.describe_sound_encoder(D, 3), encoders.sound_mask),
+    "words": (encoders.sequence_encoder, encoders.describe_sequence_encoder(D, 3), same),
+    "face": (encoders.face_encoder, encoders.describe_face_encoder(3), same),
+    "statistics": (sequence.statistics_pool, sequence.describe_statistics_pool(D), once),
+    "max_pool1d": (lambda p, x, m: without(sequence.max_pool1d(x, 3, 2, mask=m)), {}, stride2),
+    "avg_pool1d": (lambda p, x, m: without(sequence.avg_pool1d(x, 3, 2, mask=m)), {}, stride2),
+    "mean_pool": (lambda p, x, m: without(sequence.mean_pool(x, m)), {}, once),
+    "last_valid": (lambda p, x, m: without(sequence.last_valid_step(x, m)), {}, once),
 }
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from refmer.layers.reconstruction import describe_reconstruction, reconstruction
-from refmer.ops.regression import mse, mse_backward
+from refmer.layers.cmaer import describe_reconstruction, reconstruction
+from refmer.ops.losses import mse, mse_backward
 from refmer.proofs import moved
 
 B, C, M, D = 4, 6, 3, 2

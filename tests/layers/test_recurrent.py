@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.layers import recurrent
+from refmer.layers import sequence
 from refmer.proofs import moved
 
 B, T, D, H = 3, 5, 4, 2
@@ -14,63 +14,63 @@ VALID = np.arange(T) < np.array([5, 3, 0])[:, None]
 
 
 def test_paper_003_counts():
-    assert params.count(recurrent.describe_lstm(512, 256, 2, True)) == 3_153_920
-    assert params.count(recurrent.describe_lstm(1024, 256, 2, True)) == 4_202_496
+    assert params.count(sequence.describe_lstm(512, 256, 2, True)) == 3_153_920
+    assert params.count(sequence.describe_lstm(1024, 256, 2, True)) == 4_202_496
 
 
 def test_gru_has_three_quarters_of_an_lstm():
-    assert 4 * params.count(recurrent.describe_gru(D, H)) == 3 * params.count(recurrent.describe_lstm(D, H))
+    assert 4 * params.count(sequence.describe_gru(D, H)) == 3 * params.count(sequence.describe_lstm(D, H))
 
 
 def test_both_ways_is_each_way_side_by_side():
-    p = moved(recurrent.describe_lstm(D, H, 1, True))
-    y, _ = recurrent.lstm(p, X)
+    p = moved(sequence.describe_lstm(D, H, 1, True))
+    y, _ = sequence.lstm(p, X)
     zero = np.zeros((B, H))
     forwards, backwards = p.layers[0]
-    np.testing.assert_allclose(y[..., :H], recurrent.lstm_direction(forwards, X, zero, zero)[0], rtol=1e-12)
-    np.testing.assert_allclose(y[:, ::-1, H:], recurrent.lstm_direction(backwards, X[:, ::-1], zero, zero)[0], rtol=1e-12)
+    np.testing.assert_allclose(y[..., :H], sequence.lstm_direction(forwards, X, zero, zero)[0], rtol=1e-12)
+    np.testing.assert_allclose(y[:, ::-1, H:], sequence.lstm_direction(backwards, X[:, ::-1], zero, zero)[0], rtol=1e-12)
 
 
 def test_a_stack_feeds_each_layer_with_the_one_below():
-    p = moved(recurrent.describe_lstm(D, H, 2))
+    p = moved(sequence.describe_lstm(D, H, 2))
     state = rng.normal(size=(2, 2, B, H))
-    h, _ = recurrent.lstm_direction(p.layers[0][0], X, *state[:, 0])
-    y, _ = recurrent.lstm_direction(p.layers[1][0], h, *state[:, 1])
-    np.testing.assert_allclose(recurrent.lstm(p, X, state)[0], y, rtol=1e-12)
+    h, _ = sequence.lstm_direction(p.layers[0][0], X, *state[:, 0])
+    y, _ = sequence.lstm_direction(p.layers[1][0], h, *state[:, 1])
+    np.testing.assert_allclose(sequence.lstm(p, X, state)[0], y, rtol=1e-12)
 
 
 def test_one_direction_is_causal_and_the_other_anticausal():
     later = X.copy()
     later[:, 3:] += 1
-    p = moved(recurrent.describe_lstm(D, H, 2))
-    np.testing.assert_array_equal(recurrent.lstm(p, X)[0][:, :3], recurrent.lstm(p, later)[0][:, :3])
-    p = moved(recurrent.describe_gru(D, H))
+    p = moved(sequence.describe_lstm(D, H, 2))
+    np.testing.assert_array_equal(sequence.lstm(p, X)[0][:, :3], sequence.lstm(p, later)[0][:, :3])
+    p = moved(sequence.describe_gru(D, H))
     earlier = X.copy()
     earlier[:, :3] += 1
-    before, after = (recurrent.gru(p, x, reverse=True)[0] for x in (X, earlier))
+    before, after = (sequence.gru(p, x, reverse=True)[0] for x in (X, earlier))
     np.testing.assert_array_equal(before[:, 3:], after[:, 3:])
 
 
 def test_a_clip_in_two_halves_is_the_clip_when_the_state_is_handed_on():
-    p = moved(recurrent.describe_gru(D, H))
-    whole = recurrent.gru(p, X)[0]
-    first = recurrent.gru(p, X[:, :2])[0]
-    np.testing.assert_allclose(recurrent.gru(p, X[:, 2:], first[:, -1])[0], whole[:, 2:], rtol=1e-12)
+    p = moved(sequence.describe_gru(D, H))
+    whole = sequence.gru(p, X)[0]
+    first = sequence.gru(p, X[:, :2])[0]
+    np.testing.assert_allclose(sequence.gru(p, X[:, 2:], first[:, -1])[0], whole[:, 2:], rtol=1e-12)
 
 
 def test_masked_steps_give_zero_and_get_no_gradient():
-    p = moved(recurrent.describe_lstm(D, H, 2, True))
+    p = moved(sequence.describe_lstm(D, H, 2, True))
     g = params.zeros_like(p)
-    y, backward = recurrent.lstm(p, X, mask=VALID)
+    y, backward = sequence.lstm(p, X, mask=VALID)
     dx = backward(np.ones_like(y), g)
     assert (y[~VALID] == 0).all() and (dx[~VALID] == 0).all()
     assert (y[VALID] != 0).all() and (dx[VALID] != 0).all()
 
 
 def test_dropout_is_between_layers_only():
-    one, two = (moved(recurrent.describe_lstm(D, H, layers)) for layers in (1, 2))
+    one, two = (moved(sequence.describe_lstm(D, H, layers)) for layers in (1, 2))
     for p, same in [(one, True), (two, False)]:
-        y, dropped = recurrent.lstm(p, X)[0], recurrent.lstm(p, X, rate=0.5, rng=np.random.default_rng(0))[0]
+        y, dropped = sequence.lstm(p, X)[0], sequence.lstm(p, X, rate=0.5, rng=np.random.default_rng(0))[0]
         assert np.array_equal(y, dropped) == same
 
 
@@ -86,10 +86,10 @@ def test_dropout_is_between_layers_only():
 )
 def test_bad_input_is_named(x, state, mask, said):
     with pytest.raises(ValueError, match=said):
-        recurrent.lstm(moved(recurrent.describe_lstm(D, H)), x, state, mask)
+        sequence.lstm(moved(sequence.describe_lstm(D, H)), x, state, mask)
 
 
 @pytest.mark.parametrize("h0", [np.zeros((B, H + 1)), np.zeros((1, H))])
 def test_a_state_of_another_shape_is_named(h0):
     with pytest.raises(ValueError, match=r"h0 has shape .* accepted: \(3, 2\)"):
-        recurrent.gru(moved(recurrent.describe_gru(D, H)), X, h0)
+        sequence.gru(moved(sequence.describe_gru(D, H)), X, h0)

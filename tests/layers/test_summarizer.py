@@ -5,7 +5,7 @@ import pytest
 
 from refmer import params
 from refmer.layers import summarizer
-from refmer.ops import masks
+from refmer.ops.attention import key_mask
 from refmer.proofs import moved
 
 B, N, S, C, H = 2, 3, 5, 6, 2
@@ -16,7 +16,7 @@ P = moved(summarizer.describe_summarizer(C, 7, 2))
 
 
 def summarize(queries, context, valid=None):
-    return summarizer.summarizer(P, queries, context, H, None if valid is None else masks.key_mask(valid))[0]
+    return summarizer.summarizer(P, queries, context, H, None if valid is None else key_mask(valid))[0]
 
 
 def test_a_masked_context_is_not_read_at_all():

@@ -5,7 +5,7 @@ import pytest
 
 from refmer import params
 from refmer.layers import tlab
-from refmer.ops import masks
+from refmer.ops.attention import banded, key_mask
 from refmer.proofs import moved
 
 B, T, C = 2, 6, 4
@@ -43,7 +43,7 @@ def test_the_local_map_is_the_global_one_normalised_by_columns_and_not_local():
 
 
 def test_a_band_makes_it_local():
-    near = masks.banded(T, T, 1)
+    near = banded(T, T, 1)
     a_local = maps(band=1)[1]
     assert not a_local[:, ~near].any() and (a_local[:, near] > 0).all()
     a_local = maps(VALID, 1)[1]
@@ -54,7 +54,7 @@ def test_a_band_makes_it_local():
 def test_padding_changes_nothing(form):
     def run(recurrent, convolved, valid=None):
         if form == "code":
-            return tlab.tlab_code(CODE, recurrent, convolved, 2, None if valid is None else masks.key_mask(valid))[0]
+            return tlab.tlab_code(CODE, recurrent, convolved, 2, None if valid is None else key_mask(valid))[0]
         return tlab.tlab(P, recurrent, convolved, valid, 1 if form == "band" else None)[0]
 
     y = run(RECURRENT, CONVOLVED, VALID)

@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refmer.ops import masks
-from refmer.ops.attention import SCALES, attend, attend_backward, attention_weights, attention_weights_backward
-from refmer.ops.shapes import merge_heads, split_heads
+from refmer.ops.attention import (
+    SCALES,
+    attend,
+    attend_backward,
+    attention_weights,
+    attention_weights_backward,
+    causal,
+    merge_heads,
+    split_heads,
+)
 from refmer.ops.twins import kernels
 
 quick = settings(max_examples=20, derandomize=True)
@@ -50,7 +57,7 @@ def test_scales_are_the_roots_of_head_width_and_of_the_keys_that_may_be_seen():
 
 def test_a_causal_mask_takes_no_key_out_of_the_count():
     q, k = draw(1, (2, 5, 4), (2, 5, 4))
-    last = attention_weights(q, k, masks.causal(5, 5), "keys")[0][:, -1]
+    last = attention_weights(q, k, causal(5, 5), "keys")[0][:, -1]
     np.testing.assert_allclose(last, attention_weights(q, k, scale="keys")[0][:, -1], rtol=1e-12)
 
 
@@ -87,7 +94,7 @@ def test_bad_input_is_named():
 @pytest.mark.parametrize("on", [False, True])
 def test_attend_is_the_weights_times_the_values_in_every_head(on):
     q, k, v = draw(1, (2, 3, 6), (2, 5, 6), (2, 5, 6))
-    mask = masks.causal(3, 5)[None, None] & (np.arange(5) < [[5], [0]])[:, None, None]  # the second clip has nothing left
+    mask = causal(3, 5)[None, None] & (np.arange(5) < [[5], [0]])[:, None, None]  # the second clip has nothing left
     a = attention_weights(split_heads(q, 2), split_heads(k, 2), mask)[0]
     with kernels(on):
         y, *saved = attend(q, k, v, 2, 3**-0.5, mask)

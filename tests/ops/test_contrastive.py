@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refmer.ops import contrastive
+from refmer.ops import losses
 from refmer.ops.activations import softmax, softmax_backward
 
 few = settings(deadline=None, max_examples=25, derandomize=True)
 
 
 def info_nce(*args, **options):
-    return contrastive.info_nce(*args, **options)[0]
+    return losses.info_nce(*args, **options)[0]
 
 
 def by_loops(features, available, tau):
@@ -53,25 +53,25 @@ def test_info_nce_ignores_the_length_of_features_and_what_is_missing():
     rng = np.random.default_rng(0)
     features, available = rng.normal(size=(4, 3, 5)), rng.random((4, 3)) > 0.3
     assert not available.all()
-    value, *saved = contrastive.info_nce(features, available)
+    value, *saved = losses.info_nce(features, available)
     assert info_nce(7 * features, available) == pytest.approx(value, rel=1e-12)
     other = np.where(available[..., None], features, rng.normal(size=(4, 3, 5)))
     assert info_nce(other, available) == pytest.approx(value, rel=1e-12)
     gone = np.where(available[..., None], features, 0)
     assert info_nce(gone, available) == pytest.approx(value, rel=1e-12)
-    assert (contrastive.info_nce_backward(1.0, *saved)[~available] == 0).all()
+    assert (losses.info_nce_backward(1.0, *saved)[~available] == 0).all()
 
 
 def test_info_nce_without_a_pair_is_zero():
-    value, *saved = contrastive.info_nce(np.ones((3, 2, 4), "f4"), np.array([[True, False]] * 3))
-    dx = contrastive.info_nce_backward(1.0, *saved)
+    value, *saved = losses.info_nce(np.ones((3, 2, 4), "f4"), np.array([[True, False]] * 3))
+    dx = losses.info_nce_backward(1.0, *saved)
     assert value == 0 and (dx == 0).all() and dx.dtype == np.float32
 
 
 def test_info_nce_stays_finite_at_a_temperature_of_one_in_ten_thousand():
     features = np.random.default_rng(0).normal(size=(5, 2, 3)).astype("f4")
-    value, *saved = contrastive.info_nce(features, temperature=1e-4)
-    assert np.isfinite(value) and np.isfinite(contrastive.info_nce_backward(1.0, *saved)).all()
+    value, *saved = losses.info_nce(features, temperature=1e-4)
+    assert np.isfinite(value) and np.isfinite(losses.info_nce_backward(1.0, *saved)).all()
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_info_nce_stays_finite_at_a_temperature_of_one_in_ten_thousand():
 )
 def test_info_nce_names_what_does_not_fit(shape, options, said):
     with pytest.raises(ValueError, match=said):
-        contrastive.info_nce(np.ones(shape), **options)
+        losses.info_nce(np.ones(shape), **options)
 
 
 def test_the_entropy_has_the_sign_of_the_text_unless_asked_for_the_printed_one():
@@ -100,8 +100,8 @@ def test_the_entropy_has_the_sign_of_the_text_unless_asked_for_the_printed_one()
         s = scores.copy()
         for _ in range(200):
             w = softmax(s)
-            _, *saved = contrastive.weight_entropy(w, literal)
-            s -= softmax_backward(contrastive.weight_entropy_backward(1.0, *saved), w)
+            _, *saved = losses.weight_entropy(w, literal)
+            s -= softmax_backward(losses.weight_entropy_backward(1.0, *saved), w)
         return softmax(s).max()
 
     start = softmax(scores).max()
@@ -110,14 +110,14 @@ def test_the_entropy_has_the_sign_of_the_text_unless_asked_for_the_printed_one()
 
 @pytest.mark.parametrize("M", [2, 3])
 def test_the_entropy_of_equal_and_of_certain_weights(M):
-    assert contrastive.weight_entropy(np.full((5, M), 1 / M))[0] == pytest.approx(-np.log(M), rel=1e-6)
-    assert contrastive.weight_entropy(np.full((5, M), 1 / M), literal=True)[0] == pytest.approx(np.log(M), rel=1e-6)
+    assert losses.weight_entropy(np.full((5, M), 1 / M))[0] == pytest.approx(-np.log(M), rel=1e-6)
+    assert losses.weight_entropy(np.full((5, M), 1 / M), literal=True)[0] == pytest.approx(np.log(M), rel=1e-6)
     for dtype in ("f4", "f8"):
-        value, *saved = contrastive.weight_entropy(np.eye(M, dtype=dtype))
-        assert value == pytest.approx(0, abs=1e-7) and np.isfinite(contrastive.weight_entropy_backward(1.0, *saved)).all()
+        value, *saved = losses.weight_entropy(np.eye(M, dtype=dtype))
+        assert value == pytest.approx(0, abs=1e-7) and np.isfinite(losses.weight_entropy_backward(1.0, *saved)).all()
 
 
 @pytest.mark.parametrize("shape", [(0, 3), (3,)])
 def test_weights_of_another_shape_are_named(shape):
     with pytest.raises(ValueError, match="weight has shape"):
-        contrastive.weight_entropy(np.ones(shape))
+        losses.weight_entropy(np.ones(shape))

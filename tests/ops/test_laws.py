@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from refmer.ops import activations, losses, masks
+from refmer.ops import activations, losses
+from refmer.ops.attention import banded, causal, key_mask
 
 rng = np.random.default_rng(1)
 X = rng.normal(size=(3, 5, 7))
@@ -33,9 +34,9 @@ def test_a_mask_that_does_not_fit_is_named(mask, said):
 
 
 def test_masks_hide_what_they_say():
-    np.testing.assert_array_equal(masks.causal(2, 3), [[True, True, False], [True, True, True]])
-    np.testing.assert_array_equal(masks.banded(3, 4, 1)[0], [True, True, False, False])
-    assert masks.key_mask(np.ones((2, 5), bool)).shape == (2, 1, 1, 5)
+    np.testing.assert_array_equal(causal(2, 3), [[True, True, False], [True, True, True]])
+    np.testing.assert_array_equal(banded(3, 4, 1)[0], [True, True, False, False])
+    assert key_mask(np.ones((2, 5), bool)).shape == (2, 1, 1, 5)
 
 
 @pytest.mark.parametrize("p, ce, fl", [(0.5, 0.693147, 0.173287), (0.9, 0.105361, 0.00105361)])

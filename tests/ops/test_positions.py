@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from refmer.ops.positions import sinusoidal
+from refmer.layers.sequence import sinusoidal
 
 
 @pytest.mark.parametrize("width", [2, 3, 6, 7, 130])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refmer.ops import regression
+from refmer.ops import losses
 
 few = settings(deadline=None, max_examples=25, derandomize=True)
 TARGET, PREDICTION = np.array([[3, -0.5, 2, 7]]).T, np.array([[2.5, 0, 2, 8]]).T
@@ -13,7 +13,7 @@ KERAS = np.array([[0, 1, 0.5], [1, 1, 0.2]]).T, np.array([[0.1, 0.9, 0.5], [1, 0
 
 
 def ccc(x, y, **options):
-    return regression.ccc(x, y, **options)[0]
+    return losses.ccc(x, y, **options)[0]
 
 
 def mixed(x, y):
@@ -54,7 +54,7 @@ def test_the_wrong_forms_differ():
     pearson = [np.corrcoef(x[:, d], y[:, d])[0, 1] for d in range(2)]
     for wrong in (ccc(x, y, ddof=1), mixed(x, y), pearson):
         assert (abs(wrong - right) > 1e-3).all()
-    assert (1 - right).sum() == pytest.approx(2 * regression.ccc_loss(x, y)[0], rel=1e-12)
+    assert (1 - right).sum() == pytest.approx(2 * losses.ccc_loss(x, y)[0], rel=1e-12)
 
 
 @few
@@ -91,11 +91,11 @@ def test_masked_steps_are_as_if_they_were_not_there(seed, ddof):
     loud = np.where(mask[:, None], x, 1e3)
     shape = (3, 4, 2)
     options = {"mask": mask.reshape(3, 4), "ddof": ddof}
-    for f, kept in ((regression.ccc, {"ddof": ddof}), (regression.ccc_loss, {"ddof": ddof}), (regression.mse, {})):
+    for f, kept in ((losses.ccc, {"ddof": ddof}), (losses.ccc_loss, {"ddof": ddof}), (losses.mse, {})):
         masked, *saved = f(loud.reshape(shape), y.reshape(shape), **{"mask": options["mask"]} | kept)
         alone, *saved_alone = f(x[mask], y[mask], **kept)
         np.testing.assert_allclose(masked, alone, rtol=1e-12)
-        backward = getattr(regression, f"{f.__name__}_backward")
+        backward = getattr(losses, f"{f.__name__}_backward")
         dx = backward(np.ones_like(masked), *saved).reshape(12, 2)
         np.testing.assert_allclose(dx[mask], backward(np.ones_like(alone), *saved_alone), rtol=1e-10, atol=1e-15)
         assert (dx[~mask] == 0).all()
@@ -106,8 +106,8 @@ def test_masked_steps_are_as_if_they_were_not_there(seed, ddof):
 def test_constant_inputs_have_no_concordance_and_no_nan(x, y, ddof):
     varied = np.random.default_rng(0).normal(size=(7, 1))
     x, y = (varied if v is None else np.full((7, 1), v) for v in (x, y))
-    rho, *saved = regression.ccc(x, y, ddof=ddof)
-    dx = regression.ccc_backward(np.ones(1), *saved)
+    rho, *saved = losses.ccc(x, y, ddof=ddof)
+    dx = losses.ccc_backward(np.ones(1), *saved)
     assert rho == 0 and np.isfinite(dx).all()
     if x is not varied and y is not varied:
         assert (dx == 0).all()  # no prediction near a constant agrees better with a constant, to first order
@@ -119,8 +119,8 @@ def test_constant_inputs_have_no_concordance_and_no_nan(x, y, ddof):
 def test_one_step_and_no_step_have_no_concordance(ddof):
     x, y = np.array([[[1.0, 2]], [[3, 4]]]), np.array([[[5.0, 6]], [[7, 8]]])
     for mask in (np.array([[True], [False]]), np.zeros((2, 1), bool)):
-        rho, *saved = regression.ccc(x, y, mask, ddof)
-        assert (rho == 0).all() and (regression.ccc_backward(np.ones(2), *saved) == 0).all()
+        rho, *saved = losses.ccc(x, y, mask, ddof)
+        assert (rho == 0).all() and (losses.ccc_backward(np.ones(2), *saved) == 0).all()
 
 
 def test_a_variance_of_1e_12_beside_a_mean_of_one_is_seen():
@@ -138,12 +138,12 @@ def test_ten_thousand_steps_in_float32_keep_their_digits():
 
 
 def test_mse_is_the_mean_of_squares_and_zero_without_steps():
-    assert regression.mse(PREDICTION, TARGET)[0] == pytest.approx(0.375)
-    value, *saved = regression.mse(PREDICTION, TARGET, np.zeros(4, bool))
-    assert value == 0 and (regression.mse_backward(1.0, *saved) == 0).all()
+    assert losses.mse(PREDICTION, TARGET)[0] == pytest.approx(0.375)
+    value, *saved = losses.mse(PREDICTION, TARGET, np.zeros(4, bool))
+    assert value == 0 and (losses.mse_backward(1.0, *saved) == 0).all()
 
 
-@pytest.mark.parametrize("f", [regression.ccc, regression.ccc_loss, regression.mse])
+@pytest.mark.parametrize("f", [losses.ccc, losses.ccc_loss, losses.mse])
 @pytest.mark.parametrize(
     "x, y, mask, said",
     [
@@ -161,4 +161,4 @@ def test_shapes_that_do_not_fit_are_named(f, x, y, mask, said):
 
 def test_another_ddof_is_named():
     with pytest.raises(ValueError, match="ddof is 2"):
-        regression.ccc(PREDICTION, TARGET, ddof=2)
+        losses.ccc(PREDICTION, TARGET, ddof=2)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refmer.layers import dense
-from refmer.ops import activations, losses, norms, regression, twins
+from refmer.ops import activations, losses, norms, twins
 from refmer.proofs import Case, all_cases, basics, foundation, table
 from refmer.proofs import losses as loss_cases
 
@@ -67,7 +67,7 @@ WRONG = {
     ),
     "a missing term": (norms, "layer_norm_backward", forgets_the_mean, "layer_norm"),
     "the last digits": (activations, "tanh_backward", off_by_a_little, "tanh"),
-    "a factor": (regression, "mse_backward", lambda dy, error, scale: scale * dy * error, "mse"),
+    "a factor": (losses, "mse_backward", lambda dy, error, scale: scale * dy * error, "mse"),
     "a shape": (activations, "glu_backward", lambda dy, a, s: dy * s, "glu"),
     "a transposed gradient": (norms, "l2_normalise_backward", lambda dy, y, r: dy.swapaxes(0, 1), "l2_normalise"),
     "an exception": (activations, "gelu_backward", lambda dy, x, below: dy @ x, "gelu"),

@@ -7,7 +7,7 @@ import pytest
 
 import refmer
 from refmer import params
-from refmer.layers import auxformer_networks as networks
+from refmer.layers import auxformer as networks
 from refmer.ops.activations import softmax
 from refmer.proofs import moved
 from refmer.proofs.paper002 import CODE, SMALL, frames

@@ -7,7 +7,7 @@ import pytest
 
 from refmer import params
 from refmer.layers.attention import attention
-from refmer.layers.norms import layer_norm
+from refmer.layers.dense import layer_norm
 from refmer.proofs import moved
 from refmer.proofs.paper004 import RAVER as SMALL
 from refmer.proofs.paper004 import sequences

@@ -8,8 +8,8 @@ import pytest
 import refmer
 from refmer import params
 from refmer.baselines import jca, leader_follower
+from refmer.ops.losses import ccc
 from refmer.ops.optimizers import adamw
-from refmer.ops.regression import ccc
 from refmer.proofs import moved
 from refmer.proofs.paper003 import AFFECT, JCA, LEADER, TLAB, VALID, B, S, T, batch_of
 from refmer.systems import find, tlab_jca

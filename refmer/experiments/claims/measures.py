@@ -12,7 +12,7 @@ from refmer.evaluate.calibration import brier_labels
 from refmer.experiments.gates import COVERED, gates
 from refmer.int8.model import quantize
 from refmer.layers.attention import attention, embed
-from refmer.layers.norms import layer_norm
+from refmer.layers.dense import layer_norm
 
 
 def _missing(sense, share):

@@ -1,9 +1,9 @@
-"""Random arguments for the kernels of refmer/kernels/masks.py."""
+"""Random arguments for the kernels of refmer/kernels/markov.py."""
 
 
 def markov(rng, dtype, n):
     return [rng.random((7, n)).astype(dtype), rng.random((1, n)) < 0.5, float(rng.random()), float(rng.random())]
 
 
-ARGUMENTS = {"masks.markov": markov}
+ARGUMENTS = {"markov.markov": markov}
 FLOAT32 = {}

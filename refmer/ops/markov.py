@@ -1,0 +1,15 @@
+"""Markov chains: which frames a bursty channel loses."""
+
+import numpy as np
+
+from refmer.ops.twins import twin
+
+
+@twin
+def markov(u, first, p, r):
+    """States of N Markov chains, False to True with probability p, back with r.   u (S, N) uniform, first (1, N) bool."""
+    states = np.zeros(u.shape, bool)
+    states[:1] = first
+    for s in range(1, len(u)):
+        states[s] = np.where(states[s - 1], u[s] >= r, u[s] < p)
+    return states
