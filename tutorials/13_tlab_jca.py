@@ -14,12 +14,12 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+from refmer.layers.avga import avga
+from refmer.layers.coattention import joint_cross_attention
 
 import refmer
 from refmer import params
 from refmer.check import assert_gradient
-from refmer.layers.avga import avga
-from refmer.layers.coattention import joint_cross_attention
 from refmer.layers.convolution import tcn
 from refmer.layers.dense import mlp
 from refmer.layers.sequence import lstm

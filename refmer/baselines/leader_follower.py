@@ -5,25 +5,26 @@ beside the leader -> a linear map for every step. The authors' code trains a net
 here one network answers both, for every sub-sequence of paper 003, so that the three systems are scored on the same steps.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from refmer.data.inputs import features, same_steps, sub_sequence_means
-from refmer.layers.answers import LOSSES, answer_for
 from refmer.layers.convolution import describe_tcn, hide, tcn
 from refmer.layers.dense import describe_linear, linear
 from refmer.layers.encoders import describe_resnet, resnet
 from refmer.layers.leader_follower import describe_leader_follower, leader_follower
-from refmer.train.crop import one_window
+from refmer.layers.tlab import answer, gather
+from refmer.systems import protocol
+from refmer.systems.tlab_jca import augment, loss  # noqa: F401
 
-STREAMS = ("frames", "logmel", "mfcc")  # the leader first
+MODALITIES = {name: (name,) for name in ("frames", "logmel", "mfcc")}  # the leader first
 RECIPE = "paper-003"
 VARIANTS = {"leader_follower": ({}, None)}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(protocol.Config):
     """Sizes and switches.
 
     Parameters
@@ -48,6 +49,9 @@ class Config:
         Of the three tokens.
     """
 
+    TINY = {"frames": 16, "encoders": True, "leader": (16, 16), "follower": (16, 16), "size": 3, "width": 16}
+    ACCEPTED = {"target": ("affect", "emotion")}
+
     frames: int = 512
     logmel: int = 128
     mfcc: int = 39
@@ -65,104 +69,70 @@ class Config:
     ddof: int = 0
     dropout: float = 0.1
 
-    def __post_init__(self):
-        for name in ("image", "trunk", "leader", "follower"):  # lists, where they come from JSON
-            object.__setattr__(self, name, tuple(getattr(self, name)))
-        if self.target not in LOSSES:
-            raise ValueError(f"target is {self.target!r}; accepted: {', '.join(map(repr, LOSSES))}")
-
-    @classmethod
-    def tiny(cls, **changes):
-        """Trains in seconds on the bundled recordings."""
-        return replace(cls(frames=16, encoders=True, leader=(16, 16), follower=(16, 16), size=3, width=16), **changes)
-
-    @classmethod
-    def paper(cls, **changes):
-        """The sizes of the authors' code, on features of pretrained networks; no size is published."""
-        return replace(cls(), **changes)
-
     def blocks(self, name):
-        return self.leader if name == STREAMS[0] else self.follower
-
-
-def streams(config):
-    """The streams that are read."""
-    return list(STREAMS)
+        return self.leader if name == "frames" else self.follower
 
 
 def widths(streams, config):
-    """The Config fields that follow from the corpus."""
-    shapes = {name: streams[name].x.shape[2:] for name in STREAMS}
-    found = {name: shapes[name][-1] for name in STREAMS if name != "frames" or not config.encoders}
-    return found | ({"image": shapes["frames"]} if config.encoders else {})
+    """Return the Config fields that follow from the streams."""
+    shapes = {name: streams[name].x.shape[2:] for name in MODALITIES}
+    sizes = {name: shape[-1] for name, shape in shapes.items()}
+    return sizes | {"frames": config.frames, "image": shapes["frames"]} if config.encoders else sizes
 
 
 def inputs(streams, config):
-    """frames (B, S, h, w), logmel (B, S, D), mfcc (B, S, D), each the mean of a sub-sequence, with masks (B, S)."""
+    """Return frames (B, S, h, w), logmel (B, S, D), mfcc (B, S, D), means of the sub-sequences, and masks (B, S)."""
     if not config.encoders:
-        return features(streams, STREAMS)
-    parts = same_steps(*(sub_sequence_means(streams[name], config.seconds) for name in STREAMS))
-    return {key: y for name, (x, m) in zip(STREAMS, parts, strict=True) for key, y in ((name, x), (f"{name}_mask", m))}
-
-
-def target(affect, config):
-    """The mean of valence and arousal in each sub-sequence: target (B, S, 2), target_mask (B, S)."""
-    return dict(zip(("target", "target_mask"), sub_sequence_means(affect, config.seconds), strict=True))
+        return features(streams, MODALITIES)
+    parts = same_steps(*(sub_sequence_means(streams[name], config.seconds) for name in MODALITIES))
+    return {key: y for name, (x, m) in zip(MODALITIES, parts, strict=True) for key, y in ((name, x), (f"{name}_mask", m))}
 
 
 def describe(config):
-    ends = {name: config.blocks(name)[-1] for name in STREAMS}
-    tcns = {name: describe_tcn(getattr(config, name), config.blocks(name), config.size, weight_norm=True) for name in STREAMS}
+    ends = {name: config.blocks(name)[-1] for name in MODALITIES}
+    tcns = {
+        name: describe_tcn(getattr(config, name), config.blocks(name), config.size, weight_norm=True) for name in MODALITIES
+    }
     return ({"encoder": describe_resnet((*config.trunk, config.frames))} if config.encoders else {}) | {
         "tcns": tcns,
         "fuse": describe_leader_follower(ends, config.width),
-        "head": describe_linear(ends[STREAMS[0]] + 3 * config.width, config.classes),
+        "head": describe_linear(ends["frames"] + 3 * config.width, config.classes),
     }
-
-
-def augment(batch, config, rng):
-    """`steps` consecutive sub-sequences of each recording."""
-    return one_window(batch, rng, config.steps)
 
 
 def forward(p, batch, config, rng=None, trace=None):
     """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
     B, S = batch["logmel"].shape[:2]
-    valid = np.any([batch[f"{name}_mask"] for name in STREAMS], 0)
-    x, back_encode = encode(p, batch["frames"]) if config.encoders else (batch["frames"], lambda dx, g: dx)
+    valid = np.any([batch[f"{name}_mask"] for name in MODALITIES], 0)
+    x, frames = {name: batch[name] for name in MODALITIES}, batch["frames"]
+    if config.encoders:
+        vectors, back_encode = resnet(p.encoder, frames.reshape(B * S, *frames.shape[2:], 1))  # (B S, C)
+        x["frames"] = vectors.reshape(B, S, -1)
     h, backs = {}, {}
-    for name in STREAMS:
-        mask, part = batch[f"{name}_mask"], getattr(p.tcns, name)
-        x_m = x if name == "frames" else batch[name]
-        h[name], backs[name] = tcn(part, x_m, config.size, None, True, mask, config.dropout, rng)
+    for name in MODALITIES:
+        h[name], backs[name] = tcn(
+            getattr(p.tcns, name), x[name], config.size, None, True, batch[f"{name}_mask"], config.dropout, rng
+        )
     f, back_fuse = leader_follower(p.fuse, h, trace)
-    z, back_hide = hide(np.concatenate([h[STREAMS[0]], f], -1), valid)  # the leader beside the three tokens
-    out, back_answer = answer_for(config.target)(linear, p.head, z, valid, B, S)
+    z, back_hide = hide(np.concatenate([h["frames"], f], -1), valid)  # the leader beside the three tokens
+    z, back_gather = gather(z, valid, B, S, config.target)
+    y, back_head = linear(p.head, z)
+    out, back_answer = answer(y, S, B, S, config.target)
 
     def backward(dout, g):
-        dz = back_hide(back_answer(dout, g.head))
-        dleader, df = np.split(dz, [h[STREAMS[0]].shape[-1]], -1)
+        dz = back_hide(back_gather(back_head(back_answer(dout), g.head)))
+        dleader, df = np.split(dz, [h["frames"].shape[-1]], -1)
         dh = back_fuse(df, g.fuse)
-        dh[STREAMS[0]] = dh[STREAMS[0]] + dleader
-        dx = {name: backs[name](dh[name], getattr(g.tcns, name)) for name in STREAMS}
-        return dx | {"frames": back_encode(dx["frames"], g)}
+        dh["frames"] = dh["frames"] + dleader
+        dx = {name: backs[name](dh[name], getattr(g.tcns, name)) for name in MODALITIES}
+        if config.encoders:
+            dx["frames"] = back_encode(dx["frames"].reshape(vectors.shape), g.encoder).reshape(frames.shape)
+        return dx
 
     return out, backward
 
 
-def encode(p, images):
-    """Every image to a vector.   images (B, S, h, w) -> (B, S, C)."""
-    B, S = images.shape[:2]
-    y, back = resnet(p.encoder, images.reshape(B * S, *images.shape[2:], 1))
-    return y.reshape(B, S, -1), lambda dy, g: back(dy.reshape(y.shape), g.encoder).reshape(images.shape)
-
-
-def loss(out, batch, config):
-    """L = 1 - (rho_a + rho_v) / 2; of emotions, cross-entropy."""
-    return LOSSES[config.target](out, batch, config.ddof)
-
-
 def example(config):
     """A window of 300 frames."""
-    shapes = {name: getattr(config, name) for name in STREAMS} | ({"frames": config.image} if config.encoders else {})
+    shapes = {name: getattr(config, name) for name in MODALITIES} | ({"frames": config.image} if config.encoders else {})
     return {name: (300, *np.atleast_1d(shape)) for name, shape in shapes.items()}

@@ -1,20 +1,17 @@
 """SFAV (Chumachenko et al. 2022), a baseline of paper 004: convolutions along time per modality, fused late or in between.
 
-Data flow: four Conv1d blocks (k = 3, norm, ReLU) per modality -> mean over time -> concatenation -> linear. `fusion` says where
-the two meet: "late" puts a cross-modal layer each way at the end; "intermediate" the same after block 2, added to what is
-there; "attention" weighs the frames of each modality, after block 2, by how much the other one looks at them.
+Data flow: four Conv1d blocks (k = 3, norm, ReLU) per modality -> mean over time -> concatenation -> linear. `fusion`: "late"
+puts a cross-modal layer each way at the end; "intermediate" adds the same layers after block 2; "attention" weighs the frames
+of each modality, after block 2, by the attention of the other modality to them.
 
 Ours: layer norm for the batch norm of the authors' code and no max-pooling of sound (padding changes nothing), one list of
 widths for both modalities, the pre-norm layer of layers/attention.py for theirs. No EfficientFace in front: features come in.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import sequences, width
 from refmer.layers.attention import Rates, cross_layer, describe_encoder_layer
 from refmer.layers.convolution import conv1d, describe_conv1d
 from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
@@ -24,6 +21,7 @@ from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
 from refmer.ops.attention import key_mask
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
+from refmer.systems import protocol
 from refmer.train.augment import modality_dropout
 
 MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
@@ -35,10 +33,11 @@ VARIANTS = {
     "sfav@attention": ({"fusion": "attention"}, None),
 }
 TAPS = 3
+FUSIONS = {"late": 4, "intermediate": 2, "attention": 2}  # after which block the modalities meet
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(protocol.Config):
     """Sizes and switches.
 
     Parameters
@@ -59,6 +58,9 @@ class Config:
         masked, without sound and without face; a third each is the closest without a batch four times the size.
     """
 
+    TINY = {"audio_every": 8, "visual_every": 4, "blocks": (32,) * 4, "hidden": 64, "dropout": 0.1}
+    ACCEPTED = {"target": ("emotion", "votes", "sentiment"), "fusion": tuple(FUSIONS)}
+
     audio: int = 10
     visual: int = 1024
     classes: int = 8
@@ -73,47 +75,21 @@ class Config:
     modality_dropout: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "blocks", tuple(self.blocks))  # a list, where it comes from JSON
-        if self.target not in ("emotion", "votes", "sentiment"):
-            raise ValueError(f"target is {self.target!r}; accepted: 'emotion', 'votes', 'sentiment'")
+        super().__post_init__()
         if len(self.blocks) != 4:
             raise ValueError(f"blocks is {self.blocks}; accepted: 4 widths")
-        if self.fusion not in FUSIONS:
-            raise ValueError(f"fusion is {self.fusion!r}; accepted: {', '.join(map(repr, FUSIONS))}")
         if not 0 <= self.modality_dropout <= 0.5:
             raise ValueError(f"modality_dropout is {self.modality_dropout}; accepted: 0 to 0.5")
 
-    @classmethod
-    def tiny(cls, **changes):
-        """Trains in seconds on the bundled corpus: frames of 0.16 s."""
-        return replace(cls(audio_every=8, visual_every=4, blocks=(32,) * 4, hidden=64, dropout=0.1), **changes)
-
-    @classmethod
-    def paper(cls, **changes):
-        return replace(cls(), **changes)
-
-
-def streams(config):
-    """The streams that are read."""
-    return [name for names in MODALITIES.values() for name in names]
-
-
-def widths(streams, config):
-    """The Config fields that follow from the corpus."""
-    return {m: width(streams, names) for m, names in MODALITIES.items()}
-
-
-def inputs(streams, config):
-    """audio, visual (B, T, D) and their masks (B, T)."""
-    return sequences(streams, MODALITIES, config)
-
 
 def describe(config):
-    tree = {}
+    width, tree = config.blocks[FUSIONS[config.fusion] - 1], {}
     for m in MODALITIES:
         sizes = [getattr(config, m), *config.blocks]
         blocks = [describe_block(n_in, n_out) for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True)]
-        tree[m] = {"blocks": blocks, "fuse": FUSIONS[config.fusion].describe(config)}
+        weigh = config.fusion == "attention"
+        fuse = describe_frame_attention(width, width, width) if weigh else describe_encoder_layer(width, config.hidden)
+        tree[m] = {"blocks": blocks, "fuse": fuse}
     return tree | {"head": describe_linear(2 * config.blocks[-1], config.classes)}
 
 
@@ -122,7 +98,7 @@ def describe_block(n_in, n_out):
 
 
 def augment(batch, config, rng):
-    """Modality dropout, where it is wanted."""
+    """Return a batch with modalities dropped, if modality_dropout is above 0."""
     rates = dict.fromkeys(MODALITIES, config.modality_dropout)
     return modality_dropout(batch, rng, rates) if config.modality_dropout else batch
 
@@ -130,10 +106,10 @@ def augment(batch, config, rng):
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio, visual (B, T, D) and masks -> out: logits (B, K)."""
     masks = {m: batch[f"{m}_mask"] for m in MODALITIES}
-    fusion = FUSIONS[config.fusion]
-    x, back_first = convolve(p, {m: batch[m] for m in MODALITIES}, masks, range(fusion.after))
-    x, back_fuse = across(fusion.layer, p, x, masks, config, rng, trace)
-    x, back_second = convolve(p, x, masks, range(fusion.after, 4))
+    layer, after = {"late": late, "intermediate": intermediate, "attention": attended}[config.fusion], FUSIONS[config.fusion]
+    x, back_first = convolve(p, {m: batch[m] for m in MODALITIES}, masks, range(after))
+    x, back_fuse = across(layer, p, x, masks, config, rng, trace)
+    x, back_second = convolve(p, x, masks, range(after, 4))
     pooled, back_pool = zip(*(mean_pool(x[m], masks[m]) for m in MODALITIES), strict=True)
     logits, back_head = linear(p.head, np.concatenate(pooled, -1))
 
@@ -145,11 +121,11 @@ def forward(p, batch, config, rng=None, trace=None):
     return {"logits": logits}, backward
 
 
-def convolve(p, x, masks, which):
-    """Some of the blocks of both modalities: x = relu(LN(conv(x))).   x {m: (B, T, C)}."""
+def convolve(p, x, masks, blocks):
+    """The numbered blocks of both modalities: x = relu(LN(conv(x))).   x {m: (B, T, C)}."""
     x, backs = dict(x), []
     for m in MODALITIES:
-        for i in which:
+        for i in blocks:
             x[m], back = block(getattr(p, m).blocks[i], x[m], masks[m])
             backs.append((m, i, back))
 
@@ -173,7 +149,7 @@ def block(p, x, mask):
 
 
 def across(layer, p, x, masks, config, rng, trace):
-    """The layer both ways, each modality's own parameters where it is the one that changes.   x {m: (B, T, C)}."""
+    """The layer both ways, with the parameters of the modality that changes.   x {m: (B, T, C)}."""
     y, backs = {}, {}
     for m, other in PAIRS:
         part = getattr(p, m).fuse
@@ -207,24 +183,9 @@ def intermediate(p, x, memory, mask, valid, config, rng, trace):
 
 
 def attended(p, x, memory, mask, valid, config, rng, trace):
-    """y = w x, w how much the other modality looks at each frame. With nobody to look, w is 0 and so is y."""
+    """y = w x, w the attention of the other modality to each frame; 0 where it has no frame."""
     y, back = frame_attention(p, memory, x, config.heads, valid, mask, trace)
     return y, lambda dy, g: back(dy, g)[::-1]
-
-
-class Fusion(NamedTuple):
-    """How two modalities meet: after which block, by what layer, with what parameters."""
-
-    after: int
-    layer: Callable
-    describe: Callable
-
-
-FUSIONS = {
-    "late": Fusion(4, late, lambda config: describe_encoder_layer(config.blocks[3], config.hidden)),
-    "intermediate": Fusion(2, intermediate, lambda config: describe_encoder_layer(config.blocks[1], config.hidden)),
-    "attention": Fusion(2, attended, lambda config: describe_frame_attention(*[config.blocks[1]] * 3)),
-}
 
 
 def loss(out, batch, config):

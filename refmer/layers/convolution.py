@@ -1,7 +1,7 @@
-"""Convolution along time, time before channels: x (B, T, C). A convolution is (windows) @ W.
+"""Convolution along time, x (B, T, C), and over images, x (B, H, W, C); the TCN. A convolution is (windows) @ W.
 
-With a mask (B, T) masked frames are 0 before the product, just as the zeros that pad the ends: padding a clip changes no
-valid output. `ops.convolution.thin_mask` gives the mask of the output.
+With a mask (B, T) masked frames are 0 before the product, as the zeros that pad the ends: padding a clip changes no valid
+output. `ops.convolution.thin_mask` gives the mask of the output.
 """
 
 from types import SimpleNamespace
@@ -32,10 +32,15 @@ def conv1d(p, x, size, stride=1, dilation=1, padding="same", mask=None):
     check_taps(p.W, x, size)
     mask = None if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])
     before_after = fitting_padding(x, size, stride, dilation, padding, axis=1)
-    y, *saved = ops.conv1d(x, p.W, p.b, mask, size, stride, dilation, *before_after)
+    return _learned(ops.conv1d, ops.conv1d_backward, p, x, mask, size, stride, dilation, *before_after)
+
+
+def _learned(op, op_backward, p, x, *options):
+    """The layer of a pair of ops with W and b."""
+    y, *saved = op(x, p.W, p.b, *options)
 
     def backward(dy, g):
-        dx, dW, db = ops.conv1d_backward(dy, *saved)
+        dx, dW, db = op_backward(dy, *saved)
         g.W += dW
         g.b += db
         return dx
@@ -54,7 +59,7 @@ def describe_weight_norm_conv1d(n_in, n_out, size):
 
 
 def weight_norm_conv1d(p, x, size, stride=1, dilation=1, padding="same", mask=None):
-    """conv1d with W = gain v / |v| per output channel (Salimans and Kingma 2016); p.W itself, where that has been folded."""
+    """conv1d with W = gain v / |v| per output channel (Salimans and Kingma 2016); p.W itself, if folded."""
     if hasattr(p, "W"):
         return conv1d(p, x, size, stride, dilation, padding, mask)
     W, *saved = weight_norm(p.v, p.gain)
@@ -76,23 +81,15 @@ def describe_depthwise_conv1d(width, size):
 
 
 def depthwise_conv1d(p, x, stride=1, dilation=1, padding="same", mask=None):
-    """y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   x (B, T, C), W (size, C): every channel by itself.
+    """y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   x (B, T, C), W (size, C): each channel alone.
 
-    No product of matrices: the one learned map that a quantized matrix cannot take over.
+    No product of matrices: the only learned map that cannot be quantized.
     """
     if p.W.shape[1] != x.shape[-1]:
         raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {p.W.shape[1]}, the width of W {p.W.shape}")
     mask = None if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])
     before_after = fitting_padding(x, len(p.W), stride, dilation, padding, axis=1)
-    y, *saved = ops.depthwise_conv1d(x, p.W, p.b, mask, stride, dilation, *before_after)
-
-    def backward(dy, g):
-        dx, dW, db = ops.depthwise_conv1d_backward(dy, *saved)
-        g.W += dW
-        g.b += db
-        return dx
-
-    return y, backward
+    return _learned(ops.depthwise_conv1d, ops.depthwise_conv1d_backward, p, x, mask, stride, dilation, *before_after)
 
 
 def describe_conv2d(n_in, n_out, size):
@@ -104,15 +101,7 @@ def conv2d(p, x, size, stride=1, padding="same"):
     check_taps(p.W, x, size * size)
     for axis in (1, 2):
         before_after = fitting_padding(x, size, stride, 1, padding, axis)
-    y, *saved = ops.conv2d(x, p.W, p.b, size, stride, *before_after)
-
-    def backward(dy, g):
-        dx, dW, db = ops.conv2d_backward(dy, *saved)
-        g.W += dW
-        g.b += db
-        return dx
-
-    return y, backward
+    return _learned(ops.conv2d, ops.conv2d_backward, p, x, size, stride, *before_after)
 
 
 def describe_conv2plus1d(n_in, n_out, size):
@@ -128,7 +117,7 @@ def describe_conv2plus1d(n_in, n_out, size):
 def conv2plus1d(p, x, size, stride=1):
     """A convolution over each image, norm, relu, a convolution over time; the stride counts for both.   x (B, T, H, W, C).
 
-    Tran et al. 2018; layer norm in place of batch norm, as in all encoders here: see residual.py.
+    Tran et al. 2018; layer norm in place of batch norm, as in all encoders here.
     """
     B, T = x.shape[:2]
     z, back_space = conv2d(p.space, x.reshape(B * T, *x.shape[2:]), size, stride)  # (B T, H', W', M)
@@ -185,7 +174,7 @@ def describe_tcn(n_in, widths, size=3, weight_norm=False):
 def tcn(p, x, size=3, dilations=None, weight_norm=False, mask=None, rate=0.0, rng=None):
     """Blocks on top of each other, block i with dilation 2^i or dilations[i].   x (B, T, C) -> (B, T, E).
 
-    Causal: y_t sees x up to t, with 2^i from x_(t - 2 (size - 1) (2^L - 1)) on. Masked steps (B, T) count as 0 and give 0.
+    Causal: y_t depends on x up to t, with 2^i from x_(t - 2 (size - 1) (2^L - 1)) on. Masked steps (B, T) count as 0 and give 0.
     """
     dilations = [2**i for i in range(len(p.blocks))] if dilations is None else dilations
     if len(dilations) != len(p.blocks):

@@ -1,8 +1,9 @@
-"""The convolutional encoders of paper 001 (OF-CMAER-CAT, section III; sizes are ours, the paper gives none).
+"""Encoders of sound, face and sequences: those of paper 001, and residual ones in place of the backbones of paper 003.
 
-Each takes a stream with its mask (B, T) and returns (B, T', C). Masked frames count as 0 in every convolution along time and
-give 0, so padding changes no valid output. T' = T, but for sound: two poolings by 2 leave ceil(ceil(T / 2) / 2) steps, whose
-mask is `sound_mask`.
+The encoders of paper 001 (section III; sizes are ours, the paper gives none) take a stream with its mask (B, T) and return
+(B, T', C). Masked frames count as 0 in every convolution along time and give 0, so padding changes no valid output. T' = T, but
+for sound: two poolings by 2 leave ceil(ceil(T / 2) / 2) steps, whose mask is `sound_mask`. The encoders of paper 003 take
+sub-sequences, each of which is an input by itself.
 """
 
 import numpy as np
@@ -22,8 +23,17 @@ def describe_sound_encoder(n_in, width):
     }
 
 
+def sound_encoder(p, x, mask=None):
+    """Log-mel: twice max_pool2(relu(conv5(x))), then conv3.   x (B, T, mel) -> (B, T', C)."""
+    half = _halved(mask)
+    h, back1 = _conv_relu_pool(p.conv1, x, mask)
+    h, back2 = _conv_relu_pool(p.conv2, h, half)
+    y, back3 = _conv3(p.conv3, h, _halved(half))
+    return y, lambda dy, g: back1(back2(back3(dy, g.conv3), g.conv2), g.conv1)
+
+
 def sound_mask(mask):
-    """The mask of what sound_encoder gives.   (B, T) -> (B, T')."""
+    """The mask of the output of sound_encoder.   (B, T) -> (B, T')."""
     return _halved(_halved(mask))
 
 
@@ -31,21 +41,30 @@ def _halved(mask):
     return None if mask is None else thin_mask(mask, 2, 2)
 
 
-def sound_encoder(p, x, mask=None):
-    """Log-mel: twice max_pool2(relu(conv5(x))), then conv3.   x (B, T, mel) -> (B, T', C)."""
-    half = _halved(mask)
-    h, back1 = _conv_relu_pool(p.conv1, x, mask)
-    h, back2 = _conv_relu_pool(p.conv2, h, half)
-    z, back3 = conv1d(p.conv3, h, 3, mask=_halved(half))
-    y, back_hide = hide(z, _halved(half))
-    return y, lambda dy, g: back1(back2(back3(back_hide(dy), g.conv3), g.conv2), g.conv1)
-
-
 def _conv_relu_pool(p, x, mask):
     z, back_conv = conv1d(p, x, 5, mask=mask)
     r = relu(z)
     y, back_pool = max_pool1d(r, 2, mask=mask)
     return y, lambda dy, g: back_conv(relu_backward(back_pool(dy), r), g)
+
+
+def _conv3(p, x, mask):
+    """conv3(x), 0 where not valid."""
+    z, back_conv = conv1d(p, x, 3, mask=mask)
+    y, back_hide = hide(z, mask)
+    return y, lambda dy, g: back_conv(back_hide(dy), g)
+
+
+def describe_sequence_encoder(n_in, width):
+    return {"conv1": describe_conv1d(n_in, width, 3), "conv2": describe_conv1d(width, width, 3)}
+
+
+def sequence_encoder(p, x, mask=None):
+    """Physiology or words: conv3(relu(conv3(x))).   x (B, T, D) -> (B, T, C)."""
+    z, back1 = conv1d(p.conv1, x, 3, mask=mask)
+    r = relu(z)
+    y, back2 = _conv3(p.conv2, r, mask)
+    return y, lambda dy, g: back1(relu_backward(back2(dy, g.conv2), r), g.conv1)
 
 
 def describe_face_encoder(width):
@@ -56,37 +75,11 @@ def describe_face_encoder(width):
 
 
 def face_encoder(p, x, mask=None):
-    """Frames: per frame three times relu(conv 3x3, stride 2), mean over space; then conv3 over time.   x (B, T, h, w)."""
-    B, T = x.shape[:2]
-    h, backs = x.reshape(B * T, *x.shape[2:], 1), []
-    for part in p.images:
-        z, back = conv2d(part, h, 3, 2)
-        h = relu(z)
-        backs.append((back, h))
+    """Per frame three times relu(conv 3x3, stride 2), mean over positions; then conv3 over time.   x (B, T, h, w)."""
+    h, back_images = _images(p.images, x)
     vectors, back_mean = mean_positions(h)  # (B T, C)
-    z, back_time = conv1d(p.time, vectors.reshape(B, T, -1), 3, mask=mask)
-    y, back_hide = hide(z, mask)
-
-    def backward(dy, g):
-        dh = back_mean(back_time(back_hide(dy), g.time).reshape(vectors.shape))
-        for (back, r), part in reversed(list(zip(backs, g.images, strict=True))):
-            dh = back(relu_backward(dh, r), part)
-        return dh.reshape(x.shape)
-
-    return y, backward
-
-
-def describe_sequence_encoder(n_in, width):
-    return {"conv1": describe_conv1d(n_in, width, 3), "conv2": describe_conv1d(width, width, 3)}
-
-
-def sequence_encoder(p, x, mask=None):
-    """Body or words: conv3(relu(conv3(x))).   x (B, T, D) -> (B, T, C)."""
-    z, back1 = conv1d(p.conv1, x, 3, mask=mask)
-    r = relu(z)
-    z, back2 = conv1d(p.conv2, r, 3, mask=mask)
-    y, back_hide = hide(z, mask)
-    return y, lambda dy, g: back1(relu_backward(back2(back_hide(dy), g.conv2), r), g.conv1)
+    y, back_time = _conv3(p.time, vectors.reshape(*x.shape[:2], -1), mask)
+    return y, lambda dy, g: back_images(back_mean(back_time(dy, g.time).reshape(vectors.shape)), g.images)
 
 
 def describe_layout_encoder(size, width):
@@ -99,35 +92,38 @@ def describe_layout_encoder(size, width):
 
 
 def layout_encoder(p, x, mask=None):
-    """Per frame relu(conv 3x3, stride 2), twice, all positions side by side; then conv3 over time.   x (B, T, h, w)."""
-    B, T = x.shape[:2]
-    h, backs = x.reshape(B * T, *x.shape[2:], 1), []
-    for part in p.images:
+    """Per frame twice relu(conv 3x3, stride 2), all positions side by side; then conv3 over time.   x (B, T, h, w)."""
+    h, back_images = _images(p.images, x)
+    y, back_time = _conv3(p.time, h.reshape(*x.shape[:2], -1), mask)  # of (B, T, h' w' C)
+    return y, lambda dy, g: back_images(back_time(dy, g.time).reshape(h.shape), g.images)
+
+
+def _images(p, x):
+    """relu(conv 3x3, stride 2) of every frame, once for each part.   x (B, T, h, w) -> (B T, h', w', C)."""
+    h, backs = x.reshape(-1, *x.shape[2:], 1), []
+    for part in p:
         z, back = conv2d(part, h, 3, 2)
         h = relu(z)
         backs.append((back, h))
-    z, back_time = conv1d(p.time, h.reshape(B, T, -1), 3, mask=mask)  # (B, T, h' w' C)
-    y, back_hide = hide(z, mask)
 
-    def backward(dy, g):
-        dh = back_time(back_hide(dy), g.time).reshape(h.shape)
-        for (back, r), part in reversed(list(zip(backs, g.images, strict=True))):
+    def backward(dh, g):
+        for (back, r), part in reversed(list(zip(backs, g, strict=True))):
             dh = back(relu_backward(dh, r), part)
         return dh.reshape(x.shape)
 
-    return y, backward
+    return h, backward
 
 
 def thin(x, stride):
     """Every stride-th position along each axis between batch and channels.   x (B, ..., C)."""
-    kept = (slice(None),) + (slice(None, None, stride),) * (x.ndim - 2)
+    every = (slice(None),) + (slice(None, None, stride),) * (x.ndim - 2)
 
     def backward(dy):
         dx = np.zeros(x.shape, dy.dtype)
-        dx[kept] = dy
+        dx[every] = dy
         return dx
 
-    return x[kept], backward
+    return x[every], backward
 
 
 def describe_residual_block(n_in, n_out, describe, stride=1):
@@ -147,8 +143,8 @@ def residual_block(p, x, conv, stride=1):
     r1 = relu(n1)
     z, back_conv2 = conv(p.conv2, r1, 3)
     n2, back_norm2 = layer_norm(p.norm2, z)
-    kept, back_thin = thin(x, stride)
-    skip, back_skip = linear(p.skip, kept) if hasattr(p, "skip") else (kept, lambda dy, g: dy)
+    skip, back_thin = thin(x, stride)
+    skip, back_skip = linear(p.skip, skip) if hasattr(p, "skip") else (skip, lambda dy, g: dy)
     y = relu(n2 + skip)
 
     def backward(dy, g):
@@ -167,7 +163,7 @@ def _describe_trunk(widths, n_in, describe):
 
 
 def _trunk(p, x, conv):
-    """Stem with stride 2, a block with stride 1, then a block with stride 2 per further width: x (B, ..., 1) -> (B, ..., C)."""
+    """Stem with stride 2, a block with stride 1, then a block with stride 2 per further width.   x (B, ..., 1) -> (B, ..., C)."""
     z, back_stem = conv(p.stem, x, 3, 2)
     n, back_norm = layer_norm(p.norm, z)
     y = r = relu(n)
@@ -185,33 +181,58 @@ def _trunk(p, x, conv):
 
 
 def describe_resnet(widths, n_in=1):
-    """widths: of the stem and first block, then of each further block."""
+    """Widths of the stem and first block, then of each further block."""
     return _describe_trunk(widths, n_in, describe_conv2d)
 
 
 def resnet(p, x):
-    """Log-mel windows to vectors: residual blocks, then the mean over all positions.   x (B, T, mel, 1) -> (B, C)."""
+    """A vector for each log-mel window: residual blocks, then the mean over all positions.   x (B, T, mel, 1) -> (B, C)."""
     z, back_trunk = _trunk(p, x, conv2d)
     y, back_mean = mean_positions(z)
     return y, lambda dy, g: back_trunk(back_mean(dy), g)
 
 
 def describe_r2plus1d(widths, n_in=1):
-    """widths: of the stem and first block, then of each further block."""
+    """Widths of the stem and first block, then of each further block."""
     return _describe_trunk(widths, n_in, describe_conv2plus1d)
 
 
 def r2plus1d_map(p, x):
-    """Frames to one vector per position (of space, and of time where frames are left): x (B, T, h, w, 1) -> (B, S, C).
+    """Frames to a vector per position of space, and of time where frames are left.   x (B, T, h, w, 1) -> (B, N, C).
 
-    What audio-guided attention (003, AVGA) chooses from, before any pooling over space.
+    Audio-guided attention (AVGA of paper 003) weighs these positions.
     """
     z, back_trunk = _trunk(p, x, conv2plus1d)
     return z.reshape(len(z), -1, z.shape[-1]), lambda dy, g: back_trunk(dy.reshape(z.shape), g)
 
 
-def r2plus1d(p, x):
-    """The mean of r2plus1d_map over its positions.   x (B, T, h, w, 1) -> (B, C)."""
-    z, back_map = r2plus1d_map(p, x)
-    y, back_mean = mean_positions(z)
-    return y, lambda dy, g: back_map(back_mean(dy), g)
+def encode_sound(p, x, valid, channels=False, skip=False):
+    """A vector for every log-mel window, 0 where not valid.   x (B, S, F, mel), valid (B, S) -> (B, S, C).
+
+    The window is an image (F, mel), or a sequence (F, 1) with the bands as `channels`: a small ResNet that ends with the mean
+    over an image finds patterns, but not their frequencies. `skip`: what is not valid is not computed either.
+    """
+    F, mel = x.shape[2:]
+    return _each(resnet, p, x, (F, 1, mel) if channels else (F, mel, 1), valid, skip)
+
+
+def encode_face(p, x, valid, skip=False):
+    """A map of N positions for the images of every sub-sequence, 0 where not valid.   x (B, S, F, h, w) -> (B, S, N, C)."""
+    return _each(r2plus1d_map, p, x, (*x.shape[2:], 1), valid, skip)
+
+
+def _each(layer, p, x, shape, valid, skip):
+    """layer(p, .) on sub-sequences of this shape: on those that are valid (but one at least), or on all."""
+    B, S = x.shape[:2]
+    rows = np.flatnonzero(valid) if skip and valid.any() else np.arange(1 if skip else B * S)
+    y, back = layer(p, x.reshape(B * S, *shape)[rows])
+    mask = valid.reshape(-1, *[1] * (y.ndim - 1))[rows]
+    full = np.zeros((B * S, *y.shape[1:]), y.dtype)
+    full[rows] = np.where(mask, y, 0)
+
+    def backward(dy, g):
+        dx = np.zeros((B * S, *shape), dy.dtype)
+        dx[rows] = back(np.where(mask, dy.reshape(full.shape)[rows], 0), g)
+        return dx.reshape(x.shape)
+
+    return full.reshape(B, S, *y.shape[1:]), backward

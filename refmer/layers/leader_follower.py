@@ -17,7 +17,7 @@ def leader_follower(p, streams, trace=None):
     """y = LN(softmax(k q^T / sqrt(D)) v + v), a token per modality, side by side; LN over all of them.
 
     streams {modality: (B, T, C)}, y (B, T, M D). Keys in the place of queries as in the authors' code, which also feeds the
-    followers' keys, not their features, to their queries and values: not reproduced. The leader is laid beside y by the caller.
+    followers' keys, not their features, to their queries and values: not reproduced. The caller lays the leader beside y.
     """
     steps = [x.shape[:2] for x in streams.values()]
     if len(set(steps)) != 1:
@@ -26,9 +26,8 @@ def leader_follower(p, streams, trace=None):
 
     def tokens(role):  # (B, T, M, D)
         maps = getattr(p, role)
-        found = {name: linear(getattr(maps, name), x) for name, x in streams.items()}
-        backs[role] = [back for _, back in found.values()]
-        return np.stack([y for y, _ in found.values()], -2)
+        y, backs[role] = zip(*(linear(getattr(maps, name), x) for name, x in streams.items()), strict=True)
+        return np.stack(y, -2)
 
     q, k, v = (tokens(role) for role in ("query", "key", "value"))
     a, *saved = attention_weights(k, q)  # (B, T, M, M)

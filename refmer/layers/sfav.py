@@ -13,7 +13,7 @@ def describe_frame_attention(query, key, width):
 
 
 def frame_attention(p, x, memory, heads=1, x_valid=None, valid=None, trace=None):
-    """y_s = w_s memory_s, w_s = sum_t softmax(q k^T / sqrt(D))_ts, the mean over heads: how much x looks at frame s.
+    """y_s = w_s memory_s, w_s = sum_t softmax(q k^T / sqrt(D))_ts, the mean over heads: the attention of x to frame s.
 
     x (B, T, C) with x_valid (B, T), memory (B, S, E) with valid (B, S), w (B, S). The weights sum to the number of valid steps
     of x. There are no values.

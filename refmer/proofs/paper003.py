@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.baselines import jca, leader_follower
-from refmer.layers import subsequences, temporal, tlab_jca_code
+from refmer.layers import tlab, tlab_code
+from refmer.layers.convolution import describe_tcn
+from refmer.layers.sequence import describe_lstm
 from refmer.proofs import Case, seeded
 from refmer.proofs.systems import system_cases
 from refmer.systems import tlab_jca
@@ -16,6 +18,8 @@ TLAB = tlab_jca.Config(
 )
 JCA = jca.Config(audio=7, visual=5, sound=(7,), face=(5,), steps=T, width=6, hidden=2, head=9, dropout_head=0.3)
 LEADER = leader_follower.Config(frames=7, logmel=5, mfcc=3, leader=(8, 6), follower=(7, 6), size=2, width=4, dropout=0.1)
+STREAMS = {"logmel": (4, 5), "frames": (3, 4, 5)}
+RAW = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,)}  # what reads them
 RNG = np.random.default_rng(4)
 VALID = np.array([[True] * 5, [True, True, True, False, False], [True, False, True, True, False]])
 PRESENT = np.array([True, False, True])[:, None]  # one recording without sound
@@ -28,35 +32,40 @@ def cases():
 
 
 def batch_of(**shapes):
-    """Streams of the given frame shapes; the first but one (or the only sound) is missing in one recording."""
+    """Streams of the given frame shapes; streams of sound are missing in one recording."""
     rng = np.random.default_rng(5)
-    found = {}
+    batch = {}
     for name, shape in shapes.items():
-        found[f"{name}_mask"] = VALID if name in ("visual", "frames") else VALID & PRESENT
-        mask = found[f"{name}_mask"].reshape(B, S, *[1] * len(shape))
-        found[name] = np.where(mask, rng.normal(size=(B, S, *shape)), 0)
-    return found
+        batch[f"{name}_mask"] = VALID if name in ("visual", "frames") else VALID & PRESENT
+        mask = batch[f"{name}_mask"].reshape(B, S, *[1] * len(shape))
+        batch[name] = np.where(mask, rng.normal(size=(B, S, *shape)), 0)
+    return batch
 
 
 def parts():
     rng, mask = np.random.default_rng(6), VALID[:, :T]
     x = rng.normal(size=(B, T, 5))
-    module = tlab_jca_code.describe_lstm_module(5, 6)
-    found = [
-        Case("fold", lambda x: subsequences.fold(x, 3), (x,)),
-        Case("unfold", lambda x: subsequences.unfold(x, 3, 4), (rng.normal(size=(6, 3, 2)),)),
-        Case("lstm_module", tlab_jca_code.lstm_module, (x, mask), module, "mask"),
-        Case("lstm_module", seeded(tlab_jca_code.lstm_module, rate=0.3), (x,), module, "dropout"),
+    module = tlab_code.describe_lstm_module(5, 6)
+    parts_of_paper = {"tcn": describe_tcn(4, [4, 4]), "lstm": describe_lstm(4, 4), "attention": tlab.describe_tlab(4)}
+    parts_of_code = parts_of_paper | {
+        "lstm": tlab_code.describe_lstm_module(4, 4),
+        "attention": tlab_code.describe_tlab_code(4),
+    }
+
+    def block(p, x):
+        return tlab.temporal(p, x, mask, band=1)
+
+    def block_of_code(p, x):
+        return tlab.temporal(p, x, mask, recur=tlab_code.lstm_module, attend=tlab_code.tlab_code, band=1)
+
+    return [
+        Case("fold", lambda x: tlab.fold(x, 3), (x,)),
+        Case("unfold", lambda x: tlab.unfold(x, 3, 4), (rng.normal(size=(6, 3, 2)),)),
+        Case("lstm_module", tlab_code.lstm_module, (x, mask), module, "mask"),
+        Case("lstm_module", seeded(tlab_code.lstm_module, rate=0.3), (x,), module, "dropout"),
+        Case("temporal", block, (x[..., :4],), parts_of_paper, "paper, band", directions=True),
+        Case("temporal", block_of_code, (x[..., :4],), parts_of_code, "code, band", zero=("*.attend.key.b",), directions=True),
     ]
-    for variant in temporal.PARTS:
-        description = temporal.describe_temporal(variant, 4)
-
-        def block(p, x, mask, variant=variant):
-            return temporal.temporal(p, x, mask, variant, band=1)
-
-        zero = ("attention.attend.key.b",) if variant == "code" else ()
-        found.append(Case("temporal", block, (x[..., :4], mask), description, f"{variant}, band", zero=zero, directions=True))
-    return found
 
 
 def tlab_jca_cases():
@@ -79,35 +88,31 @@ def tlab_jca_cases():
         {"variant": "code", "attention": False},
         {"target": "emotion", "classes": K},
     ]
-    found = []
+    cases = []
     for change in switches:
         config = replace(TLAB, **change)
         variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
         zero = ("*.attend.key.b",) if config.variant == "code" and config.attention else ()  # softmax ignores it
         truth = EMOTION if config.target == "emotion" else AFFECT
-        found += system_cases("tlab_jca", config, batch, variant, zero, truth)
-    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,), "steps": 3}
-    part = {k: v[:2] for k, v in batch_of(logmel=(4, 5), frames=(3, 4, 5)).items()}
+        cases += system_cases("tlab_jca", config, batch, variant, zero, truth)
+    part = {k: v[:2] for k, v in batch_of(**STREAMS).items()}
     truth = {k: v[:2] for k, v in AFFECT.items()}
-    return found + system_cases("tlab_jca", replace(TLAB, **raw), part, "encoders=True", (), truth)
+    return cases + system_cases("tlab_jca", replace(TLAB, **RAW, steps=3), part, "encoders=True", (), truth)
 
 
 def jca_cases():
     batch = batch_of(audio=(7,), visual=(5,))
-    found = system_cases("jca", JCA, batch, "default", (), AFFECT)
-    found += system_cases("jca", replace(JCA, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
+    cases = system_cases("jca", JCA, batch, "default", (), AFFECT)
+    cases += system_cases("jca", replace(JCA, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
     unused = ("attend.audio.*",)  # the attended sound goes nowhere
-    found += system_cases("jca", replace(JCA, regress="repository"), batch, "regress=repository", unused, AFFECT)
-    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,)}
-    return found + system_cases(
-        "jca", replace(JCA, **raw), batch_of(logmel=(4, 5), frames=(3, 4, 5)), "encoders=True", (), AFFECT
-    )
+    cases += system_cases("jca", replace(JCA, regress="repository"), batch, "regress=repository", unused, AFFECT)
+    return cases + system_cases("jca", replace(JCA, **RAW), batch_of(**STREAMS), "encoders=True", (), AFFECT)
 
 
 def leader_follower_cases():
     batch = batch_of(frames=(7,), logmel=(5,), mfcc=(3,))
-    found = system_cases("leader_follower", LEADER, batch, "default", (), AFFECT)
-    found += system_cases("leader_follower", replace(LEADER, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
+    cases = system_cases("leader_follower", LEADER, batch, "default", (), AFFECT)
+    cases += system_cases("leader_follower", replace(LEADER, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
     config = replace(LEADER, encoders=True, image=(5, 4), trunk=(4,))
     raw = batch_of(frames=(5, 4), logmel=(5,), mfcc=(3,))
-    return found + system_cases("leader_follower", config, raw, "encoders=True", (), AFFECT)
+    return cases + system_cases("leader_follower", config, raw, "encoders=True", (), AFFECT)

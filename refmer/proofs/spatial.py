@@ -1,6 +1,6 @@
-"""Cases over images: convolution, pooling, the residual encoders of paper 003 and the encoders of paper 001.
+"""Cases of images: convolution, pooling, the residual encoders of paper 003 and the encoders of paper 001.
 
-What is normalised has four channels or more: of two, a layer norm leaves the sign alone and gradients drown in rounding.
+Normalised arrays have four channels or more: of two, a layer norm leaves the sign alone and gradients drown in rounding.
 """
 
 import numpy as np
@@ -46,20 +46,18 @@ def encoder_cases():
     mels, frames = rng.normal(size=(B, 7, 9, 1)), rng.normal(size=(B, 5, 6, 7, 1))
     sound, face, words = rng.normal(size=(B, T, 4)), rng.normal(size=(B, T, 6, 5)), rng.normal(size=(B, T, 4))
     block2 = encoders.describe_residual_block(C, 5, convolution.describe_conv2d, 2)
-    film = encoders.describe_r2plus1d([4, 5])
     same = encoders.describe_residual_block(6, 6, convolution.describe_conv2d)
     x, wide = rng.normal(size=(B, H, W, C)), rng.normal(size=(B, H, W, 6))
-    found = [
+    layers = [
         Case("residual_block", lambda p, x: encoders.residual_block(p, x, convolution.conv2d), (wide,), same),
         Case("residual_block", lambda p, x: encoders.residual_block(p, x, convolution.conv2d, 2), (x,), block2, "stride 2"),
         Case("resnet", encoders.resnet, (mels,), encoders.describe_resnet([4, 5])),
-        Case("r2plus1d_map", encoders.r2plus1d_map, (frames,), film),
-        Case("r2plus1d", encoders.r2plus1d, (frames,), film),
+        Case("r2plus1d_map", encoders.r2plus1d_map, (frames,), encoders.describe_r2plus1d([4, 5])),
     ]
     for name, f, x, description in [
         ("sound_encoder", encoders.sound_encoder, sound, encoders.describe_sound_encoder(4, 3)),
         ("face_encoder", encoders.face_encoder, face, encoders.describe_face_encoder(3)),
         ("sequence_encoder", encoders.sequence_encoder, words, encoders.describe_sequence_encoder(4, 3)),
     ]:
-        found += [Case(name, f, (x,), description), Case(name, f, (x, VALID), description, "masked")]
-    return [Case(**{**vars(c), "directions": True}) for c in found]
+        layers += [Case(name, f, (x,), description), Case(name, f, (x, VALID), description, "masked")]
+    return [Case(**{**vars(c), "directions": True}) for c in layers]
