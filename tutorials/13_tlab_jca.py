@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 13. TLAB-JCA, and the attention that is not local
 #
-# Introduces: `refmer.layers.tlab.describe_tlab`, `refmer.layers.tlab.tlab`, `refmer.layers.avga.avga`,
-# `refmer.layers.coattention.joint_cross_attention`, `refmer.systems.tlab_jca.Config`, `refmer.systems.tlab_jca.describe`,
+# Introduces: `refmer.layers.tlab.describe_tlab`, `refmer.layers.tlab.tlab`, `refmer.layers.tlab.avga`,
+# `refmer.layers.tlab.joint_cross_attention`, `refmer.systems.tlab_jca.Config`, `refmer.systems.tlab_jca.describe`,
 # `refmer.systems.tlab_jca.forward`
 #
 # **What you will do.** Derive the temporal block of paper 003, build and train the system, and cover its eyes and ears.
@@ -14,8 +14,6 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-from refmer.layers.avga import avga
-from refmer.layers.coattention import joint_cross_attention
 
 import refmer
 from refmer import params
@@ -23,7 +21,7 @@ from refmer.check import assert_gradient
 from refmer.layers.convolution import tcn
 from refmer.layers.dense import mlp
 from refmer.layers.sequence import lstm
-from refmer.layers.tlab import describe_tlab, tlab
+from refmer.layers.tlab import avga, describe_tlab, joint_cross_attention, tlab
 from refmer.systems import tlab_jca
 
 rng = np.random.default_rng(0)

@@ -1,6 +1,8 @@
-"""What paper 001 (OF-CMAER-CAT) has around CMAA and AWOM (cmaa.py): plain stand-ins for both, and the Transformer after them.
+"""The equations of OF-CMAER-CAT (paper 001), in their order, after the encoders of eq. (1).
 
-Streams are {modality: (B, T_i, C)}, valid {modality: (B, T_i)}, as there.
+Cross-modal attention alignment (CMAA), eq. (2)-(7); adaptive weights of modalities (AWOM), eq. (8)-(11); a plain stand-in for
+each; the Transformer over all modalities, eq. (20); the decoder of the reconstruction loss, eq. (19). Streams are
+{modality: (B, T_i, C)}, `valid` {modality: (B, T_i)} marks their valid steps, `available` (B, M) the modalities of each clip.
 """
 
 import numpy as np
@@ -21,77 +23,38 @@ from refmer.layers.sequence import describe_embedding, mean_pool, modality_embed
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import sigmoid, sigmoid_backward, softmax, softmax_backward
 from refmer.ops.attention import attention_weights, attention_weights_backward, key_mask
-from refmer.ops.pooling import masked_mean, masked_mean_backward
+
+ROLES = ("query", "key", "value")
+
+
+def each(layer, streams):
+    """y_i = layer(i, x_i) for each modality i; backward(dy, *g) -> {i: dx_i}, with the same g for all."""
+    results = {m: layer(m, x) for m, x in streams.items()}
+    return {m: y for m, (y, _) in results.items()}, lambda dy, *g: {m: back(dy[m], *g) for m, (_, back) in results.items()}
 
 
 def time_means(streams, valid):
-    """Means over the valid steps of each modality, eq. (2).   -> (B, M, d)."""
-    found = {m: mean_pool(x, valid[m]) for m, x in streams.items()}
-
-    def backward(dy):
-        return {m: back(dy[:, i]) for i, (m, (_, back)) in enumerate(found.items())}
-
-    return np.stack([y for y, _ in found.values()], 1), backward
+    """Means over the valid steps of each modality, eq. (2); 0 without any.   -> (B, M, C)."""
+    means, back = each(lambda m, x: mean_pool(x, valid[m]), streams)
+    return np.stack(list(means.values()), 1), lambda dy: back({m: dy[:, i] for i, m in enumerate(means)})
 
 
-def keep(p, streams, valid, available, trace=None):
-    """In place of CMAA: F_i^a = LN(F_i), eq. (7) without its second summand."""
-    found = {m: layer_norm(p.norm, x) for m, x in streams.items()}
-    return {m: y for m, (y, _) in found.items()}, lambda dy, g: {m: back(dy[m], g.norm) for m, (_, back) in found.items()}
-
-
-def even(p, streams, aligned, valid, available, trace=None):
-    """In place of AWOM: the modalities that are there weigh the same."""
-    pooled, back_means = time_means(aligned, valid)
-    w = (available / np.maximum(available.sum(1, keepdims=True), 1)).astype(pooled.real.dtype)
-    note(trace, "weights", w)
-
-    def backward(dy, g):
-        dh, _ = dy
-        return {m: 0.0 for m in streams}, back_means(w[..., None] * dh[:, None])
-
-    return ((w[..., None] * pooled).sum(1), w), backward
-
-
-def describe_context(modalities, width, hidden, layers):
-    return {"modality": describe_embedding(modalities, width), "encoder": describe_encoder(width, hidden, layers)}
-
-
-def context(p, streams, w, valid, heads, rate=0.0, rng=None, trace=None):
-    """Every step attends to all steps of all modalities; then a mean per modality.   -> (B, M, C).
-
-    Tokens w~_i F_i^a + embedding of i, scaled, + positions (from 1 in each modality) -> pre-norm layers. Where it stands the
-    paper does not say: its text has it after the weights, its eq. (11) leaves no sequence for it.
-    """
-    tokens, back_tokens = arrange(p.modality, streams, w)
-    ends = np.cumsum([v.shape[1] for v in valid.values()])[:-1]
-
-    def place(x):
-        parts = zip(np.split(x, ends, 1), valid.values(), strict=True)
-        return np.concatenate([positions(part, v)[0] for part, v in parts], 1), lambda dx: dx
-
-    mask, rates = key_mask(np.concatenate(list(valid.values()), 1)), Rates(*[rate] * 4)
-    x, back_encoder = encoder(p.encoder, tokens, heads, mask, rates, rng, trace, place=place)
-    z, back_means = time_means(dict(zip(valid, np.split(x, ends, 1), strict=True)), valid)
-
-    def backward(dz, g):
-        dx = np.concatenate(list(back_means(dz).values()), 1)
-        return back_tokens(back_encoder(dx, g.encoder), g.modality)
-
-    return z, backward
-
-
-def arrange(p, streams, w):
-    """w_i F_i + the modality's embedding, all modalities one after another; w (B, M).   -> (B, sum T_i, C)."""
-    found = [modality_embedding(p, w[:, i, None, None] * x, i) for i, x in enumerate(streams.values())]
-    ends = np.cumsum([x.shape[1] for x in streams.values()])[:-1]
-
-    def backward(dy, g):
-        parts = [back(d, g) for d, (_, back) in zip(np.split(dy, ends, 1), found, strict=True)]
-        dw = np.stack([(d * x).sum((1, 2)) for d, x in zip(parts, streams.values(), strict=True)], 1)
-        return {m: w[:, i, None, None] * parts[i] for i, m in enumerate(streams)}, dw
-
-    return np.concatenate([y for y, _ in found], 1), backward
+def presence(streams, valid=None, available=None):
+    """The valid steps of present modalities {modality: (B, T_i)}, and the modalities with one, if available (B, M)."""
+    if valid is None:
+        valid = {name: np.ones(x.shape[:2], bool) for name, x in streams.items()}
+    if set(valid) != set(streams):
+        raise ValueError(f"valid names {sorted(valid)}, streams are {sorted(streams)}; accepted: the same names")
+    for name, x in streams.items():
+        if valid[name].dtype != bool or valid[name].shape != x.shape[:2]:
+            v = valid[name]
+            raise ValueError(f"valid[{name!r}] has dtype {v.dtype} and shape {v.shape}; accepted: bool, {x.shape[:2]}")
+    present = np.stack([valid[name].any(1) for name in streams], 1)
+    if available is not None:
+        if available.dtype != bool or available.shape != present.shape:
+            raise ValueError(f"available has dtype {available.dtype}, shape {available.shape}; accepted: bool, {present.shape}")
+        present &= available
+    return {name: valid[name] & present[:, [i]] for i, name in enumerate(streams)}, present
 
 
 def describe_cmaa(width, hidden):
@@ -108,38 +71,20 @@ def cmaa(p, streams, valid=None, available=None, trace=None):
     if len(streams) < 2:
         raise ValueError(f"streams are {sorted(streams)}; accepted: at least two modalities")
     valid, present = presence(streams, valid, available)
-    x, back_hide = _hide(streams, valid)
-    f, back_mean = _means(x, valid)
+    x, back_hide = each(lambda m, x: hide(x, valid[m]), streams)
+    f, back_mean = time_means(x, valid)
     alpha, back_alpha = compatibility(p.compatibility, f, present)
     mixed, back_mixed = exchange(p, x, alpha, valid, trace)
-    found = {name: gated_residual(p, x[name], mixed[name], scope(trace, name)) for name in x}
+    y, back_gates = each(lambda m, x: gated_residual(p, x, mixed[m], scope(trace, m)), x)
     note(trace, "compatibility", alpha)
 
     def backward(dy, g):
-        pairs = {name: back(dy[name], g) for name, (_, back) in found.items()}
+        pairs = back_gates(dy, g)
         dx, dalpha = back_mixed({name: dmixed for name, (_, dmixed) in pairs.items()}, g)
         dmean = back_mean(back_alpha(dalpha, g.compatibility))
         return back_hide({name: pairs[name][0] + dx[name] + dmean[name] for name in x})
 
-    return {name: y for name, (y, _) in found.items()}, backward
-
-
-def presence(streams, valid=None, available=None):
-    """The valid steps of present modalities {modality: (B, T_i)}, and what is present (B, M)."""
-    if valid is None:
-        valid = {name: np.ones(x.shape[:2], bool) for name, x in streams.items()}
-    if set(valid) != set(streams):
-        raise ValueError(f"valid names {sorted(valid)}, streams are {sorted(streams)}; accepted: the same names")
-    for name, x in streams.items():
-        if valid[name].dtype != bool or valid[name].shape != x.shape[:2]:
-            v = valid[name]
-            raise ValueError(f"valid[{name!r}] has dtype {v.dtype} and shape {v.shape}; accepted: bool, {x.shape[:2]}")
-    present = np.stack([valid[name].any(1) for name in streams], 1)
-    if available is not None:
-        if available.dtype != bool or available.shape != present.shape:
-            raise ValueError(f"available has dtype {available.dtype}, shape {available.shape}; accepted: bool, {present.shape}")
-        present &= available
-    return {name: valid[name] & present[:, [i]] for i, name in enumerate(streams)}, present
+    return y, backward
 
 
 def compatibility(p, f, present):
@@ -190,9 +135,6 @@ def exchange(p, x, alpha, valid, trace=None):
     return {name: y for name, (y, _) in out.items()}, backward
 
 
-ROLES = ("query", "key", "value")
-
-
 def gated_residual(p, x, mixed, trace=None):
     """y = LN(x + sigmoid(G) mixed), eq. (7);  G = MLP([x; mixed]), which the paper leaves open.   x, mixed (B, T, C)."""
     u, back_u = mlp(p.gate, np.concatenate([x, mixed], -1))
@@ -208,6 +150,12 @@ def gated_residual(p, x, mixed, trace=None):
     return y, backward
 
 
+def keep(p, streams, valid, available, trace=None):
+    """In place of CMAA: F_i^a = LN(F_i), eq. (7) without its second summand."""
+    y, back = each(lambda m, x: layer_norm(p.norm, x), streams)
+    return y, lambda dy, g: back(dy, g.norm)
+
+
 def describe_awom(width, hidden):
     return {"score": describe_mlp(2 * width, hidden, 1)}
 
@@ -216,13 +164,13 @@ def awom(p, streams, aligned, valid=None, available=None, trace=None):
     """h = sum_i w_i mean_t F_i^a, eq. (11); w = softmax over the present of s_i = MLP([mean_t F_i; var_t F_i]), eq. (8)-(10).
 
     streams F and aligned F^a {modality: (B, T_i, C)}, the MLP shared. Returns (h (B, C), w (B, M)). To mask a softmax and to
-    divide by what is left, eq. (9)-(10), is a masked softmax but for epsilon. With nothing present w and h are 0.
+    divide by what is left, eq. (9)-(10), is a masked softmax but for epsilon. w and h are 0 if all are absent.
     """
     valid, present = presence(streams, valid, available)
     moments, back_moments = _moments(streams, valid)
     s, back_s = mlp(p.score, moments)  # (B, M, 1)
     w = softmax(s[..., 0], present)
-    pooled, back_pooled = _means(aligned, valid)  # (B, M, C)
+    pooled, back_pooled = time_means(aligned, valid)  # (B, M, C)
     note(trace, "weights", w)
 
     def backward(dy, g):
@@ -234,35 +182,73 @@ def awom(p, streams, aligned, valid=None, available=None, trace=None):
     return ((w[:, None] @ pooled)[:, 0], w), backward
 
 
-def _hide(x, valid):
-    """0 where not valid, in every stream."""
-    found = {name: hide(z, valid[name]) for name, z in x.items()}
-    return {name: y for name, (y, _) in found.items()}, lambda dy: {name: back(dy[name]) for name, (_, back) in found.items()}
-
-
-def _means(x, valid):
-    """Means over valid steps, 0 where there are none: (B, M, C)."""
-    found = {name: masked_mean(z, valid[name]) for name, z in x.items()}
-
-    def backward(df):
-        return {name: masked_mean_backward(df[:, i], *saved) for i, (name, (_, *saved)) in enumerate(found.items())}
-
-    return np.stack([f for f, *_ in found.values()], 1), backward
-
-
 def _moments(x, valid):
     """Means and variances (of the population) over valid steps, side by side: (B, M, 2 C)."""
-    means, back_means = _means(x, valid)
-    centred = {name: z - means[:, i, None] for i, (name, z) in enumerate(x.items())}
-    variances, back_variances = _means({name: z * z for name, z in centred.items()}, valid)
+    means, back_means = time_means(x, valid)
+    centred = {m: z - means[:, i, None] for i, (m, z) in enumerate(x.items())}
+    variances, back_variances = time_means({m: z * z for m, z in centred.items()}, valid)
 
     def backward(df):
         dmeans, dvariances = np.split(df, 2, -1)
         dx, dsquares = back_means(dmeans), back_variances(dvariances)
         # the mean inside the variance adds nothing: sum_t (x_t - mean) = 0
-        return {name: dx[name] + 2 * centred[name] * dsquares[name] for name in x}
+        return {m: dx[m] + 2 * centred[m] * dsquares[m] for m in x}
 
     return np.concatenate([means, variances], -1), backward
+
+
+def even(p, streams, aligned, valid, available, trace=None):
+    """In place of AWOM: the available modalities have equal weights."""
+    pooled, back_means = time_means(aligned, valid)
+    w = (available / np.maximum(available.sum(1, keepdims=True), 1)).astype(pooled.real.dtype)
+    note(trace, "weights", w)
+
+    def backward(dy, g):
+        dh, _ = dy
+        return {m: 0.0 for m in streams}, back_means(w[..., None] * dh[:, None])
+
+    return ((w[..., None] * pooled).sum(1), w), backward
+
+
+def describe_context(modalities, width, hidden, layers):
+    return {"modality": describe_embedding(modalities, width), "encoder": describe_encoder(width, hidden, layers)}
+
+
+def context(p, streams, w, valid, heads, rate=0.0, rng=None, trace=None):
+    """Every step attends to all steps of all modalities; then a mean per modality.   -> (B, M, C).
+
+    Tokens w_i F_i^a + embedding of i, scaled, + positions (from 1 in each modality) -> pre-norm layers. The paper leaves its
+    place open: the text has it after the weights, but eq. (11) leaves no sequence for it.
+    """
+    tokens, back_tokens = arrange(p.modality, streams, w)
+    ends = np.cumsum([v.shape[1] for v in valid.values()])[:-1]
+
+    def place(x):
+        parts = zip(np.split(x, ends, 1), valid.values(), strict=True)
+        return np.concatenate([positions(part, v)[0] for part, v in parts], 1), lambda dx: dx
+
+    mask, rates = key_mask(np.concatenate(list(valid.values()), 1)), Rates(*[rate] * 4)
+    x, back_encoder = encoder(p.encoder, tokens, heads, mask, rates, rng, trace, place=place)
+    z, back_means = time_means(dict(zip(valid, np.split(x, ends, 1), strict=True)), valid)
+
+    def backward(dz, g):
+        dx = np.concatenate(list(back_means(dz).values()), 1)
+        return back_tokens(back_encoder(dx, g.encoder), g.modality)
+
+    return z, backward
+
+
+def arrange(p, streams, w):
+    """w_i F_i + the modality's embedding, all modalities one after another; w (B, M).   -> (B, sum T_i, C)."""
+    rows = [modality_embedding(p, w[:, i, None, None] * x, i) for i, x in enumerate(streams.values())]
+    ends = np.cumsum([x.shape[1] for x in streams.values()])[:-1]
+
+    def backward(dy, g):
+        parts = [back(d, g) for d, (_, back) in zip(np.split(dy, ends, 1), rows, strict=True)]
+        dw = np.stack([(d * x).sum((1, 2)) for d, x in zip(parts, streams.values(), strict=True)], 1)
+        return {m: w[:, i, None, None] * parts[i] for i, m in enumerate(streams)}, dw
+
+    return np.concatenate([y for y, _ in rows], 1), backward
 
 
 def describe_reconstruction(width, modalities, width_each):
@@ -273,8 +259,8 @@ def describe_reconstruction(width, modalities, width_each):
 def reconstruction(p, h, modalities):
     """f'_i = W_i h + b_i for each modality i.   h (B, C) the fused vector -> (B, M, D).
 
-    Our reading of L_rec is mse(f', f, available), f (B, M, D) the time means of the encoded modalities. There f is data: no
-    gradient flows into the encoders, which could otherwise please the decoder by falling silent.
+    Our reading of L_rec is mse(f', f, available), f (B, M, D) the time means of the encoded modalities. There f is data:
+    with a gradient the encoders could lower the loss by shrinking their features to 0.
     """
     y, back = linear(p, h)
     return y.reshape(len(h), modalities, -1), lambda dy, g: back(dy.reshape(y.shape), g)

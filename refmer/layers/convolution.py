@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from refmer.layers.dense import describe_layer_norm, describe_linear, dropout, layer_norm, linear
+from refmer.layers.dense import describe_layer_norm, describe_linear, dropout, layer_norm, linear, optional, stack
 from refmer.ops import convolution as ops
 from refmer.ops.activations import fitting, relu, relu_backward
 from refmer.ops.convolution import fitting_padding, weight_norm, weight_norm_backward
@@ -152,7 +152,7 @@ def tcn_block(p, x, size=3, dilation=1, weight_norm=False, mask=None, rate=0.0, 
     z2, back_conv2 = conv(p.conv2, h, size, 1, dilation, "causal", mask)
     r2 = relu(z2)
     f, back_drop2 = dropout(rng, r2, rate)
-    skip, back_skip = linear(p.skip, x) if hasattr(p, "skip") else (x, lambda dy, g: dy)
+    skip, back_skip = optional(p, "skip", linear, x)
     r = relu(f + skip)
     y, back_hide = hide(r, mask)
 
@@ -160,7 +160,7 @@ def tcn_block(p, x, size=3, dilation=1, weight_norm=False, mask=None, rate=0.0, 
         ds = relu_backward(back_hide(dy), r)  # s = f + skip
         dh = back_conv2(relu_backward(back_drop2(ds), r2), g.conv2)
         dx = back_conv1(relu_backward(back_drop1(dh), r1), g.conv1)
-        return dx + back_skip(ds, getattr(g, "skip", None))
+        return dx + back_skip(ds, g)
 
     return y, backward
 
@@ -174,19 +174,10 @@ def describe_tcn(n_in, widths, size=3, weight_norm=False):
 def tcn(p, x, size=3, dilations=None, weight_norm=False, mask=None, rate=0.0, rng=None):
     """Blocks on top of each other, block i with dilation 2^i or dilations[i].   x (B, T, C) -> (B, T, E).
 
-    Causal: y_t depends on x up to t, with 2^i from x_(t - 2 (size - 1) (2^L - 1)) on. Masked steps (B, T) count as 0 and give 0.
+    Causal: y_t depends on x up to t, with 2^i from x_(t - 2 (size - 1) (2^L - 1)) on. Masked steps (B, T) are 0, and so is y.
     """
     dilations = [2**i for i in range(len(p.blocks))] if dilations is None else dilations
     if len(dilations) != len(p.blocks):
         raise ValueError(f"dilations has {len(dilations)} entries; accepted: {len(p.blocks)}, one per block")
-    y, backs = x, []
-    for block, dilation in zip(p.blocks, dilations, strict=True):
-        y, back = tcn_block(block, y, size, dilation, weight_norm, mask, rate, rng)
-        backs.append(back)
-
-    def backward(dy, g):
-        for back, part in reversed(list(zip(backs, g.blocks, strict=True))):
-            dy = back(dy, part)
-        return dy
-
-    return y, backward
+    y, back = stack(lambda q, x, i: tcn_block(q, x, size, dilations[i], weight_norm, mask, rate, rng), p.blocks, x)
+    return y, lambda dy, g: back(dy, g.blocks)

@@ -9,7 +9,7 @@ sub-sequences, each of which is an input by itself.
 import numpy as np
 
 from refmer.layers.convolution import conv1d, conv2d, conv2plus1d, describe_conv1d, describe_conv2d, describe_conv2plus1d, hide
-from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
+from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear, optional, stack
 from refmer.layers.sequence import max_pool1d, mean_positions
 from refmer.ops.activations import relu, relu_backward
 from refmer.ops.convolution import thin_mask
@@ -100,18 +100,14 @@ def layout_encoder(p, x, mask=None):
 
 def _images(p, x):
     """relu(conv 3x3, stride 2) of every frame, once for each part.   x (B, T, h, w) -> (B T, h', w', C)."""
-    h, backs = x.reshape(-1, *x.shape[2:], 1), []
-    for part in p:
-        z, back = conv2d(part, h, 3, 2)
-        h = relu(z)
-        backs.append((back, h))
+    h, back = stack(_conv_relu, p, x.reshape(-1, *x.shape[2:], 1))
+    return h, lambda dh, g: back(dh, g).reshape(x.shape)
 
-    def backward(dh, g):
-        for (back, r), part in reversed(list(zip(backs, g, strict=True))):
-            dh = back(relu_backward(dh, r), part)
-        return dh.reshape(x.shape)
 
-    return h, backward
+def _conv_relu(p, x, i):
+    z, back = conv2d(p, x, 3, 2)
+    r = relu(z)
+    return r, lambda dr, g: back(relu_backward(dr, r), g)
 
 
 def thin(x, stride):
@@ -144,14 +140,14 @@ def residual_block(p, x, conv, stride=1):
     z, back_conv2 = conv(p.conv2, r1, 3)
     n2, back_norm2 = layer_norm(p.norm2, z)
     skip, back_thin = thin(x, stride)
-    skip, back_skip = linear(p.skip, skip) if hasattr(p, "skip") else (skip, lambda dy, g: dy)
+    skip, back_skip = optional(p, "skip", linear, skip)
     y = relu(n2 + skip)
 
     def backward(dy, g):
         ds = relu_backward(dy, y)  # y = relu(s), s = n2 + skip
         dr1 = back_conv2(back_norm2(ds, g.norm2), g.conv2)
         dx = back_conv1(back_norm1(relu_backward(dr1, r1), g.norm1), g.conv1)
-        return dx + back_thin(back_skip(ds, getattr(g, "skip", None)))
+        return dx + back_thin(back_skip(ds, g))
 
     return y, backward
 
@@ -163,21 +159,12 @@ def _describe_trunk(widths, n_in, describe):
 
 
 def _trunk(p, x, conv):
-    """Stem with stride 2, a block with stride 1, then a block with stride 2 per further width.   x (B, ..., 1) -> (B, ..., C)."""
+    """Stem with stride 2, a block with stride 1, then one with stride 2 per further width.   x (B, ..., 1) -> (B, ..., C)."""
     z, back_stem = conv(p.stem, x, 3, 2)
     n, back_norm = layer_norm(p.norm, z)
-    y = r = relu(n)
-    backs = []
-    for k, block in enumerate(p.blocks):
-        y, back = residual_block(block, y, conv, 2 if k else 1)
-        backs.append(back)
-
-    def backward(dy, g):
-        for back, part in reversed(list(zip(backs, g.blocks, strict=True))):
-            dy = back(dy, part)
-        return back_stem(back_norm(relu_backward(dy, r), g.norm), g.stem)
-
-    return y, backward
+    r = relu(n)
+    y, back_blocks = stack(lambda q, x, i: residual_block(q, x, conv, 2 if i else 1), p.blocks, r)
+    return y, lambda dy, g: back_stem(back_norm(relu_backward(back_blocks(dy, g.blocks), r), g.norm), g.stem)
 
 
 def describe_resnet(widths, n_in=1):

@@ -7,7 +7,7 @@ eq. (8)-(11); windows of T steps, and answers. B clips, W windows a clip, T step
 import numpy as np
 
 from refmer.layers.convolution import hide, tcn
-from refmer.layers.dense import describe_linear, describe_project, linear, project
+from refmer.layers.dense import describe_linear, describe_project, linear, optional, project
 from refmer.layers.sequence import lstm, mean_pool
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import relu, relu_backward, softmax, softmax_backward, tanh, tanh_backward
@@ -61,12 +61,8 @@ def temporal(p, x, valid, *, recur=lstm, attend=tlab, dilations=None, rates=(0.0
     the two that p has, or x. `rates` are those of dropout in the LSTM, between its layers, and in the TCN.
     """
     x, back_hide = hide(x, valid)
-    recurrent = convolved = x
-    back_lstm = back_tcn = _unchanged
-    if hasattr(p, "lstm"):
-        recurrent, back_lstm = recur(p.lstm, x, mask=valid, rate=rates[0], rng=rng)
-    if hasattr(p, "tcn"):
-        convolved, back_tcn = tcn(p.tcn, x, 3, dilations, mask=valid, rate=rates[1], rng=rng)
+    recurrent, back_lstm = optional(p, "lstm", recur, x, mask=valid, rate=rates[0], rng=rng)
+    convolved, back_tcn = optional(p, "tcn", tcn, x, 3, dilations, mask=valid, rate=rates[1], rng=rng)
     if hasattr(p, "attention"):
         y, back_attend = attend(p.attention, recurrent, convolved, valid, band, trace=scope(trace, "attention"))
     else:
@@ -75,13 +71,9 @@ def temporal(p, x, valid, *, recur=lstm, attend=tlab, dilations=None, rates=(0.0
 
     def backward(dy, g):
         drecurrent, dconvolved = back_attend(dy, getattr(g, "attention", None))
-        return back_hide(back_lstm(drecurrent, getattr(g, "lstm", None)) + back_tcn(dconvolved, getattr(g, "tcn", None)))
+        return back_hide(back_lstm(drecurrent, g) + back_tcn(dconvolved, g))
 
     return y, backward
-
-
-def _unchanged(dy, g):
-    return dy
 
 
 def describe_avga(visual, audio, width, hidden):

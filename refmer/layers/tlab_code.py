@@ -1,10 +1,13 @@
-"""The parts of TLAB-JCA in its authors' code, whose 26,971,763 parameters are the published count; tlab.py has the equations."""
+"""The parts of TLAB-JCA in its authors' code, whose 26,971,763 parameters are the published count.
+
+They take the places of the equations of paper 003 in tlab.py.
+"""
 
 import numpy as np
 
 from refmer.layers.attention import attention, describe_attention
 from refmer.layers.convolution import hide
-from refmer.layers.dense import describe_layer_norm, describe_linear, describe_mlp, dropout, layer_norm, linear, mlp
+from refmer.layers.dense import describe_layer_norm, describe_linear, describe_mlp, dropout, layer_norm, linear, mlp, stack
 from refmer.layers.sequence import describe_lstm, lstm
 from refmer.layers.tlab import joined, within
 from refmer.layers.trace import note, scope
@@ -127,17 +130,8 @@ def describe_coattentions(width, steps):
 
 def coattentions(p, audio, visual, valid, rate=0.0, rng=None, trace=None):
     """Dense co-attention, twice, for eq. (8)-(11).   audio, visual (B, T, C)."""
-    backs, y = [], (audio, visual)
-    for layer in p.layers:
-        y, back = dense_coattention(layer, *y, valid, rate, rng, trace)
-        backs.append(back)
-
-    def backward(dy, g):
-        for back, layer in zip(reversed(backs), reversed(g.layers), strict=True):
-            dy = back(dy, layer)
-        return dy
-
-    return y, backward
+    y, back = stack(lambda q, x, i: dense_coattention(q, *x, valid, rate, rng, trace), p.layers, (audio, visual))
+    return y, lambda dy, g: back(dy, g.layers)
 
 
 def describe_regressors(width, hidden, outputs):

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.baselines import late_fusion, lf_rnn, lmf, tfn
-from refmer.layers import cmaer
-from refmer.layers import encoders as face_layout
+from refmer.layers import cmaer, encoders
 from refmer.layers.dense import describe_layer_norm
 from refmer.proofs import Case
 from refmer.proofs.systems import system_cases, vectors
@@ -19,48 +18,45 @@ SMALL = of_cmaer_cat.Config(**WIDTHS, classes=K, width=6, hidden=5, head=9, head
 
 
 def cases():
-    return layout_cases() + around_cases() + aligned_cases() + baseline_cases()
+    return layout_cases() + part_cases() + system_wide_cases() + baseline_cases()
 
 
 def layout_cases():
     rng = np.random.default_rng(1)
     x, mask = rng.normal(size=(2, 3, 5, 7)), np.array([[True, True, False], [True] * 3])
-    tree = face_layout.describe_layout_encoder((5, 7), 3)
+    tree = encoders.describe_layout_encoder((5, 7), 3)
     return [
-        Case("layout_encoder", face_layout.layout_encoder, (x,), tree),
-        Case("layout_encoder", lambda p, x: face_layout.layout_encoder(p, x, mask), (x,), tree, "masked"),
+        Case("layout_encoder", encoders.layout_encoder, (x,), tree),
+        Case("layout_encoder", lambda p, x: encoders.layout_encoder(p, x, mask), (x,), tree, "masked"),
     ]
 
 
-def around_cases():
+def part_cases():
     rng, C = np.random.default_rng(1), 6
     a, b, w = rng.normal(size=(2, 3, C)), rng.normal(size=(2, 5, C)), rng.dirichlet(np.ones(2), 2)
     valid = {"a": np.array([[True, True, False], [True] * 3]), "b": np.array([[True] * 5, [False] * 5])}
-    there = np.stack([v.any(1) for v in valid.values()], 1)
+    available = np.stack([v.any(1) for v in valid.values()], 1)
 
     def context(p, streams, w):
         return cmaer.context(p, streams, w, valid, 2)
 
     def keep(p, streams):
-        return cmaer.keep(p, streams, valid, there)
+        return cmaer.keep(p, streams, valid, available)
 
-    def even(streams, aligned):
-        return once(cmaer.even(None, streams, aligned, valid, there))
-
-    def once(found):  # the weights do not depend on the streams
-        (h, w), back = found
+    def even(aligned):  # the weights do not depend on the streams
+        (h, w), back = cmaer.even(None, streams, aligned, valid, available)
         return h, lambda dh: back((dh, np.zeros_like(w)), None)[1]
 
     streams, tree = {"a": a, "b": b}, cmaer.describe_context(2, C, 7, 1)
     return [
         Case("context", context, (streams, w), tree, "modalities, masked", zero=("*.key.b",)),
         Case("keep", keep, (streams,), {"norm": describe_layer_norm(C)}),
-        Case("even", lambda aligned: even(streams, aligned), (streams,), variant="masked"),
+        Case("even", even, (streams,), variant="masked"),
     ]
 
 
 def sequences(widths, steps):
-    """Streams {name: (B, T, ...)} with masks: ragged, the second missing in clips 3 and 4, which has nothing but the first."""
+    """Ragged streams {name: (B, T, ...)} with masks; the second is missing in clip 3, all but the first in clip 4."""
     rng, batch = np.random.default_rng(1), {}
     for i, (name, width) in enumerate(widths.items()):
         T = steps[name]
@@ -73,29 +69,34 @@ def sequences(widths, steps):
 
 
 def facts(batch):
-    """What the loss needs besides the output: the truth, and the masks."""
+    """Inputs of the loss in addition to the output: the truth, and the masks."""
     rng = np.random.default_rng(2)
     truth = {"target": rng.dirichlet(np.ones(K), B), "class_count": rng.integers(1, 9, K).astype(float)}
     return truth | {k: x for k, x in batch.items() if k.endswith("_mask")}
 
 
-def aligned_cases():
-    switches = [{"modalities": of_cmaer_cat.TEXT}, {"modalities": ("audio", "text")}, {"face": "layout"}, {"layers": 2}]
-    switches += [
+def system_wide_cases():
+    switches = [
+        {"modalities": of_cmaer_cat.TEXT},
+        {"modalities": ("audio", "text")},
+        {"face": "layout"},
+        {"layers": 2},
         {"mask_attention": False},
         {"literal_entropy": True},
         {"balanced": True},
         {"reconstruction": 0.0},
         {"entropy": 0.0},
+        {"classification": 0.5, "contrastive": 0.3, "temperature": 0.7},
+        {"cmaa": False},
+        {"awom": False},
     ]
-    switches += [{"classification": 0.5, "contrastive": 0.3, "temperature": 0.7}, {"cmaa": False}, {"awom": False}]
     named = {", ".join(f"{k}={v}" for k, v in change.items()): change for change in switches}
-    found = []
+    cases = []
     for variant, change in ({"default": {}} | named | of_cmaer_cat.LADDER).items():
         config = replace(SMALL, **change)
         batch = sequences({m: WIDTHS[m] for m in config.modalities}, STEPS)
-        found += system_cases("of_cmaer_cat", config, batch, variant, symmetries(config), facts(batch))
-    return found
+        cases += system_cases("of_cmaer_cat", config, batch, variant, symmetries(config), facts(batch))
+    return cases
 
 
 def symmetries(config):
@@ -111,14 +112,14 @@ def baseline_cases():
     common = widths | {"classes": K, "dropout": 0.3}
     small = tfn.Config(**common, vectors=(2, 3, 4), hidden=7)
     low = lmf.Config(**common, vectors=(2, 3, 4), rank=3)
-    found = []
+    cases = []
     for recurrent in ((), ("text",), ("visual", "audio", "text")):
         for name, config in {"tfn": small, "lmf": low}.items():
-            found += system_cases(name, replace(config, recurrent=recurrent), batch, f"recurrent={recurrent}")
-    found += system_cases("lf_rnn", lf_rnn.Config(**common, width=3, hidden=7), batch, "default")
+            cases += system_cases(name, replace(config, recurrent=recurrent), batch, f"recurrent={recurrent}")
+    cases += system_cases("lf_rnn", lf_rnn.Config(**common, width=3, hidden=7), batch, "default")
     means = vectors()
     for change in ({}, {"average": "logits"}, {"joint": True}, {"average": "logits", "joint": True}):
         config = late_fusion.Config(visual=7, audio=3, text=2, classes=K, hidden=6, **change)
         variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
-        found += system_cases("late_fusion", config, means, variant, truth=facts(means))
-    return found
+        cases += system_cases("late_fusion", config, means, variant, truth=facts(means))
+    return cases

@@ -11,26 +11,10 @@ from functools import partial
 import numpy as np
 
 from refmer.data.inputs import features, sound_and_face, sound_and_face_shapes
-from refmer.layers import tlab_code as code
+from refmer.layers import encoders, tlab, tlab_code
 from refmer.layers.convolution import describe_tcn
 from refmer.layers.dense import describe_mlp, mlp
-from refmer.layers.encoders import describe_r2plus1d, describe_resnet, encode_face, encode_sound
 from refmer.layers.sequence import describe_lstm, lstm
-from refmer.layers.tlab import (
-    answer,
-    avga,
-    block_residual,
-    by_clip,
-    describe_avga,
-    describe_joint_cross_attention,
-    describe_tlab,
-    fold,
-    gather,
-    input_residual,
-    joint_cross_attention,
-    temporal,
-    tlab,
-)
 from refmer.layers.trace import scope
 from refmer.ops.losses import balanced_weights, ccc_loss, ccc_loss_backward, cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
@@ -177,8 +161,8 @@ def describe_encoders(config, sound, face):
     """The encoders of a network that has them; the last blocks have widths `sound` and `face`."""
     bands = config.sound[-1] if config.bands_as_channels else 1
     trunks = {
-        "sound": describe_resnet((*config.sound_trunk, sound), bands),
-        "face": describe_r2plus1d((*config.face_trunk, face)),
+        "sound": encoders.describe_resnet((*config.sound_trunk, sound), bands),
+        "face": encoders.describe_r2plus1d((*config.face_trunk, face)),
     }
     return {"encoders": trunks} if config.encoders else {}
 
@@ -187,18 +171,18 @@ def describe(config):
     C, T, of_code = config.width, config.steps, config.variant == "code"
     block = {
         "tcn": describe_tcn(C, [C] * len(config.dilations)),
-        "lstm": code.describe_lstm_module(C, C) if of_code else describe_lstm(C, C, config.lstm_layers),
-        "attention": code.describe_tlab_code(C) if of_code else describe_tlab(C),
+        "lstm": tlab_code.describe_lstm_module(C, C) if of_code else describe_lstm(C, C, config.lstm_layers),
+        "attention": tlab_code.describe_tlab_code(C) if of_code else tlab.describe_tlab(C),
     }
     block = {name: part for name, part in block.items() if getattr(config, name)}
     if of_code:
-        fuse, join = code.describe_coattentions(C, T), code.describe_lstm_module(2 * C, config.joint)
-        head = code.describe_regressors(config.joint, config.head, config.classes)
+        fuse, join = tlab_code.describe_coattentions(C, T), tlab_code.describe_lstm_module(2 * C, config.joint)
+        head = tlab_code.describe_regressors(config.joint, config.head, config.classes)
     else:
-        fuse = describe_joint_cross_attention(C, C, T, config.hidden)
+        fuse = tlab.describe_joint_cross_attention(C, C, T, config.hidden)
         join = describe_lstm(2 * C, config.joint // 2, config.joint_layers, bidirectional=True)
         head = describe_mlp(config.joint, config.head, config.classes)
-    places = describe_avga(C if config.encoders else config.face[-1], C, C, config.positions)
+    places = tlab.describe_avga(C if config.encoders else config.face[-1], C, C, config.positions)
     parts = {"audio": block, "avga": places, "visual": block, "fuse": fuse, "join": join, "head": head}
     return describe_encoders(config, C, C) | parts
 
@@ -209,38 +193,41 @@ def augment(batch, config, rng):
 
 
 def parts(config, rng):
-    """The functions of eq. (2) and (13), (3)-(6), (8)-(11) and (14), or those of the authors' code in their places."""
-    if config.variant == "paper":
-        return lstm, tlab, joint_cross_attention, mlp
-    attend = partial(code.tlab_code, rate=config.dropout_attention, rng=rng)
-    fuse = partial(code.coattentions, rate=config.dropout_fusion, rng=rng)
-    return code.lstm_module, attend, fuse, code.regressors
+    """The functions of eq. (1)-(6), (8)-(11), (13) and (14), or those of the authors' code in their places."""
+    attend, fuse, recur, regress = tlab.tlab, tlab.joint_cross_attention, lstm, mlp
+    if config.variant == "code":
+        attend = partial(tlab_code.tlab_code, rate=config.dropout_attention, rng=rng)
+        fuse = partial(tlab_code.coattentions, rate=config.dropout_fusion, rng=rng)
+        recur, regress = tlab_code.lstm_module, tlab_code.regressors
+    options = {"dilations": config.dilations, "rates": (config.dropout_lstm, config.dropout_tcn), "band": config.band}
+    block = partial(tlab.temporal, recur=recur, attend=attend, rng=rng, **options)
+    join, head = partial(recur, rate=config.dropout_lstm, rng=rng), partial(regress, rate=config.dropout_head, rng=rng)
+    return block, fuse, join, head
 
 
 def forward(p, batch, config, rng=None, trace=None):
     """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
-    recur, attend, fuse, regress = parts(config, rng)
+    block, fuse, join, head = parts(config, rng)
+    residual = tlab.input_residual if config.residual == "input" else tlab.block_residual
     B, S = batch[streams(config)[0]].shape[:2]
     notes = None if trace is None else {}
     sound, face, heard, seen, back_windows = windows(p, batch, config, rng)  # (B W, T, C), (B W, T, N, V), (B W, T) twice
-    valid, rates = heard | seen, (config.dropout_lstm, config.dropout_tcn)
-    block = partial(temporal, recur=recur, attend=attend, dilations=config.dilations, rates=rates, rng=rng, band=config.band)
-    residual = input_residual if config.residual == "input" else block_residual
+    valid = heard | seen
 
     a, back_a = block(p.audio, sound, heard, trace=scope(notes, "audio"))  # eq. (1)-(6)
-    x, back_avga = avga(p.avga, face, a, notes)  # eq. (7)
+    x, back_avga = tlab.avga(p.avga, face, a, notes)  # eq. (7)
     v, back_v = block(p.visual, x, seen, trace=scope(notes, "visual"))  # eq. (1)-(6)
     (fa, fv), back_fuse = fuse(p.fuse, a, v, valid, trace=scope(notes, "fuse"))  # eq. (8)-(11)
     fa, back_residual_a = residual(fa, a, sound, valid, heard)
     fv, back_residual_v = residual(fv, v, x, valid, seen)
-    h, back_join = recur(p.join, np.concatenate([fv, fa], -1), mask=valid, rate=rates[0], rng=rng)  # eq. (12)-(13)
-    z, back_gather = gather(h, valid, B, S, config.target, config.pooled)
-    y, back_regress = regress(p.head, z, config.dropout_head, rng)  # eq. (14)
-    out, back_answer = answer(y, config.steps, B, S, config.target)
-    by_clip(notes or {}, B, trace)
+    h, back_join = join(p.join, np.concatenate([fv, fa], -1), mask=valid)  # eq. (12)-(13)
+    z, back_gather = tlab.gather(h, valid, B, S, config.target, config.pooled)
+    y, back_head = head(p.head, z)  # eq. (14)
+    out, back_answer = tlab.answer(y, config.steps, B, S, config.target)
+    tlab.by_clip(notes or {}, B, trace)
 
     def backward(dout, g):
-        dh = back_gather(back_regress(back_answer(dout), g.head))
+        dh = back_gather(back_head(back_answer(dout), g.head))
         dfv, dfa = np.split(back_join(dh, g.join), 2, -1)
         (dfa, da, dsound), (dfv, dv, dx) = back_residual_a(dfa), back_residual_v(dfv)
         da2, dv2 = back_fuse((dfa, dfv), g.fuse)
@@ -251,14 +238,14 @@ def forward(p, batch, config, rng=None, trace=None):
 
 
 def windows(p, batch, config, rng):
-    """Both streams, through their encoders if any, as windows, and their masks; in training what is not valid is not encoded."""
+    """Both streams, encoded where there are encoders, as windows, and masks. Training encodes valid sub-sequences only."""
     names, skip = streams(config), rng is not None
     (sound, face), (heard, seen) = (batch[name] for name in names), (batch[f"{name}_mask"] for name in names)
     if config.encoders:
-        sound, back_sound = encode_sound(p.encoders.sound, sound, heard, config.bands_as_channels, skip)
-        face, back_face = encode_face(p.encoders.face, face, seen, skip)
-    sound, back_fold1 = fold(sound, config.steps)
-    face, back_fold2 = fold(face, config.steps)
+        sound, back_sound = encoders.encode_sound(p.encoders.sound, sound, heard, config.bands_as_channels, skip)
+        face, back_face = encoders.encode_face(p.encoders.face, face, seen, skip)
+    sound, back_fold1 = tlab.fold(sound, config.steps)
+    face, back_fold2 = tlab.fold(face, config.steps)
 
     def backward(dsound, dface, g):
         dsound, dface = back_fold1(dsound), back_fold2(dface)
@@ -266,7 +253,7 @@ def windows(p, batch, config, rng):
             dsound, dface = back_sound(dsound, g.encoders.sound), back_face(dface, g.encoders.face)
         return dict(zip(names, (dsound, dface), strict=True))
 
-    return sound, face, fold(heard, config.steps)[0], fold(seen, config.steps)[0], backward
+    return sound, face, tlab.fold(heard, config.steps)[0], tlab.fold(seen, config.steps)[0], backward
 
 
 def loss(out, batch, config):
