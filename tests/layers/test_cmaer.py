@@ -1,17 +1,19 @@
-"""The laws of cross-modal alignment and of the weights of modalities (paper 001)."""
+"""The laws of cross-modal alignment, of the weights of modalities and of the decoder (paper 001)."""
 
 import numpy as np
 import pytest
 
 from refmer import params
 from refmer.layers import cmaer
+from refmer.ops.losses import mse, mse_backward
 from refmer.proofs import moved
 
 B, C = 3, 4
 rng = np.random.default_rng(1)
 STREAMS = {name: rng.normal(size=(B, n, C)) for name, n in {"sound": 3, "face": 5, "body": 2}.items()}
-AVAILABLE = np.array([[True, True, True], [True, True, False], [False] * 3])  # all, without body, nothing
+AVAILABLE = np.array([[True, True, True], [True, True, False], [False] * 3])  # all, without body, none
 ALIGN, WEIGH = moved(cmaer.describe_cmaa(C, 5)), moved(cmaer.describe_awom(C, 5))
+H, DECODER = rng.normal(size=(4, 6)), moved(cmaer.describe_reconstruction(6, 3, 2))
 
 
 def run(streams, valid=None, available=None, trace=None):
@@ -114,16 +116,42 @@ def test_constant_streams_and_huge_scores_stay_finite_in_float32():
     (h, w), back = cmaer.awom(weigh, flat, aligned)
     dstreams, daligned = back((np.ones_like(h), np.ones_like(w)), params.zeros_like(weigh))
     dx = back_aligned(daligned, params.zeros_like(align))
-    found = [*aligned.values(), h, w, *dstreams.values(), *daligned.values(), *dx.values()]
-    assert all(np.isfinite(v).all() and v.dtype == np.float32 for v in found)
+    arrays = [*aligned.values(), h, w, *dstreams.values(), *daligned.values(), *dx.values()]
+    assert all(np.isfinite(v).all() and v.dtype == np.float32 for v in arrays)
 
 
-def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r"streams are \['face'\]; accepted: at least two"):
-        cmaer.cmaa(ALIGN, {"face": STREAMS["face"]})
-    with pytest.raises(ValueError, match=r"available has dtype bool, shape \(2, 3\); accepted: bool, \(3, 3\)"):
-        run(STREAMS, available=AVAILABLE[:2])
-    with pytest.raises(ValueError, match=r"valid\['sound'\] has dtype bool and shape \(3, 5\); accepted: bool, \(3, 3\)"):
-        run(STREAMS, {name: np.ones((B, 5), bool) for name in STREAMS})
-    with pytest.raises(ValueError, match=r"valid names \['face'\], streams are \['body', 'face', 'sound'\]"):
-        run(STREAMS, {"face": np.ones((B, 5), bool)})
+def test_the_loss_of_the_decoder_is_zero_where_it_is_right_and_the_mean_square_elsewhere():
+    right = (H @ DECODER.W + DECODER.b).reshape(4, 3, 2)
+    decoded, _ = cmaer.reconstruction(DECODER, H, 3)
+    assert mse(decoded, right)[0] == 0
+    assert mse(decoded, right + 0.5)[0] == pytest.approx(0.25, rel=1e-12)
+
+
+def test_a_missing_modality_is_no_target_of_the_decoder():
+    decoded, _ = cmaer.reconstruction(DECODER, H, 3)
+    available, target = rng.random((4, 3)) > 0.4, rng.normal(size=(4, 3, 2))
+    (value, *saved), (other, *others) = (
+        mse(decoded, t, available) for t in (target, np.where(available[..., None], target, 1e3))
+    )
+    assert value == other > 0
+    np.testing.assert_array_equal(mse_backward(1.0, *saved), mse_backward(1.0, *others))
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: cmaer.cmaa(ALIGN, {"face": STREAMS["face"]}), r"streams are \['face'\]; accepted: at least two"),
+        (lambda: run(STREAMS, available=AVAILABLE[:2]), r"available has dtype bool, shape \(2, 3\); accepted: bool, \(3, 3\)"),
+        (
+            lambda: run(STREAMS, {name: np.ones((B, 5), bool) for name in STREAMS}),
+            r"valid\['sound'\] has dtype bool and shape \(3, 5\); accepted: bool, \(3, 3\)",
+        ),
+        (
+            lambda: run(STREAMS, {"face": np.ones((B, 5), bool)}),
+            r"valid names \['face'\], streams are \['body', 'face', 'sound'\]",
+        ),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
