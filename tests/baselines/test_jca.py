@@ -7,7 +7,7 @@ import numpy as np
 from refmer import params
 from refmer.baselines.jca import Config, describe, forward
 from refmer.proofs import moved
-from refmer.proofs.paper003 import JCA, batch_of
+from refmer.proofs.paper003 import JCA, RAW, STREAMS, batch_of
 
 BATCH = batch_of(audio=(7,), visual=(5,))
 
@@ -29,9 +29,8 @@ def test_in_the_repository_the_attended_sound_goes_nowhere():
 
 
 def test_what_is_not_valid_is_not_computed_in_training_and_the_answer_is_the_same():
-    """Raw features of the face stand beside the attended ones: they are 0 where it is not seen, in training and evaluation."""
-    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,), "dropout_head": 0.0}
-    config, batch = replace(JCA, regress="repository", **raw), batch_of(logmel=(4, 5), frames=(3, 4, 5))
+    """Raw features of the face stand beside the attended ones: they are 0 where not valid, in training and evaluation."""
+    config, batch = replace(JCA, regress="repository", dropout_head=0.0, **RAW), batch_of(**STREAMS)
     p = moved(describe(config))
     first, second = (forward(p, batch, config, rng)[0]["affect"] for rng in (None, np.random.default_rng(0)))
     np.testing.assert_allclose(first, second, rtol=1e-12)

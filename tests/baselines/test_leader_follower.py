@@ -11,12 +11,12 @@ BATCH = batch_of(frames=(7,), logmel=(5,), mfcc=(3,))
 
 
 def test_the_regressor_reads_the_leader_and_three_tokens():
-    found = describe(Config.paper())
-    assert found["head"]["W"].shape == (128 + 3 * 32, 2)  # 224, as in the authors' code
-    assert params.count(found["tcns"]["mfcc"]) < params.count(found["tcns"]["frames"])
+    tree = describe(Config.paper())
+    assert tree["head"]["W"].shape == (128 + 3 * 32, 2)  # 224, as in the authors' code
+    assert params.count(tree["tcns"]["mfcc"]) < params.count(tree["tcns"]["frames"])
 
 
-def test_a_step_sees_nothing_later():
+def test_a_step_depends_on_nothing_later():
     p, other = moved(describe(LEADER)), {k: v.copy() for k, v in BATCH.items()}
     other["logmel"][0, S - 1] += 1
     first, second = (forward(p, b, LEADER)[0]["affect"][0] for b in (BATCH, other))

@@ -1,4 +1,4 @@
-"""SFAV: its three ways of fusing, and where they stand."""
+"""SFAV: its three fusions, and their places."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ def test_the_fusions_differ_by_their_layer_and_its_place():
     base = sizes["late"] - 2 * CROSS
     assert sizes["attention"] - base == 2 * 2 * 6 * 6  # one map for queries, one for keys, each way
     assert sizes["intermediate"] - base == 2 * (4 * (36 + 6) + 6 * 9 + 9 + 9 * 6 + 6 + 24)
-    assert (FUSIONS["late"].after, FUSIONS["intermediate"].after, FUSIONS["attention"].after) == (4, 2, 2)
+    assert FUSIONS == {"late": 4, "intermediate": 2, "attention": 2}
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -40,23 +40,23 @@ def test_either_modality_moves_the_answer_and_hidden_frames_do_not(fusion):
     np.testing.assert_allclose(answer(longer, fusion)[0], first, rtol=1e-10)
 
 
-def test_attention_weighs_the_frames_that_the_other_modality_looks_at():
+def test_attention_weighs_the_frames_by_the_attention_of_the_other_modality():
     _, trace = answer(BATCH, "attention")
     w = trace["audio.frames"]
     assert w.shape == (5, 7)
-    np.testing.assert_allclose(w[:3].sum(1), BATCH["visual_mask"][:3].sum(1), rtol=1e-12)  # one per frame that looks
+    np.testing.assert_allclose(w[:3].sum(1), BATCH["visual_mask"][:3].sum(1), rtol=1e-12)  # one per query frame
     assert (w[~BATCH["audio_mask"]] == 0).all()
-    assert (w[4] == 0).all()  # clip 4 has no face: nobody looks, and the sound is gone with it
+    assert (w[4] == 0).all()  # clip 4 has no face: no query, and all sound has weight 0
 
 
-def test_modality_dropout_is_off_unless_wanted():
+def test_modality_dropout_is_off_by_default():
     assert augment(BATCH, SMALL, np.random.default_rng(0)) is BATCH
     changed = augment(BATCH, replace(SMALL, modality_dropout=0.4), np.random.default_rng(0))
     assert (changed["audio_mask"].any(1) < BATCH["audio_mask"].any(1)).any()
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"fusion": "early"}, "fusion is 'early'; accepted: 'late', 'intermediate', 'attention'"),
         ({"blocks": (3, 4)}, r"blocks is \(3, 4\); accepted: 4 widths"),
@@ -64,6 +64,6 @@ def test_modality_dropout_is_off_unless_wanted():
         ({"modality_dropout": 0.7}, "modality_dropout is 0.7; accepted: 0 to 0.5"),
     ],
 )
-def test_a_wrong_switch_is_named(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_switch_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)

@@ -28,7 +28,7 @@ def test_it_is_the_equation_written_out():
     np.testing.assert_allclose(y, P.norm.gamma * z + P.norm.beta, rtol=1e-10)
 
 
-def test_a_frame_sees_no_other_frame():
+def test_a_frame_depends_on_no_other_frame():
     y, _ = leader_follower(P, STREAMS)
     alone, _ = leader_follower(P, {name: x[1:, 2:] for name, x in STREAMS.items()})
     np.testing.assert_allclose(alone, y[1:, 2:], rtol=1e-11)

@@ -20,7 +20,7 @@ def run(x, memory, x_valid=None, valid=None):
     return y, trace["frames"]
 
 
-def test_a_frame_is_multiplied_by_what_all_queries_give_it():
+def test_a_frame_is_multiplied_by_the_sum_of_its_weights_over_all_queries():
     y, w = run(X, MEMORY)
     q, k = ((z @ m.W).reshape(B, -1, H, 4).swapaxes(1, 2) for z, m in ((X, P.query), (MEMORY, P.key)))
     e = np.exp(q @ k.swapaxes(-1, -2) / 2)
@@ -42,7 +42,7 @@ def test_padding_changes_nothing():
     np.testing.assert_allclose(run(X[1:], MEMORY[1:, :2])[0], y[1:, :2], rtol=1e-11)
 
 
-def test_nothing_to_see_gives_zero():
+def test_without_a_valid_key_y_is_zero():
     assert not run(X, MEMORY, None, np.zeros((B, S), bool))[0].any()
 
 

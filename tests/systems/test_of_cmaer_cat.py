@@ -33,7 +33,7 @@ def test_each_step_of_the_ladder_changes_one_field():
 def test_each_step_of_the_ladder_adds_the_parameters_of_its_part():
     d, M, K = 128, 3, 4
     sizes = [params.count(describe(Config.paper(**changes))) for changes in LADDER.values()]
-    attention = 5 * d * d + (2 * d * d + d) + (d * d + d)  # five maps; the MLP of the gate; the norm is there before
+    attention = 5 * d * d + (2 * d * d + d) + (d * d + d)  # five maps; the MLP of the gate; both have the norm
     scores = (2 * d * d + d) + (d + 1)
     layer = 4 * (d * d + d) + (d * 256 + 256) + (256 * d + d) + 4 * d
     head_a, head_b = d * d + d + d * K + K, 2 * M * d + M * d * d + d + d * K + K
@@ -47,7 +47,7 @@ def test_parts_that_two_steps_share_start_alike():
     np.testing.assert_array_equal(bare.decoder.W, full.decoder.W)
 
 
-def test_without_awom_modalities_that_are_there_weigh_the_same():
+def test_without_awom_available_modalities_have_equal_weights():
     w = run(replace(SMALL, awom=False))["weights"]
     np.testing.assert_allclose(w, [[1 / 3] * 3] * 3 + [[1 / 2, 0, 1 / 2], [1, 0, 0]], rtol=1e-12)
 
@@ -59,8 +59,8 @@ def test_a_missing_modality_weighs_nothing_and_the_others_sum_to_one():
 
 
 @pytest.mark.parametrize("changes", [{}, {"transformer": False}])
-def test_masking_the_attention_too_keeps_what_a_missing_modality_holds_out_and_the_weights_alone_do_not(changes):
-    """Moving the bias of the sound encoder moves what an absent voice would be: with weights only it leaks through CMAA."""
+def test_only_a_masked_attention_keeps_a_missing_modality_out(changes):
+    """The bias of the sound encoder moves the features of an absent voice: with weights alone they leak through CMAA."""
     for mask_attention, leaks in ((True, False), (False, True)):
         config = replace(SMALL, mask_attention=mask_attention, **changes)
         p, other = moved(describe(config)), moved(describe(config))
@@ -70,7 +70,7 @@ def test_masking_the_attention_too_keeps_what_a_missing_modality_holds_out_and_t
         assert (np.abs(a["logits"] - b["logits"])[3:].max(1) > 1e-6).all() == leaks
 
 
-def test_with_nothing_there_the_answer_is_finite():
+def test_without_any_modality_the_answer_is_finite():
     silent = {k: np.zeros_like(x) for k, x in BATCH.items()}
     for config in (SMALL, replace(SMALL, mask_attention=False), replace(SMALL, transformer=False)):
         out = run(config, silent)
@@ -79,7 +79,7 @@ def test_with_nothing_there_the_answer_is_finite():
         assert (out["weights"] == 0).all()
 
 
-def test_padding_and_company_change_nothing():
+def test_padding_and_the_rest_of_the_batch_change_nothing():
     together = run()["logits"]
     longer = {k: np.pad(x, [(0, 0), (0, 3), *[(0, 0)] * (x.ndim - 2)]) for k, x in BATCH.items()}
     np.testing.assert_allclose(run(batch=longer)["logits"], together, rtol=1e-11, atol=1e-13)
@@ -102,25 +102,25 @@ def test_the_sign_of_the_entropy_term():
     out = run() | {"weights": np.array([[0.8, 0.1, 0.1]] * 5)}
     text, printed = (loss(out, TRUTH, replace(SMALL, literal_entropy=literal))[2]["weights"] for literal in (False, True))
     np.testing.assert_array_equal(text, -printed)
-    assert (text[:, 0] > text[:, 1]).all()  # descent takes weight from the dominant modality, as the text wants
+    assert (text[:, 0] > text[:, 1]).all()  # descent takes weight from the dominant modality, as the text states
     assert loss(out, TRUTH, SMALL)[1]["entropy"] < 0 < loss(out, TRUTH, replace(SMALL, literal_entropy=True))[1]["entropy"]
 
 
-def test_terms_that_are_off_are_not_there():
+def test_terms_that_are_off_are_left_out():
     off = replace(SMALL, contrastive=0.0, reconstruction=0.0, entropy=0.0)
     out = run(off)
     assert list(loss(out, TRUTH, off)[1]) == ["cross_entropy"] and "decoded" not in out
     assert "entropy" not in loss(run(replace(SMALL, awom=False)), TRUTH, replace(SMALL, awom=False))[1]
 
 
-def test_a_perfect_decoder_pays_nothing_and_missing_modalities_do_not_count():
+def test_the_loss_of_a_perfect_decoder_is_zero_and_missing_modalities_do_not_count():
     out = run()
     decoded = np.where(TRUTH["audio_mask"].any(1)[:, None, None] | (np.arange(3) != 1)[:, None], out["means"], 9.0)
     decoded[4, 2] = 9.0 if not TRUTH["physiology_mask"][4].any() else decoded[4, 2]
     assert loss(out | {"decoded": decoded}, TRUTH, SMALL)[1]["reconstruction"] == 0
 
 
-def test_what_it_explains():
+def test_explain_names_weights_and_attention():
     trace = {}
     forward(moved(describe(SMALL)), BATCH, SMALL, trace=trace)
     assert {"weights", "compatibility", "visual.gate", "attention.visual.audio", "context.layers.0.attention"} <= set(trace)
@@ -149,7 +149,7 @@ def test_text_takes_the_place_of_physiology(clips):
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"modalities": ("audio",)}, "two or more of visual, audio"),
         ({"modalities": ("audio", "audio")}, "each once"),
@@ -159,6 +159,6 @@ def test_text_takes_the_place_of_physiology(clips):
         ({"entropy": -0.01}, "entropy is -0.01; accepted: 0 or more"),
     ],
 )
-def test_a_wrong_switch_is_named(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_switch_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)
