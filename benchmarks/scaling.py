@@ -18,7 +18,7 @@ import refmer
 from refmer.data.clips import Stream
 from refmer.data.files import check_writable, write_text
 from refmer.data.targets import task_of
-from refmer.experiments.figures import COLOURS, MARKS, save
+from refmer.experiments.style import COLOURS, MARKS, save
 from refmer.systems import find
 from refmer.train.fit import fit, take
 from refmer.train.recipes import RECIPES

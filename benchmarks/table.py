@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from refmer.data.files import write_text
 from refmer.ops.twins import kernels
+from refmer.text import table
 
 SECONDS = {False: 1.6, True: 12.0}  # for a row; True: a training step
 QUICK = {False: 0.15, True: 1.5}
@@ -180,7 +181,7 @@ def as_text(rows, threads):
         body.append([row.name, " x ".join(map(str, row.shape)), *times, *ratios, share, row.bound])
     product, copy = hardware.product_rate(threads), hardware.copy_rate(2**28, threads)
     rates = f"limits     {product / 1e9:.0f} GF/s (product of matrices of 1024), {copy / 1e9:.1f} GB/s (copy of 128 MB)"
-    lines = [*hardware.describe(threads), rates, "", *aligned([head, *body], left=(0, 1, 8)), "", GUIDE]
+    lines = [*hardware.describe(threads), rates, "", table(head, body, range(2, 8), markdown=False), "", GUIDE]
     if hardware.found("torch") == "-":
         lines.append("PyTorch is not installed: its columns are empty. `pip install torch` fills them.")
     return "\n".join(lines)
@@ -192,17 +193,6 @@ def duration(seconds):
         return "-"
     number, unit = (seconds * 1e6, "us") if seconds < 1e-3 else (seconds * 1e3, "ms")
     return f"{number:.{max(0, 2 - len(str(int(number))) + 1)}f} {unit}"
-
-
-def aligned(rows, left):
-    """Lines of a table without rules; columns in `left` are flush left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(w) if i in left else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def main(threads=1, quick=False, as_list=False, out=None, only=None):

@@ -3,10 +3,10 @@
 import argparse
 import os
 import sys
-from importlib import import_module
 from pathlib import Path
 
 from refmer import __version__
+from refmer.experiments import EXPERIMENTS
 
 ABOUT = """\
 refmer: five published multimodal emotion recognition systems, in NumPy, without autograd.
@@ -49,52 +49,35 @@ def parser():
     top.add_argument("--version", action="version", version=f"refmer {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    add_compare(commands)
     add_experiments(commands)
     add_models(commands)
     add_tables(commands)
     return top
 
 
-def add_compare(commands):
-    """The main job."""
-    c = commands.add_parser("compare", help="train systems, break their inputs, report what is left: the main job")
-    c.add_argument(
-        "--systems",
-        metavar="A,B",
-        help="rows of the table: names, NAME@TARGET, or all for the baselines too (default: the systems)",
-    )
-    c.add_argument("--seeds", type=int, metavar="N", help="repetitions, each with its own split (default: the protocol's, 3)")
-    c.add_argument(
-        "--protocol",
-        default="default",
-        metavar="P",
-        help="how a paper splits and repeats: 001, 002, 003, 004 (default: default)",
-    )
-    c.add_argument("--quick", action="store_true", help="one seed, two corruptions")
-    c.add_argument("--out", default="refmer-results", metavar="DIR", help="folder for tables, figures and finished cells")
-    add_places(c)
-    c.set_defaults(run=compare)
-
-
 def add_experiments(commands):
-    """One subcommand for each of EXPERIMENTS."""
-    for name, (_, _, about, options) in EXPERIMENTS.items():
-        c = commands.add_parser(name, help=about)
-        if "system" in options:
+    """Add one subcommand for each of EXPERIMENTS."""
+    for name, e in EXPERIMENTS.items():
+        c = commands.add_parser(name, help=e.help)
+        if "system" in e.options:
             c.add_argument("system", help="the system whose parts are taken away")
-        if "rows" in options:
-            c.add_argument("--systems", dest="rows", type=names, metavar="A,B", help="rows: names, or NAME@TARGET")
-        if "speakers" in options:
-            c.add_argument(
-                "--speakers", type=int, metavar="N", help="larger synthetic corpora, for power (default: the bundled)"
-            )
-        if "protocol" in options:
-            c.add_argument("--protocol", metavar="P", help="how a paper splits and repeats: 001, 002, 003, 004")
+        if "rows" in e.options:
+            about = "rows: names, or NAME@TARGET" + ("; all: the baselines too" if name == "compare" else "")
+            c.add_argument("--systems", dest="rows", type=names, metavar="A,B", help=about)
+        if "speakers" in e.options:
+            about = "larger synthetic corpora, for power (default: the bundled)"
+            c.add_argument("--speakers", type=int, metavar="N", help=about)
+        if "protocol" in e.options:
+            about = f"how a paper splits and repeats: 001, 002, 003, 004 (default: {e.protocol})"
+            c.add_argument("--protocol", metavar="P", help=about)
         c.add_argument("--seeds", type=int, metavar="N", help="repetitions, each with its own split")
         c.add_argument("--quick", action="store_true", help="few repetitions and levels")
-        c.add_argument("--out", default=f"refmer-{name}", metavar="DIR", help="folder for tables, figures and finished cells")
-        add_places(c)
+        folder = e.folder or f"refmer-{name}"
+        c.add_argument("--out", default=folder, metavar="DIR", help="folder for tables, figures and finished cells")
+        c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
+        about = "processes here, or a Dask cluster's workers"
+        c.add_argument("--backend", choices=("local", "dask"), default="local", help=about)
+        c.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, e.g. tcp://10.0.0.1:8786")
         c.set_defaults(run=experiment, experiment=name)
 
 
@@ -159,71 +142,20 @@ def add_tables(commands):
     c.set_defaults(run=warm_up)
 
 
-EXPERIMENTS = {  # command: module, function, help, options of its own
-    "curves": ("curves", "curves", "scores against missing frames and noise (002, Fig. 5)", ("rows", "protocol")),
-    "packet-loss": ("packet_loss", "packet_loss", "scores under bursty loss (004, Fig. 5)", ("rows", "protocol")),
-    "missing": (
-        "missing",
-        "missing",
-        "a modality gone, standard against optimized training (002, Tables 1-2)",
-        ("rows", "protocol"),
-    ),
-    "ablate": ("ablate", "ablate", "a system without each of its parts (the papers' ablation tables)", ("system", "protocol")),
-    "calibration": (
-        "calibration",
-        "calibration",
-        "Brier score, calibration error, reliability (004, Table 4)",
-        ("rows", "protocol"),
-    ),
-    "gates": ("trust", "trust", "trust over time while a sensor fails (000, Fig. 3)", ("protocol",)),
-    "traces": ("traces", "traces", "valence and arousal over time (003, Figs 5 and 9)", ("protocol",)),
-    "claims": ("claims", "claims", "what five papers claim, and what holds here", ("speakers",)),
-}
-
-
 def names(text):
     """ "a,b" -> ("a", "b")."""
     return tuple(filter(None, text.split(",")))
 
 
 def experiment(args):
-    """Any of EXPERIMENTS: its function's arguments are the options that were given."""
-    module, function, _, options = EXPERIMENTS[args.experiment]
-    given = {k: getattr(args, k) for k in options if getattr(args, k) is not None}
-    run = getattr(import_module(f"refmer.experiments.{module}"), function)
-    run(out=args.out, seeds=args.seeds, quick=args.quick, jobs=args.jobs, scheduler=scheduler_of(args), **given)
-    print((Path(args.out) / "results.md").read_text())
-    print(f"Tables, figures and finished cells: {args.out}")
+    """Run one of EXPERIMENTS; its own arguments are the options that were given."""
+    from refmer.experiments.run import run
 
-
-def add_places(c):
-    """Where an experiment computes."""
-    c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
-    c.add_argument("--backend", choices=("local", "dask"), default="local", help="processes here, or a Dask cluster's workers")
-    c.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, e.g. tcp://10.0.0.1:8786")
-
-
-def scheduler_of(args):
-    """The address that --backend dask needs, else None."""
     if (args.backend == "dask") != (args.scheduler is not None):
         raise ValueError("--backend dask and --scheduler ADDRESS go together")
-    return args.scheduler
-
-
-def compare(args):
-    """`refmer compare`."""
-    from refmer.experiments import report
-    from refmer.experiments.compare import EMOTION, ROWS
-    from refmer.experiments.compare import compare as run
-    from refmer.systems import BASELINES
-
-    rows = None
-    if args.systems == "all":
-        rows = tuple(dict.fromkeys((*ROWS, *EMOTION, *BASELINES)))
-    elif args.systems is not None:
-        rows = names(args.systems)
-    result = run(args.out, rows, args.seeds, args.quick, args.jobs, args.protocol, scheduler=scheduler_of(args))
-    print(report.markdown(result))
+    own = {k: getattr(args, k) for k in EXPERIMENTS[args.experiment].options if getattr(args, k) is not None}
+    run(args.experiment, args.out, args.seeds, args.quick, args.jobs, scheduler=args.scheduler, **own)
+    print((Path(args.out) / "results.md").read_text())
     print(f"Tables, figures and finished cells: {args.out}")
 
 

@@ -3,13 +3,13 @@
 import inspect
 import subprocess
 import sys
-from importlib import import_module
 
 import numpy as np
 import pytest
 
 import refmer
-from refmer.cli import EXPERIMENTS, corrupted, main, parser
+from refmer.cli import corrupted, main, parser
+from refmer.experiments import EXPERIMENTS
 
 
 def test_module_and_version():
@@ -81,11 +81,11 @@ def test_params_prints_the_exact_counts(capsys):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_takes_the_options_of_its_command(name):
-    module, function, _, options = EXPERIMENTS[name]
-    f = getattr(import_module(f"refmer.experiments.{module}"), function)
-    assert {"out", "seeds", "quick", "jobs", "scheduler", *options} <= set(inspect.signature(f).parameters)
+    options = EXPERIMENTS[name].options
+    own = set(inspect.signature(EXPERIMENTS[name].module.rows).parameters)
+    assert set(options) <= own | {"protocol", "speakers"}
     arguments = parser().parse_args([name, *(["raver"] if "system" in options else []), "--quick"])
-    assert arguments.out == f"refmer-{name}" and arguments.quick
+    assert arguments.out == (EXPERIMENTS[name].folder or f"refmer-{name}") and arguments.quick
 
 
 def test_an_experiment_runs_from_its_command(tmp_path, capsys):

@@ -3,18 +3,15 @@
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from refmer.data import targets
 from refmer.evaluate.statistics import spread, verdicts
-from refmer.experiments import report
-from refmer.experiments.compare import score
-from refmer.experiments.figures import COLOURS
-from refmer.experiments.publish import prepare, publish
-from refmer.experiments.report import preface, provenance
-from refmer.experiments.run import cell, execute, with_target
+from refmer.experiments import compare, report, style
+from refmer.experiments.run import with_target
+from refmer.experiments.style import COLOURS
 from refmer.recognizer import HEADLINES
 from refmer.systems.of_cmaer_cat import LADDER
+from refmer.text import table
 
 
 class Rung(NamedTuple):
@@ -23,11 +20,6 @@ class Rung(NamedTuple):
     group: str
     changes: dict
     published: float | None = None
-
-
-def loss_weights(main, audio, visual, published):
-    """A line of paper 002's Table 4."""
-    return Rung("loss weights (Table 4)", {"weights": [main, audio, visual]}, published)
 
 
 RUNGS = {  # the full model is the one without changes; published: the headline metric on the paper's own data
@@ -53,16 +45,14 @@ RUNGS = {  # the full model is the one without changes; published: the headline 
         "prepended token": Rung("token (Fig. 7)", {"token": "prepended"}),
         "scale fixed at 1/2": Rung("learned scale (3.3)", {"mix": "fixed"}),
         "no scale": Rung("learned scale (3.3)", {"mix": "off"}),
-        ".20 .40 .40": loss_weights(0.2, 0.4, 0.4, 0.773),
-        ".30 .35 .35": loss_weights(0.3, 0.35, 0.35, 0.774),
-        ".40 .30 .30": loss_weights(0.4, 0.3, 0.3, 0.773),
-        ".50 .25 .25": loss_weights(0.5, 0.25, 0.25, 0.769),
-        ".60 .20 .20": loss_weights(0.6, 0.2, 0.2, 0.772),
-        ".70 .15 .15": loss_weights(0.7, 0.15, 0.15, 0.769),
-        ".80 .10 .10": loss_weights(0.8, 0.1, 0.1, 0.770),
-        "0 .50 .50": loss_weights(0.0, 0.5, 0.5, 0.738),
-        ".90 0 .10": loss_weights(0.9, 0.0, 0.1, 0.738),
-        ".90 .10 0": loss_weights(0.9, 0.1, 0.0, 0.742),
+        **{
+            name: Rung("loss weights (Table 4)", {"weights": [float(w) for w in name.split()]}, published)
+            for name, published in (
+                *((".20 .40 .40", 0.773), (".30 .35 .35", 0.774), (".40 .30 .30", 0.773), (".50 .25 .25", 0.769)),
+                *((".60 .20 .20", 0.772), (".70 .15 .15", 0.769), (".80 .10 .10", 0.770)),
+                *(("0 .50 .50", 0.738), (".90 0 .10", 0.738), (".90 .10 0", 0.742)),
+            )
+        },
     },
     "tlab_jca": {  # Table 4, mean CCC on Aff-Wild2; what is not in the text of 4.5 is not printed
         "full": Rung("full", {}, 0.610),
@@ -93,66 +83,45 @@ COLUMNS = {
     "no voice": {"sense": "voice", "kind": "missing", "amount": 1.0},
     "90 % of frames lost": {"sense": "voice+face", "kind": "missing", "amount": 0.9},
 }
-SEEDS, QUICK_SEEDS, QUICK_RUNGS, QUICK_COLUMNS = 5, 2, 2, ("clean", "no face")
+QUICK = ("clean", "no face")
 
 
-def ablate(system, out, seeds=None, quick=False, jobs=1, scheduler=None, protocol="default", corpora=None):
-    """Train a system without each of its parts, on the same splits and from the same initial weights of what is left.
-
-    Parameters
-    ----------
-    system : str
-        Name in RUNGS.
-    out : str or path
-        Folder for results.json, results.md, figures/ and cells/; finished cells are not computed again.
-    seeds : int, optional
-        Default: 5.
-    quick : bool
-        2 seeds, the full model and 2 others, clean and without the face.
-    jobs, scheduler, protocol, corpora
-        As in `compare`.
-
-    Returns
-    -------
-    dict
-        What results.json holds.
-
-    Raises
-    ------
-    KeyError, ValueError, OSError
-        A system without an ablation table, an unknown protocol, seeds or jobs below 1, a folder that cannot be written.
-    """
+def rows(quick, system):
+    """The system without each of its parts; with `quick` the full model and two others."""
     if system not in RUNGS:
         raise KeyError(f"{system!r} has no ablation table; accepted: {', '.join(RUNGS)}")
-    rungs, columns = RUNGS[system], tuple(COLUMNS)
-    if quick:
-        others = [name for name, rung in rungs.items() if rung.changes][:QUICK_RUNGS]
-        rungs, columns = {name: rungs[name] for name in rungs if not rungs[name].changes or name in others}, QUICK_COLUMNS
-    rows = {name: with_target(system, rung.changes) for name, rung in rungs.items()}
-    plan, corpora, data = prepare(rows, protocol, QUICK_SEEDS if quick else SEEDS if seeds is None else seeds, corpora)
-    models = [
-        [cell(row, *rows[row], plan, seed, data, kind="ablation", column=c, corruption=COLUMNS[c]) for c in columns]
-        for row in rows
-        for seed in range(plan.seeds)
-    ]
-    found = execute(models, measure, corpora, out, jobs, scheduler, f"ablate {system}")
-    result = provenance(plan, protocol, corpora, data) | summary(system, rungs, columns, plan, found)
-    publish(out, result, markdown(result), {"ablation": chart(result)})
-    return result
+    changes = {name: rung.changes for name, rung in RUNGS[system].items()}
+    kept = [name for name in changes if not changes[name]] + [name for name in changes if changes[name]][:2]
+    return {name: with_target(system, changes[name]) for name in changes if not quick or name in kept}
+
+
+def trainings(setup):
+    """Yield each row, on inputs as in COLUMNS; what is left of a system starts from the same initial weights."""
+    for row, (system, changes) in setup.rows.items():
+        kinds = [{"kind": "ablation", "column": c, "corruption": COLUMNS[c]} for c in (QUICK if setup.quick else COLUMNS)]
+        yield row, system, changes, kinds
 
 
 def measure(model, cell, train, test):
-    """The result of one cell."""
-    return score(model, cell, train, test, 0)
+    """The scores of one cell."""
+    return compare.score(model, cell, train, test, 0)
 
 
-def summary(system, rungs, columns, plan, found):
+def summary(setup, results):
+    """Scores of each row and differences to the full model."""
+    system = setup.options["system"]
+    rungs = {name: RUNGS[system][name] for name in setup.rows}
+    columns = QUICK if setup.quick else tuple(COLUMNS)
+    return report.provenance(setup) | differences(system, rungs, columns, setup.plan, results)
+
+
+def differences(system, rungs, columns, plan, results):
     """Scores of every rung, and its difference to the full model, paired by seed; p: that it is worse, one-sided, Holm."""
-    target = found[0][0]["config"]["target"]
+    target = results[0][0]["config"]["target"]
     headline = HEADLINES[targets.task_of(target)]
-    scores = {}
-    for c, result in found:
-        scores.setdefault(c["row"], {}).setdefault(c["column"], []).append(result.get(headline))
+    scores = {
+        row: {c: [r.get(headline) for r in of] for c, of in by.items()} for row, by in report.gather(results, "column").items()
+    }
     (full,) = (name for name, rung in rungs.items() if not rung.changes)
     lines = {
         name: {"group": rung.group, "changes": rung.changes, "published": rung.published}
@@ -160,14 +129,13 @@ def summary(system, rungs, columns, plan, found):
         for name, rung in rungs.items()
     }
     for c in columns:
-        differences = {
+        effects = {
             name: np.subtract(line["scores"][c]["values"], lines[full]["scores"][c]["values"]).tolist()
             for name, line in lines.items()
             if name != full and line["scores"][c] is not None
         }
-        for name, difference in compared(differences, plan).items():
+        for name, difference in compared(effects, plan).items():
             lines[name].setdefault("differences", {})[c] = difference
-    some = next(result for c, result in found if c["row"] == full)
     return {
         "system": system,
         "target": target,
@@ -175,16 +143,16 @@ def summary(system, rungs, columns, plan, found):
         "columns": list(columns),
         "full": full,
         "rungs": lines,
-        "test_clips": some["n"],
+        "test_clips": next(result["n"] for c, result in results if c["row"] == full),
     }
 
 
-def compared(differences, plan):
+def compared(effects, plan):
     """{name: spread of its differences, their corrected 95 % interval and p}; of one seed, the spread alone."""
-    if plan.seeds < 2 or not differences:
-        return {name: spread(values) for name, values in differences.items()}
-    tested = verdicts(differences, 0.0, "less", plan.test / (1 - plan.test - plan.dev))
-    return {name: found["effect"] | {k: found[k] for k in ("interval", "p")} for name, found in tested.items()}
+    if plan.seeds < 2 or not effects:
+        return {name: spread(values) for name, values in effects.items()}
+    tested = verdicts(effects, 0.0, "less", plan.test_per_train)
+    return {name: test["effect"] | {k: test[k] for k in ("interval", "p")} for name, test in tested.items()}
 
 
 def units(result):
@@ -202,11 +170,11 @@ def markdown(result):
         return "-" if value is None else f"{factor * value:{sign}.{digits}f}"
 
     def difference(name, column):
-        found = rungs[name].get("differences", {}).get(column)
-        if found is None:
+        d = rungs[name].get("differences", {}).get(column)
+        if d is None:
             return "-" if name == result["full"] else "="
-        text = number(found["mean"], "+") + ("" if found["sd"] is None else f" ± {number(found['sd'])}")
-        return text if found["sd"] is None else f"{text} [{', '.join(number(x, '+') for x in found['interval'])}]"
+        text, interval = number(d["mean"], "+"), ", ".join(number(x, "+") for x in d.get("interval", ()))
+        return text if d["sd"] is None else f"{text} ± {number(d['sd'])} [{interval}]"
 
     def published(line):
         return None if None in (line["published"], full["published"]) else line["published"] - full["published"]
@@ -221,20 +189,20 @@ def markdown(result):
         for name, line in rungs.items()
         if name != result["full"]
     ]
-    return f"""{preface(f"Ablation of {result['system']}", result)}
+    return f"""{report.preface(f"Ablation of {result['system']}", result)}
 ## {result["metric"]}{unit}
 
 {result["target"]}, {result["test_clips"]} test clips. "published": on the paper's own data, "-" where no number is printed.
 "=": the row does not use that sense.{lost}
 
-{report.table(["row", "part", "published", *columns], scores)}
+{table(["row", "part", "published", *columns], scores)}
 
 ## Difference to the full model ({result["full"]})
 
 Paired by seed: mean ± standard deviation [95 % interval, corrected for overlapping splits]. p: one-sided, that the row is worse
 on clean inputs, corrected over the rows (Holm).
 
-{report.table(["row", "published", *columns, "p (clean)"], against)}
+{table(["row", "published", *columns, "p (clean)"], against)}
 """
 
 
@@ -244,26 +212,26 @@ def p_of(line):
     return "-" if p is None else f"{p:.3f}"
 
 
-def chart(result):
+def draw(result):
     """Differences to the full model: a panel for each condition of the inputs, a row for each rung."""
     factor, unit, _ = units(result)
     rows = {name: line for name, line in result["rungs"].items() if name != result["full"]}
-    figure = Figure(figsize=(2.2 + 2.7 * len(result["columns"]), 1.6 + 0.3 * len(rows)), layout="constrained")
-    axes = figure.subplots(1, len(result["columns"]), sharey=True, sharex=True, squeeze=False)[0]
+    size = (2.2 + 2.7 * len(result["columns"]), 1.6 + 0.3 * len(rows))
+    figure, (axes,) = style.panels(size, 1, len(result["columns"]), sharey=True, sharex=True)
     groups = list(dict.fromkeys(line["group"] for line in rows.values()))
     for ax, column in zip(axes, result["columns"], strict=True):
         for y, line in enumerate(rows.values()):
-            found = line["differences"].get(column)
-            if found is None:
+            d = line["differences"].get(column)
+            if d is None:
                 continue
             colour = COLOURS[groups.index(line["group"]) % len(COLOURS)]
-            ax.plot(factor * np.array(found["values"]), [y] * len(found["values"]), "o", color=colour, ms=3, alpha=0.35, mew=0)
-            ax.errorbar(factor * found["mean"], y, xerr=factor * (found["sd"] or 0), fmt="o", color=colour, ms=6, capsize=2)
+            ax.plot(factor * np.array(d["values"]), [y] * len(d["values"]), "o", color=colour, ms=3, alpha=0.35, mew=0)
+            ax.errorbar(factor * d["mean"], y, xerr=factor * (d["sd"] or 0), fmt="o", color=colour, ms=6, capsize=2)
         ax.axvline(0, color="grey", linewidth=1)
         ax.set_title(column, loc="left", fontsize=10)
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
-        ax.spines[["top", "right", "left"]].set_visible(False)
+        ax.spines["left"].set_visible(False)
         ax.tick_params(axis="y", length=0)
     full = result["rungs"][result["full"]]["published"]
     printed = [(y, line["published"] - full) for y, line in enumerate(rows.values()) if None not in (line["published"], full)]
@@ -278,4 +246,4 @@ def chart(result):
         f"{points}; dots: {len(result['seeds'])} seeds, mean ± sd; {result['test_clips']} synthetic test clips each"
     )
     figure.suptitle(f"{result['system']}: what each part is worth (row minus full model)", fontweight="bold")
-    return figure
+    return {"ablation": figure}

@@ -1,21 +1,20 @@
-"""Do the systems' probabilities mean what they say? Brier scores, calibration errors, reliability curves (paper 004, Table 4).
+"""Calibration of the systems' probabilities: Brier scores, calibration errors, reliability curves (paper 004, Table 4).
 
 A low Brier score is not calibration: it also rewards answers that tell clips apart. The other way round, the base rates (the
-share of each emotion among the training clips, for everyone) are well calibrated and tell nothing apart. So both numbers are
-given, with the base rates as a row of their own.
+share of each emotion among the training clips, for all clips) are well calibrated and tell nothing apart. So both numbers are
+given, and the base rates are an additional row.
 """
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from refmer.data import targets
 from refmer.evaluate.calibration import brier_labels, ece_macro, ece_positive, ece_top_label, reliability
 from refmer.evaluate.statistics import spread
-from refmer.experiments import report
-from refmer.experiments.figures import COLOURS, MARKS
-from refmer.experiments.publish import prepare, publish
-from refmer.experiments.report import preface, provenance
-from refmer.experiments.run import cell, execute, resolve
+from refmer.experiments import report, style
+from refmer.experiments.report import plain
+from refmer.experiments.run import resolve_all
+from refmer.experiments.style import COLOURS
+from refmer.text import table
 
 ROWS = (
     "raver",
@@ -28,80 +27,54 @@ BASE = "base rates"
 PUBLISHED = {"raver": 0.119, "vavl@votes": 0.128, "sfav@votes": 0.134, "transformer_lstm@votes": 0.143}  # Brier, CREMA-D
 
 
-def calibration(out, rows=None, seeds=None, quick=False, jobs=1, scheduler=None, protocol="default", corpora=None):
-    """Train every row on every seed and compare its probabilities with what is there.
+def rows(quick, rows=None):
+    """Rows with target votes or emotion."""
+    return resolve_all(rows if rows is not None else QUICK if quick else ROWS, ("votes", "emotion"))
 
-    Parameters
-    ----------
-    out : str or path
-        Folder for results.json, results.md, figures/ and cells/; finished cells are not computed again.
-    rows : sequence of str, optional
-        Systems and baselines, NAME or NAME@TARGET, with target votes or emotion. Default: ROWS.
-    seeds : int, optional
-        Default: the protocol's number.
-    quick : bool
-        One seed, and the default rows are QUICK.
-    jobs, scheduler, protocol, corpora
-        As in `compare`.
 
-    Returns
-    -------
-    dict
-        What results.json holds.
-
-    Raises
-    ------
-    KeyError, ValueError, OSError
-        An unknown row or protocol, a row of another target, seeds or jobs below 1, a folder that cannot be written.
-    """
-    rows = {row: resolve(row) for row in (rows if rows is not None else QUICK if quick else ROWS)}
-    for row, (_, changes) in rows.items():
-        if changes["target"] not in ("votes", "emotion"):
-            raise ValueError(f"{row} learns {changes['target']}; accepted: rows that learn votes or emotion")
-    plan, corpora, data = prepare(rows, protocol, 1 if quick else seeds, corpora)
-    models = [[cell(row, *rows[row], plan, seed, data, kind="calibration")] for row in rows for seed in range(plan.seeds)]
-    found = execute(models, measure, corpora, out, jobs, scheduler, "calibration")
-    result = provenance(plan, protocol, corpora, data) | {"tasks": summary(found)}
-    publish(out, result, markdown(result), {"reliability": curves(result), "emotions": emotions(result)})
-    return result
+def trainings(setup):
+    """Yield each row, measured once."""
+    for row, (system, changes) in setup.rows.items():
+        yield row, system, changes, [{"kind": "calibration"}]
 
 
 def measure(model, cell, train, test):
-    """The result of one cell: probabilities p (N, K), what is there y (N, K), and the same of the base rates."""
+    """Probabilities p (N, K), the truth y (N, K), the base rates (N, K)."""
     target = model.config_.target
-    y, known = there(test, target), there(train, target)
+    y, y_train = truth(test, target), truth(train, target)
     p = model.predict_proba(test).astype(np.float64)
-    base = np.broadcast_to(known.mean(0), p.shape)
+    base = np.broadcast_to(y_train.mean(0), p.shape)
     f1 = model.scores(model.predict(test), test)["f1_per_class"]
     return {"classes": list(model.class_names_), "p": p.tolist(), "y": y.astype(int).tolist(), "base": base.tolist(), "f1": f1}
 
 
-def there(clips, target):
-    """Which emotions a clip has, (N, K) bool: one, or those whose share of the votes is above chance."""
+def truth(clips, target):
+    """The emotions of a clip, (N, K) bool: one, or those whose share of the votes is above chance."""
     label = targets.labels(clips, target)
     return targets.above_chance(label) if target == "votes" else np.eye(len(clips.classes), dtype=bool)[label]
 
 
-def summary(found):
-    """{target: its rows with their scores and reliability curve, lowest Brier score first}."""
+def summary(setup, results):
+    """Scores and reliability curve of each row by target, lowest Brier score first."""
     tasks = {}
-    for c, result in found:
+    for c, result in results:
         tasks.setdefault(c["config"]["target"], {}).setdefault(c["row"], []).append(result)
-    return {target: task_summary(target, rows) for target, rows in tasks.items()}
+    tasks = {target: task_summary(target, by_row) for target, by_row in tasks.items()}
+    return report.provenance(setup) | {"tasks": tasks}
 
 
-def task_summary(target, rows):
-    """One target. The base rates are the same for all rows, so they are taken from any."""
-    some = next(iter(rows.values()))
-    values = {row: scores([(r["y"], r["p"]) for r in seeds], target) for row, seeds in rows.items()}
-    for row, seeds in rows.items():
+def task_summary(target, by_row):
+    """One target. The base rates are the same for all rows, so they are taken from the first."""
+    first = next(iter(by_row.values()))
+    values = {row: scores([(r["y"], r["p"]) for r in seeds], target) for row, seeds in by_row.items()}
+    for row, seeds in by_row.items():
         values[row]["f1"] = [spread(list(each)) for each in zip(*(r["f1"] for r in seeds), strict=True)]
-    values[BASE] = scores([(r["y"], r["base"]) for r in some], target)
+    values[BASE] = scores([(r["y"], r["base"]) for r in first], target)
     order = sorted(values, key=lambda row: values[row]["brier"]["mean"])
     return {
-        "classes": some[0]["classes"],
-        "test_clips": [len(r["y"]) for r in some],
-        "floor": spread([softmax_floor(np.array(r["y"])) for r in some]),
+        "classes": first[0]["classes"],
+        "test_clips": [len(r["y"]) for r in first],
+        "floor": spread([softmax_floor(np.array(r["y"])) for r in first]),
         "rows": {row: values[row] for row in order},
     }
 
@@ -109,13 +82,13 @@ def task_summary(target, rows):
 def scores(pairs, target):
     """Scores of one row from its (y, p) of each seed; the curve pools all clips, emotions and seeds."""
     pairs = [(np.array(y), np.array(p)) for y, p in pairs]
-    found = {"brier": spread([brier_labels(y, p) for y, p in pairs]), "ece": spread([ece_macro(y, p) for y, p in pairs])}
+    result = {"brier": spread([brier_labels(y, p) for y, p in pairs]), "ece": spread([ece_macro(y, p) for y, p in pairs])}
     if target == "emotion":
-        found["ece_top_label"] = spread([ece_top_label(y.argmax(1), p) for y, p in pairs])
+        result["ece_top_label"] = spread([ece_top_label(y.argmax(1), p) for y, p in pairs])
     for name, score in (("brier_per_class", brier_labels), ("ece_per_class", ece_positive)):
-        found[name] = [spread([score(y[:, k], p[:, k]) for y, p in pairs]) for k in range(pairs[0][0].shape[1])]
+        result[name] = [spread([score(y[:, k], p[:, k]) for y, p in pairs]) for k in range(pairs[0][0].shape[1])]
     curve = reliability(*(np.concatenate([pair[i].ravel() for pair in pairs]) for i in range(2)))
-    return found | {"curve": dict(zip(("count", "confidence", "frequency"), (x.tolist() for x in curve), strict=True))}
+    return result | {"curve": dict(zip(("count", "confidence", "frequency"), (x.tolist() for x in curve), strict=True))}
 
 
 def softmax_floor(y):
@@ -139,7 +112,7 @@ def disagreement(task):
 
 def markdown(result):
     """results.md: a section per target."""
-    text = preface("Calibration of the systems", result)
+    text = report.preface("Calibration of the systems", result)
     return text + "".join(section(target, task) for target, task in result["tasks"].items())
 
 
@@ -147,17 +120,17 @@ def section(target, task):
     """The tables of one target."""
 
     def show(value):
-        return "-" if value is None else f"{value['mean']:.3f}" + ("" if value["sd"] is None else f" ± {value['sd']:.3f}")
+        return plain(value, digits=3)
 
     names = {"brier": "Brier", "ece": "ECE (mean over emotions)", "ece_top_label": "ECE (top label)"}
     names = {key: name for key, name in names.items() if key in task["rows"][BASE]}
-    head = [
+    body = [
         [row, *(show(v[key]) for key in names), f"{PUBLISHED[row]:.3f}" if row in PUBLISHED else "-"]
         for row, v in task["rows"].items()
     ]
     tables = "".join(
         f"\n### {target}: {name} per emotion\n\n"
-        + report.table(["row", *task["classes"]], [[r, *map(show, v[key])] for r, v in task["rows"].items() if key in v])
+        + table(["row", *task["classes"]], [[r, *map(show, v[key])] for r, v in task["rows"].items() if key in v])
         + "\n"
         for key, name in (("f1", "F1"), ("brier_per_class", "Brier"), ("ece_per_class", "ECE"))
     )
@@ -174,25 +147,28 @@ def section(target, task):
 {", ".join(map(str, task["test_clips"]))} test clips. Less is better. Brier: (1 / NK) sum (p - y)^2, as paper 004. ECE: 10 bins.
 "{BASE}": for everyone the share of each emotion in training. A low Brier score is not calibration.
 {lesson}{votes if target == "votes" else ""}
-{report.table(["row", *names.values(), "Brier, published (CREMA-D)"], head)}
+{table(["row", *names.values(), "Brier, published (CREMA-D)"], body)}
 {tables}"""
+
+
+def draw(result):
+    """Reliability of each row, and scores of each emotion."""
+    return {"reliability": curves(result), "emotions": emotions(result)}
 
 
 def curves(result):
     """Reliability: a panel for each row, a line of panels for each target; the grey bars are shares of the answers."""
     wide = max(len(task["rows"]) for task in result["tasks"].values())
-    figure = Figure(figsize=(2.4 * wide + 0.6, 2.8 * len(result["tasks"]) + 0.7), layout="constrained")
-    grid = figure.subplots(len(result["tasks"]), wide, squeeze=False, sharex=True, sharey=True)
+    high = len(result["tasks"])
+    figure, grid = style.panels((2.4 * wide + 0.6, 2.8 * high + 0.7), high, wide, sharex=True, sharey=True)
     for axes, (target, task) in zip(grid, result["tasks"].items(), strict=True):
         for ax, (row, value) in zip(axes, task["rows"].items(), strict=False):
             count, confidence, frequency = (np.array(value["curve"][k]) for k in ("count", "confidence", "frequency"))
             ax.bar(confidence, count / count.sum(), width=0.06, color="0.85", zorder=0)
             ax.plot([0, 1], [0, 1], color="grey", linestyle="--", linewidth=1)
             ax.plot(confidence, frequency, "o-", color=COLOURS[0 if row != BASE else 1], markersize=4, clip_on=False)
-            ax.set_title(
-                f"{row.partition('@')[0]}\nBrier {value['brier']['mean']:.3f}, ECE {value['ece']['mean']:.3f}", fontsize=9
-            )
-            ax.spines[["top", "right"]].set_visible(False)
+            brier, ece = (f"{value[key]['mean']:.3f}" for key in ("brier", "ece"))
+            ax.set_title(f"{row.partition('@')[0]}\nBrier {brier}, ECE {ece}", fontsize=9)
             ax.set_aspect("equal")
         for ax in axes[len(task["rows"]) :]:
             ax.set_visible(False)
@@ -209,27 +185,23 @@ def curves(result):
 def emotions(result):
     """F1 and Brier score of each emotion: a line of panels for each target, a dot for each row."""
     names = list(dict.fromkeys(row.partition("@")[0] for task in result["tasks"].values() for row in task["rows"]))
-    figure = Figure(figsize=(13, 3.6 * len(result["tasks"]) + 0.6), layout="constrained")
-    grid = figure.subplots(len(result["tasks"]), 2, squeeze=False)
+    scores = (("f1", "F1 (more is better)"), ("brier_per_class", "Brier (less is better)"))
+    figure, grid = style.panels((13, 3.6 * len(result["tasks"]) + 0.6), len(result["tasks"]), 2)
     for axes, (target, task) in zip(grid, result["tasks"].items(), strict=True):
-        for ax, key, name in zip(
-            axes, ("f1", "brier_per_class"), ("F1 (more is better)", "Brier (less is better)"), strict=True
-        ):
-            shown = {row: value[key] for row, value in task["rows"].items() if key in value}
-            for i, (row, values) in enumerate(shown.items()):
-                x = np.arange(len(values)) + (i - (len(shown) - 1) / 2) * 0.12
+        for ax, (key, name) in zip(axes, scores, strict=True):
+            by_row = {row: value[key] for row, value in task["rows"].items() if key in value}
+            for i, (row, values) in enumerate(by_row.items()):
+                x = np.arange(len(values)) + (i - (len(by_row) - 1) / 2) * 0.12
                 mean, sd = [v["mean"] for v in values], [v["sd"] or 0 for v in values]
                 k = names.index(row.partition("@")[0])  # the same look in all panels
-                look = {"fmt": MARKS[(k // len(COLOURS) + k) % len(MARKS)], "color": COLOURS[k % len(COLOURS)]}
-                ax.errorbar(x, mean, yerr=sd, markersize=5, capsize=2, elinewidth=1, label=names[k], **look)
+                look = {"linestyle": "none", "markersize": 5, "capsize": 2, "elinewidth": 1} | style.look(k)
+                ax.errorbar(x, mean, yerr=sd, label=names[k], **look)
             ax.set_xticks(range(len(task["classes"])), task["classes"])
             ax.set_ylim(bottom=0)
             ax.set_ylabel(name)
             ax.set_title(target, loc="left")
-            ax.spines[["top", "right"]].set_visible(False)
         axes[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     n = next(iter(result["tasks"].values()))["test_clips"]
-    clips = f"{min(n)}" if min(n) == max(n) else f"{min(n)} to {max(n)}"
-    figure.supxlabel(f"mean and sd over {len(n)} seeds, {clips} synthetic test clips each")
+    figure.supxlabel(f"mean and sd over {len(n)} seeds, {report.counts(n)} synthetic test clips each")
     figure.suptitle("How unequal the emotions are", fontweight="bold")
     return figure

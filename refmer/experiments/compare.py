@@ -1,18 +1,20 @@
 """The main job: train systems on speaker-disjoint splits, break their inputs, and report what is left."""
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from refmer import systems
 from refmer.data import targets
 from refmer.data.corrupt import corrupt
-from refmer.evaluate.statistics import bootstrap_interval, draws_interval
-from refmer.experiments import figures, report
-from refmer.experiments.gates import gates
-from refmer.experiments.publish import prepare, publish
-from refmer.experiments.run import cell, execute, resolve
+from refmer.evaluate.statistics import bootstrap_interval, draws_interval, spread
+from refmer.experiments import gates, report, style
+from refmer.experiments.report import METRICS, metrics_of, percent, plain
+from refmer.experiments.run import resolve_all
 from refmer.recognizer import HEADLINES
+from refmer.text import table
 
-ROWS = (*systems.SYSTEMS, "openface_adaptive@no-gate", "concatenation")  # each on its own task
+GATED, UNGATED = "openface_adaptive", "openface_adaptive@no-gate"
+ROWS = (*systems.SYSTEMS, UNGATED, "concatenation")  # each on its own task
 EMOTION = ("openface_adaptive@emotion", "raver@emotion", "tlab_jca@emotion")  # the others have it for their own
 CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "clean": None,
@@ -24,63 +26,36 @@ CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "90 % of both lost": {"sense": "voice+face", "kind": "missing", "amount": 0.9},
 }
 QUICK = ("clean", "face noise (standardised)", "no face")
+CONSTANT = {
+    "classes": "always saying the most frequent class of the training clips",
+    "votes": "always naming the classes that are above chance on average in training",
+    "regression": "always saying 0",
+}
 
 
-def compare(out, rows=None, seeds=None, quick=False, jobs=1, protocol="default", corpora=None, scheduler=None):
-    """Train every row on every seed, evaluate it under every corruption, write tables and figures.
-
-    Parameters
-    ----------
-    out : str or path
-        Folder for results.json, results.md, figures/ and cells/; cells that are there already are not computed again.
-    rows : sequence of str, optional
-        Systems and baselines; `name@target` learns another target ("concatenation@votes"), and run.ABLATIONS has more.
-        Default: all systems on their own tasks and, unless `quick`, on emotion.
-    seeds : int, optional
-        Seeds 0..seeds-1: each draws its own split, initial parameters and noise. Default: the protocol's number.
-    quick : bool
-        One seed and two corruptions.
-    jobs : int
-        Processes; the results are the same bytes for any number.
-    protocol : str
-        Name in protocols.PROTOCOLS: how to split and repeat.
-    corpora : dict, optional
-        {"clips": Clips, "recordings": Clips} instead of the bundled ones.
-    scheduler : str, optional
-        Address of a Dask scheduler to run on instead of local processes.
-
-    Returns
-    -------
-    dict
-        What results.json holds.
-
-    Raises
-    ------
-    KeyError, ValueError, OSError
-        An unknown row or protocol, seeds or jobs below 1, a folder that cannot be written.
-    """
-    rows = (ROWS if quick else ROWS + EMOTION) if rows is None else rows
-    plan, corpora, data = prepare({row: resolve(row) for row in rows}, protocol, 1 if quick else seeds, corpora)
-    columns = QUICK if quick else tuple(CORRUPTIONS)
-    models = [cells_of(row, plan, columns, seed, data) for row in rows for seed in range(plan.seeds)]
-    found = execute(models, measure, corpora, out, jobs, scheduler, "train and break")
-    result = report.summary(found, corpora, data, columns, plan, protocol)
-    publish(out, result, report.markdown(result), figures.draw(result))
-    return result
+def rows(quick, rows=None):
+    """Default: all systems on their own tasks and, unless `quick`, on emotion; ("all",): the baselines too."""
+    if rows == ("all",):
+        rows = dict.fromkeys((*ROWS, *EMOTION, *systems.BASELINES))
+    return resolve_all((ROWS if quick else ROWS + EMOTION) if rows is None else rows)
 
 
-def cells_of(row, plan, columns, seed, data):
-    """The cells of one trained model: one for each corruption, and one for its gates over time if it is the gated system."""
-    system, changes = resolve(row)
-    kinds = [{"kind": "scores", "column": column, "corruption": CORRUPTIONS[column]} for column in columns]
-    kinds += [{"kind": "gates"}] if row == "openface_adaptive" else []
-    return [cell(row, system, changes, plan, seed, data, **kind) for kind in kinds]
+def columns_of(setup):
+    """The corruptions of a run, in order."""
+    return QUICK if setup.quick else tuple(CORRUPTIONS)
+
+
+def trainings(setup):
+    """Yield each row with its corruptions; the gated system also with its gates over time."""
+    for row, (system, changes) in setup.rows.items():
+        kinds = [{"kind": "scores", "column": c, "corruption": CORRUPTIONS[c]} for c in columns_of(setup)]
+        yield row, system, changes, kinds + ([{"kind": "gates"}] if row == GATED else [])
 
 
 def measure(model, cell, train, test):
-    """The result of one cell."""
+    """The scores under a corruption, or the gates over time."""
     if cell["kind"] == "gates":
-        return gates(model, train)
+        return gates.curve(*gates.alphas(model, train))
     return score(model, cell, train, test, cell["protocol"]["bootstrap"])
 
 
@@ -98,21 +73,182 @@ def score(model, cell, train, test, bootstrap):
 
     headline = HEADLINES[targets.task_of(target)]
     answer = model.predict(broken(0))
-    found = model.scores(answer, test) | {"headline": headline, "target": target, "classes": list(model.class_names_)}
-    found["constant"] = model.scores(constant_answer(train, test, target, answer), test)[headline]
+    result = model.scores(answer, test) | {"headline": headline, "target": target, "classes": list(model.class_names_)}
+    result["constant"] = model.scores(constant_answer(train, test, target, answer), test)[headline]
     if bootstrap:
-        found["over_clips"] = bootstrap_interval(lambda i: model.scores(answer[i], test[i])[headline], len(test), bootstrap)
+        result["over_clips"] = bootstrap_interval(lambda i: model.scores(answer[i], test[i])[headline], len(test), bootstrap)
         if corruption is not None and (corruption["kind"], corruption["amount"]) != ("missing", 1.0):  # that draws nothing
             draws = [model.scores(model.predict(broken(draw)), test)[headline] for draw in range(bootstrap // 50)]
-            found["over_draws"] = draws_interval(draws)
-    return found
+            result["over_draws"] = draws_interval(draws)
+    return result
 
 
 def constant_answer(train, test, target, answer):
-    """The same answer for everyone: the most frequent class, the classes that are above chance on average, or 0."""
+    """The same answer for all clips: the most frequent class, the classes that are above chance on average, or 0."""
     if targets.task_of(target) == "regression":
         return np.zeros_like(answer)
     label = targets.labels(train, target)
     if target == "votes":
         return np.broadcast_to(targets.above_chance(label.mean(0, keepdims=True)), answer.shape)
     return np.full(len(test), np.bincount(label).argmax())
+
+
+def summary(setup, results):
+    """Scores by target, row and corruption, the gain of the gate, and the mean gates over time."""
+    columns, by_target = columns_of(setup), {}
+    for cell, result in results:
+        if cell["kind"] == "scores":
+            by_row = by_target.setdefault(cell["config"]["target"], {})
+            by_row.setdefault(cell["row"], {}).setdefault(cell["column"], {})[cell["seed"]] = result
+    tasks = {target: task_summary(target, by_row, columns) for target, by_row in by_target.items()}
+    result = report.provenance(setup) | {"columns": list(columns), "tasks": tasks}
+    scores = tasks.get("sentiment", {"rows": {}})["rows"]
+    if GATED in scores and UNGATED in scores:
+        result["gate_gain"] = gate_gain(scores, columns)
+    curves = [r for cell, r in results if cell["kind"] == "gates"]
+    return result | ({"gates": gates.average(curves)} if curves else {})
+
+
+def task_summary(target, by_row, columns):
+    """One task: its rows, best clean mean first, and the score of a constant answer."""
+    clean, headline = columns[0], next(iter(METRICS[targets.task_of(target)]))
+    first = next(iter(by_row.values()))[clean]
+    names = [m for m in METRICS[targets.task_of(target)] if m in first[0]]
+    values = {}
+    for row, by in by_row.items():
+        values[row] = {}
+        for c in columns:
+            seeds = [by[c][s] for s in sorted(by[c])]
+            used = not any("unused" in r for r in seeds)
+            values[row][c] = {m: spread([r[m] for r in seeds]) for m in names} if used else None
+            if used and len(seeds) == 1:  # intervals of paper 004: over the test clips, and over the draws of a corruption
+                values[row][c] |= {k: seeds[0][k] for k in ("over_clips", "over_draws") if k in seeds[0]}
+    order = sorted(values, key=lambda row: -values[row][clean][headline]["mean"])
+    task = {
+        "task": targets.task_of(target),
+        "classes": first[0]["classes"],
+        "test_clips": [first[s]["n"] for s in sorted(first)],
+        "constant": spread([first[s]["constant"] for s in sorted(first)]),
+        "rows": {row: values[row] for row in order},
+    }
+    if "confusion" in first[0]:
+        counts = {row: [r["confusion"] for r in by[clean].values()] for row, by in by_row.items()}
+        task["confusion"] = {row: np.sum(each, 0).tolist() for row, each in counts.items()}
+    return task
+
+
+def gate_gain(by_row, columns):
+    """Gated minus ungated accuracy per seed, and the same minus the clean difference (the gain under noise alone)."""
+    gain = {c: np.subtract(*(by_row[row][c]["accuracy"]["values"] for row in (GATED, UNGATED))) for c in columns}
+    return {
+        c: {"gain": spread(gain[c].tolist()), "beyond_clean": spread((gain[c] - gain[columns[0]]).tolist())} for c in columns
+    }
+
+
+def entry(values, metric, show):
+    """One entry of a table: a mean with its spread, and its intervals if any; "=" where nothing can change."""
+    if values is None:
+        return "="
+    text = show(values[metric])
+    for key, what in (("over_clips", "clips"), ("over_draws", "draws")):
+        if key in values:
+            low, high = (show({"mean": x, "sd": None}) for x in values[key])
+            text += f" [{low}, {high}] {what}"
+    return text
+
+
+def markdown(result):
+    """results.md: a section per task, and the gain of the gate."""
+    text = report.preface("Robustness of the systems", result)
+    text += 'Rows are ranked within a task only; "=": the system does not use that sense.\n'
+    text += "".join(section(target, task, result["columns"]) for target, task in result["tasks"].items())
+    if "gate_gain" in result:
+        body = [[c, percent(g["gain"], True), percent(g["beyond_clean"], True)] for c, g in result["gate_gain"].items()]
+        gain = table(["inputs", "gated - ungated", "the same, minus the clean difference"], body)
+        text += f"\n## What the gate gains (points of accuracy, paired by seed)\n\n{gain}\n"
+    return text
+
+
+def section(target, task, columns):
+    """The tables of one task."""
+    names, show = metrics_of(target), plain if task["task"] == "regression" else percent
+    headline, unit = next(iter(names)), "" if task["task"] == "regression" else " (%)"
+    broken = [[row, *(entry(by[c], headline, show) for c in columns)] for row, by in task["rows"].items()]
+    metrics = [m for m in names if m in next(iter(task["rows"].values()))[columns[0]]]
+    clean = [[row, *(show(by[columns[0]][m]) for m in metrics)] for row, by in task["rows"].items()]
+    chance = f"Chance is {100 / len(task['classes']):.1f} %; " if task["task"] == "classes" else ""
+    constant = f"{chance}{CONSTANT[task['task']]} gives {show(task['constant'])}{unit and ' %'}."
+    constant = constant[0].upper() + constant[1:]
+    kinds, clips = "dimensions" if task["task"] == "regression" else "classes", ", ".join(map(str, task["test_clips"]))
+    return f"""
+## {target}: {names[headline]}{unit} with broken inputs
+
+{len(task["classes"])} {kinds}, {clips} test clips. {constant}
+
+{table(["system", *columns], broken)}
+
+### {target}: clean inputs{unit}
+
+{table(["system", *(names[m] for m in metrics)], clean)}
+"""
+
+
+def draw(result):
+    """The tables as a chart, a confusion matrix of the best row of each task with classes, and the gates if measured."""
+    drawn = {"compare": chart(result)}
+    for target, task in result["tasks"].items():
+        if "confusion" in task:
+            row = next(iter(task["rows"]))
+            drawn[f"confusion-{target}"] = confusion(np.array(task["confusion"][row]), task["classes"], row)
+    return drawn | (gates.draw(result) if "gates" in result else {})
+
+
+def chart(result):
+    """A panel per task, in it a group of dots per corruption, a dot per system (mean and sd)."""
+    sizes = [1.0 + 0.16 * len(result["columns"]) * (len(task["rows"]) + 1.2) for task in result["tasks"].values()]
+    figure, axes = style.panels((9.5, sum(sizes) + 0.6), len(sizes), height_ratios=sizes)
+    for ax, (target, task) in zip(axes[:, 0], result["tasks"].items(), strict=True):
+        panel(ax, target, task, result["columns"])
+    figure.suptitle("What is left when inputs break (synthetic corpus)", fontweight="bold")
+    return figure
+
+
+def panel(ax, target, task, columns):
+    """One task of the chart."""
+    (headline, name), scale = next(iter(metrics_of(target).items())), 1 if task["task"] == "regression" else 100
+    step = 1 / (len(task["rows"]) + 1.2)
+    for i, (row, by) in enumerate(task["rows"].items()):
+        points = [(k, by[c][headline]) for k, c in enumerate(columns) if by[c] is not None]
+        y = [k + step * (i - (len(task["rows"]) - 1) / 2) for k, _ in points]
+        x, sd = [scale * s["mean"] for _, s in points], [scale * (s["sd"] or 0) for _, s in points]
+        ax.errorbar(x, y, xerr=sd, linestyle="none", markersize=5, capsize=2, elinewidth=1.2, label=row, **style.look(i))
+    ax.axvline(scale * task["constant"]["mean"], color="grey", linestyle="--", linewidth=1.2, label="constant answer")
+    if task["task"] == "classes":
+        ax.axvline(100 / len(task["classes"]), color="grey", linestyle=":", linewidth=1.2, label="chance")
+    for edge in np.arange(len(columns) - 1) + 0.5:
+        ax.axhline(edge, color="0.9", linewidth=0.8)
+    ax.set_yticks(range(len(columns)), columns)
+    ax.set_ylim(len(columns) - 0.5, -0.5)
+    ax.set_xlim(left=min(0, ax.get_xlim()[0]))
+    n, unit = task["test_clips"], "" if scale == 1 else " (%)"
+    ax.set_xlabel(f"{name}{unit}; {len(n)} seeds, {report.counts(n)} test clips each")
+    ax.set_title(target, loc="left")
+    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+
+
+def confusion(counts, classes, row):
+    """Share of each true class that gets each answer (paper 000, Fig. 2)."""
+    shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    figure = Figure(figsize=(6.2, 5.6), layout="constrained")
+    ax = figure.subplots()
+    image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    for i, j in np.ndindex(shares.shape):
+        if counts[i].sum():
+            ax.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", color="white" if shares[i, j] > 55 else "black")
+    ax.set_xticks(range(len(classes)), classes)
+    ax.set_yticks(range(len(classes)), [f"{name}  (n={n})" for name, n in zip(classes, counts.sum(1), strict=True)])
+    ax.set_xlabel("answer")
+    ax.set_ylabel("truth")
+    ax.set_title(f"{row}: answers per true class (%)\nsynthetic corpus, clean test clips of all seeds", loc="left")
+    figure.colorbar(image, label="% of the true class", shrink=0.85)
+    return figure

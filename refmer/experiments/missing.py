@@ -4,16 +4,15 @@ Optimized training takes the voice from some training clips and the face from ot
 """
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.evaluate.statistics import paired_test, spread, verdicts
-from refmer.experiments import lines
-from refmer.experiments.figures import COLOURS
-from refmer.experiments.publish import publish
-from refmer.experiments.report import percent, table
-from refmer.experiments.run import cell, execute, with_target
+from refmer.experiments import report, style
+from refmer.experiments.report import percent
+from refmer.experiments.run import resolve_one_task, with_target
+from refmer.experiments.style import COLOURS
+from refmer.text import table
 
 NETWORK = {"standard": {"training": "standard"}, "optimized": {"training": "sample"}}
 TRAININGS = {  # system -> training -> changes to its Config
@@ -32,66 +31,38 @@ MICRO = {"classes": "accuracy", "votes": "micro_f1"}  # with one label for each 
 BOXES = 4  # seeds from which on a box plot says more than its dots
 
 
-def missing(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="002", corpora=None, scheduler=None):
-    """Train every row by standard and by optimized training, and test both on whole clips, without face, without voice.
-
-    Parameters
-    ----------
-    out, seeds, jobs, protocol, corpora, scheduler
-        As in `refmer.experiments.curves.curves`; the protocol is that of paper 002, with 20 seeds.
-    rows : sequence of str
-        Systems in TRAININGS, of one target. The first is the one that the others are tested against.
-    quick : bool
-        Two seeds, and the first two rows.
-
-    Returns
-    -------
-    dict
-        What results.json holds: `scores` by row, training, condition and metric; of emotion `alone`, the unimodal network of
-        the sense that is left; from two seeds on `tests` of macro F1, one-tailed and in matched pairs: p as the paper has
-        it, and the verdict, interval and p with the correction for overlapping splits and Holm's.
-
-    Raises
-    ------
-    KeyError, ValueError, OSError
-        As `curves`; a row without two trainings.
-    """
-    rows = rows[:2] if quick else rows
-    setup = lines.setup(rows, protocol, 2 if quick else seeds, corpora)
-    if unable := [row for row, (system, _) in setup.rows.items() if system not in TRAININGS]:
+def rows(quick, rows=ROWS):
+    """Rows of one target with two trainings; with `quick` the first two. The first is tested against the others."""
+    rows = resolve_one_task(rows[:2] if quick else rows)
+    if unable := [row for row, (system, _) in rows.items() if system not in TRAININGS]:
         raise ValueError(f"{', '.join(unable)}: no standard and optimized training; accepted: {', '.join(TRAININGS)}")
-    trained = [
-        (row, training, system, changes | more)
-        for row, (system, changes) in setup.rows.items()
-        for training, more in TRAININGS[system].items()
-    ]
-    models = [cells_of(*of, CONDITIONS, setup, seed) for of in trained for seed in range(setup.plan.seeds)]
-    if setup.target == "emotion":
-        for condition, modality in ALONE.items():
-            alone = ("unimodal", "alone", *with_target("unimodal", {"modality": modality}))
-            models += [cells_of(*alone, (condition,), setup, seed) for seed in range(setup.plan.seeds)]
-    result = summary(setup, execute(models, measure, setup.corpora, out, jobs, scheduler))
-    publish(out, result, markdown(result), {"missing": chart(result)})
-    return result
+    return rows
 
 
-def cells_of(row, training, system, changes, conditions, setup, seed):
-    """The cells of one trained model."""
-    asked = [{"kind": "missing", "training": training, "condition": name, "lost": CONDITIONS[name]} for name in conditions]
-    return [cell(row, system, changes, setup.plan, seed, setup.data, **a) for a in asked]
+def trainings(setup):
+    """Yield each row with both trainings under all conditions; of emotion also the unimodal networks, baseline 4."""
+
+    def kinds(training, conditions):
+        return [{"kind": "missing", "training": training, "condition": c, "lost": CONDITIONS[c]} for c in conditions]
+
+    for row, (system, changes) in setup.rows.items():
+        for training, more in TRAININGS[system].items():
+            yield row, system, changes | more, kinds(training, CONDITIONS)
+    for condition, modality in ALONE.items() if setup.target == "emotion" else ():
+        yield "unimodal", *with_target("unimodal", {"modality": modality}), kinds("alone", [condition])
 
 
 def measure(model, cell, train, test):
     """Macro F1 and micro F1 without the sense of the cell."""
     broken = test if cell["lost"] is None else corrupt(test, cell["lost"], "missing", 1.0)
-    found = model.scores(model.predict(broken), test)
-    return {"n": len(test), "macro_f1": found["macro_f1"], "micro_f1": found[MICRO[targets.task_of(model.config_.target)]]}
+    scores = model.scores(model.predict(broken), test)
+    return {"n": len(test), "macro_f1": scores["macro_f1"], "micro_f1": scores[MICRO[targets.task_of(model.config_.target)]]}
 
 
-def summary(setup, found):
-    """What results.json holds."""
-    result = lines.about(setup, found) | {"scores": {}, "alone": {}}
-    for row, by in lines.gather(found, "training", "condition").items():
+def summary(setup, results):
+    """Scores by row, training, condition and metric; the unimodal networks `alone`; from two seeds on `tests` of macro F1."""
+    result = report.provenance_of_rows(setup, results) | {"scores": {}, "alone": {}}
+    for row, by in report.gather(results, "training", "condition").items():
         means = {key: {m: spread([r[m] for r in seeds]) for m in METRICS} for key, seeds in by.items()}
         for (training, condition), scores in means.items():
             if training == "alone":
@@ -102,13 +73,17 @@ def summary(setup, found):
 
 
 def tests(scores, plan):
-    """{question: {contrast: test}} of macro F1: does optimized training help, and does the first row lead?"""
+    """{question: {contrast: test}} of macro F1: does optimized training help, and does the first row lead?
+
+    One-tailed and in matched pairs: `p_plain` as in the paper; verdict, interval and p with the correction for overlapping
+    splits and Holm's.
+    """
 
     def values(row, training, condition):
         return np.array(scores[row][training][condition]["macro_f1"]["values"])
 
     first, *others = scores
-    asked = {
+    effects = {
         "optimized - standard": {
             f"{row}, {c}": values(row, "optimized", c) - values(row, "standard", c) for row in scores for c in CONDITIONS
         },
@@ -116,20 +91,19 @@ def tests(scores, plan):
             f"{row}, {c}": values(first, "optimized", c) - values(row, "optimized", c) for row in others for c in CONDITIONS
         },
     }
-    ratio = plan.test / (1 - plan.test - plan.dev)  # clips tested for each clip trained on
     return {
         question: {
-            name: found | {"p_plain": paired_test(effects[name])["p"]}
-            for name, found in verdicts(effects, margin=0.0, test_per_train=ratio).items()
+            name: test | {"p_plain": paired_test(each[name])["p"]}
+            for name, test in verdicts(each, margin=0.0, test_per_train=plan.test_per_train).items()
         }
-        for question, effects in asked.items()
-        if effects
+        for question, each in effects.items()
+        if each
     }
 
 
 def markdown(result):
     """results.md: Tables 1 and 2 in one, for each metric, and the tests."""
-    text = lines.heading("Standard and optimized training when a sense is missing", result)
+    text = report.preface_of_rows("Standard and optimized training when a sense is missing", result)
     for metric, name in METRICS.items():
         body = [
             [row, training, *(percent(by[c][metric]) for c in CONDITIONS)]
@@ -140,8 +114,8 @@ def markdown(result):
             left = [percent(result["alone"][c][metric]) if c in result["alone"] else "" for c in CONDITIONS]
             body.append(["unimodal", "on what is left", *left])
         text += f"\n## {name} (%)\n\n{table(['system', 'training', *CONDITIONS], body)}\n"
-    for question, found in result.get("tests", {}).items():
-        text += f"\n## {question} (points of macro F1)\n\n{table(TEST_HEAD, [test_row(*item) for item in found.items()])}\n"
+    for question, contrasts in result.get("tests", {}).items():
+        text += f"\n## {question} (points of macro F1)\n\n{table(TEST_HEAD, [test_row(*item) for item in contrasts.items()])}\n"
     if "tests" in result:
         text += NOTE
     return text
@@ -162,41 +136,40 @@ def test_row(name, t):
     return [name, percent(t["effect"], signed=True), interval, f"{t['p_plain']:.3f}", f"{t['p']:.3f}", t["verdict"], detectable]
 
 
-def chart(result):
+def draw(result):
     """Macro F1 over seeds, a panel per condition, both trainings of each row (Fig. 3): boxes, or dots where seeds are few."""
     rows, boxed = list(result["scores"]), len(result["seeds"]) >= BOXES
-    figure = Figure(figsize=(5 + 0.75 * len(rows) * len(CONDITIONS), 5), layout="constrained")
-    for ax, condition in zip(figure.subplots(1, len(CONDITIONS), sharey=True), CONDITIONS, strict=True):
+    figure, (axes,) = style.panels((5 + 0.75 * len(rows) * len(CONDITIONS), 5), 1, len(CONDITIONS), sharey=True)
+    for ax, condition in zip(axes, CONDITIONS, strict=True):
         for k, training in enumerate(NETWORK):
             values = [[100 * v for v in result["scores"][r][training][condition]["macro_f1"]["values"]] for r in rows]
-            draw(ax, values, np.arange(len(rows)) + 0.36 * (k - 0.5), COLOURS[k], f"{training} training", boxed)
+            boxes_or_dots(ax, values, np.arange(len(rows)) + 0.36 * (k - 0.5), COLOURS[k], f"{training} training", boxed)
         if condition in result["alone"]:
             alone = 100 * result["alone"][condition]["macro_f1"]["mean"]
             ax.axhline(alone, color="0.3", linestyle="--", linewidth=1.2, label="unimodal network of\nwhat is left (mean)")
         ax.set_title(condition, loc="left")
-        ax.spines[["top", "right"]].set_visible(False)
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
         ax.set_xticks(range(len(rows)), rows, rotation=30, ha="right", fontsize=8)
         ax.set_xlim(-0.5, len(rows) - 0.5)
         ax.set_ylim(0, 100)
-    figure.axes[0].set_ylabel(f"macro F1, {result['target']} (%)")
+    axes[0].set_ylabel(f"macro F1, {result['target']} (%)")
     what = "box: quartiles, median; whiskers: 1.5 times the box" if boxed else "a dot per seed"
-    figure.supxlabel(f"{lines.measured(result)}; {what}", fontsize=9)
+    figure.supxlabel(f"{report.measured(result)}; {what}", fontsize=9)
     figure.suptitle("Standard and optimized training (synthetic corpus)", fontweight="bold")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    return figure
+    return {"missing": figure}
 
 
-def draw(ax, values, places, colour, label, boxed):
+def boxes_or_dots(ax, values, places, colour, label, boxed):
     """Scores over seeds of each row, as boxes or dots."""
     if boxed:
-        style = {
+        look = {
             "boxprops": {"facecolor": colour, "alpha": 0.6},
             "medianprops": {"color": "black"},
             "flierprops": {"markersize": 3},
         }
-        ax.boxplot(values, positions=places, widths=0.3, patch_artist=True, manage_ticks=False, label=label, **style)
+        ax.boxplot(values, positions=places, widths=0.3, patch_artist=True, manage_ticks=False, label=label, **look)
     else:
         x, y = np.repeat(places, [len(v) for v in values]), np.ravel(values)
         ax.plot(x, y, "o", color=colour, markersize=6, alpha=0.8, label=label)

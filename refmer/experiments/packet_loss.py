@@ -1,15 +1,14 @@
 """Bursty loss in both senses at once (paper 004, IV-C2 and Fig. 5): the same share of frames, in short and in long bursts."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from refmer.data.corrupt import corrupt
 from refmer.data.gaps import GilbertElliott, extent
 from refmer.evaluate.statistics import spread
-from refmer.experiments import lines
-from refmer.experiments.publish import publish
-from refmer.experiments.report import metrics_of, percent, table
-from refmer.experiments.run import cell, execute
+from refmer.experiments import report, style
+from refmer.experiments.report import metrics_of, percent
+from refmer.experiments.run import resolve_one_task
+from refmer.text import table
 
 ROWS = ("raver@emotion", "vavl", "auxformer", "mult", "sfav", "transformer_lstm")
 DRAWN = "macro_f1"  # the metric of Fig. 5
@@ -29,58 +28,46 @@ SETTINGS = {  # (p_good_to_bad, p_bad_to_good) = (1 - p_N, 1 - p_L), if the pape
 QUICK = ("none", "50 %, short bursts", "50 %, long bursts")
 
 
-def packet_loss(out, rows=ROWS, seeds=None, quick=False, jobs=1, protocol="default", corpora=None, scheduler=None):
-    """Train every row once per seed and measure it under every setting of a Gilbert-Elliott channel.
+def rows(quick, rows=ROWS):
+    """Rows of one target."""
+    return resolve_one_task(rows)
+
+
+def settings_of(setup):
+    """{name: channel} of a run."""
+    return {name: SETTINGS[name] for name in (QUICK if setup.quick else SETTINGS)}
+
+
+def trainings(setup):
+    """Yield each row with every setting of a Gilbert-Elliott channel.
 
     Voice and face lose the same moments; the chain has 25 slots a second and starts in the good state, as the paper's.
-
-    Parameters
-    ----------
-    out, seeds, jobs, protocol, corpora, scheduler
-        As in `refmer.experiments.curves.curves`.
-    rows : sequence of str
-        Systems and baselines of one target, NAME or NAME@TARGET.
-    quick : bool
-        Two seeds and two settings.
-
-    Returns
-    -------
-    dict
-        What results.json holds: the settings with their expected and measured loss, and all scores of each row.
-
-    Raises
-    ------
-    KeyError, ValueError, OSError
-        As `curves`.
     """
-    setup = lines.setup(rows, protocol, 2 if quick else seeds, corpora)
-    settings = {name: SETTINGS[name] for name in (QUICK if quick else SETTINGS)}
-    models = [
-        [
-            cell(row, *resolved, setup.plan, seed, setup.data, kind="packet_loss", senses=SENSES, setting=name, channel=channel)
-            for name, channel in settings.items()
-        ]
-        for row, resolved in setup.rows.items()
-        for seed in range(setup.plan.seeds)
-    ]
-    result = summary(setup, execute(models, measure, setup.corpora, out, jobs, scheduler), settings)
-    publish(out, result, markdown(result), {"packet-loss": chart(result)})
-    return result
+    for row, (system, changes) in setup.rows.items():
+        yield (
+            row,
+            system,
+            changes,
+            [
+                {"kind": "packet_loss", "senses": SENSES, "setting": name, "channel": channel}
+                for name, channel in settings_of(setup).items()
+            ],
+        )
 
 
 def measure(model, cell, train, test):
-    """All scores, and what the channel lost: expected of clips of these lengths, and counted."""
+    """All scores, and the loss of the channel: expected of clips of these lengths, and counted."""
     broken = test
     lost = {"expected": 0.0, "measured": 0.0}
     if cell["channel"] is not None:
         broken = corrupt(test, cell["senses"], "bursty", cell["channel"], seed=cell["seed"])
         lost = {"expected": expected(test, GilbertElliott(*cell["channel"])), "measured": measured(test, broken)}
-    found = model.scores(model.predict(broken), test)
+    scores = model.scores(model.predict(broken), test)
     names = metrics_of(model.config_.target)
-    return {"n": len(test), "scores": {name: found[name] for name in names if name in found}} | lost
+    return {"n": len(test), "scores": {name: scores[name] for name in names if name in scores}} | lost
 
 
-def heard_and_seen(clips):
+def hit_streams(clips):
     """The streams that the channel hits, by name."""
     return {name: s for name, s in clips.streams.items() if s.sense in SENSES.split("+")}
 
@@ -90,21 +77,21 @@ def expected(clips, chain):
 
     A clip is as long as the longest of its streams.
     """
-    seconds = np.max([extent(s.mask).sum(1) / s.rate for s in heard_and_seen(clips).values()], axis=0)
+    seconds = np.max([extent(s.mask).sum(1) / s.rate for s in hit_streams(clips).values()], axis=0)
     slots = np.maximum(np.round(seconds * chain.rate).astype(int), 1)
     return float(np.average([chain.expected_loss(n) for n in slots.tolist()], weights=slots))
 
 
 def measured(clips, broken):
-    """Share of frames that are gone: the mean over the streams."""
-    return float(np.mean([1 - broken.streams[k].mask.sum() / s.mask.sum() for k, s in heard_and_seen(clips).items()]))
+    """Share of lost frames: the mean over the streams."""
+    return float(np.mean([1 - broken.streams[k].mask.sum() / s.mask.sum() for k, s in hit_streams(clips).items()]))
 
 
-def summary(setup, found, settings):
-    """What results.json holds."""
-    by = lines.gather(found, "setting")
-    some = next(iter(by.values()))  # the draws are the same for all rows
-    result = lines.about(setup, found) | {"settings": {}, "scores": {}}
+def summary(setup, results):
+    """The settings with their expected and measured loss, and all scores of each row."""
+    by, settings = report.gather(results, "setting"), settings_of(setup)
+    first = next(iter(by.values()))  # the draws are the same for all rows
+    result = report.provenance_of_rows(setup, results) | {"settings": {}, "scores": {}}
     for name, channel in settings.items():
         chain = None if channel is None else GilbertElliott(*channel)
         result["settings"][name] = {
@@ -112,16 +99,16 @@ def summary(setup, found, settings):
             "p_bad_to_good": chain and chain.p_bad_to_good,
             "long_run": chain.expected_loss() if chain else 0.0,
             "burst_seconds": chain and chain.mean_burst() / chain.rate,
-        } | {key: float(np.mean([r[key] for r in some[name]])) for key in ("expected", "measured")}
-    for row, results in by.items():
+        } | {key: float(np.mean([r[key] for r in first[name]])) for key in ("expected", "measured")}
+    for row, of in by.items():
         result["scores"][row] = {
-            name: {m: spread([r["scores"][m] for r in seeds]) for m in seeds[0]["scores"]} for name, seeds in results.items()
+            name: {m: spread([r["scores"][m] for r in seeds]) for m in seeds[0]["scores"]} for name, seeds in of.items()
         }
     return result
 
 
 def markdown(result):
-    """results.md: what the channel loses, then a table per metric."""
+    """results.md: the loss of the channel, then a table per metric."""
     setting = result["settings"]
     shares = [
         [name, *(f"{x:.2f}" for x in (s["p_good_to_bad"], s["p_bad_to_good"], s["burst_seconds"]))]
@@ -130,7 +117,7 @@ def markdown(result):
         if s["p_good_to_bad"] is not None
     ]
     head = ["setting", "p good to bad", "p bad to good", "mean burst (s)", "long run", "expected in these clips", "measured"]
-    text = lines.heading("Bursty loss in voice and face at once", result)
+    text = report.preface_of_rows("Bursty loss in voice and face at once", result)
     text += f"""
 ## What is lost (% of the frames)
 
@@ -146,26 +133,24 @@ p_N as probabilities of staying, p_N = 1 - p good to bad and p_L = 1 - p bad to 
     return text
 
 
-def chart(result):
+def draw(result):
     """The macro F1 of every row under every setting, mean and sd over seeds, as 004, Fig. 5."""
     setting, rows = result["settings"], result["scores"]
-    figure = Figure(figsize=(4.2 + 0.8 * len(setting), 4.6), layout="constrained")
-    ax = figure.subplots()
+    figure, ((ax,),) = style.panels((4.2 + 0.8 * len(setting), 4.6))
     for i, (row, by) in enumerate(rows.items()):
         x = np.arange(len(setting)) + 0.75 * ((i + 0.5) / len(rows) - 0.5)
         mean, sd = [100 * by[s][DRAWN]["mean"] for s in setting], [100 * (by[s][DRAWN]["sd"] or 0) for s in setting]
-        ax.errorbar(x, mean, yerr=sd, linestyle="none", markersize=5, capsize=2, elinewidth=1.2, label=row, **lines.look(i))
+        ax.errorbar(x, mean, yerr=sd, linestyle="none", markersize=5, capsize=2, elinewidth=1.2, label=row, **style.look(i))
     for edge in np.arange(len(setting) - 1) + 0.5:
         ax.axvline(edge, color="0.9", linewidth=0.8)
     ax.set_xticks(range(len(setting)), [tick(s) for s in setting.values()], fontsize=8)
     ax.set_xlim(-0.5, len(setting) - 0.5)
     ax.set_ylim(0, 100)
     ax.set_ylabel(f"{metrics_of(result['target'])[DRAWN]}, {result['target']} (%)")
-    ax.set_xlabel(f"expected loss in these clips, mean burst\nmean and sd; {lines.measured(result)}")
+    ax.set_xlabel(f"expected loss in these clips, mean burst\nmean and sd; {report.measured(result)}")
     figure.suptitle("Bursty loss in voice and face at once (synthetic corpus)", fontweight="bold")
-    ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
-    return figure
+    return {"packet-loss": figure}
 
 
 def tick(setting):

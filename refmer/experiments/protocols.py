@@ -1,4 +1,4 @@
-"""How the papers split, repeat and state their uncertainty."""
+"""Protocols of the papers: splits, repetitions and intervals."""
 
 from dataclasses import dataclass
 
@@ -7,25 +7,18 @@ from refmer.data import targets
 
 @dataclass(frozen=True)
 class Protocol:
-    """A way to repeat an experiment.
+    """A way to repeat an experiment."""
 
-    Parameters
-    ----------
-    seeds : int
-        Repetitions, each with its own split, shared by all systems.
-    test, dev : float
-        Shares of the groups in the test set and in the development set.
-    by : "speaker" or "name"
-        What is kept apart: speakers, or only recordings (then a speaker may be in all three parts).
-    bootstrap : int
-        Resamples of the test clips for an interval, and (a fiftieth of them) of the corruption's own draws; 0: none.
-    """
+    seeds: int  # repetitions, each with its own split, shared by all systems
+    test: float = 0.25  # shares of the groups in the test set and in the development set
+    dev: float = 0.1125  # 15 % of the rest
+    by: str = "speaker"  # kept apart: speakers, or only recordings ("name"; then a speaker may be in all three parts)
+    bootstrap: int = 0  # resamples of the test clips for an interval, and (a fiftieth) of the corruption's own draws; 0: none
 
-    seeds: int
-    test: float = 0.25
-    dev: float = 0.1125  # 15 % of what is no test
-    by: str = "speaker"
-    bootstrap: int = 0
+    @property
+    def test_per_train(self):
+        """Clips tested for each clip trained on."""
+        return self.test / (1 - self.test - self.dev)
 
     def split(self, clips, seed):
         """(train, dev, test) clips."""
@@ -44,13 +37,7 @@ PROTOCOLS = {
 
 
 def find(name):
-    """A protocol by its name.
-
-    Raises
-    ------
-    KeyError
-        If there is none of that name.
-    """
+    """Return a protocol by its name; KeyError if it is unknown."""
     if name not in PROTOCOLS:
         raise KeyError(f"no protocol is called {name!r}; accepted: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]

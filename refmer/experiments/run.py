@@ -1,25 +1,119 @@
-"""Models and their cells: what every experiment here shares. Train a row once per seed, measure it, keep each result.
+"""Run an experiment: train each row once per seed, measure it, keep each result, write tables and figures.
 
-An experiment lists cells (dicts, see cells.py) per trained model and a function that measures one of them; `execute` finds
-what is missing, spreads the models over processes or a Dask cluster, and writes the results as they come.
+A cell is the smallest result, one JSON file, named by a hash of everything that it depends on (system, config, corruption,
+seed, checksum of the data, versions): a run that is stopped loses nothing that it has finished. A report is a function of the
+sorted cells alone: it contains no times, paths or numbers of jobs.
 """
 
+import hashlib
+import json
 import warnings
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+import refmer
 from refmer import systems
 from refmer.data import targets
+from refmer.data.clips import Stream
+from refmer.data.files import write_text
 from refmer.data.read import load_samples
 from refmer.data.synthetic.synthesize import synthesize, synthesize_recordings
-from refmer.experiments import cells, protocols
+from refmer.experiments import EXPERIMENTS, protocols, style
 from refmer.recognizer import Recognizer
 
+VERSIONS = {"refmer": refmer.__version__} | {name: version(name) for name in ("numpy", "scipy", "numba", "scikit-learn")}
 ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The rows of a run, its protocol and corpora."""
+
+    rows: dict  # {row: (system, changes to its Config)}
+    plan: protocols.Protocol  # with the number of seeds of this run
+    protocol: str  # its name
+    corpora: dict  # {"clips", "recordings": Clips}
+    data: dict  # their checksums
+    quick: bool
+    jobs: int
+    options: dict  # the experiment's own
+
+    @property
+    def target(self):
+        """The target of the first row."""
+        return next(iter(self.rows.values()))[1]["target"]
+
+
+def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None, scheduler=None, speakers=None, **options):
+    """Run an experiment: compute the cells that are missing, write its tables and figures.
+
+    Parameters
+    ----------
+    name : str
+        Name in refmer.experiments.EXPERIMENTS.
+    out : str or path
+        Folder for results.json, results.md, figures/ and cells/; finished cells are not computed again.
+    seeds : int, optional
+        Seeds 0..seeds-1: each draws its own split, initial parameters and disturbances, the same for all rows. Default: that
+        of the experiment, else of the protocol.
+    quick : bool
+        The experiment's smallest run: one or two seeds, few rows or levels.
+    jobs : int
+        Processes on this machine; the results are the same bytes for any number.
+    protocol : str, optional
+        Name in protocols.PROTOCOLS: how to split and repeat. Default: that of the experiment.
+    corpora : {"clips": Clips, "recordings": Clips}, optional
+        Instead of the bundled ones.
+    scheduler : str, optional
+        Address of a Dask scheduler, whose workers are used instead of local processes.
+    speakers : int, optional
+        Synthetic corpora of so many speakers (seed 0) instead of the bundled ones of 24: power grows with them.
+    **options
+        The experiment's own, see the function `rows` of its module: rows (systems and baselines, NAME or NAME@TARGET), system
+        (of "ablate"), ids (of "claims").
+
+    Returns
+    -------
+    dict
+        The contents of results.json.
+
+    Raises
+    ------
+    KeyError, ValueError, OSError
+        An unknown experiment, row, target or protocol, no row, too few seeds, jobs below 1, a folder that cannot be written.
+    """
+    if name not in EXPERIMENTS:
+        raise KeyError(f"no experiment is called {name!r}; accepted: {', '.join(EXPERIMENTS)}")
+    experiment, own = EXPERIMENTS[name], EXPERIMENTS[name].module
+    protocol = experiment.protocol if protocol is None else protocol
+    plan = protocols.find(protocol)
+    defaults = (n for n in (seeds, experiment.seeds, plan.seeds) if n is not None)
+    plan = replace(plan, seeds=experiment.quick_seeds if quick else next(defaults))
+    if plan.seeds < experiment.least_seeds or jobs < 1:
+        raise ValueError(f"seeds is {plan.seeds}, jobs is {jobs}; accepted: at least {experiment.least_seeds} and 1")
+    rows = own.rows(quick, **options)
+    corpora = load_corpora(rows, speakers) if corpora is None else corpora
+    data = {kind: checksum(clips) for kind, clips in corpora.items()}
+    setup = Setup(rows, plan, protocol, corpora, data, quick, jobs, options)
+    models = [
+        [cell(row, system, changes, plan, seed, data, **measured) for measured in each]
+        for row, system, changes, each in own.trainings(setup)
+        for seed in range(plan.seeds)
+    ]
+    result = own.summary(setup, execute(models, own.measure, corpora, out, jobs, scheduler, name))
+    write_text(Path(out) / "results.json", dump(result))
+    write_text(Path(out) / "results.md", own.markdown(result))
+    (Path(out) / "figures").mkdir(parents=True, exist_ok=True)
+    for title, figure in own.draw(result).items():
+        style.save(figure, Path(out) / "figures" / f"{title}.png")
+    return result
 
 
 def resolve(row):
@@ -28,75 +122,112 @@ def resolve(row):
     Raises
     ------
     KeyError
-        If there is no such system, target or ablation.
+        An unknown system, target or ablation.
     """
     name, _, variant = row.partition("@")
     if row in ABLATIONS:
-        changes = ABLATIONS[row]
-    elif variant and variant not in targets.TASKS:
-        known = f"NAME, NAME@TARGET with {', '.join(targets.TASKS)}; {', '.join(ABLATIONS)}"
-        raise KeyError(f"no row is called {row!r}; accepted: {known}")
-    else:
-        changes = {"target": variant} if variant else {}
-    return with_target(name, changes)
+        return with_target(name, ABLATIONS[row])
+    if variant and variant not in targets.TASKS:
+        rows = f"NAME, NAME@TARGET with {', '.join(targets.TASKS)}; {', '.join(ABLATIONS)}"
+        raise KeyError(f"no row is called {row!r}; accepted: {rows}")
+    return with_target(name, {"target": variant} if variant else {})
 
 
 def with_target(name, changes):
-    """(system, changes) with the target that the system has by default, where `changes` names none."""
+    """(system, changes) with the system's default target where `changes` has none."""
     return name, {"target": systems.find(name).Config.tiny(**changes).target} | changes
 
 
-def load_corpora(rows, speakers=None):
-    """{"clips": Clips, "recordings": Clips}, as far as the rows {row: (system, changes)} need them.
+def resolve_all(rows, accepted=tuple(targets.TASKS)):
+    """{row: (system, changes)} of at least one row, each with an accepted target."""
+    rows = {row: resolve(row) for row in rows}
+    if not rows:
+        raise ValueError("rows are []; accepted: at least one")
+    for row, (_, changes) in rows.items():
+        if changes["target"] not in accepted:
+            raise ValueError(f"{row} learns {changes['target']}; accepted: rows that learn {' or '.join(accepted)}")
+    return rows
 
-    speakers: None for the bundled corpora, or the number of speakers of larger synthetic ones (seed 0).
-    """
+
+def resolve_one_task(rows):
+    """{row: (system, changes)} of rows that learn the same target, with classes."""
+    rows = resolve_all(rows)
+    learned = sorted({changes["target"] for _, changes in rows.values()})
+    if len(learned) > 1 or targets.task_of(learned[0]) == "regression":
+        raise ValueError(f"the rows learn {', '.join(learned)}; accepted: one of emotion, sentiment, votes (as NAME@TARGET)")
+    return rows
+
+
+def load_corpora(rows, speakers=None):
+    """{"clips": Clips, "recordings": Clips}, as far as the rows need them; `speakers`: larger synthetic ones (seed 0)."""
     make = {"clips": synthesize, "recordings": synthesize_recordings}
     needed = sorted({protocols.corpus_of(changes["target"]) for _, changes in rows.values()})
     return {kind: load_samples(kind) if speakers is None else make[kind](speakers) for kind in needed}
 
 
-def cell(row, system, changes, plan, seed, data, **rest):
-    """One cell: everything that its result depends on. data: {kind: checksum}; rest: what is measured, `kind` among it."""
+def checksum(clips):
+    """SHA-256 over all streams and labels of clips, 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+
+    def add(name, value):
+        if isinstance(value, Stream):
+            add(name + ".x", value.x)
+            add(name + ".mask", value.mask)
+        elif isinstance(value, dict):
+            for key in sorted(value):
+                add(f"{name}.{key}", value[key])
+        elif isinstance(value, np.ndarray):
+            digest.update(f"{name}{value.dtype}{value.shape}".encode())
+            digest.update(np.ascontiguousarray(value).tobytes())
+
+    add("", vars(clips))
+    return digest.hexdigest()[:16]
+
+
+def cell(row, system, changes, plan, seed, data, **measured):
+    """One cell: everything that its result depends on. data: {kind: checksum}; measured: `kind` and the rest."""
     corpus = protocols.corpus_of(changes["target"])
     common = {"row": row, "system": system, "config": changes, "seed": seed, "corpus": corpus, "data": data[corpus]}
-    return common | {"protocol": vars(plan) | {"seeds": None}} | rest  # how many seeds there are changes no cell
+    return common | {"protocol": vars(plan) | {"seeds": None}} | measured  # the number of seeds changes no cell
 
 
-def execute(models, measure, corpora, out, jobs=1, scheduler=None, desc="train and measure"):
-    """Results of all cells, computed where they are missing.
+def path_of(folder, cell):
+    """The file of a cell."""
+    text = json.dumps(cell | {"versions": VERSIONS}, sort_keys=True)
+    return Path(folder) / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.json"
 
-    Parameters
-    ----------
-    models : list of list of cells
-        Each inner list shares one trained model.
-    measure : function (model, cell, train, test) -> result
-        Of this library: it is called in other processes.
-    corpora : {kind: Clips}
-    out : str or path
-        Folder of the experiment; finished cells are in its folder `cells`.
-    jobs : int
-        Processes on this machine.
-    scheduler : str, optional
-        Address of a Dask scheduler, whose workers are used instead.
 
-    Returns
-    -------
-    list of (cell, result), in the order of `models`
-    """
-    if jobs < 1:
-        raise ValueError(f"jobs is {jobs}; accepted: 1 or more")
+def read(folder, cell):
+    """The result of a cell, or None if it has none yet."""
+    try:
+        return json.loads(path_of(folder, cell).read_text())["result"]
+    except FileNotFoundError:
+        return None
+
+
+def write(folder, cell, result):
+    """Keep the result of a cell."""
+    write_text(path_of(folder, cell), dump({"cell": cell, "versions": VERSIONS, "result": result}))
+
+
+def dump(value):
+    """JSON with sorted keys: the same value, the same bytes."""
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def execute(models, measure, corpora, out, jobs, scheduler, name):
+    """[(cell, result)] of all cells in order, computed where they are missing.   models: lists of cells that share a model."""
     folder = Path(out) / "cells"
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [[c for c in model if cells.read(folder, c) is None] for model in models]
+    missing = [[c for c in model if read(folder, c) is None] for model in models]
     missing = [model for model in missing if model]
     done = len(models) - len(missing)
-    with tqdm(total=len(models), initial=done, desc=desc, unit="model", disable=None) as bar, pool(jobs, scheduler) as spread:
+    with tqdm(total=len(models), initial=done, desc=name, unit="model", disable=None) as bar, pool(jobs, scheduler) as spread:
         for results in spread(train_and_measure, [(corpora[model[0]["corpus"]], model, measure) for model in missing]):
-            for found, result in results:
-                cells.write(folder, found, result)
+            for c, result in results:
+                write(folder, c, result)
             bar.update()
-    return [(c, cells.read(folder, c)) for model in models for c in model]
+    return [(c, read(folder, c)) for model in models for c in model]
 
 
 @contextmanager

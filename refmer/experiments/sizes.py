@@ -1,12 +1,12 @@
-"""`refmer params`: the published size of every system and baseline, counted from its description, and what was published."""
+"""`refmer params`: the size of every system and baseline, counted from its description, next to the published number."""
 
 import json
 import sys
 
 from refmer import params, systems
 from refmer.count import count, example
-from refmer.experiments.report import table
 from refmer.systems import BASELINES
+from refmer.text import table
 
 
 def sizes():
@@ -15,7 +15,7 @@ def sizes():
     macs and memory are those of one published clip in inference (refmer/count.py); memory is input, activations and weights in
     float32. No array is made.
     """
-    found = {}
+    result = {}
     for name in (*systems.SYSTEMS, *BASELINES):
         system = systems.find(name)
         for label, (changes, published) in system.VARIANTS.items():
@@ -25,24 +25,24 @@ def sizes():
             macs, numbers = count(system, config, batch)
             numbers += sum(x.size for x in batch.values() if x.dtype.kind == "f")
             n = params.count(description)
-            found[label] = {
+            result[label] = {
                 "parameters": n,
                 "published": published,
                 "parts": {part: params.count(sub) for part, sub in description.items()},
                 "macs": macs,
                 "memory_bytes": 4 * (numbers + n),
             }
-    return found
+    return result
 
 
 def main(as_json=False, out=None):
     """Print the sizes as a table or as JSON."""
-    found, out = sizes(), out or sys.stdout
+    result, out = sizes(), out or sys.stdout
     if as_json:
-        print(json.dumps(found, indent=1), file=out)
+        print(json.dumps(result, indent=1), file=out)
         return
     rows = []
-    for label, size in found.items():
+    for label, size in result.items():
         n, published = size["parameters"], size["published"]
         verdict = "" if published is None else "exact" if n == published else f"unresolved, {n - published:+,}"
         cost = (f"{size['macs'] / 1e6:,.1f}", f"{size['memory_bytes'] / 1e6:,.1f}")

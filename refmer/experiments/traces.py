@@ -4,22 +4,20 @@ Paper 003, Figs 5 (sound) and 9 (hand over the face and competing speech at once
 """
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.evaluate import metrics
 from refmer.evaluate.statistics import spread
-from refmer.experiments import report
-from refmer.experiments.figures import COLOURS
-from refmer.experiments.publish import prepare, publish
-from refmer.experiments.report import preface, provenance
-from refmer.experiments.run import cell, execute, with_target
+from refmer.experiments import report, style
+from refmer.experiments.run import with_target
+from refmer.experiments.style import COLOURS
 from refmer.systems import find
+from refmer.text import table
 
 SYSTEMS = ("leader_follower", "jca", "tlab_jca")
 DIMENSIONS = ("valence", "arousal")
-SCENES = {  # what happens, and when (s); the sound first, since it makes the features of the voice anew
+SCENES = {  # disturbances and their spans (s); the sound first, since it recomputes the features of the voice
     "one after the other": [
         {"sense": "voice", "kind": "laughter", "amount": -5.0, "span": [9.0, 12.0]},
         {"sense": "face", "kind": "hand", "amount": 1.0, "span": [4.0, 8.0]},
@@ -31,48 +29,25 @@ SCENES = {  # what happens, and when (s); the sound first, since it makes the fe
 }
 
 
-def traces(out, seeds=None, quick=False, jobs=1, scheduler=None, protocol="default", corpora=None):
-    """Train three systems of paper 003 on the same splits, disturb the test recordings, and draw what they answer.
+def rows(quick):
+    """Three systems of paper 003."""
+    return {name: with_target(name, {"target": "affect"}) for name in SYSTEMS}
 
-    The recording that is drawn is the first of seed 0's test recordings; nobody chose it by its looks.
 
-    Parameters
-    ----------
-    out : str or path
-        Folder for results.json, results.md, figures/ and cells/; finished cells are not computed again.
-    seeds : int, optional
-        Default: the protocol's number. The figures show seed 0, the table all.
-    quick : bool
-        One seed and one scene.
-    jobs, scheduler, protocol, corpora
-        As in `compare`.
+def scenes_of(setup):
+    """The disturbed scenes of a run."""
+    return list(SCENES)[:1] if setup.quick else list(SCENES)
 
-    Returns
-    -------
-    dict
-        What results.json holds.
 
-    Raises
-    ------
-    KeyError, ValueError, OSError
-        An unknown protocol, seeds or jobs below 1, a folder that cannot be written.
-    """
-    rows = {name: with_target(name, {"target": "affect"}) for name in SYSTEMS}
-    plan, corpora, data = prepare(rows, protocol, 1 if quick else seeds, corpora)
-    scenes = list(SCENES)[:1] if quick else list(SCENES)
-    models = [
-        [cell(row, *rows[row], plan, seed, data, kind="traces", scene=s, corruptions=SCENES.get(s)) for s in ("clean", *scenes)]
-        for row in rows
-        for seed in range(plan.seeds)
-    ]
-    found = execute(models, measure, corpora, out, jobs, scheduler, "traces")
-    result = provenance(plan, protocol, corpora, data) | summary(found, scenes)
-    publish(out, result, markdown(result), {f"traces-{s.replace(' ', '-')}": chart(result, s) for s in scenes})
-    return result
+def trainings(setup):
+    """Yield each system, in clean and in disturbed scenes."""
+    for row, (system, changes) in setup.rows.items():
+        scenes = [{"kind": "traces", "scene": s, "corruptions": SCENES.get(s)} for s in ("clean", *scenes_of(setup))]
+        yield row, system, changes, scenes
 
 
 def measure(model, cell, train, test):
-    """The result of one cell: scores over all test recordings, and the answer and truth (T, 2) of the first."""
+    """Scores over all test recordings, and the answer and truth (T, 2) of the first, which was not chosen by its looks."""
     broken = test
     for arguments in cell["corruptions"] or ():
         broken = corrupt(broken, **arguments, scale_from=train, seed=cell["seed"])
@@ -90,24 +65,21 @@ def measure(model, cell, train, test):
     }
 
 
-def summary(found, scenes):
+def summary(setup, results):
     """The traces of seed 0, and the concordances of every seed."""
-    shown, scores = {}, {}
-    for c, r in found:
+    traces, names = {}, ("ccc", *(f"ccc_{d}" for d in DIMENSIONS))
+    for c, r in results:
         if c["seed"] == 0:
-            shown.setdefault(c["row"], {})[c["scene"]] = {k: r[k] for k in ("answer", "shown")}
-        scores.setdefault(c["row"], {}).setdefault(c["scene"], []).append(r["all"])
-    names = ("ccc", *(f"ccc_{d}" for d in DIMENSIONS))
-    table = {
-        row: {scene: {m: spread([r[m] for r in each]) for m in names} for scene, each in by.items()}
-        for row, by in scores.items()
-    }
-    first = found[0][1]
-    return {
+            traces.setdefault(c["row"], {})[c["scene"]] = {k: r[k] for k in ("answer", "shown")}
+    first = results[0][1]
+    return report.provenance(setup) | {
         "recording": {k: first[k] for k in ("name", "time", "truth")},
-        "scenes": {scene: SCENES[scene] for scene in scenes},
-        "traces": shown,
-        "scores": table,
+        "scenes": {scene: SCENES[scene] for scene in scenes_of(setup)},
+        "traces": traces,
+        "scores": {
+            row: {scene: {m: spread([r["all"][m] for r in each]) for m in names} for scene, each in by.items()}
+            for row, by in report.gather(results, "scene").items()
+        },
         "test_recordings": first["all"]["n"],
     }
 
@@ -122,20 +94,25 @@ def described(arguments):
 def markdown(result):
     """results.md: concordance of all systems in all scenes."""
     scenes = "\n".join(f"- {name}: {'; '.join(map(described, parts))}" for name, parts in result["scenes"].items())
-    rows = [
-        [row, scene, *(report.plain(values[m]) for m in ("ccc", "ccc_valence", "ccc_arousal")), f"{shown:.2f}"]
+    body = [
+        [row, scene, *(report.plain(values[m]) for m in ("ccc", "ccc_valence", "ccc_arousal")), f"{ccc:.2f}"]
         for row, by in result["scores"].items()
         for scene, values in by.items()
-        for shown in [result["traces"][row][scene]["shown"]["ccc"]]
+        for ccc in [result["traces"][row][scene]["shown"]["ccc"]]
     ]
     head = ["system", "inputs", "mean CCC", "CCC valence", "CCC arousal", f"mean CCC of {result['recording']['name']} (seed 0)"]
-    return f"""{preface("Valence and arousal over time", result)}
+    return f"""{report.preface("Valence and arousal over time", result)}
 {result["test_recordings"]} test recordings, disturbed for a few seconds each:
 
 {scenes}
 
-{report.table(head, rows)}
+{table(head, body)}
 """
+
+
+def draw(result):
+    """A chart per scene."""
+    return {f"traces-{scene.replace(' ', '-')}": chart(result, scene) for scene in result["scenes"]}
 
 
 def chart(result, scene):
@@ -144,8 +121,7 @@ def chart(result, scene):
     time, truth = np.array(recording["time"]), np.array(recording["truth"])
     paper = {"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 1}
     high = 1.05 * max(1.0, *(np.abs(by[s]["answer"]).max() for by in result["traces"].values() for s in ("clean", scene)))
-    figure = Figure(figsize=(12, 5.6), layout="constrained")
-    grid = figure.subplots(len(DIMENSIONS), len(SYSTEMS), sharex=True, sharey=True)
+    figure, grid = style.panels((12, 5.6), len(DIMENSIONS), len(SYSTEMS), sharex=True, sharey=True)
     for column, system in enumerate(SYSTEMS):
         for k, dimension in enumerate(DIMENSIONS):
             ax = grid[k, column]
@@ -155,16 +131,9 @@ def chart(result, scene):
             ax.plot(time, np.array(clean["answer"])[:, k], color=COLOURS[5], linewidth=1.4, label="answer, clean inputs")
             ax.plot(time, np.array(broken["answer"])[:, k], color=COLOURS[1], linewidth=2, label="answer, disturbed inputs")
             ccc = [part["shown"][f"ccc_{dimension}"] for part in (clean, broken)]
-            ax.text(
-                0.02,
-                0.03,
-                f"CCC {ccc[1]:.2f} (clean {ccc[0]:.2f})",
-                transform=ax.transAxes,
-                fontsize=9,
-                bbox=paper,
-            )
+            text = f"CCC {ccc[1]:.2f} (clean {ccc[0]:.2f})"
+            ax.text(0.02, 0.03, text, transform=ax.transAxes, fontsize=9, bbox=paper)
             ax.set(ylim=(-high, high), xlim=(0, time[-1] + time[0]))
-            ax.spines[["top", "right"]].set_visible(False)
             if column == 0:
                 ax.set_ylabel(f"{dimension} (-1 to 1)")
         grid[0, column].set_title(system, loc="left", fontweight="bold", pad=16)

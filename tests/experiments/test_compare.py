@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from refmer.cli import main
-from refmer.data.read import load_samples
 from refmer.evaluate.statistics import spread
-from refmer.experiments import cells, compare, figures, protocols, report, run
+from refmer.experiments import compare, gates, protocols, report
+from refmer.experiments import run as runs
+from refmer.experiments.run import run
 from refmer.recognizer import Recognizer
 
 ROWS = ("openface_adaptive", "openface_adaptive@no-gate", "concatenation@votes")
@@ -22,14 +23,17 @@ PLAN = replace(protocols.find("default"), seeds=1)
 
 
 def cells_of(clips, row):
-    return compare.cells_of(row, PLAN, compare.QUICK, 0, {"clips": cells.checksum(clips)})
+    data = {"clips": runs.checksum(clips)}
+    setup = runs.Setup(compare.rows(True, [row]), PLAN, "default", {"clips": clips}, data, quick=True, jobs=1, options={})
+    ((*_, kinds),) = compare.trainings(setup)
+    return [runs.cell(row, *setup.rows[row], PLAN, 0, data, **kind) for kind in kinds]
 
 
 @pytest.fixture(scope="module")
 def done(clips, tmp_path_factory):
     """A quick comparison of two rows, in its folder."""
     out = tmp_path_factory.mktemp("compare")
-    return out, compare.compare(out, ROWS, quick=True, corpora={"clips": clips})
+    return out, run("compare", out, rows=ROWS, quick=True, corpora={"clips": clips})
 
 
 def test_it_reports_every_row_and_corruption(done, clips):
@@ -50,7 +54,7 @@ def test_it_reports_every_row_and_corruption(done, clips):
 
 
 def test_the_same_bytes_again_with_two_jobs(done, clips, tmp_path):
-    compare.compare(tmp_path, ROWS, quick=True, corpora={"clips": clips}, jobs=2)
+    run("compare", tmp_path, rows=ROWS, quick=True, corpora={"clips": clips}, jobs=2)
     for name in ("results.json", "results.md", "figures/compare.png", "figures/gates.png"):
         assert (tmp_path / name).read_bytes() == (done[0] / name).read_bytes(), name
 
@@ -58,35 +62,19 @@ def test_the_same_bytes_again_with_two_jobs(done, clips, tmp_path):
 def test_finished_cells_are_not_computed_again_and_lost_ones_are(done, clips, monkeypatch):
     out, result = done
     trained = []
-    real = run.train_and_measure
-    monkeypatch.setattr(run, "train_and_measure", lambda *call: trained.append(call) or real(*call))
-    assert compare.compare(out, ROWS, quick=True, corpora={"clips": clips}) == result and not trained
+    real = runs.train_and_measure
+    monkeypatch.setattr(runs, "train_and_measure", lambda *call: trained.append(call) or real(*call))
+    assert run("compare", out, rows=ROWS, quick=True, corpora={"clips": clips}) == result and not trained
     cell = cells_of(clips, ROWS[1])[1]
-    cells.path_of(out / "cells", cell).unlink()
-    assert compare.compare(out, ROWS, quick=True, corpora={"clips": clips}) == result and len(trained) == 1
+    runs.path_of(out / "cells", cell).unlink()
+    assert run("compare", out, rows=ROWS, quick=True, corpora={"clips": clips}) == result and len(trained) == 1
 
 
 def test_a_cell_depends_on_everything_that_names_it(clips):
     cell = cells_of(clips, ROWS[0])[0]
-    paths = {cells.path_of("", cell | change) for change in ({}, {"seed": 1}, {"config": {"gate": False}}, {"data": "x"})}
+    paths = {runs.path_of("", cell | change) for change in ({}, {"seed": 1}, {"config": {"gate": False}}, {"data": "x"})}
     assert len(paths) == 4
-    assert cells.checksum(clips) != cells.checksum(clips[1:])
-
-
-@pytest.mark.parametrize(
-    "arguments, said",
-    [
-        ({"rows": ("wave",)}, "no system is called 'wave'; accepted: openface_adaptive"),
-        ({"rows": ("concatenation@age",)}, "no row is called 'concatenation@age'; accepted: NAME, NAME@TARGET"),
-        ({"rows": ()}, r"rows are \[\]"),
-        ({"seeds": 0}, "seeds 0"),
-        ({"jobs": 0}, "jobs is 0"),
-        ({"protocol": "005"}, "no protocol is called '005'; accepted: default, 001"),
-    ],
-)
-def test_what_is_wrong_is_named(tmp_path, arguments, said):
-    with pytest.raises((KeyError, ValueError), match=said):
-        compare.compare(tmp_path, **arguments)
+    assert runs.checksum(clips) != runs.checksum(clips[1:])
 
 
 def test_means_and_deviations_over_seeds():
@@ -96,21 +84,21 @@ def test_means_and_deviations_over_seeds():
     values = {
         row: {c: {"accuracy": spread(v)} for c, v in by.items()}
         for row, by in {
-            report.GATED: {"clean": [0.5, 0.7], "noise": [0.4, 0.5]},
-            report.UNGATED: {"clean": [0.4, 0.5], "noise": [0.1, 0.4]},
+            compare.GATED: {"clean": [0.5, 0.7], "noise": [0.4, 0.5]},
+            compare.UNGATED: {"clean": [0.4, 0.5], "noise": [0.1, 0.4]},
         }.items()
     }
-    gain = report.gate_gain(values, ["clean", "noise"])["noise"]
+    gain = compare.gate_gain(values, ["clean", "noise"])["noise"]
     np.testing.assert_allclose(gain["gain"]["values"], [0.3, 0.1])
     np.testing.assert_allclose(gain["beyond_clean"]["values"], [0.2, -0.1])
 
 
 def test_figures_carry_units_and_numbers(done):
     _, result = done
-    chart, votes = figures.chart(result).axes
+    chart, votes = compare.chart(result).axes
     assert "Acc-7 (%)" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel() and "macro F1 (%)" in votes.get_xlabel()
     assert [t.get_text() for t in chart.get_yticklabels()] == result["columns"]
-    trust = figures.trust(result["gates"]).axes[0]
+    trust = gates.draw(result)["gates"].axes[0]
     assert "(s)" in trust.get_xlabel() and "24 synthetic clips" in trust.get_title("left")
 
 
@@ -119,29 +107,18 @@ def test_a_sense_that_is_not_used_is_marked_so(clips, tmp_path):
     train, _, test = PLAN.split(clips, 0)
     model = Recognizer("concatenation").fit(train, epochs=1, progress=False)
     assert compare.score(model, cell, train, test, 0) == {"unused": True}
-    assert report.entry(None, "accuracy", report.percent) == "="
+    assert compare.entry(None, "accuracy", report.percent) == "="
 
 
 def test_protocol_004_gives_intervals_over_clips_and_over_draws(clips, tmp_path, monkeypatch):
     monkeypatch.setitem(protocols.PROTOCOLS, "004", replace(protocols.PROTOCOLS["004"], bootstrap=100))  # 1000 take a while
-    result = compare.compare(tmp_path, ("concatenation@votes",), quick=True, protocol="004", corpora={"clips": clips})
+    result = run("compare", tmp_path, rows=("concatenation@votes",), quick=True, protocol="004", corpora={"clips": clips})
     row = result["tasks"]["votes"]["rows"]["concatenation@votes"]
     for column, draws in (("clean", False), ("face noise (standardised)", True), ("no face", False)):
         low, high = row[column]["over_clips"]
         assert low <= row[column]["macro_f1"]["mean"] <= high and low < high
         assert ("over_draws" in row[column]) == draws
-    assert "clips" in report.entry(row["clean"], "macro_f1", report.percent)
-
-
-@pytest.mark.parametrize("name", protocols.PROTOCOLS)
-def test_protocols_keep_three_parts_apart_and_have_their_shares(name):
-    plan, clips = protocols.find(name), load_samples("recordings")
-    parts = plan.split(clips, 3)
-    groups = [set(getattr(part, plan.by)) for part in parts]
-    assert not groups[0] & groups[1] and not groups[1] & groups[2] and not groups[0] & groups[2]
-    assert sum(map(len, parts)) == len(clips)
-    shares = [len(group) / sum(map(len, groups)) for group in groups]
-    np.testing.assert_allclose(shares, [1 - plan.test - plan.dev, plan.dev, plan.test], atol=1 / sum(map(len, groups)))
+    assert "clips" in compare.entry(row["clean"], "macro_f1", report.percent)
 
 
 @pytest.mark.slow

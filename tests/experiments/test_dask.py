@@ -3,7 +3,7 @@
 import pytest
 
 from refmer.cli import main
-from refmer.experiments.compare import compare
+from refmer.experiments.run import run
 
 ROWS = ("openface_adaptive", "concatenation@votes")
 
@@ -12,10 +12,10 @@ def test_a_local_cluster_of_two_processes_gives_the_same_bytes(clips, tmp_path):
     distributed = pytest.importorskip("distributed", reason="optional extra: pip install '.[dask]'")
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)
     with cluster:
-        for name, scheduler in (("here", None), ("there", cluster.scheduler_address)):
-            compare(tmp_path / name, ROWS, quick=True, corpora={"clips": clips}, scheduler=scheduler)
+        for name, scheduler in (("local", None), ("dask", cluster.scheduler_address)):
+            run("compare", tmp_path / name, rows=ROWS, quick=True, corpora={"clips": clips}, scheduler=scheduler)
     for file in ("results.json", "results.md", "figures/compare.png"):
-        assert (tmp_path / "here" / file).read_bytes() == (tmp_path / "there" / file).read_bytes()
+        assert (tmp_path / "local" / file).read_bytes() == (tmp_path / "dask" / file).read_bytes()
 
 
 @pytest.mark.parametrize("arguments", [["--backend", "dask"], ["--scheduler", "tcp://127.0.0.1:1"]])

@@ -1,4 +1,4 @@
-"""Standard against optimized training: what is trained and tested, the tests over seeds, tables, boxes or dots."""
+"""Standard against optimized training: trainings, scores, the tests over seeds, tables, boxes or dots."""
 
 import json
 import shutil
@@ -9,7 +9,8 @@ from scipy import stats
 
 from refmer.data.corrupt import corrupt
 from refmer.evaluate.statistics import holm, paired_test, spread
-from refmer.experiments import missing, protocols, run
+from refmer.experiments import missing, protocols
+from refmer.experiments.run import run
 from refmer.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
@@ -20,11 +21,11 @@ ROWS = ("raver@emotion", "sfav", "mult")
 @pytest.fixture(scope="module")
 def done(clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("missing")
-    return out, missing.missing(out, ROWS, quick=True, corpora={"clips": clips})
+    return out, run("missing", out, rows=ROWS, quick=True, corpora={"clips": clips})
 
 
 def invented(rows, seeds, rng):
-    """Results of so many seeds, as `missing` gives them."""
+    """Random results of so many seeds."""
     score = {
         row: {
             t: {c: {m: spread(rng.random(seeds).tolist()) for m in missing.METRICS} for c in missing.CONDITIONS}
@@ -43,17 +44,10 @@ def test_what_is_reported(done):
         assert tuple(by) == ("standard", "optimized")
         assert all(tuple(conditions) == tuple(missing.CONDITIONS) for conditions in by.values())
     assert list(result["tests"]) == ["optimized - standard", "raver@emotion - other, both optimized"]
-    assert [len(found) for found in result["tests"].values()] == [6, 3]
+    assert [len(contrasts) for contrasts in result["tests"].values()] == [6, 3]
     text = (out / "results.md").read_text()
-    for part in (
-        "**synthetic**",
-        "## macro F1 (%)",
-        "## micro F1 (%)",
-        "Protocol 002",
-        "2 seeds",
-        "p, corrected",
-        "| unimodal",
-    ):
+    headings = ("## macro F1 (%)", "## micro F1 (%)", "p, corrected", "| unimodal")
+    for part in ("**synthetic**", "Protocol 002", "2 seeds", *headings):
         assert part in text, part
     assert (out / "figures" / "missing.png").is_file()
 
@@ -65,9 +59,9 @@ def test_scores_are_those_of_the_training_and_the_condition(done, clips, trainin
     model = Recognizer("raver", config=config, seed=0).fit(train, dev=dev, progress=False)
     for condition, sense in (("complete", None), ("without face", "face"), ("without voice", "voice")):
         broken = test if sense is None else corrupt(test, sense, "missing", 1.0)
-        truth, found = model.scores(model.predict(broken), test), done[1]["scores"]["raver@emotion"][training][condition]
-        assert found["macro_f1"]["values"][0] == pytest.approx(truth["macro_f1"])
-        assert found["micro_f1"]["values"][0] == pytest.approx(truth["accuracy"])
+        truth, scores = model.scores(model.predict(broken), test), done[1]["scores"]["raver@emotion"][training][condition]
+        assert scores["macro_f1"]["values"][0] == pytest.approx(truth["macro_f1"])
+        assert scores["micro_f1"]["values"][0] == pytest.approx(truth["accuracy"])
 
 
 @pytest.mark.parametrize("condition, modality", [("without face", "audio"), ("without voice", "visual")])
@@ -85,8 +79,8 @@ def test_tests_are_paired_one_tailed_and_corrected():
     for by in scores.values():  # an effect that is neither certain nor lost
         better = by["optimized"]["complete"]["macro_f1"]
         by["optimized"]["complete"]["macro_f1"] = spread([v + 0.8 for v in better["values"]])
-    found = missing.tests(scores, plan)
-    contrasts = found["optimized - standard"]
+    results = missing.tests(scores, plan)
+    contrasts = results["optimized - standard"]
     pairs = {
         f"{row}, {c}": [scores[row][t][c]["macro_f1"]["values"] for t in ("optimized", "standard")]
         for row in "ab"
@@ -99,7 +93,7 @@ def test_tests_are_paired_one_tailed_and_corrected():
     corrected = holm([paired_test(np.subtract(*pair), 0.15 / 0.7)["p"] for pair in pairs.values()])
     np.testing.assert_allclose([contrasts[name]["p"] for name in pairs], corrected)
     assert 1e-4 < corrected.min() < 0.9
-    first = found["a - other, both optimized"]["b, complete"]["effect"]["values"]
+    first = results["a - other, both optimized"]["b, complete"]["effect"]["values"]
     a, b = (scores[row]["optimized"]["complete"]["macro_f1"]["values"] for row in "ab")
     np.testing.assert_allclose(first, np.subtract(a, b))
     assert list(missing.tests({"a": scores["a"]}, plan)) == ["optimized - standard"]
@@ -110,7 +104,7 @@ def test_boxes_from_four_seeds_on_dots_below(seeds, boxes):
     result = invented(("auxformer", "mult"), seeds, np.random.default_rng(1)) | {
         "alone": {"without face": {"macro_f1": spread([0.25])}}
     }
-    figure = missing.chart(result)
+    figure = missing.draw(result)["missing"]
     assert [len(ax.patches) for ax in figure.axes] == [boxes] * 3
     dots = [line for line in figure.axes[0].lines if line.get_label().endswith("training")]
     assert sum(len(line.get_ydata()) for line in dots) == (0 if boxes else 2 * 2 * seeds)
@@ -121,11 +115,11 @@ def test_boxes_from_four_seeds_on_dots_below(seeds, boxes):
 
 def test_one_seed_has_no_tests_and_finished_cells_are_kept(done, clips, monkeypatch):
     out, result = done
-    monkeypatch.setattr(run, "train_and_measure", lambda *call: pytest.fail("trained again"))
-    assert missing.missing(out, ROWS, quick=True, corpora={"clips": clips}) == result
-    one = missing.missing(out, ROWS[:2], seeds=1, corpora={"clips": clips})
+    monkeypatch.setattr("refmer.experiments.run.train_and_measure", lambda *call: pytest.fail("trained again"))
+    assert run("missing", out, rows=ROWS, quick=True, corpora={"clips": clips}) == result
+    one = run("missing", out, rows=ROWS[:2], seeds=1, corpora={"clips": clips})
     assert "tests" not in one and "p, corrected" not in (out / "results.md").read_text()
-    missing.missing(out, ROWS, quick=True, corpora={"clips": clips})  # leaves the folder as it was
+    run("missing", out, rows=ROWS, quick=True, corpora={"clips": clips})  # leaves the folder as it was
 
 
 def test_lost_cells_are_computed_again_the_same_bytes_with_two_jobs(done, clips, tmp_path):
@@ -133,13 +127,12 @@ def test_lost_cells_are_computed_again_the_same_bytes_with_two_jobs(done, clips,
     for path in (tmp_path / "cells").iterdir():
         if json.loads(path.read_text())["cell"]["system"] == "sfav":
             path.unlink()
-    missing.missing(tmp_path, ROWS, quick=True, corpora={"clips": clips}, jobs=2)
+    run("missing", tmp_path, rows=ROWS, quick=True, corpora={"clips": clips}, jobs=2)
     for name in ("results.json", "results.md", "figures/missing.png"):
         assert (tmp_path / name).read_bytes() == (done[0] / name).read_bytes(), name
 
 
 def test_a_row_without_two_trainings_is_named(clips, tmp_path):
-    with pytest.raises(
-        ValueError, match="concatenation@emotion: no standard and optimized training; accepted: auxformer, raver"
-    ):
-        missing.missing(tmp_path, ("auxformer", "concatenation@emotion"), corpora={"clips": clips})
+    message = "concatenation@emotion: no standard and optimized training; accepted: auxformer, raver"
+    with pytest.raises(ValueError, match=message):
+        run("missing", tmp_path, rows=("auxformer", "concatenation@emotion"), corpora={"clips": clips})

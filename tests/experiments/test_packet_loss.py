@@ -1,4 +1,4 @@
-"""Bursty loss in both senses: what is lost, expected and measured; the same moments; scores, tables, figure."""
+"""Bursty loss in both senses: expected and measured loss; the same moments; scores, tables, figure."""
 
 import json
 from dataclasses import replace
@@ -12,6 +12,7 @@ from refmer.data.clips import Clips, Stream
 from refmer.data.corrupt import corrupt
 from refmer.data.gaps import GilbertElliott
 from refmer.experiments import packet_loss, protocols
+from refmer.experiments.run import run
 from refmer.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
@@ -22,7 +23,7 @@ ROWS = ("openface_adaptive@emotion", "concatenation@emotion")
 @pytest.fixture(scope="module")
 def done(clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("packet-loss")
-    return out, packet_loss.packet_loss(out, ROWS, quick=True, corpora={"clips": clips})
+    return out, run("packet-loss", out, rows=ROWS, quick=True, corpora={"clips": clips})
 
 
 def test_the_names_of_the_settings_say_the_long_run_loss_and_the_bursts():
@@ -42,7 +43,7 @@ def test_what_is_reported(done):
     assert long["expected"] < 0.48  # clips start in the good state
     text = (out / "results.md").read_text()
     assert "**synthetic**" in text and "## macro F1 (%)" in text and "expected in these clips" in text and "2 seeds" in text
-    ax = packet_loss.chart(result).axes[0]
+    ax = packet_loss.draw(result)["packet-loss"].axes[0]
     assert ax.get_ylabel() == "macro F1, emotion (%)" and "2 seeds, 12 test clips each" in ax.get_xlabel()
     assert [t.get_text() for t in ax.get_xticklabels()][0] == "nothing\nlost" and "0.40 s" in ax.get_xticklabels()[2].get_text()
 
@@ -52,9 +53,9 @@ def test_scores_are_those_of_the_trained_row_under_the_channel(done, clips):
     model = Recognizer("concatenation", config={"target": "emotion"}, seed=1).fit(train, dev=dev, progress=False)
     broken = corrupt(test, "voice+face", "bursty", (0.1, 0.1), seed=1)
     truth = model.scores(model.predict(broken), test)
-    found = done[1]["scores"][ROWS[1]]["50 %, long bursts"]
+    scores = done[1]["scores"][ROWS[1]]["50 %, long bursts"]
     for metric in ("macro_f1", "accuracy"):
-        assert found[metric]["values"][1] == pytest.approx(truth[metric])
+        assert scores[metric]["values"][1] == pytest.approx(truth[metric])
 
 
 @settings(deadline=None, max_examples=25)
@@ -81,11 +82,11 @@ def test_expected_loss_weighs_clips_by_their_length():
 
 def test_the_same_bytes_from_finished_cells_with_two_jobs(done, clips, tmp_path):
     out, _ = done
-    packet_loss.packet_loss(tmp_path, ROWS, quick=True, corpora={"clips": clips}, jobs=2)
+    run("packet-loss", tmp_path, rows=ROWS, quick=True, corpora={"clips": clips}, jobs=2)
     for name in ("results.json", "results.md", "figures/packet-loss.png"):
         assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
 
 
 def test_rows_without_classes_are_refused(clips, tmp_path):
     with pytest.raises(ValueError, match="the rows learn affect; accepted: one of emotion"):
-        packet_loss.packet_loss(tmp_path, ("tlab_jca",), corpora={"recordings": clips})
+        run("packet-loss", tmp_path, rows=("tlab_jca",), corpora={"recordings": clips})

@@ -47,10 +47,10 @@ def test_every_size_is_what_the_formulas_gave():
 
 
 def test_exact_counts_and_their_parts():
-    found = sizes()
-    assert found["openface_adaptive"]["parameters"] == found["openface_adaptive"]["published"] == 1_962_503
-    assert found["openface_adaptive@d192"]["parameters"] == 3_086_663
-    for label, size in found.items():
+    result = sizes()
+    assert result["openface_adaptive"]["parameters"] == result["openface_adaptive"]["published"] == 1_962_503
+    assert result["openface_adaptive@d192"]["parameters"] == 3_086_663
+    for label, size in result.items():
         assert sum(size["parts"].values()) == size["parameters"], label
         assert size["macs"] > 0 and size["memory_bytes"] > 4 * size["parameters"]
 

@@ -1,4 +1,4 @@
-"""Valence and arousal over time: one recording, one split for all systems, disturbed spans where the report says."""
+"""Valence and arousal over time: one recording, one split for all systems, disturbed spans as in the report."""
 
 import json
 
@@ -8,7 +8,8 @@ import pytest
 from refmer.data import targets
 from refmer.data.synthetic.synthesize import synthesize_recordings
 from refmer.evaluate import metrics
-from refmer.experiments import run, traces
+from refmer.experiments import traces
+from refmer.experiments.run import run
 from refmer.recognizer import Recognizer
 from refmer.systems import find
 
@@ -24,7 +25,7 @@ def recordings():
 @pytest.fixture(scope="module")
 def done(recordings, tmp_path_factory):
     out = tmp_path_factory.mktemp("traces")
-    return out, traces.traces(out, quick=True, corpora={"recordings": recordings})
+    return out, run("traces", out, quick=True, corpora={"recordings": recordings})
 
 
 def test_all_systems_answer_the_same_recording(done, recordings):
@@ -38,11 +39,8 @@ def test_all_systems_answer_the_same_recording(done, recordings):
     assert result["recording"]["name"] in recordings.name and result["test_recordings"] == 2
     assert json.loads((out / "results.json").read_text()) == result
     text = (out / "results.md").read_text()
-    assert (
-        "**synthetic**" in text
-        and "hand on the face, 1, 4 to 8 s" in text
-        and "laughter on the voice, -5 dB, 9 to 12 s" in text
-    )
+    for part in ("**synthetic**", "hand on the face, 1, 4 to 8 s", "laughter on the voice, -5 dB, 9 to 12 s"):
+        assert part in text, part
 
 
 def test_the_concordance_shown_is_that_of_the_shown_recording(done):
@@ -50,8 +48,8 @@ def test_the_concordance_shown_is_that_of_the_shown_recording(done):
     for by in done[1]["traces"].values():
         for part in by.values():
             answer = np.array(part["answer"])[None]
-            found = metrics.regression(truth, answer, np.ones(truth.shape[:2], bool))
-            assert part["shown"] == pytest.approx(found, rel=1e-6)
+            scores = metrics.regression(truth, answer, np.ones(truth.shape[:2], bool))
+            assert part["shown"] == pytest.approx(scores, rel=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +58,13 @@ def jca(recordings):
 
 
 def test_the_truth_is_the_annotation_of_each_sub_sequence(jca, recordings):
-    found = traces.measure(jca, {"corruptions": None, "seed": 0}, recordings, recordings[2:])
+    result = traces.measure(jca, {"corruptions": None, "seed": 0}, recordings, recordings[2:])
     truth = find("jca").target(targets.labels(recordings, "affect"), jca.config_)
     valid = truth["target_mask"][2]
-    np.testing.assert_allclose(found["truth"], truth["target"][2][valid])
-    np.testing.assert_allclose(found["time"], 0.64 * (np.arange(valid.sum()) + 0.5))
-    np.testing.assert_allclose(found["answer"], jca.predict(recordings[2:])[0][valid])
-    assert found["name"] == recordings.name[2] and found["all"]["n"] == 3
+    np.testing.assert_allclose(result["truth"], truth["target"][2][valid])
+    np.testing.assert_allclose(result["time"], 0.64 * (np.arange(valid.sum()) + 0.5))
+    np.testing.assert_allclose(result["answer"], jca.predict(recordings[2:])[0][valid])
+    assert result["name"] == recordings.name[2] and result["all"]["n"] == 3
 
 
 def test_only_the_window_with_the_disturbed_span_is_answered_otherwise(jca, recordings):
@@ -97,5 +95,5 @@ def test_figures_have_a_panel_for_each_system_and_dimension(done):
 
 
 def test_finished_cells_are_not_computed_again(done, recordings, monkeypatch):
-    monkeypatch.setattr(run, "train_and_measure", None)
-    assert traces.traces(done[0], quick=True, corpora={"recordings": recordings}) == done[1]
+    monkeypatch.setattr("refmer.experiments.run.train_and_measure", None)
+    assert run("traces", done[0], quick=True, corpora={"recordings": recordings}) == done[1]

@@ -1,98 +1,47 @@
-"""Do the papers' claims hold here? Every line of the table, tested over seeds, next to the published figure.
+"""The papers' claims: every line of the table, tested over seeds, next to the published figure.
 
-The corpus is synthetic and the systems are tiny: a verdict speaks of the mechanism, not of the published number.
+The corpus is synthetic and the systems are tiny: a verdict is about the mechanism, not about the published number.
 """
 
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from refmer import systems
 from refmer.count import count, example
-from refmer.data.files import write_text
 from refmer.evaluate.statistics import verdicts
-from refmer.experiments import cells, protocols
-from refmer.experiments.claims import figures
-from refmer.experiments.claims.measures import CONDITIONS, measure
+from refmer.experiments import report
+from refmer.experiments.claims.figures import draw  # noqa: F401
+from refmer.experiments.claims.measures import CONDITIONS, measure  # noqa: F401
 from refmer.experiments.claims.models import CHEAP, ROWS
 from refmer.experiments.claims.table import CLAIMS
-from refmer.experiments.report import table
-from refmer.experiments.run import cell, execute, load_corpora
+from refmer.text import table
 
-SEEDS, QUICK_SEEDS, BUNDLED = 5, 2, 24
+SPEAKERS = 24  # of the bundled corpora
 ORDER = ("holds", "reversed", "undecided", "not tested")
 
 
-def claims(out, seeds=None, quick=False, speakers=None, jobs=1, scheduler=None, ids=None, corpora=None):
-    """Test every claim; train each model that several of them share once per seed.
+def rows(quick, ids=None):
+    """The models that some claims (("000-a", ...); None: all) need; with `quick` those of the cheap half."""
+    return {row: (ROWS[row].system, ROWS[row].changes) for row in needed(quick, ids)}
 
-    Parameters
-    ----------
-    out : str or path
-        Folder for results.json, results.md, figures/ and cells/; cells that are there already are not computed again.
-    seeds : int, optional
-        Seeds 0..seeds-1, at least 2: each draws its own split, initial parameters and noise, for all rows alike. Default: 5.
-    quick : bool
-        2 seeds, and only the cheap half of the models; what needs the others is "not tested".
-    speakers : int, optional
-        Synthetic corpora of so many speakers (seed 0) instead of the bundled ones of 24: power grows with them.
-    jobs : int
-        Processes; the results are the same bytes for any number.
-    scheduler : str, optional
-        Address of a Dask scheduler to run on instead of local processes.
-    ids : sequence of str, optional
-        Only these claims ("000-a").
-    corpora : dict, optional
-        {"clips": Clips, "recordings": Clips} instead of the bundled ones.
 
-    Returns
-    -------
-    dict
-        What results.json holds.
+def needed(quick, ids=None):
+    """{row: [conditions]} of the claims that are tested."""
+    return needs([line for line in chosen(ids) if not left_out(quick) & set(needs([line]))])
 
-    Raises
-    ------
-    KeyError
-        A claim that is not in the table.
-    ValueError, OSError
-        Less than two seeds, jobs below 1, a folder that cannot be written.
-    """
-    plan = replace(protocols.find("default"), seeds=QUICK_SEEDS if quick else SEEDS if seeds is None else seeds)
-    if plan.seeds < 2 or jobs < 1:
-        raise ValueError(f"seeds is {plan.seeds}, jobs is {jobs}; accepted: at least 2 seeds, 1 job")
-    lines = chosen(ids)
-    left_out = set(ROWS) - CHEAP if quick else set()
-    wanted = needs([line for line in lines if not left_out & set(needs([line]))])
-    corpora = (
-        load_corpora({row: (ROWS[row].system, ROWS[row].changes) for row in wanted}, speakers) if corpora is None else corpora
-    )
-    data = {kind: cells.checksum(clips) for kind, clips in corpora.items()}
-    print(expected(wanted, plan.seeds, jobs, speakers), file=sys.stderr)
-    models = [cells_of(row, wanted[row], plan, seed, data) for row in wanted for seed in range(plan.seeds)]
-    values = collect(execute(models, measure, corpora, out, jobs, scheduler, "train and probe"))
-    result = {
-        "data": {k: {"source": c.source, "checksum": data[k], "clips": len(c)} for k, c in corpora.items()},
-        "versions": cells.VERSIONS,
-        "seeds": list(range(plan.seeds)),
-        "quick": quick,
-        "models": len(wanted),
-        "claims": [judge(line, values, left_out, plan) for line in lines],
-    }
-    write_text(Path(out) / "results.json", cells.dump(result))
-    write_text(Path(out) / "results.md", markdown(result))
-    figures.draw(result, Path(out) / "figures")
-    return result
+
+def left_out(quick):
+    """The rows that are not trained: claims that need them are "not tested"."""
+    return set(ROWS) - CHEAP if quick else set()
 
 
 def chosen(ids):
-    """The lines of some claims, all of them for None."""
+    """The lines of some claims; of all for None."""
     unknown = set(ids or ()) - {line.id for line in CLAIMS}
     if unknown:
-        raise KeyError(
-            f"no claim is called {', '.join(sorted(unknown))}; accepted: {', '.join(sorted({x.id for x in CLAIMS}))}"
-        )
+        accepted = ", ".join(sorted({line.id for line in CLAIMS}))
+        raise KeyError(f"no claim is called {', '.join(sorted(unknown))}; accepted: {accepted}")
     return [line for line in CLAIMS if ids is None or line.id in ids]
 
 
@@ -104,44 +53,58 @@ def needs(lines):
     }
 
 
-def cells_of(row, conditions, plan, seed, data):
-    """The cells of one trained model."""
-    r = ROWS[row]
-    kinds = [
-        {"kind": "scores", "column": c, "corruptions": CONDITIONS[c]} if c in CONDITIONS else {"kind": "probe", "column": c}
-        for c in conditions
-    ]
-    return [cell(row, r.system, r.changes, plan, seed, data, **kind) for kind in kinds]
+def trainings(setup):
+    """Yield each row with the conditions and probes that its claims need; print the expected time first."""
+    print(expected(setup), file=sys.stderr)
+    for row, conditions in needed(setup.quick, **setup.options).items():
+        yield (
+            row,
+            *setup.rows[row],
+            [
+                {"kind": "scores", "column": c, "corruptions": CONDITIONS[c]}
+                if c in CONDITIONS
+                else {"kind": "probe", "column": c}
+                for c in conditions
+            ],
+        )
 
 
-def collect(found):
-    """{(row, condition, name): array (seeds,)} of the results of cells."""
-    values = {}
-    for c, result in sorted(found, key=lambda pair: pair[0]["seed"]):
+def summary(setup, results):
+    """Every claim with its contrasts and verdicts."""
+    values = {}  # (row, condition, name): the value of each seed
+    for c, result in sorted(results, key=lambda pair: pair[0]["seed"]):
         for name, value in result.items():
             values.setdefault((c["row"], c["column"], name), []).append(value)
-    return {key: np.array(v) for key, v in values.items()}
+    values = {key: np.array(v) for key, v in values.items()}
+    origin = report.provenance(setup)
+    data = {kind: {k: d[k] for k in ("source", "checksum", "clips")} for kind, d in origin["data"].items()}
+    lines = chosen(setup.options.get("ids"))
+    return {k: origin[k] for k in ("versions", "seeds")} | {
+        "data": data,
+        "quick": setup.quick,
+        "models": len(setup.rows),
+        "claims": [judge(line, values, left_out(setup.quick), setup.plan) for line in lines],
+    }
 
 
-def judge(line, values, left_out, plan):
+def judge(line, values, untrained, plan):
     """One line of results.json: the claim, its contrasts with their verdicts, and the verdict of all of them together.
 
     A line holds if all its contrasts hold, and is reversed if any of them is. p-values are adjusted over its contrasts.
     """
-    found = {"id": line.id, "place": line.place, "claim": line.text, "published": line.published}
-    found |= {"direction": line.direction, "margin": line.margin, "note": line.note.format(ratio=macs_ratio())}
-    missing = [row for row in needs([line]) if row in left_out]
+    claim = {"id": line.id, "place": line.place, "claim": line.text, "published": line.published}
+    claim |= {"direction": line.direction, "margin": line.margin, "note": line.note.format(ratio=macs_ratio())}
+    missing = [row for row in needs([line]) if row in untrained]
     if missing or not line.contrasts:
-        reason = f"needs {', '.join(missing)}: left out of --quick" if missing else found["note"]
-        return found | {"verdict": "not tested", "note": reason, "contrasts": {}}
+        reason = f"needs {', '.join(missing)}: left out of --quick" if missing else claim["note"]
+        return claim | {"verdict": "not tested", "note": reason, "contrasts": {}}
     effects = {name: x.function(*(values[score] for score in x.scores)) for name, x in line.contrasts.items()}
-    test_per_train = plan.test / (1 - plan.test - plan.dev)
-    each = verdicts(effects, line.margin, line.direction, test_per_train)
-    return found | {"verdict": together([x["verdict"] for x in each.values()]), "contrasts": each}
+    each = verdicts(effects, line.margin, line.direction, plan.test_per_train)
+    return claim | {"verdict": together([x["verdict"] for x in each.values()]), "contrasts": each}
 
 
 def together(each):
-    """The verdict of a line from those of its contrasts."""
+    """The verdict of a line, from the verdicts of its contrasts."""
     if "reversed" in each:
         return "reversed"
     return "holds" if set(each) == {"holds"} else "undecided"
@@ -149,15 +112,17 @@ def together(each):
 
 def macs_ratio():
     """Multiply-accumulates of AuxFormer over those of MulT: one published clip, forward, at the published sizes."""
-    found = [(system, system.Config.paper()) for system in map(systems.find, ("auxformer", "mult"))]
-    macs = [count(system, config, example(system, config))[0] for system, config in found]
-    return macs[0] / macs[1]
+    both = [(system, system.Config.paper()) for system in map(systems.find, ("auxformer", "mult"))]
+    ours, theirs = (count(system, config, example(system, config))[0] for system, config in both)
+    return ours / theirs
 
 
-def expected(rows, seeds, jobs, speakers):
+def expected(setup):
     """The expected run time, in words, from the seconds in models.ROWS; a busy machine takes longer."""
-    seconds = sum(ROWS[row].seconds for row in rows) * seeds * (speakers or BUNDLED) / BUNDLED
-    return f"{len(rows)} models x {seeds} seeds, {jobs} at a time: about {max(seconds / jobs / 60, 0.1):.1f} minutes"
+    speakers = max((len(np.unique(clips.speaker)) for clips in setup.corpora.values()), default=0)
+    seconds = sum(ROWS[row].seconds for row in setup.rows) * setup.plan.seeds * speakers / SPEAKERS
+    minutes = max(seconds / setup.jobs / 60, 0.1)
+    return f"{len(setup.rows)} models x {setup.plan.seeds} seeds, {setup.jobs} at a time: about {minutes:.1f} minutes"
 
 
 def markdown(result):
@@ -167,7 +132,7 @@ def markdown(result):
     data = "\n".join(f"- {k}: {d['source']} ({d['clips']} clips, checksum {d['checksum']})" for k, d in result["data"].items())
     verdict = [[x["id"], x["claim"], x["published"], f"**{x['verdict']}**", x["note"]] for x in lines]
     head = ["claim", "contrast", "effect", "95 % interval", "claimed, margin", "p", "p reversed", "detectable", "verdict"]
-    rows = [[x["id"], name, *shown(e, x)] for x in lines for name, e in x["contrasts"].items()]
+    each = [[x["id"], name, *entries(e, x)] for x in lines for name, e in x["contrasts"].items()]
     return f"""# The papers' claims
 
 {data}
@@ -184,11 +149,11 @@ Effects are paired by seed, in the unit of the score (0.01 is a point of F1, acc
 splits that overlap (Nadeau and Bengio), p-values for the contrasts of a line (Holm). A claim holds if p < .05 and the effect is
 beyond the margin. Detectable: the effect that would be found in 80 % of repetitions; of "equal", the margin.
 
-{table(head, rows)}
+{table(head, each)}
 """
 
 
-def shown(x, line):
+def entries(x, line):
     """The entries of one contrast in the table."""
     low, high = x["interval"]
     sign = {"greater": ">", "less": "< -", "equal": "within"}[line["direction"]]

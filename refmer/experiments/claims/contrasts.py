@@ -1,6 +1,6 @@
-"""What a claim compares: scores of named rows under named conditions, and small functions from their values to an effect.
+"""Contrasts: scores of named rows under named conditions, and small functions from their values to an effect.
 
-All functions take arrays (n,), a value for each seed, the seeds shared by all rows, and return the effects (n,).
+The functions take arrays (n,), a value for each seed, the seeds shared by all rows, and return the effects (n,).
 """
 
 from collections.abc import Callable
@@ -75,8 +75,8 @@ def loss_beyond(threshold):
 def neighbours(within_one, accuracy, classes=7):
     """Within-one accuracy - that of the same confusion with its classes renamed at random.
 
-    Renaming keeps the accuracy; of the K (K - 1) kinds of error, 2 (K - 1) are between neighbours, so that 2 / K of the errors
-    are on average.
+    Renaming keeps the accuracy; of the K (K - 1) kinds of error, 2 (K - 1) are between neighbours, on average
+    2 / K of the errors.
     """
     return within_one - (accuracy + (1 - accuracy) * 2 / classes)
 
@@ -118,27 +118,13 @@ def best_of(row, parts):
 
 
 class Claim(NamedTuple):
-    """A line of the table of claims.
-
-    Parameters
-    ----------
-    id, place : str
-        Of the list of claims; paper and section.
-    text, published : str
-        What is claimed, and the figure that is printed.
-    contrasts : dict of name -> Contrast
-        Effects are in the unit of the scores: macro F1, accuracy and CCC go to 1, and .01 is a point. None: not tested.
-    direction, margin
-        As for evaluate.statistics.verdicts.
-    note : str
-        A restriction; of a line that is not tested, the reason.
-    """
+    """A line of the table of claims; direction and margin as for evaluate.statistics.verdicts."""
 
     id: str
-    place: str
+    place: str  # paper and section
     text: str
-    published: str
-    contrasts: dict
+    published: str  # the printed figure
+    contrasts: dict  # {name: Contrast}, in the unit of the scores: of macro F1, accuracy and CCC .01 is a point; {}: not tested
     direction: str = "greater"
     margin: float = 0.01
-    note: str = ""
+    note: str = ""  # a restriction; of a line that is not tested, the reason

@@ -1,31 +1,29 @@
-"""The verdicts on the claims as figures, one per paper: every contrast with its interval, and where its claim begins."""
+"""The verdicts on the claims as figures, one per paper: every contrast with its interval, and the region of its claim."""
 
-from matplotlib.figure import Figure
-
-from refmer.experiments.figures import COLOURS, save
+from refmer.experiments import style
+from refmer.experiments.style import COLOURS
 
 LOOKS = {"holds": ("o", COLOURS[2]), "reversed": ("s", COLOURS[1]), "undecided": ("D", "0.45")}
 REACH = 0.5  # effects and intervals beyond are cut off
 
 
-def draw(result, folder):
-    """Write claims-000.png to claims-004.png and claims-all.png, where there is anything to show."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for paper in dict.fromkeys(line["id"].split("-")[0] for line in result["claims"]):
-        lines = [line for line in result["claims"] if line["id"].split("-")[0] == paper and line["contrasts"]]
-        if lines:
-            save(forest(paper, lines, len(result["seeds"])), folder / f"claims-{paper}.png")
+def draw(result):
+    """Figures claims-000 to claims-004 and claims-all, each if one of its claims was tested."""
+    papers = {}
+    for line in result["claims"]:
+        if line["contrasts"]:
+            papers.setdefault(line["id"].split("-")[0], []).append(line)
+    return {f"claims-{paper}": forest(paper, lines, len(result["seeds"])) for paper, lines in papers.items()}
 
 
 def forest(paper, lines, seeds):
     """A row per contrast, grouped by line; the shade on each row is the region in which the claim would hold."""
     rows = sum(1 + len(line["contrasts"]) for line in lines)
-    figure = Figure(figsize=(10, 1.6 + 0.24 * rows), layout="constrained")
-    ax, y, names = figure.subplots(), 0, {}
+    figure, ((ax,),) = style.panels((10, 1.6 + 0.24 * rows))
+    y, names = 0, {}
+    look = {"va": "center", "fontsize": 8, "fontweight": "bold", "backgroundcolor": "white"}
     for line in lines:
-        ax.text(
-            -REACH, y, f" {line['id']}: {line['claim']}", va="center", fontsize=8, fontweight="bold", backgroundcolor="white"
-        )
+        ax.text(-REACH, y, f" {line['id']}: {line['claim']}", **look)
         for name, x in line["contrasts"].items():
             y += 1
             names[y] = name
@@ -40,7 +38,6 @@ def forest(paper, lines, seeds):
     )
     who = "All papers" if paper == "all" else f"Paper {paper}"
     ax.set_title(f"{who}: what holds on the synthetic corpus", loc="left", fontweight="bold")
-    ax.spines[["top", "right"]].set_visible(False)
     for verdict, (mark, colour) in LOOKS.items():
         ax.plot([], [], mark, color=colour, label=verdict)
     ax.plot([], [], color=COLOURS[5], alpha=0.3, linewidth=8, label="where the claim would hold")

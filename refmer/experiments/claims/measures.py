@@ -1,4 +1,4 @@
-"""What is measured on a trained model: scores under conditions, and probes of what happens inside."""
+"""Measures of a trained model: scores under conditions, and probes of its inner variables."""
 
 from copy import copy
 from dataclasses import replace
@@ -9,7 +9,8 @@ from sklearn.metrics import roc_auc_score
 from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.evaluate.calibration import brier_labels
-from refmer.experiments.gates import COVERED, gates
+from refmer.experiments import gates
+from refmer.experiments.gates import COVERED
 from refmer.int8.model import quantize
 from refmer.layers.attention import attention, embed
 from refmer.layers.dense import layer_norm
@@ -51,29 +52,29 @@ def disturb(clips, corruptions, train, seed):
 def score(model, clips):
     """All scores; of classes also the Brier score (of one-hot labels, paper 004), and macro F1 of short and of long clips."""
     answer = model.predict(clips)
-    found = model.scores(answer, clips)
+    scores = model.scores(answer, clips)
     if targets.task_of(model.config_.target) == "classes":
         label = targets.labels(clips, model.config_.target)
-        found["brier"] = brier_labels(np.eye(len(model.classes_))[label], model.predict_proba(clips))
+        scores["brier"] = brier_labels(np.eye(len(model.classes_))[label], model.predict_proba(clips))
         length = clips.streams["units"].mask.sum(1)
         long = length > np.median(length)
-        for name, some in (("short", ~long), ("long", long)):
-            found[f"macro_f1_{name}"] = model.scores(answer[some], clips[some])["macro_f1"] if some.any() else 0.0
-    return {name: value for name, value in found.items() if isinstance(value, float)}
+        for name, part in (("short", ~long), ("long", long)):
+            scores[f"macro_f1_{name}"] = model.scores(answer[part], clips[part])["macro_f1"] if part.any() else 0.0
+    return {name: value for name, value in scores.items() if isinstance(value, float)}
 
 
 def trust(model, train, test, seed):
-    """How well 1 - gate tells disturbed from clean (area under the ROC curve), and the seconds until it has fallen by half.
+    """Area under the ROC curve of 1 - gate as a detector of disturbed clips, and the seconds until the gate falls by half.
 
     If the gate of the face does not fall below half of what it was, the seconds are those for which the face was covered.
     """
-    found, clean = {}, model.explain(test)
+    numbers, clean = {}, model.explain(test)
     for condition, gate in (("face noise 2", "visual"), ("hand", "visual"), ("white 0 dB", "audio")):
         broken = model.explain(disturb(test, CONDITIONS[condition], train, seed))
         alpha = np.concatenate([t[f"{gate}.gate"][:, 0] for t in (clean, broken)])
-        found[condition] = float(roc_auc_score(np.repeat([0, 1], len(test)), 1 - alpha))
-    trace = gates(model, train)
-    return found | {"seconds": seconds_to_half(np.array(trace["time"]), np.array(trace["visual"]["mean"]))}
+        numbers[condition] = float(roc_auc_score(np.repeat([0, 1], len(test)), 1 - alpha))
+    ends, alpha = gates.alphas(model, train)
+    return numbers | {"seconds": seconds_to_half(ends.round(6), alpha["visual"].mean(0))}
 
 
 def seconds_to_half(time, alpha):
@@ -85,17 +86,13 @@ def seconds_to_half(time, alpha):
 def weights(model, train, test, seed):
     """The mean change of a modality's weight w~ when it is disturbed; mean entropy of the weights on clean clips."""
     w = model.explain(test)["weights"]  # (N, M)
-    found = {"entropy": float(-(w * np.log(np.maximum(w, 1e-12))).sum(1).mean())}
-    for condition, modality in (
-        ("face noise 2", "visual"),
-        ("hand", "visual"),
-        ("face lost 1", "visual"),
-        ("white 0 dB", "audio"),
-    ):
+    numbers = {"entropy": float(-(w * np.log(np.maximum(w, 1e-12))).sum(1).mean())}
+    visual = [(condition, "visual") for condition in ("face noise 2", "hand", "face lost 1")]
+    for condition, modality in (*visual, ("white 0 dB", "audio")):
         column = model.config_.modalities.index(modality)
         broken = model.explain(disturb(test, CONDITIONS[condition], train, seed))["weights"]
-        found[condition] = float((broken - w)[:, column].mean())
-    return found
+        numbers[condition] = float((broken - w)[:, column].mean())
+    return numbers
 
 
 def consistency(model, train, test, seed):
@@ -112,7 +109,7 @@ def matched_cosine(means):
 
 
 def update(model, train, test, seed):
-    """Norm of what the missing modality adds in the first cross-modal attention, over that of the present one (RAVER)."""
+    """Norm of the first cross-modal attention to a missing modality, over that to a present one (RAVER)."""
     norm = {}
     for condition in ("clean", "face lost 1"):
         trace = model.explain(disturb(test, CONDITIONS[condition], train, seed))
@@ -124,29 +121,31 @@ def update(model, train, test, seed):
 
 
 def alignment(model, train, test, seed):
-    """Correlation over clips of the lag that cross-attention finds with the true one (the face leads the voice).
+    """Correlation over clips of the lag in cross-attention with the true one (the face leads the voice).
 
-    What is found: the time of the voice's step minus that of the face's step it attends to most, averaged over heads and steps.
+    Lag: the time of the voice's step minus that of the face's step it attends to most, averaged over heads and steps.
     """
     trace = model.explain(test)
     name = next(k for k in ("audio.cross.attention", "main.audio.cross.layers.0.attention") if k in trace)
-    seen = trace[name].argmax(-1)  # (N, H, T)
-    heard = model.batch(test)["audio_mask"][:, None]  # (N, 1, T)
+    face = trace[name].argmax(-1)  # (N, H, T)
+    valid = model.batch(test)["audio_mask"][:, None]  # (N, 1, T)
     step = model.config_.audio_every / test.streams["mfcc"].rate
-    lag = ((np.arange(seen.shape[-1]) - seen) * heard).sum((1, 2)) / (seen.shape[1] * heard.sum((1, 2))) * step
+    lag = ((np.arange(face.shape[-1]) - face) * valid).sum((1, 2)) / (face.shape[1] * valid.sum((1, 2))) * step
     steady = np.ptp(lag) < 1e-9
     return {"r": 0.0 if steady else float(np.corrcoef(lag, test.truth["lag"])[0, 1])}
 
 
 def zeroed(model, train, test, seed):
-    """Scores when queries see what is missing as zeros, which they did not in training (RAVER)."""
-    blind = copy(model)
-    blind.config_ = replace(model.config_, mask_context=False)
-    return {c: score(blind, disturb(test, CONDITIONS[c], train, seed))["macro_f1"] for c in ("face lost 0.9", "voice lost 0.9")}
+    """Scores when missing frames are zeros for the queries instead of masked, other than in training (RAVER)."""
+    unmasked = copy(model)
+    unmasked.config_ = replace(model.config_, mask_context=False)
+    return {
+        c: score(unmasked, disturb(test, CONDITIONS[c], train, seed))["macro_f1"] for c in ("face lost 0.9", "voice lost 0.9")
+    }
 
 
 def int8(model, train, test, seed):
-    """The change of the accuracy when the recognizer is quantized, and the share of answers that stay."""
+    """The change of the accuracy when the recognizer is quantized, and the share of equal answers."""
     a, b = model.predict(test), quantize(model).predict(test)
     label = targets.labels(test, model.config_.target)
     return {"change": float((b == label).mean() - (a == label).mean()), "agreement": float((a == b).mean())}

@@ -1,13 +1,14 @@
-"""The models that the claims need, each trained once per seed, and how long one takes."""
+"""The models that the claims need, each trained once per seed, and the seconds of a training."""
 
 from typing import NamedTuple
 
+from refmer.experiments.ablate import RUNGS
 from refmer.experiments.run import with_target
 from refmer.systems import of_cmaer_cat
 
 
 class Row(NamedTuple):
-    """A system, changes to its tiny Config, and about the seconds of a training with its measurements.
+    """A system, changes to its tiny Config, and the approximate seconds of a training with its measurements.
 
     Each system was timed once, on one core with the bundled corpora; variants are estimated from it.
     """
@@ -20,23 +21,11 @@ class Row(NamedTuple):
 EMOTION = {"target": "emotion"}
 LADDER = tuple(of_cmaer_cat.LADDER)
 WEIGHTS = {  # main, audio, visual: Table 4 of paper 002 without its (.33, .33, .33), which is the row "auxformer"
-    f"auxformer, weights {main:.2f} {audio:.2f} {visual:.2f}": (main, audio, visual)
-    for main, audio, visual in (
-        (0.2, 0.4, 0.4),
-        (0.3, 0.35, 0.35),
-        (0.4, 0.3, 0.3),
-        (0.5, 0.25, 0.25),
-        (0.6, 0.2, 0.2),
-        (0.7, 0.15, 0.15),
-        (0.8, 0.1, 0.1),
-        (0.0, 0.5, 0.5),
-        (0.9, 0.0, 0.1),
-        (0.9, 0.1, 0.0),
-    )
+    "auxformer, weights {:.2f} {:.2f} {:.2f}".format(*rung.changes["weights"]): tuple(rung.changes["weights"])
+    for rung in RUNGS["auxformer"].values()
+    if "weights" in rung.changes
 }
 CONTEXTS = (4, 8, 16, 32, 64)  # clips have up to 28 steps: as 16 to 256 are to the 120 and 200 steps of paper 004
-
-
 TEXT = {"modalities": of_cmaer_cat.TEXT}  # IEMOCAP, of Table 4, has no physiology
 VARIANTS = {"positions": ("off",), "within": ("lstm", "gru", "off"), "token": ("mean", "prepended"), "mix": ("fixed", "off")}
 PARTS = ("tcn", "lstm", "attention")
@@ -76,7 +65,7 @@ TLAB = {
     "TLAB-JCA": Row("tlab_jca", {}, 4.5),
     "JCA": Row("jca", {}, 3.5),
     "Leader-Follower": Row("leader_follower", {}, 3.5),
-    **{f"TLAB-JCA, {kept} alone": Row("tlab_jca", {p: False for p in PARTS if p != kept}, 3.5) for kept in (*PARTS, "nothing")},
+    **{f"TLAB-JCA, {part} alone": Row("tlab_jca", {p: False for p in PARTS if p != part}, 3.5) for part in (*PARTS, "nothing")},
 }
 RAVER = {
     "RAVER": Row("raver", EMOTION, 5.0),
