@@ -38,7 +38,7 @@ def dropout_backward(dy, key, rate):
 def kept(n, key, rate):
     """m (n) bool, False with probability `rate`.
 
-    m_i is a hash of i and the key, a whole number from 0 to 2^63 - 1: nothing has to be kept for the way back, and the same key
+    m_i is a hash of i and the key, a whole number from 0 to 2^63 - 1: backward needs only the key, and the same key
     drops the same elements on every machine. (Wellons's hash lowbias32 with a part of the key before each round.)
     """
     h = np.arange(n, dtype=np.uint32) + np.uint32(key & 0xFFFFFFFF)

@@ -87,9 +87,9 @@ def _positional(args, kwargs, parameters, defaults):
     if not kwargs:
         return args + defaults[len(args) :]
     rest = parameters[len(args) :]
-    values = [kwargs[p.name] if p.name in kwargs else p.default for p in rest]
-    named = sum(p.name in kwargs for p in rest)
-    return (*args, *values) if named == len(kwargs) else (None, object)  # a wrong call: the definition raises
+    if not kwargs.keys() <= {p.name for p in rest}:
+        return (object,)  # a wrong call: the definition raises
+    return (*args, *(kwargs.get(p.name, p.default) for p in rest))
 
 
 def _ready(values):
