@@ -21,22 +21,9 @@ LARGEST_DEPTH = (2**31 - 1) // (255 * 128)  # K: the sum of as many products of 
 def affine_range(low, high):
     """Scale and zero point of unsigned 8 bits for values from low to high, widened to include 0.
 
-    s = (high - low) / 255 puts low at 0 and high at 255; z = round(-low / s) is where 0 falls. A range so narrow that s is no
-    normal number contains 0 alone: s = 1, z = 0.
-
-    Parameters
-    ----------
-    low, high : float or array
-        Finite, low <= high.
-
-    Returns
-    -------
-    scale (float32), zero (int32), of the arguments' shape
-
-    Raises
-    ------
-    ValueError
-        If a bound or their difference is not finite in float32, or low > high.
+    s = (high - low) / 255 puts low at 0 and high at 255; z = round(-low / s) is the q of 0. A range so narrow that s is no
+    normal number contains 0 alone: s = 1, z = 0. low, high: numbers or arrays -> s (float32), z (int32) of their shape. Raises
+    a ValueError if a bound or their difference is not finite in float32, or low > high.
     """
     with np.errstate(over="ignore"):
         low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
@@ -82,25 +69,11 @@ def symmetric(w, scale):
 
 
 def symmetric_scale(w, clip="max", per_channel=True):
-    """The scale s of weights W (K, N) ~ s q: the largest |w| becomes 127.
+    """The scale s of weights W (K, N) ~ s q: the largest |w| becomes 127.   -> (N), or () if not per_channel; float32.
 
-    Parameters
-    ----------
-    w : array (K, N)
-    clip : "max" or "mse"
-        "mse" tries largest values of 100 to 50 percent of max |w| and keeps the one with the least squared error: a few large
-        weights saturate and all others get a finer step.
-    per_channel : bool
-        One scale per column (output channel), or one for all. A column of zeros gets scale 1.
-
-    Returns
-    -------
-    array (N,) or (), float32
-
-    Raises
-    ------
-    ValueError
-        If a weight is not finite, or `clip` has another value.
+    clip "mse" tries largest values of 100 to 50 percent of max |w| and keeps the one with the least squared error: a few large
+    weights saturate and all others get a finer step. A column (output channel) of zeros gets scale 1. Raises a ValueError if a
+    weight is not finite, or `clip` has another value.
     """
     if not np.isfinite(w).all():
         raise ValueError("the weights are not finite; accepted: finite numbers")
