@@ -65,11 +65,15 @@ def cache_folder():
     if not sources:  # not installed as plain files: numba cannot check its cache
         return None
     content = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    given = config.CACHE_DIR and os.path.abspath(config.CACHE_DIR)  # NUMBA_CACHE_DIR
-    for parent in (given, HERE / "__pycache__", users_folder(), temporary_folder()):
-        if parent and is_writable(folder := Path(parent, f"refmer-{content}")):
+    for place in (given_folder, lambda: HERE / "__pycache__", users_folder, temporary_folder):
+        if (parent := place()) and is_writable(folder := Path(parent, f"refmer-{content}")):
             return folder
     return None
+
+
+def given_folder():
+    """Return NUMBA_CACHE_DIR, or an empty text."""
+    return config.CACHE_DIR and os.path.abspath(config.CACHE_DIR)
 
 
 def users_folder():
