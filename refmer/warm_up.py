@@ -1,4 +1,4 @@
-"""`refmer warm-up`: every kernel compiled ahead, by using it."""
+"""`refmer warm-up`: compile every kernel ahead of its first use."""
 
 from functools import lru_cache
 from importlib import import_module
@@ -22,11 +22,11 @@ corpus = lru_cache(load_samples)
 
 
 def main():
-    """Compile, and say what was done."""
-    if not twins._on:
+    """Train, predict and quantize every system once and run every proof of an op; print the number of compiled variants."""
+    if not twins.kernels_on():
         print("kernels are off (REFMER_KERNELS=0 or NUMBA_DISABLE_JIT=1): nothing to compile")
         return
-    import_module("refmer.kernels").ANNOUNCER.said = True  # the bar says it here
+    import_module("refmer.kernels").ANNOUNCER.printed = True  # the progress bar replaces its line
     begin = perf_counter()
     for name in tqdm((*SYSTEMS, *BASELINES), desc="warm-up", unit="system", disable=None):
         model, clips = trained(name, every=3)
@@ -37,7 +37,7 @@ def main():
         if case.kind == "op":
             y, backward = as_layer(case.f, *narrow(case.inputs), **narrow(case.options))
             backward(np.ones_like(y))
-    compiled, cached = counts()
+    compiled, cached = np.sum(list(variants().values()), axis=0)
     print(
         f"{len(twins.TWINS)} kernels and the integer ones, float32: {compiled} variants compiled, "
         f"{cached} read from the cache, {perf_counter() - begin:.1f} s"
@@ -45,17 +45,20 @@ def main():
 
 
 def trained(name, every=1):
-    """Train for one epoch on every `every`-th clip of the bundled corpus; returns the recognizer and these clips."""
+    """Train for one epoch on every `every`-th clip of the bundled corpus; return the recognizer and these clips."""
     _, changes = resolve(name)
     clips = corpus(corpus_of(changes["target"]))[::every]
     return Recognizer(name, config=changes).fit(clips, epochs=1, progress=False), clips
 
 
-def counts():
-    """(variants compiled, variants read from the cache) of everything compiled here, in this process."""
+def variants():
+    """Return {function: (variants compiled, variants read from the cache)} of all kernels in this process."""
     folder = import_module("refmer.kernels").__path__
     modules = [import_module(f"refmer.kernels.{part.name}") for part in iter_modules(folder)]
     modules.append(import_module("refmer.int8.kernels"))
     functions = [f for m in modules for f in vars(m).values() if getattr(f, "__module__", "") == m.__name__]
-    found = [f.stats for f in functions if hasattr(f, "stats") and f.stats.cache_path]
-    return tuple(sum(sum(getattr(s, which).values()) for s in found) for which in ("cache_misses", "cache_hits"))
+    return {
+        f"{f.__module__}.{f.__name__}": (sum(f.stats.cache_misses.values()), sum(f.stats.cache_hits.values()))
+        for f in functions
+        if hasattr(f, "stats") and f.stats.cache_path
+    }

@@ -9,9 +9,19 @@ import pytest
 from hypothesis import settings
 
 import refmer
+from refmer.ops import twins
 
 settings.register_profile("patient", deadline=None)  # a kernel compiles in its first example
 settings.load_profile("patient")
+
+
+@pytest.fixture(params=[False, True], ids=["definition", "kernel"])
+def on(request):
+    """Whether kernels are on: a test runs without and with them (without only, where REFMER_KERNELS=0)."""
+    if request.param and not twins.AVAILABLE:
+        pytest.skip("kernels are off")
+    with twins.kernels(request.param):
+        yield request.param
 
 
 @pytest.fixture(scope="session")

@@ -1,42 +1,29 @@
-"""What a float becomes in 8 bits, and what a product of such numbers is worth. NumPy only: what the kernels double.
+"""Quantization of floats to 8 bits, and products of such numbers, in NumPy: the definition of int8/kernels.py.
 
-A float x is written as x ~ s (q - z): s the scale, a positive float; q a whole number of 8 bits; z the zero point, the q that
-means 0. Zero must be exact, because padding, ReLU and masks make zeros: so z is whole and the range is widened to include 0.
+A float x is written as x ~ s (q - z): s the scale, a positive float; q an integer of 8 bits; z the zero point, the q of 0. Zero
+must be exact, because padding, ReLU and masks make zeros: so z is an integer and the range is widened to include 0.
 (Jacob et al. 2018, eq. 1; ONNX's DynamicQuantizeLinear.)
 
-The product of x ~ s (q - z) (M, K) and W ~ t w (K, N), weights having no zero point, is one of whole numbers:
+The product of x ~ s (q - z) (M, K) and W ~ t w (K, N), weights without a zero point, is one of integers:
 
     sum_k x_mk W_kn = s_m t_n sum_k (q_mk - z_m) w_kn = s_m t_n (sum_k q_mk w_kn - z_m sum_k w_kn)
 
-where the last sum, a column's total, is known before any x is.
+where the last sum, a column's total, does not depend on x.
 """
 
 import numpy as np
 
-BY_ROW, BY_TENSOR, STATIC = range(3)  # whose least and greatest value make the scale of inputs
+BY_ROW, BY_TENSOR, STATIC = range(3)  # the range that gives the scale of inputs: of a row, of all rows, or fixed
 TINY = np.finfo(np.float32).tiny  # below it, numbers lose their precision
-LARGEST_DEPTH = (2**31 - 1) // (255 * 128)  # K products of 8 bits whose sum surely fits into 32
+LARGEST_DEPTH = (2**31 - 1) // (255 * 128)  # K: the sum of as many products of 8 bits always fits into 32
 
 
 def affine_range(low, high):
     """Scale and zero point of unsigned 8 bits for values from low to high, widened to include 0.
 
-    s = (high - low) / 255 puts low at 0 and high at 255; z = round(-low / s) is where 0 falls. A range so narrow that s is no
-    normal number holds only 0: s = 1, z = 0.
-
-    Parameters
-    ----------
-    low, high : float or array
-        Finite, low <= high.
-
-    Returns
-    -------
-    scale (float32), zero (int32), of the arguments' shape
-
-    Raises
-    ------
-    ValueError
-        If a bound or their difference is not finite in float32, or low > high.
+    s = (high - low) / 255 puts low at 0 and high at 255; z = round(-low / s) is the q of 0. A range so narrow that s is no
+    normal number contains 0 alone: s = 1, z = 0. low, high: numbers or arrays -> s (float32), z (int32) of their shape. Raises
+    a ValueError if a bound or their difference is not finite in float32, or low > high.
     """
     with np.errstate(over="ignore"):
         low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
@@ -59,10 +46,10 @@ def from_affine(q, scale, zero):
 
 
 def affine_rows(x, kind=BY_ROW, least=0.0, greatest=0.0):
-    """Rows x (M, K) float32, each with its own range; or all with that of x (BY_TENSOR), or least to greatest (STATIC).
+    """Quantize rows x (M, K) float32 by their own ranges, that of x (BY_TENSOR), or least to greatest (STATIC).
 
-    A row with nan or an infinity, or wider than float32 reaches, gets the scale nan, so that all made from it is nan; BY_TENSOR
-    that is every row. STATIC saturates what lies outside the range.   -> q (M, K), scale (M), zero (M).
+    A row with nan or an infinity, or with a range beyond float32, gets the scale nan, so that its results are nan; with
+    BY_TENSOR every row does. STATIC saturates values outside the range.   -> q (M, K), scale (M), zero (M).
     """
     low, high = x.min(1, initial=0), x.max(1, initial=0)
     if kind == BY_TENSOR:
@@ -77,30 +64,16 @@ def affine_rows(x, kind=BY_ROW, least=0.0, greatest=0.0):
 
 
 def symmetric(w, scale):
-    """q = round(w / s), half to even, saturated to -127..127 (-128 is left out: no sign is favoured).   -> int8."""
+    """q = round(w / s), half to even, saturated to -127..127 (not -128: the range is symmetric).   -> int8."""
     return np.clip(np.rint(w / scale), -127, 127).astype(np.int8)
 
 
 def symmetric_scale(w, clip="max", per_channel=True):
-    """The scale s of weights W (K, N) ~ s q: the largest |w| becomes 127.
+    """The scale s of weights W (K, N) ~ s q: the largest |w| becomes 127.   -> (N), or () if not per_channel; float32.
 
-    Parameters
-    ----------
-    w : array (K, N)
-    clip : "max" or "mse"
-        "mse" tries smaller largest values, 100 to 50 percent of max |w|, and keeps the one with the least squared error: a few
-        far weights saturate and all others get a finer step.
-    per_channel : bool
-        One scale per column (output channel), or one for all. A column of zeros gets scale 1.
-
-    Returns
-    -------
-    array (N,) or (), float32
-
-    Raises
-    ------
-    ValueError
-        If a weight is not finite, or `clip` is another word.
+    clip "mse" tries largest values of 100 to 50 percent of max |w| and keeps the one with the least squared error: a few large
+    weights saturate and all others get a finer step. A column (output channel) of zeros gets scale 1. Raises a ValueError if a
+    weight is not finite, or `clip` has another value.
     """
     if not np.isfinite(w).all():
         raise ValueError("the weights are not finite; accepted: finite numbers")
@@ -131,6 +104,6 @@ def dequantize(sums, scale, weight_scale, b, floor=-np.inf):
 
 
 def fitting_depth(k):
-    """ValueError unless the sum of k products of bytes surely fits into 32 bits, and there is one."""
+    """Raise a ValueError unless k is at least 1 and the sum of k products of bytes always fits into 32 bits."""
     if not 0 < k <= LARGEST_DEPTH:
         raise ValueError(f"the matrix has {k} rows; accepted: 1 to {LARGEST_DEPTH}, whose sum of products fits into 32 bits")

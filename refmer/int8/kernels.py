@@ -1,16 +1,18 @@
-"""The integer product, 8 bits by 8 bits into 32, its input quantized and its result turned back into floats in the same call.
+"""The integer product, 8 bits by 8 bits into 32; the same call quantizes its input and dequantizes its result.
 
-AVX512-VNNI's vpdpbusd multiplies 64 unsigned by 64 signed bytes and adds each four neighbouring products to one of 16 sums: 128
-operations in one instruction, exact in between. No compiler finds it in a loop, so `_tile` writes it, as kernels/gemm.py writes
-its own. It wants GROUP = 4 consecutive k of one column side by side. CPUs without it get 16-bit numbers, GROUP = 2 side by
-side, and a b + a' b' instead: one instruction of AVX2 and AVX-512 (pmaddwd), a plain expression elsewhere.
+This is not where to start: arithmetic.py defines the same numbers in NumPy.
 
-A tile, so many rows of x by COLUMNS columns, stays in registers while k runs and leaves them as finished floats. All paths, and
-the definition in arithmetic.py, give the same bits: the sums are exact, and no two float operations are fused.
+AVX512-VNNI's vpdpbusd multiplies 64 unsigned by 64 signed bytes and adds each four adjacent products to one of 16 sums: 128
+exact operations in one instruction. Compilers do not generate it from a loop, so `_tile` writes it, as kernels/gemm.py writes
+its instructions. It reads GROUP = 4 consecutive k of one column. CPUs without it get 16-bit numbers, GROUP = 2 consecutive k
+and a b + a' b' instead: one instruction of AVX2 and AVX-512 (pmaddwd), a plain expression elsewhere.
 
-What belongs together lies together, in one array each (numba spends 0.1 us on every array of a call):
-    a row of x       step, zero, q[0], q[1], ...        filled up to whole groups
-    COLUMNS columns  totals, scales, w[0:GROUP, first column], w[0:GROUP, second column], ...        filled up with zeros
+A tile, up to ROWS rows of x by COLUMNS columns, stays in registers while k runs and is stored as floats. All paths, and the
+definition in arithmetic.py, give the same bits: the sums are exact, and no two float operations are fused.
+
+Rows and groups of columns are packed into one array each (numba spends 0.1 us on every array of a call):
+    a row of x       step, zero, q[0], q[1], ...        padded to whole groups
+    COLUMNS columns  totals, scales, w[0:GROUP, first column], w[0:GROUP, second column], ...        padded with zeros
 """
 
 import numpy as np
@@ -22,7 +24,7 @@ from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
 
 from refmer.int8.arithmetic import BY_ROW, BY_TENSOR, TINY
-from refmer.kernels.scalar import sigmoid, tanh
+from refmer.kernels.vectors import apply_sigmoid, apply_tanh
 
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 VNNI = "+avx512vnni" in _FEATURES
@@ -31,12 +33,12 @@ GROUP, SIGNED, UNSIGNED = (4, np.dtype(np.int8), np.dtype(np.uint8)) if VNNI els
 COLUMNS = LANES * VECTORS
 HEAD = 2 * GROUP  # of a row of x: 8 bytes
 ROWS = 4  # of a tile at most
-BLOCK = 64  # rows that are taken through the whole matrix before the next: they stay in the second cache
-OPTIONS = {"error_model": "numpy"}  # and no fast mathematics: the bits are promised
+BLOCK = 64  # rows that are multiplied with the whole matrix before the next: they stay in the second cache
+OPTIONS = {"error_model": "numpy"}  # and no fastmath: the bits are exact
 
 
 def pack(q, scale):
-    """q (K, N) int8 and scale (N) as the tiles want them, at whole cache lines: (tiles, ...)."""
+    """Pack q (K, N) int8 and scale (N) for the tiles, aligned to cache lines: (tiles, ...)."""
     k, n = q.shape
     groups, tiles = -(-k // GROUP), -(-n // COLUMNS)
     full = np.zeros((groups * GROUP, tiles * COLUMNS), SIGNED)
@@ -54,7 +56,7 @@ def pack(q, scale):
 
 
 def _tile(rows):
-    """The intrinsic tile(q, packed, b, y, floor, i, j): for so many rows from i on, and the COLUMNS columns n of packed[j],
+    """Make the intrinsic tile(q, packed, b, y, floor, i, j): for `rows` rows from i on and the columns n of packed[j],
 
     y[i, n] = max(floor, step[i] scale[n] (sum_k q[i, k] w[k, n] - zero[i] total[n]) + b[n]).
     """
@@ -190,13 +192,13 @@ def _product(q, packed, b, floor, y, low, high):
 
 @njit(**OPTIONS)
 def _ordered(bits):
-    """The bits of a float as a whole number that grows with it (nan lies beyond the infinities), and back."""
+    """Map the bits of a float to an integer of the same order (nan beyond the infinities), and back."""
     return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
 @njit(**OPTIONS)
 def _range(row, low, high):
-    """The least and greatest number of a row and of low and high, all as ordered whole numbers: this loop vectorises."""
+    """Least and greatest number of a row and of low and high, all as ordered integers: this loop vectorises."""
     bits = row.view(np.int32)
     for k in range(len(bits)):
         n = _ordered(bits[k])
@@ -220,7 +222,7 @@ def _affine(x, s, z, q):
 
 @njit(**OPTIONS)
 def _quantize(x, whole, least, greatest, q, start, stop):
-    """Rows start to stop of q; `whole`: with one range, least to greatest, for all."""
+    """Quantize rows start to stop; `whole`: with one range, least to greatest, for all."""
     for i in range(start, stop):
         low, high = _floats(*_range(x[i], np.int32(0), np.int32(0)))
         if whole and high - low < np.inf:
@@ -237,7 +239,7 @@ def _quantize(x, whole, least, greatest, q, start, stop):
 
 @njit(**OPTIONS)
 def width(k):
-    """Numbers of a quantized row of k."""
+    """Length of a quantized row of k numbers."""
     return HEAD + (k + GROUP - 1) // GROUP * GROUP
 
 
@@ -257,9 +259,9 @@ def _linear(x, kind, least, greatest, q, packed, b, floor, y):
 
 @njit(cache=True, **OPTIONS)
 def linear(x, kind, least, greatest, q, packed, b, floor, y):
-    """Writes x quantized into q, and y (M, N) = max(floor, x times the matrix + b).   x (M, K) float32, b (N).
+    """Write quantized x into q, and y (M, N) = max(floor, x times the matrix + b).   x (M, K) float32, b (N).
 
-    Oracle: arithmetic.affine_rows, accumulate, dequantize. Error: none. Gain over x @ W + b in float32 (one
+    Definition: arithmetic.affine_rows, accumulate, dequantize. Error: none. Gain over x @ W + b in float32 (one
     thread, M, K, N): 4.4 times at (1, 192, 1024), 6 at (32, 192, 1024) with VNNI; 2.5 and 2.1 with AVX2.
     """
     _linear(x, kind, least, greatest, q, packed, b, floor, y)
@@ -267,7 +269,7 @@ def linear(x, kind, least, greatest, q, packed, b, floor, y):
 
 @njit(cache=True, **OPTIONS)
 def product(q, packed, b, floor, y):
-    """As `linear`, of an x that is quantized already."""
+    """As `linear`, for an x that is already quantized."""
     for start in range(0, len(q), BLOCK):
         _product(q, packed, b, np.float32(floor), y, start, min(start + BLOCK, len(q)))
 
@@ -276,8 +278,8 @@ def product(q, packed, b, floor, y):
 def lstm(u, kind, least, greatest, packed, b, h, c, mask, reverse):
     """The LSTM of ops/recurrent.py with U in 8 bits.   b (4H): zeros; h, c (B, H) are written.
 
-    Oracle: ops.recurrent.lstm. Error: as the gates' sigmoid and tanh, 4 ulp, until it moves an h_t over the border between two
-    steps of its scale. Gain over that definition in float32: 18 times at (1, 50, 128), 7 at (16, 32, 128), sizes (B, T, H).
+    Definition: ops.recurrent.lstm. Error: that of the gates' sigmoid and tanh, 4 ulp, until it moves an h_t to another step of
+    its scale. Gain over that definition in float32: 18 times at (1, 50, 128), 7 at (16, 32, 128), sizes (B, T, H).
     """
     B, T, width_z = u.shape
     y = np.zeros((B, T, h.shape[1]), np.float32)
@@ -294,29 +296,17 @@ def lstm(u, kind, least, greatest, packed, b, h, c, mask, reverse):
 
 @njit(error_model="numpy", fastmath={"contract"})
 def _cell(u, z, h, c):
-    """One step of one clip: z = h U becomes the gates, then h and c the new state."""
+    """One step of one clip: turn z = h U into the gates, then h and c into the new state."""
     H = len(h)
     for k in range(len(z)):
         z[k] += u[k]
-    _sigmoid(z[: 2 * H])
-    _tanh(z[2 * H : 3 * H])
-    _sigmoid(z[3 * H :])
+    apply_sigmoid(z[: 2 * H])
+    apply_tanh(z[2 * H : 3 * H])
+    apply_sigmoid(z[3 * H :])
     i, f, g, o = z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :]
     for k in range(H):
         c[k] = f[k] * c[k] + i[k] * g[k]
     h[:] = c
-    _tanh(h)
+    apply_tanh(h)
     for k in range(H):
         h[k] *= o[k]
-
-
-@njit(error_model="numpy", fastmath={"contract"})
-def _sigmoid(x):
-    for k in range(len(x)):
-        x[k] = sigmoid(x[k])
-
-
-@njit(error_model="numpy", fastmath={"contract"})
-def _tanh(x):
-    for k in range(len(x)):
-        x[k] = tanh(x[k])

@@ -1,4 +1,4 @@
-"""A matrix of 8-bit weights that takes the place of W in a parameter tree: `x @ W` is then an integer product."""
+"""A matrix of 8-bit weights that replaces W in a parameter tree: `x @ W` is then an integer product."""
 
 import threading
 import weakref
@@ -14,8 +14,9 @@ FLOAT32 = np.dtype(np.float32)
 
 
 class _Last(threading.local):
-    def __init__(self):
-        self.input = (lambda: None), None, None  # what was quantized last: a weak reference to it, how, its bytes
+    """The input that was quantized last: a weak reference to it, how it was quantized, and the result."""
+
+    input = (lambda: None), None, None
 
 
 _last = _Last()
@@ -24,18 +25,18 @@ _last = _Last()
 class QuantizedMatrix:
     """W (K, N) as scale * q, q int8 (K, N), scale float32 (N,) per output channel or () for all.
 
-    An input that feeds several matrices (q, k and v) is quantized once: it is known again by its identity, so nobody may write
-    into an array between two products with it. A row of inputs with nan or an infinity gives a row of nan.
+    An input of several matrices (q, k and v) is quantized once. It is recognised by its identity, so an array must not change
+    between two products with it. A row of inputs with nan or an infinity gives a row of nan.
 
     Parameters
     ----------
     q : int8 array (K, N)
     scale : float32 array (N,) or ()
     static : (float, float), optional
-        Least and greatest value of the inputs x, found by calibration (observers.py). Default: each row of x has a range of its
-        own, so that the answer for a clip does not depend on the others in its batch.
+        Least and greatest value of the inputs x, from calibration (observers.py). Default: each row of x has its own range,
+        so that the result for a clip does not depend on the rest of its batch.
     per_tensor : bool
-        One range for all of x, to study what that costs.
+        One range for all of x, to study its cost.
 
     Raises
     ------
@@ -45,7 +46,7 @@ class QuantizedMatrix:
     """
 
     __array_ufunc__ = None  # NumPy leaves x @ W to __rmatmul__
-    ndim, dtype = 2, FLOAT32  # of what it stands for
+    ndim, dtype = 2, FLOAT32  # as W
 
     def __init__(self, q, scale, static=None, per_tensor=False):
         q, scale = np.asarray(q), np.asarray(scale)
@@ -67,16 +68,16 @@ class QuantizedMatrix:
 
     @classmethod
     def of(cls, W, per_channel=True, clip="max", **inputs):
-        """The nearest such matrix to float weights W (K, N); see arithmetic.symmetric_scale."""
+        """Quantize float weights W (K, N); see arithmetic.symmetric_scale."""
         scale = arithmetic.symmetric_scale(W, clip, per_channel)
         return cls(arithmetic.symmetric(W, scale), scale, **inputs)
 
-    def __reduce__(self):  # without what was derived: another machine packs in another way
+    def __reduce__(self):  # without the packed weights: another machine packs in another way
         return QuantizedMatrix, (self.q, self.scale, self.static, self.per_tensor)
 
     @property
     def nbytes(self):
-        """Bytes of what is stored: q and scale."""
+        """Bytes of q and scale."""
         return self.q.nbytes + self.scale.nbytes
 
     def dequantize(self):
@@ -87,7 +88,7 @@ class QuantizedMatrix:
         return self.linear(x, None)
 
     def linear(self, x, b, relu=False):
-        """y = x W + b, and ReLU of it if asked for, in one pass.   x (..., K) -> float32 (..., N); b (N), a number or None."""
+        """y = x W + b, or ReLU of it, in one pass.   x (..., K) -> float32 (..., N); b (N), a number or None."""
         K, N = self.shape
         if x.shape[-1] != K:
             raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {K}, the rows of W {self.shape}")
@@ -97,8 +98,8 @@ class QuantizedMatrix:
             b = np.ascontiguousarray(np.broadcast_to(b, N), FLOAT32)
         flat = _float32(x)
         on = kernels_on()
-        seen, how, q = _last.input
-        if seen() is not x or how != (on, self._range):
+        previous, how, q = _last.input
+        if previous() is not x or how != (on, self._range):
             how, q = (on, self._range), None
         y, q = (self._by_kernel if on else self._by_definition)(flat, q, b, 0.0 if relu else -np.inf)
         _last.input = weakref.ref(x), how, q
@@ -119,7 +120,7 @@ class QuantizedMatrix:
         return y, q
 
     def lstm(self, u, h0, c0, mask, reverse=False):
-        """ops.recurrent.lstm by this U, all steps in one call.   u (B, T, 4H), h0, c0 (B, H), mask (B, T) -> (B, T, H)."""
+        """ops.recurrent.lstm with this U, all steps in one call.   u (B, T, 4H), h0, c0 (B, H), mask (B, T) -> (B, T, H)."""
         kernels, packed = _kernels(), (self._made or self._make())[2]
         h, c = (np.array(state, FLOAT32, order="C") for state in (h0, c0))
         if h.shape != (len(u), self.shape[0]) or c.shape != h.shape or u.shape[2:] != self.shape[1:]:
@@ -128,15 +129,26 @@ class QuantizedMatrix:
         return kernels.lstm(np.ascontiguousarray(u, FLOAT32), *self._range, packed, self._no_bias, h, c, mask, reverse)
 
     def _make(self):
-        """What is derived from q and scale when first needed."""
+        """Pack q and scale for the kernels, at the first product."""
         kernels = _kernels()
         packed = kernels.pack(self.q, np.broadcast_to(self.scale, self.shape[1]))
         self._made = kernels.linear, kernels.product, packed, kernels.width(self.shape[0]), kernels.UNSIGNED
         return self._made
 
 
+def _lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
+    """ops.recurrent.lstm in one call, without the states that a backward pass needs."""
+    if not isinstance(U, QuantizedMatrix):
+        return NotImplemented
+    return (U.lstm(x @ W + b, h0, c0, np.ones(x.shape[:2], bool) if mask is None else mask, reverse),)
+
+
+# what replaces ops.dense.linear and ops.recurrent.lstm (ops/twins.py: overridable)
+QuantizedMatrix.__twins__ = {"linear": lambda x, W, b: (W.linear(x, b), x, W), "lstm": _lstm}
+
+
 def _kernels():
-    """The compiled module, whose code is kept where that of refmer.kernels is."""
+    """Import the compiled module; its code is cached in the folder of refmer.kernels."""
     from refmer.kernels import caching
 
     with caching():
@@ -145,7 +157,7 @@ def _kernels():
 
 
 def _float32(x):
-    """x in rows, contiguous; x itself where it is that already."""
+    """x in contiguous rows; x itself if it is one already."""
     if x.dtype == FLOAT32 and x.ndim == 2 and x.flags.c_contiguous:
         return x
     if x.dtype.kind == "c":

@@ -1,7 +1,10 @@
-"""Numba twins of hot operations: same file name, same function, same signature as in refmer.ops (see ops/twins.py).
+"""Numba twins of the slowest operations: same file, function and signature as in refmer.ops (see ops/twins.py).
 
-Each states its oracle, its error bound and its measured gain. Nothing compiles at import; compiled code is cached on disk, and
-the first kernel that really compiles says so on stderr.
+This is not where to start: read the definitions in refmer/ops first. A kernel computes the same numbers faster. It differs
+from its definition by at most 1e-14 of the largest entry in float64 and 1e-6 in float32, unless it states another "Error". Its
+"Gain" is the time of the definition over that of the kernel at sizes of the systems, in float32 on one thread unless stated.
+
+Nothing compiles at import: a kernel compiles at its first call, and its machine code is cached on disk for later processes.
 """
 
 import hashlib
@@ -23,14 +26,14 @@ HERE = Path(__file__).absolute().parent
 
 
 class Announcer(event.Listener):
-    """One line in a process, none in the workers that it starts: they would say it once each."""
+    """Print one line on stderr when the first kernel of a process compiles; workers of the process print nothing."""
 
-    said = False
+    printed = False
 
     def on_start(self, event):
         ours = event.data["dispatcher"].py_func.__module__.startswith("refmer.")
-        if ours and not self.said and parent_process() is None:
-            self.said = True
+        if ours and not self.printed and parent_process() is None:
+            self.printed = True
             line = "refmer: compiling kernels for this machine, once (refmer warm-up does it ahead)"
             print(line, file=sys.stderr, flush=True)
 
@@ -40,10 +43,10 @@ class Announcer(event.Listener):
 
 @contextmanager
 def caching():
-    """Kernels that are decorated inside keep their compiled code in `cache_folder`; where there is none, they keep nothing."""
+    """Cache the code of kernels that are decorated inside the block in `cache_folder()`, or nowhere if that is None."""
     before = config.CACHE_DIR, Dispatcher.enable_caching
     folder = cache_folder()
-    if folder is None:  # numba would refuse to decorate
+    if folder is None:  # with caching, numba would raise an error
         Dispatcher.enable_caching = lambda self: None
     else:
         config.CACHE_DIR = str(folder)
@@ -54,37 +57,33 @@ def caching():
 
 
 def cache_folder():
-    """A folder for compiled code that can be written, or None: beside the kernels, the user's, or a temporary one.
+    """Return the first writable folder of: NUMBA_CACHE_DIR, beside the kernels, the user's cache, a temporary one; or None.
 
-    It is named by the content of all kernels: numba notices a change in the file of a kernel, not in those it takes code from.
+    Its name is a hash of all kernel files: numba recompiles a kernel when its own file changes, not when an imported one does.
     """
     sources = sorted(HERE.glob("*.py"))
-    if not sources:  # not installed as plain files: numba has nothing to compare its cache with
+    if not sources:  # not installed as plain files: numba cannot check its cache
         return None
     content = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:16]
-    for place in (asked_folder, beside, users_folder, temporary_folder):
-        if (folder := place()) and is_writable(found := Path(folder, f"refmer-{content}")):
-            return found
+    for place in (given_folder, lambda: HERE / "__pycache__", users_folder, temporary_folder):
+        if (parent := place()) and is_writable(folder := Path(parent, f"refmer-{content}")):
+            return folder
     return None
 
 
-def asked_folder():
-    """NUMBA_CACHE_DIR."""
+def given_folder():
+    """Return NUMBA_CACHE_DIR, or an empty text."""
     return config.CACHE_DIR and os.path.abspath(config.CACHE_DIR)
 
 
-def beside():
-    return HERE / "__pycache__"
-
-
 def users_folder():
-    """The user's folder for such things, or None."""
+    """Return the user's cache folder, or None."""
     folder = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/.cache")
     return folder if os.path.isabs(folder) else None  # no home: "~" stays
 
 
 def is_writable(folder):
-    """Whether a file can be made in a folder, which is made too."""
+    """Make a folder; return True if a file can be written into it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -94,16 +93,16 @@ def is_writable(folder):
 
 
 def temporary_folder():
-    """A folder of this user alone among the temporary files, or None: who can write into a cache can run code."""
+    """Return a temporary folder private to this user, or None: write access to a cache is enough to run code."""
     user = getattr(os, "getuid", lambda: None)()
     try:
         folder = Path(tempfile.gettempdir(), "refmer" if user is None else f"refmer-{user}")
         folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        status = folder.lstat()
     except OSError:
         return None
-    # where there are no user numbers (Windows), every user has temporary files of their own
-    private = user is None or (S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o077)
+    # without user numbers (Windows), every user has an own temporary folder
+    private = user is None or (S_ISDIR(status.st_mode) and status.st_uid == user and not status.st_mode & 0o077)
     return folder if private else None
 
 

@@ -1,15 +1,15 @@
 """Attention with heads, a block of queries at a time: no array of the size of the weights, (B, H, T, S), is ever made.
 
 Within a block everything is transposed, a column for each query: the softmax runs down the columns, many queries at once, and
-a product of any head width keeps whole vectors busy. Columns beyond the last query fill up a vector; nobody reads them.
+a product of any head width keeps whole vectors busy. Columns beyond the last query fill up a vector and are not used.
 """
 
 import numpy as np
 from numba import njit
 
 from refmer.kernels.gemm import gemm
-from refmer.kernels.reductions import dot
 from refmer.kernels.scalar import exp
+from refmer.kernels.vectors import add_product, add_scaled, apply_exp, dot
 
 BLOCK = 128  # queries at a time: their weights stay in the second cache
 LANES = 16  # the width of a block is a multiple: no vector is left half empty
@@ -18,9 +18,9 @@ ALL = np.ones((1, 1, 1, 1), bool)
 
 
 def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
-    """Oracle: ops.attention.attend. Error: 1e-14 of the largest entry in float64, 3e-6 in float32. Gain (float32, one thread),
-    with attend_backward: 1.3 times at (32, 3, 192) with 4 heads, 1.8 at (32, 3, 32), 1.3 at (32, 14, 24) masked with dropout,
-    2.0 at (32, 36, 16) with 2 heads, 3.3 at (32, 100, 130) with 10, 3.4 at (8, 512, 128) with 4."""
+    """Error: 3e-6 in float32. Gain, with attend_backward: 1.3 times at (32, 3, 192) with 4 heads, 1.8 at (32, 3, 32), 1.3 at
+    (32, 14, 24) masked with dropout, 2.0 at (32, 36, 16) with 2 heads, 3.3 at (32, 100, 130) with 10, 3.4 at (8, 512, 128) with
+    4."""
     y = np.empty_like(q)
     f = _attend_short if _short(q, k) else _attend
     f(q, k, v, heads, *_spread(q, k, heads, c, mask, keep, rate), y)
@@ -28,9 +28,7 @@ def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
 
 
 def attend_backward(dy, q, k, v, heads, c, mask, keep, rate):
-    """Oracle: ops.attention.attend_backward. Error: 1e-14 of the largest entry in float64, 3e-6 in float32.
-
-    Gain: see attend."""
+    """Error: 3e-6 in float32. Gain: see attend."""
     dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
     f = _attend_short_backward if _short(q, k) else _attend_backward
     f(dy, q, k, v, heads, *_spread(q, k, heads, c, mask, keep, rate), dq, dk, dv)
@@ -38,12 +36,12 @@ def attend_backward(dy, q, k, v, heads, c, mask, keep, rate):
 
 
 def _short(q, k):
-    """Whether plain loops over a few queries and keys beat blocks, which are made of whole vectors of queries."""
+    """Return True if plain loops over a few queries and keys are faster than blocks of whole vectors of queries."""
     return q.shape[1] * k.shape[1] <= SHORT
 
 
 def _spread(q, k, heads, c, mask, keep, rate):
-    """c, mask and keep as arrays of four axes, and 1 / (1 - rate): one compiled version takes all that may be left out."""
+    """c, mask and keep as arrays of four axes, and 1 / (1 - rate): one compiled version for all optional arguments."""
     full = (len(q), heads, q.shape[1], k.shape[1])
     for x in (mask, keep):
         if x is not None and not (x.ndim == 4 and all(n in (1, m) for n, m in zip(x.shape, full, strict=True))):
@@ -102,7 +100,7 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
                 inner[:] = 0
                 for s in range(S):
                     _multiply(a[s], total)
-                    _add_product(inner, a[s], ds[s])
+                    add_product(inner, a[s], ds[s])
                 for s in range(S):
                     _softmax_backward(ds[s], a[s], inner)
                 _product(k[b, :, one:two].T, ds, dqt)
@@ -127,8 +125,8 @@ def _attend_short(q, k, v, heads, c, mask, keep, scale, y):
             one, two = h * D, (h + 1) * D
             for t in range(T):
                 for s in range(S):
-                    if _seen(keep, b, h, t, s):
-                        _add_scaled(y[b, t, one:two], a[h, t, s] * scale, v[b, s, one:two])
+                    if _valid(keep, b, h, t, s):
+                        add_scaled(y[b, t, one:two], a[h, t, s] * scale, v[b, s, one:two])
 
 
 @njit(cache=True, error_model="numpy")
@@ -144,14 +142,14 @@ def _attend_short_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv)
                 inner = q.dtype.type(0)
                 for s in range(S):
                     da[s] = 0
-                    if _seen(keep, b, h, t, s):
+                    if _valid(keep, b, h, t, s):
                         da[s] = scale * dot(dy[b, t, one:two], v[b, s, one:two])
-                        _add_scaled(dv[b, s, one:two], scale * a[h, t, s], dy[b, t, one:two])
+                        add_scaled(dv[b, s, one:two], scale * a[h, t, s], dy[b, t, one:two])
                     inner += a[h, t, s] * da[s]
                 for s in range(S):
                     ds = a[h, t, s] * (da[s] - inner) * factor
-                    _add_scaled(dq[b, t, one:two], ds, k[b, s, one:two])
-                    _add_scaled(dk[b, s, one:two], ds, q[b, t, one:two])
+                    add_scaled(dq[b, t, one:two], ds, k[b, s, one:two])
+                    add_scaled(dk[b, s, one:two], ds, q[b, t, one:two])
 
 
 @njit(error_model="numpy")
@@ -165,13 +163,13 @@ def _short_weights(q, k, c, mask, b, a):
             top = lowest
             for s in range(S):
                 x = dot(q[b, t, one:two], k[b, s, one:two]) * factor
-                x = x if _seen(mask, b, h, t, s) else lowest
+                x = x if _valid(mask, b, h, t, s) else lowest
                 top = x if x > top else top
                 a[h, t, s] = x
             if top > lowest:
                 for s in range(S):
                     a[h, t, s] -= top
-    _exp_flat(a.reshape(-1))
+    apply_exp(a.reshape(-1))
     for h in range(H):
         for t in range(T):
             total = q.dtype.type(0)
@@ -183,20 +181,8 @@ def _short_weights(q, k, c, mask, b, a):
 
 
 @njit(error_model="numpy")
-def _seen(mask, b, h, t, s):
+def _valid(mask, b, h, t, s):
     return _at(mask, b, h)[t if mask.shape[2] > 1 else 0, s if mask.shape[3] > 1 else 0]
-
-
-@njit(error_model="numpy", fastmath={"contract"})
-def _add_scaled(y, c, x):
-    for i in range(len(y)):
-        y[i] += c * x[i]
-
-
-@njit(error_model="numpy", fastmath={"contract"})
-def _exp_flat(x):
-    for i in range(len(x)):
-        x[i] = exp(x[i])
 
 
 @njit(error_model="numpy")
@@ -282,12 +268,6 @@ def _exp(row, top):
 def _add(total, row):
     for i in range(len(row)):
         total[i] += row[i]
-
-
-@njit(error_model="numpy", fastmath={"contract"})
-def _add_product(total, row, other):
-    for i in range(len(row)):
-        total[i] += row[i] * other[i]
 
 
 @njit(error_model="numpy", fastmath={"contract"})

@@ -8,8 +8,7 @@ from refmer.kernels.gemm import gemm
 
 @njit(cache=True, error_model="numpy")
 def linear_backward(dy, x, W):
-    """Oracle: ops.dense.linear_backward. Error: 1e-14, in float32 1e-6, of the largest entry. Gain: 1.6 times at
-    (4, 300, 16) to 8 and at (32, 14, 96) to 24."""
+    """Gain: 1.6 times at (4, 300, 16) to 8 and at (32, 14, 96) to 24."""
     n_in, n_out = W.shape
     dx, dW, db = np.zeros(x.shape, x.dtype), np.zeros_like(W), np.zeros(n_out, x.dtype)
     rows = dy.reshape(-1, n_out)
@@ -22,7 +21,7 @@ def linear_backward(dy, x, W):
 
 @njit(cache=True, error_model="numpy")
 def dropout(x, key, rate):
-    """Oracle: ops.dense.dropout. Error: none. Gain: 5 times at (32, 14, 96)."""
+    """Error: none. Gain: 5 times at (32, 14, 96)."""
     y = np.empty_like(x)
     flat, out = x.reshape(-1), y.reshape(-1)
     bound, scale, zero = _bound(rate), x.dtype.type(1 / (1 - rate)), x.dtype.type(0)
@@ -33,7 +32,7 @@ def dropout(x, key, rate):
 
 @njit(cache=True, error_model="numpy")
 def kept(n, key, rate):
-    """Oracle: ops.dense.kept. Error: none. Gain: 4 times for (32, 4, 14, 14)."""
+    """Error: none. Gain: 4 times for (32, 4, 14, 14)."""
     m, bound = np.empty(n, np.bool_), _bound(rate)
     for i in range(n):
         m[i] = _hash(i, key) >= bound

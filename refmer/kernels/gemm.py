@@ -1,11 +1,11 @@
-"""Matrix product for use inside kernels: c += a b, at any size, without packing.
+"""Matrix product for use inside kernels: c += a b, at any size, without packing. This is the last file to read, not the first.
 
 A tile of c, ROWS x 2 vectors, stays in registers while k runs; each step loads two vectors of b and multiplies them with one
 number of every row of a. numba's plain loops never keep such a tile in registers (5 to 10 times slower), so the tile is written
-in the compiler's own vector instructions: this module alone does so. BLAS is no way out: it repacks b on every call, which
-costs 20 to 45 % at the 16 to 32 rows of a batch, and numba's np.dot would bring a second BLAS with a pool of its own.
+in vector instructions of LLVM, as in int8/kernels.py. BLAS does not help: it repacks b on every call, which costs 20 to 45 %
+at the 16 to 32 rows of a batch, and numba's np.dot would load a second BLAS with its own threads.
 
-The tile is 16 float32 wide where the CPU has AVX-512 and 8 elsewhere; columns that are left over are masked.
+The tile is 16 float32 wide where the CPU has AVX-512 and 8 elsewhere; remaining columns are masked.
 """
 
 from llvmlite import ir
@@ -21,7 +21,7 @@ DEPTH = 256  # steps of k per pass: the part of b in use stays in the first cach
 
 
 def _tile(rows, vectors):
-    """The intrinsic for a tile of so many rows and vectors: tile(a, i, ra, ca, b, j, rb, c, k, rc, depth, columns).
+    """Make the intrinsic for tiles of one size: tile(a, i, ra, ca, b, j, rb, c, k, rc, depth, columns).
 
     c[k + r rc + n] += sum_p a[i + r ra + p ca] b[j + p rb + n] for r < rows, n < columns; offsets and strides in elements.
     """
@@ -108,7 +108,7 @@ def _tile(rows, vectors):
 
 
 def _strip(rows, wide, narrow):
-    """c += a b for so many rows from row i on, in tiles `wide` vectors wide and, where `narrow` is enough, narrow ones."""
+    """Make c += a b for `rows` rows from row i on, in tiles `wide` vectors wide, or `narrow` where that is enough."""
     wide_tile, narrow_tile = _tile(rows, wide), _tile(rows, narrow)
 
     @njit(error_model="numpy")
@@ -136,7 +136,7 @@ _rows, _half, _one = _strip(ROWS, 2, 1), _strip(ROWS // 2, 4, 1), _strip(1, 8, 2
 def gemm(a, b, c):
     """c (M, N) += a (M, K) b (K, N). a may have any strides (x.T costs nothing), b and c unit stride along their last axis.
 
-    Oracle: c + a @ b. Error: as BLAS, another order of the sums.
+    Error: as BLAS, from another order of the sums.
     """
     m, k = a.shape
     for p in range(0, k, DEPTH):

@@ -6,8 +6,7 @@ from numba import njit
 
 @njit(cache=True, error_model="numpy", fastmath={"contract"})
 def adamw(x, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.01):
-    """Oracle: ops.optimizers.adamw. Error: 1e-14 of the largest entry in float64, 1e-6 in float32. Gain (float32, one
-    thread): 4 times on 25,000 parameters, 13 times on 2 million."""
+    """Gain: 4 times on 25,000 parameters, 13 times on 2 million."""
     kind = x.dtype.type
     # sqrt(v / (1 - beta2^t)) + eps = (sqrt(v) + eps r) / r, r = sqrt(1 - beta2^t): r moves into the constants
     root = np.sqrt(1 - beta2**step)

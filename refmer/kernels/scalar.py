@@ -1,14 +1,14 @@
-"""exp, tanh and sigmoid of one number as polynomials: what the vectoriser can turn into 16 numbers at a time.
+"""exp, tanh and sigmoid of one number as polynomials, which compilers vectorise to 16 numbers at a time.
 
-numba's own math.exp and math.tanh call the C library once per number, 5 to 20 times slower. To be called inside kernels only.
-Coefficients: Cephes (Moshier 1989). Every function takes infinities and nan, and rounds in its argument's dtype.
+numba's own math.exp and math.tanh call the C library once per number, 5 to 20 times slower. Call these inside kernels only.
+Coefficients: Cephes (Moshier 1989). Every function accepts infinities and nan, and rounds in its argument's dtype.
 """
 
 import numpy as np
 from numba import types
 from numba.extending import overload
 
-# contract alone: with "nnan" or "ninf" the optimiser may drop what makes nan and infinity come out right
+# contract alone: with "nnan" or "ninf" the optimiser may give wrong results for nan and infinity
 OPTIONS = {"forceinline": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
@@ -116,38 +116,23 @@ def _normal_cdf(x):
         for c in (9.00260197203842689217e1, 2.23200534594684319226e3, 7.00332514112805075473e3, 5.55923013010394962768e4):
             p = p * z + f(c)
         for c in (
-            3.35617141647503099647e1,
-            5.21357949780152679795e2,
-            4.59432382970980127987e3,
-            2.26290000613890934246e4,
-            4.92673942608635921086e4,
-        ):
+            3.35617141647503099647e1, 5.21357949780152679795e2, 4.59432382970980127987e3, 2.26290000613890934246e4,
+            4.92673942608635921086e4
+        ):  # fmt: skip
             q = q * z + f(c)
         erf = t * (p / q)
         u = abs(t)
-        u = f(8) if u > f(8) else u  # beyond, exp(-z) alone decides
+        u = f(8) if u > f(8) else u  # beyond, exp(-z) determines the result
         p, q = f(2.46196981473530512524e-10), f(1)
         for c in (
-            5.64189564831068821977e-1,
-            7.46321056442269912687e0,
-            4.86371970985681366614e1,
-            1.96520832956077098242e2,
-            5.26445194995477358631e2,
-            9.34528527171957607540e2,
-            1.02755188689515710272e3,
-            5.57535335369399327526e2,
-        ):
+            5.64189564831068821977e-1, 7.46321056442269912687e0, 4.86371970985681366614e1, 1.96520832956077098242e2,
+            5.26445194995477358631e2, 9.34528527171957607540e2, 1.02755188689515710272e3, 5.57535335369399327526e2
+        ):  # fmt: skip
             p = p * u + f(c)
         for c in (
-            1.32281951154744992508e1,
-            8.67072140885989742329e1,
-            3.54937778887819891062e2,
-            9.75708501743205489753e2,
-            1.82390916687909736289e3,
-            2.24633760818710981792e3,
-            1.65666309194161350182e3,
-            5.57535340817727675546e2,
-        ):
+            1.32281951154744992508e1, 8.67072140885989742329e1, 3.54937778887819891062e2, 9.75708501743205489753e2,
+            1.82390916687909736289e3, 2.24633760818710981792e3, 1.65666309194161350182e3, 5.57535340817727675546e2
+        ):  # fmt: skip
             q = q * u + f(c)
         tail = f(0.5) * exp(-z) * (p / q)
         tail = f(1) - tail if x > f(0) else tail

@@ -95,7 +95,7 @@ def glu_backward(dy, x, s):
 
 
 def softmax(x, mask=None):
-    """a_k = exp(x_k) / sum_j exp(x_j) over the last axis. Masked entries get 0; a row with nothing left is all 0."""
+    """a_k = exp(x_k) / sum_j exp(x_j) over the last axis. Masked entries get 0; a row that is all masked is 0."""
     if mask is not None:
         between = (1,) * (x.ndim - 2)  # one row for each clip needs no copy for each query
         shape = x.shape[:1] + between + x.shape[-1:]
@@ -133,15 +133,9 @@ def log_softmax_backward(dy, y):
 
 
 def fitting(mask, x):
-    """The mask, if it is bool and broadcasts to x.
-
-    Raises
-    ------
-    ValueError
-        Otherwise, with both shapes.
-    """
+    """Return the mask if it is bool and broadcasts to x; else raise a ValueError with both shapes."""
     if mask.dtype != bool:
-        raise ValueError(f"mask has dtype {mask.dtype}; accepted: bool, True where there is something to see")
+        raise ValueError(f"mask has dtype {mask.dtype}; accepted: bool, True where an entry is valid")
     try:
         fits = np.broadcast_shapes(mask.shape, x.shape) == x.shape
     except ValueError:

@@ -1,18 +1,20 @@
-"""Scaled dot products: the weights of attention, and what may scale them."""
+"""Attention by scaled dot products: its weights, its scales, its heads and its masks."""
 
 import numpy as np
 
 from refmer.ops.activations import fitting, softmax, softmax_backward
 from refmer.ops.twins import twin
 
+SCALES = "width", "keys"
+
 
 @twin
 def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
     """y = a v, a = softmax(c q k^T) in every head of width C / H, heads side by side.   q, y (B, T, C), k, v (B, S, C).
 
-    c is a number or (B|1, H|1, 1, 1); mask and keep are bool, of four axes that broadcast to (B, H, T, S). Weights that are not
-    in `keep` drop out, the others grow by 1 / (1 - rate). A query that sees nothing gives 0. Backward computes the weights
-    anew: what stays in memory between the two does not grow with T S.
+    c is a number or (B|1, H|1, 1, 1); mask and keep are bool, of four axes that broadcast to (B, H, T, S). Weights where `keep`
+    is False drop out, the others grow by 1 / (1 - rate). A query without a valid key gives 0. Backward computes the weights
+    again: the memory held between the two does not grow with T S.
     """
     a = softmax(split_heads(q, heads) @ split_heads(k, heads).swapaxes(-1, -2) * c, mask)  # (B, H, T, S)
     return merge_heads(_dropped(a, keep, rate) @ split_heads(v, heads)), q, k, v, heads, c, mask, keep, rate
@@ -35,8 +37,8 @@ def _dropped(a, keep, rate):
 def attention_weights(q, k, mask=None, scale="width"):
     """a = softmax(c q k^T) over the keys.   q (..., T, D), k (..., S, D), a (..., T, S); mask broadcasts to a.
 
-    c = 1 / sqrt(D) with scale "width" (Vaswani et al. 2017, eq. 1); with "keys" 1 / sqrt(N), N the number of keys that any
-    query may see (paper 002, eq. 2 as printed). Every row sums to 1, or is 0 where nothing may be seen.
+    c = 1 / sqrt(D) with scale "width" (Vaswani et al. 2017, eq. 1); with "keys" 1 / sqrt(N), N the number of keys that at
+    least one query attends to (paper 002, eq. 2 as printed). Every row sums to 1, or is 0 where all of it is masked.
     """
     scores = q @ k.swapaxes(-1, -2)  # (..., T, S)
     c = factor(q, scores.shape, mask, scale)
@@ -53,23 +55,11 @@ def factor(q, shape, mask=None, scale="width"):
     """c of attention_weights, for weights of this shape (..., T, S): a number, or an array (..., 1, 1)."""
     if scale not in SCALES:
         raise ValueError(f"scale is {scale!r}; accepted: {', '.join(map(repr, SCALES))}")
-    return SCALES[scale](q, shape, mask)
-
-
-def _by_width(q, shape, mask):
-    return q.shape[-1] ** -0.5
-
-
-def _by_keys(q, shape, mask):
-    if mask is None:
-        return shape[-1] ** -0.5
-    count = (
-        np.broadcast_to(fitting(mask, np.broadcast_to(0, shape)), shape).any(-2, keepdims=True).sum(-1, keepdims=True)
-    )  # (..., 1, 1)
+    if scale == "width" or mask is None:
+        return (q.shape[-1] if scale == "width" else shape[-1]) ** -0.5
+    mask = np.broadcast_to(fitting(mask, np.broadcast_to(0, shape)), shape)
+    count = mask.any(-2, keepdims=True).sum(-1, keepdims=True)  # (..., 1, 1)
     return (np.maximum(count, 1) ** -0.5).astype(q.real.dtype)
-
-
-SCALES = {"width": _by_width, "keys": _by_keys}
 
 
 def split_heads(x, heads):
@@ -87,22 +77,22 @@ def merge_heads(x):
 
 
 def key_mask(valid):
-    """Every query sees the valid keys only. valid (B, S) -> (B, 1, 1, S)."""
+    """Let every query attend to the valid keys only.   valid (B, S) -> (B, 1, 1, S)."""
     if valid.dtype != bool or valid.ndim != 2:
         raise ValueError(f"valid has dtype {valid.dtype} and shape {valid.shape}; accepted: bool, (clips, keys)")
     return valid[:, None, None, :]
 
 
 def causal(queries, keys):
-    """Query t sees keys up to t; where lengths differ, the last query sees the last key. -> (queries, keys)."""
+    """Let query t attend to keys up to t; where lengths differ, the last query up to the last key.   -> (queries, keys)."""
     return np.tri(queries, keys, keys - queries, dtype=bool)
 
 
 def causal_between(queries, keys):
-    """Query t sees keys up to t + |N_q - N_k|: the rule of MulT's and paper 002's code, on each clip's own lengths.
+    """Let query t attend to keys up to t + |N_q - N_k|: the rule of MulT's and paper 002's code, on each clip's own lengths.
 
-    queries (B, T), keys (B, S) bool, True where there is a step -> (B, 1, T, S). N counts the steps up to the last valid one:
-    padding changes nothing. Unlike `causal` it leaves no query blind where N_q > N_k; from N_q = 2 N_k - 1 on it hides nothing.
+    queries (B, T), keys (B, S) bool, True where a step is valid -> (B, 1, T, S). N counts the steps up to the last valid one:
+    padding changes nothing. Unlike `causal` it masks no whole row where N_q > N_k; from N_q = 2 N_k - 1 on it masks nothing.
     """
     T, S = queries.shape[1], keys.shape[1]
     n_q, n_k = ((valid * np.arange(1, valid.shape[1] + 1)).max(1, initial=0) for valid in (queries, keys))
@@ -110,7 +100,7 @@ def causal_between(queries, keys):
 
 
 def banded(queries, keys, width):
-    """Query t sees keys s with |t - s| <= width. -> (queries, keys)."""
+    """Let query t attend to keys s with |t - s| <= width.   -> (queries, keys)."""
     if width < 0:
         raise ValueError(f"width is {width}; accepted: 0 (itself only) or more")
     return np.abs(np.arange(queries)[:, None] - np.arange(keys)) <= width

@@ -1,10 +1,10 @@
-"""Convolutions along one and two axes, the windows they are made of, and weight normalisation.
+"""Convolutions along one and two axes, their windows, and weight normalisation.
 
-A convolution is (windows) @ W, so that a quantized matrix can be W: kernels take plain arrays only.
+A convolution is (windows) @ W, so that W can be a quantized matrix.
 
 Three rules of padding, with reach = dilation (size - 1), the distance from a window's first tap to its last: "valid" adds
 nothing; "same" adds reach zeros, half before and half after (an odd one after), so that stride 1 keeps the length; "causal"
-adds them all before, so that output t sees nothing later than input stride * t.
+adds them all before, so that output t depends on no input after stride * t.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from refmer.ops.twins import twin
 
 
 def padding_of(padding, size, dilation=1):
-    """How many zeros go (before, after) the sequence. `padding` is the name of a rule, or already such a pair."""
+    """Numbers of zeros (before, after) the sequence.   `padding` is the name of a rule, or such a pair."""
     if size < 1 or dilation < 1:
         raise ValueError(f"size is {size} and dilation {dilation}; accepted: integers from 1")
     if isinstance(padding, tuple):
@@ -27,17 +27,11 @@ def padding_of(padding, size, dilation=1):
 
 
 def fitting_padding(x, size, stride, dilation, padding, axis):
-    """(before, after), if a window fits.
-
-    Raises
-    ------
-    ValueError
-        Otherwise, with the shape and what was asked for.
-    """
+    """Return (before, after) if a window fits; else raise a ValueError with the shape and the arguments."""
     before, after = padding_of(padding, size, dilation)
     if stride < 1 or x.shape[axis] + before + after <= dilation * (size - 1):
-        asked = f"size {size}, stride {stride}, dilation {dilation}, padding {padding!r}"
-        raise ValueError(f"no window fits: axis {axis} has length {x.shape[axis]} (shape {x.shape}), asked for {asked}")
+        rule = f"size {size}, stride {stride}, dilation {dilation}, padding {padding!r}"
+        raise ValueError(f"no window fits: axis {axis} has length {x.shape[axis]} (shape {x.shape}); requested: {rule}")
     return before, after
 
 
@@ -69,15 +63,15 @@ def conv1d(x, W, b, mask, size, stride, dilation, before, after):
 
     x (B, T, C), W (size C, E), one tap's rows after another's -> (B, T', E).
     """
-    w, *_ = windows(_shown(x, mask), size, stride, dilation, (before, after))  # (B, T', size, C)
+    w, *_ = windows(_masked(x, mask), size, stride, dilation, (before, after))  # (B, T', size, C)
     return w.reshape(*w.shape[:2], -1) @ W + b, x, W, mask, size, stride, dilation, before, after
 
 
 @twin
 def conv1d_backward(dy, x, W, mask, size, stride, dilation, before, after):
-    w, *saved = windows(_shown(x, mask), size, stride, dilation, (before, after))
+    w, *saved = windows(_masked(x, mask), size, stride, dilation, (before, after))
     dx = windows_backward((dy @ W.T).reshape(w.shape), *saved)
-    return _shown(dx, mask), w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
+    return _masked(dx, mask), w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
 
 
 @twin
@@ -103,25 +97,25 @@ def conv2d_backward(dy, x, W, size, stride, before, after):
 @twin
 def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
     """conv1d of every channel by itself: y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   W (size, C)."""
-    w, *_ = windows(_shown(x, mask), len(W), stride, dilation, (before, after))  # (B, T', size, C)
+    w, *_ = windows(_masked(x, mask), len(W), stride, dilation, (before, after))  # (B, T', size, C)
     return (w * W).sum(-2) + b, x, W, mask, stride, dilation, before, after
 
 
 @twin
 def depthwise_conv1d_backward(dy, x, W, mask, stride, dilation, before, after):
-    w, *saved = windows(_shown(x, mask), len(W), stride, dilation, (before, after))
+    w, *saved = windows(_masked(x, mask), len(W), stride, dilation, (before, after))
     dx = windows_backward(dy[:, :, None] * W, *saved)
-    return _shown(dx, mask), (w * dy[:, :, None]).sum((0, 1)), rows(dy).sum(0)
+    return _masked(dx, mask), (w * dy[:, :, None]).sum((0, 1)), rows(dy).sum(0)
 
 
-def _shown(x, mask):
+def _masked(x, mask):
     return x if mask is None else np.where(mask[..., None], x, 0)
 
 
 def thin_mask(mask, size, stride=1, dilation=1, padding="same"):
-    """Mask of the windows: valid where the clip without its padding would have had a window.   (B, T) -> (B, T').
+    """Mask of the windows: True where the clip without its padding has a window.   (B, T) -> (B, T').
 
-    That is where input stride t ("same", "causal") or the last tap ("valid") is valid.
+    Window t is valid where input stride t ("same", "causal") or its last tap ("valid") is valid.
     """
     return mask[:, dilation * (size - 1) - sum(padding_of(padding, size, dilation)) :: stride]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.ops.twins import twin
+from refmer.ops.twins import overridable, twin
 
 
 def rows(x):
@@ -10,9 +10,10 @@ def rows(x):
     return x.reshape(-1, x.shape[-1])
 
 
+@overridable
 def linear(x, W, b):
-    """y = x W + b.   x (..., D), W (D, E), b (E). A W of 8 bits (quantize/matrix.py) has a way of its own."""
-    y = W.linear(x, b) if hasattr(W, "linear") else rows(x) @ W + b  # in rows: with more axes NumPy makes many small products
+    """y = x W + b.   x (..., D), W (D, E), b (E)."""
+    y = rows(x) @ W + b  # in rows: with more axes NumPy makes many small products
     return y.reshape(*x.shape[:-1], W.shape[-1]), x, W
 
 
@@ -37,7 +38,7 @@ def dropout_backward(dy, key, rate):
 def kept(n, key, rate):
     """m (n) bool, False with probability `rate`.
 
-    m_i is a hash of i and the key, a whole number from 0 to 2^63 - 1: nothing has to be kept for the way back, and the same key
+    m_i is a hash of i and the key, a whole number from 0 to 2^63 - 1: backward needs only the key, and the same key
     drops the same elements on every machine. (Wellons's hash lowbias32 with a part of the key before each round.)
     """
     h = np.arange(n, dtype=np.uint32) + np.uint32(key & 0xFFFFFFFF)

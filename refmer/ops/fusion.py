@@ -1,4 +1,4 @@
-"""Fusion by multiplication: every product of one feature per modality."""
+"""Fusion by multiplication: all products of one feature per modality."""
 
 import numpy as np
 
@@ -10,9 +10,7 @@ def outer_with_ones(*parts):
     """
     B = len(parts[0])
     if any(z.ndim != 2 or len(z) != B for z in parts):
-        raise ValueError(
-            f"parts have shapes {[z.shape for z in parts]}; accepted: (clips, width) with the same number of clips"
-        )
+        raise ValueError(f"parts have shapes {[z.shape for z in parts]}; accepted: (clips, width), all of the same clips")
     y, before, extended = np.ones((B, 1), np.result_type(*parts)), [], []
     for z in parts:
         e = np.concatenate([z, np.ones_like(z[:, :1])], axis=1)
@@ -26,6 +24,6 @@ def outer_with_ones_backward(dy, before, extended):
     dparts = []
     for y, e in zip(reversed(before), reversed(extended), strict=True):
         dy = dy.reshape(*y.shape, e.shape[1])  # y_next[p, c] = y[p] e[c]
-        dparts.append((dy * y[:, :, None]).sum(1)[:, :-1])  # the 1 at the end of e is no input
+        dparts.append((dy * y[:, :, None]).sum(1)[:, :-1])  # without the gradient of the appended 1
         dy = (dy * e[:, None, :]).sum(2)
     return tuple(reversed(dparts))

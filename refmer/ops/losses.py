@@ -1,4 +1,8 @@
-"""Classification losses on logits: value, averaged over the batch, and slope dL/dlogits, from which backward is one product."""
+"""Losses: of classes, weights of classes, of values along time, and the two auxiliary terms of paper 001.
+
+A loss of classes or of values returns its value and `slope`, the gradient dL/dx, so that backward is one product. Targets,
+weights and masks are data: they have no gradient.
+"""
 
 from functools import wraps
 
@@ -10,44 +14,51 @@ from refmer.ops.twins import twin
 
 
 def checked(check):
-    """A loss, kernel or definition, once its arguments pass `check`; its value comes as a number of the logits' dtype."""
+    """Call `check` before a loss, kernel or definition; return a value of one number in the dtype of x."""
 
     def decorate(loss):
         @wraps(loss)
-        def look(logits, *args, **options):
-            check(logits, *args, **options)
-            value, slope = loss(logits, *args, **options)
-            return logits.dtype.type(value), slope  # a kernel's float32 arrives as a Python float
+        def call(x, *args, **options):
+            check(x, *args, **options)
+            value, slope = loss(x, *args, **options)
+            # a kernel's float32 arrives as a Python float
+            return value if isinstance(value, np.ndarray) else x.dtype.type(value), slope
 
-        return look
+        return call
 
     return decorate
 
 
-def _weighted(logits, target, weight, gamma=0.0, literal=True):
-    _unweighted(logits, target, 0.0, gamma)
-    if weight.shape != logits.shape[1:]:
-        raise ValueError(f"weight has shape {weight.shape}; accepted: {logits.shape[1:]}, one number per class")
-
-
-def _unweighted(logits, target, alpha=0.0, gamma=0.0):
+def _classes(logits, target, weight, gamma=0.0, literal=True):
     shape = logits.shape
     if len(shape) != 2 or not logits.size:
         raise ValueError(f"logits have shape {shape}; accepted: (clips, classes), at least one of each")
     if target.shape != shape:
         raise ValueError(f"target has shape {target.shape}; accepted: {shape}, the shape of the logits")
+    if weight.shape != shape[1:]:
+        raise ValueError(f"weight has shape {weight.shape}; accepted: {shape[1:]}, one number per class")
     if gamma < 0:
         raise ValueError(f"gamma is {gamma}; accepted: 0 or more")
-    if alpha > 1:
-        raise ValueError(f"alpha is {alpha}; accepted: 0 to 1, or a negative number for no weighting")
 
 
-@checked(_weighted)
+def _steps(prediction, target, mask=None, ddof=0):
+    shape = prediction.shape
+    if len(shape) < 2 or not prediction.size:
+        raise ValueError(f"prediction has shape {shape}; accepted: (steps, quantities) or more axes, none empty")
+    if target.shape != shape:
+        raise ValueError(f"target has shape {target.shape}; accepted: {shape}, the shape of the prediction")
+    if mask is not None and (mask.dtype != bool or mask.shape != shape[:-1]):
+        raise ValueError(f"mask has dtype {mask.dtype} and shape {mask.shape}; accepted: bool, {shape[:-1]}")
+    if ddof not in (0, 1):
+        raise ValueError(f"ddof is {ddof}; accepted: 0 (population moments) or 1 (sample moments)")
+
+
+@checked(_classes)
 @twin
 def cross_entropy(logits, target, weight):
     """L = -1/B sum_b sum_k w_k y_bk log p_bk, p = softmax(logits).   With `class_balanced_weights`: paper 004, eq. 3.
 
-    logits (B, K); target y (B, K), soft or one-hot; weight w (K). target and weight are data: no gradient.
+    logits (B, K); target y (B, K), soft or one-hot; weight w (K).
     """
     return _log_likelihood(logits, weight * target / len(logits))
 
@@ -56,7 +67,7 @@ def cross_entropy_backward(dy, slope):
     return dy * slope
 
 
-@checked(_weighted)
+@checked(_classes)
 @twin
 def sample_weighted_cross_entropy(logits, target, weight):
     """L = -1/B sum_b (sum_i w_i y_bi) sum_k y_bk log p_bk: one weight per clip, as in the public code of paper 004's authors.
@@ -70,7 +81,13 @@ def sample_weighted_cross_entropy_backward(dy, slope):
     return dy * slope
 
 
-@checked(_weighted)
+def _log_likelihood(logits, c):
+    """L = -sum c log p and its slope."""
+    logp = log_softmax(logits)
+    return -(c * logp).sum(), log_softmax_backward(-c, logp)
+
+
+@checked(_classes)
 @twin
 def binary_cross_entropy(logits, target, weight):
     """L = -1/(B K) sum_b sum_k w_k (y_bk log p_bk + (1 - y_bk) log(1 - p_bk)), p = sigmoid(logits).
@@ -88,16 +105,16 @@ def binary_cross_entropy_backward(dy, slope):
     return dy * slope
 
 
-@checked(_weighted)
+@checked(_classes)
 @twin
 def focal(logits, target, weight, gamma=2.0, literal=True):
     """L = -1/B sum_b sum_k w_k y_bk (1 - p_bk)^gamma log p_bk (Lin et al. 2017, eq. 5; paper 000, IV-A).
 
     logits (B, K); target y (B, K), soft or one-hot; weight w (K). With `literal=False` the modulating factor is that of the
-    authors' code of paper 000, (1 - p^w)^gamma: it takes exp(-weighted cross-entropy) for the probability.
+    authors' code of paper 000, (1 - p^w)^gamma, with exp(-weighted cross-entropy) as the probability.
     """
     logp = log_softmax(logits)
-    power = 1.0 if literal else weight  # p^power is what the factor takes for p
+    power = 1.0 if literal else weight  # the factor has p^power in place of p
     miss = -np.expm1(power * logp)  # 1 - p^power, exact near p = 1
     c = weight * target / len(logits) * miss**gamma
     # L = -sum w y m^gamma log p, m = 1 - p^a:  dL/dlog p = -w y (m^gamma - gamma m^(gamma-1) a p^a log p)
@@ -111,53 +128,18 @@ def focal_backward(dy, slope):
     return dy * slope
 
 
-@checked(_unweighted)
-@twin
-def sigmoid_focal(logits, target, alpha=0.25, gamma=2.0):
-    """L = 1/(B K) sum a m^gamma CE, CE = -y log p - (1 - y) log(1 - p), m = p (1 - y) + (1 - p) y, p = sigmoid(logits).
-
-    Lin et al. 2017, eq. 5, as in torchvision: a = alpha y + (1 - alpha) (1 - y); alpha < 0: a = 1. logits, target y (B, K).
-    """
-    logp, logq = log_sigmoid(logits), log_sigmoid(-logits)
-    p, q = np.exp(logp), np.exp(logq)
-    miss = p * (1 - target) + q * target
-    c = (1 if alpha < 0 else alpha * target + (1 - alpha) * (1 - target)) / logits.size * miss**gamma
-    ce = -(target * logp + (1 - target) * logq)
-    # dCE/dx = p - y,  dm/dx = p q (1 - 2 y);  m^(gamma-1) p q as m^gamma (p q / m), where p q / m <= 1
-    ratio = p * q / np.where(miss == 0, 1, miss)
-    return (c * ce).sum(), c * ((1 - target) * p - target * q + gamma * ratio * (1 - 2 * target) * ce)
-
-
-def sigmoid_focal_backward(dy, slope):
-    return dy * slope
-
-
 def balanced_weights(counts):
-    """w_k = N / (K' n_k) over the K' classes that occur; a class without clips weighs 0: no target ever takes it.   (K,)."""
-    total, there = counts.sum(), counts > 0
-    return np.divide(total, there.sum() * counts, out=np.zeros_like(counts), where=there)
+    """w_k = N / (K' n_k) over the K' classes that occur; a class without clips gets 0.   (K,)."""
+    total, present = counts.sum(), counts > 0
+    return np.divide(total, present.sum() * counts, out=np.zeros_like(counts), where=present)
 
 
 def class_balanced_weights(counts, beta, normalise=True):
     """w_k = (1 - beta) / (1 - beta^n_k), the inverse of the effective number of clips (Cui et al. 2019; paper 004, eq. 3).
 
-    Parameters
-    ----------
-    counts : array (K,)
-        Clips of each class in the training set (not in the batch), all above 0.
-    beta : float
-        0 gives equal weights; 1, where eq. 3 is 0/0, its limit 1 / n_k. Paper 004's peers take (N - 1) / N.
-    normalise : bool
-        Scale to sum K, as Cui et al. do; False is eq. 3 as printed.
-
-    Returns
-    -------
-    array (K,) of float64
-
-    Raises
-    ------
-    ValueError
-        If a class has no clips, or beta lies outside [0, 1].
+    counts n (K), above 0: clips of each class in the training set (not in the batch) -> w (K). beta 0 gives equal weights; 1,
+    where eq. 3 is 0/0, its limit 1 / n_k; paper 004's peers take (N - 1) / N. They are scaled to sum K, as by Cui et al.;
+    with `normalise=False` they are eq. 3 as printed.
     """
     counts = np.asarray(counts, np.float64)
     if counts.ndim != 1 or not len(counts) or not (np.isfinite(counts) & (counts > 0)).all():
@@ -173,18 +155,86 @@ def class_balanced_weights(counts, beta, normalise=True):
     return w * len(w) / w.sum() if normalise else w
 
 
-def _log_likelihood(logits, c):
-    """L = -sum c log p and its slope."""
-    logp = log_softmax(logits)
-    return -(c * logp).sum(), log_softmax_backward(-c, logp)
+@checked(_steps)
+@twin
+def mse(prediction, target, mask=None):
+    """L = mean (prediction - target)^2 over the valid steps; 0 without any.
+
+    prediction, target (..., D); mask (...) bool, True where a step is valid.
+    """
+    valid, n = _valid(prediction, mask)
+    error = np.where(valid, prediction - target, 0)
+    scale = 1 / (n * error.shape[-1])
+    return (error * error).sum() * scale, 2 * scale * error
+
+
+def mse_backward(dy, slope):
+    return dy * slope
+
+
+@checked(_steps)
+@twin
+def ccc(prediction, target, mask=None, ddof=0):
+    """rho = 2 s_xy / (s_x^2 + s_y^2 + (mean_x - mean_y)^2) for each of D quantities (Lin 1989; paper 003, eq. 15).
+
+    prediction x, target y (..., D), taken over all axes but the last; mask (...) bool; -> (D). Covariance and variances divide
+    by n - ddof alike: 0 is Lin's definition, 1 that of torchmetrics. Mixing them, as some public code does, gives
+    ccc(x, x) = (n - 1) / n. A constant x or y has rho = 0; where both are constant and equal (0/0), the gradient is 0 too.
+    """
+    valid, n = _valid(prediction, mask)
+    free = max(n - ddof, 1.0)  # a single step: all deviations are 0
+    x, mean_x = _centred(prediction, valid, n)
+    y, mean_y = _centred(target, valid, n)
+    gap = mean_x - mean_y
+    spread = (x * x + y * y).sum(0) / free + gap * gap
+    rspread = np.where(spread == 0, 0, 1 / np.where(spread == 0, 1, spread))
+    rho = 2 * (x * y).sum(0) / free * rspread
+    # rho = 2 s / D:  ds/dx = y / free (y centred),  dD/dx = 2 x / free + 2 gap / n
+    slope = 2 * rspread * ((y - rho * x) / free - rho * gap / n)
+    return rho, np.where(valid, slope.reshape(prediction.shape), 0)
+
+
+def ccc_backward(dy, slope):
+    return dy * slope
+
+
+@checked(_steps)
+@twin
+def ccc_loss(prediction, target, mask=None, ddof=0):
+    """L = 1 - (rho_1 + ... + rho_D) / D; for valence and arousal (D = 2) paper 003, eq. 16.
+
+    The authors' code minimises (1 - rho_a) + (1 - rho_v), twice this. Arguments as for `ccc`.
+    """
+    rho, slope = ccc(prediction, target, mask, ddof)
+    return 1 - rho.mean(), slope / -len(rho)
+
+
+def ccc_loss_backward(dy, slope):
+    return dy * slope
+
+
+def _centred(x, valid, n):
+    """The deviations from the mean (N, D), 0 at masked steps, and the mean (D)."""
+    x, valid = x.reshape(-1, x.shape[-1]), np.broadcast_to(valid, x.shape).reshape(-1, x.shape[-1])
+    start = x[valid[:, 0].argmax()]  # measured from a valid step, a constant has deviations of exactly 0
+    x = np.where(valid, x - start, 0)
+    mean = x.sum(0) / n
+    return np.where(valid, x - mean, 0), start + mean
+
+
+def _valid(prediction, mask):
+    """The mask with an axis for D, and the number of valid steps, at least 1 (a float: float32 stays float32)."""
+    if mask is None:
+        mask = np.ones(prediction.shape[:-1], bool)
+    return mask[..., None], max(float(mask.sum()), 1.0)
 
 
 def info_nce(features, available=None, temperature=0.1):
     """L = mean over clips n and pairs i != j of -log(exp(s_ij(n, n) / tau) / sum_m exp(s_ij(n, m) / tau)).
 
     s_ij(n, m) is the cosine of modality i of clip n with modality j of clip m; m runs over the batch. features (B, M, C);
-    available (B, M) bool: what is missing is neither query, nor positive, nor negative. 0 if no clip has two modalities.
-    Paper 001, eq. 15-17; as printed, its denominator never leaves clip n: read as InfoNCE (van den Oord et al. 2018).
+    available (B, M) bool: a missing modality is neither query, nor positive, nor negative. 0 if no clip has two modalities.
+    Paper 001, eq. 15-17; as printed, its denominator sums over clip n alone: read as InfoNCE (van den Oord et al. 2018).
     """
     B, M, present = _check(features, available, temperature)
     z, *saved = l2_normalise(features)
@@ -232,98 +282,3 @@ def _check(features, available, temperature):
     if available.dtype != bool or available.shape != (B, M):
         raise ValueError(f"available has dtype {available.dtype} and shape {available.shape}; accepted: bool, {(B, M)}")
     return B, M, available
-
-
-def measured(measure):
-    """The measure, kernel or definition, once its arguments fit; a value of one number keeps the prediction's dtype."""
-
-    @wraps(measure)
-    def look(prediction, target, mask=None, *ddof, **options):
-        shape = prediction.shape
-        if len(shape) < 2 or not prediction.size:
-            raise ValueError(f"prediction has shape {shape}; accepted: (steps, quantities) or more axes, none empty")
-        if target.shape != shape:
-            raise ValueError(f"target has shape {target.shape}; accepted: {shape}, the shape of the prediction")
-        if mask is not None and (mask.dtype != bool or mask.shape != shape[:-1]):
-            raise ValueError(f"mask has dtype {mask.dtype} and shape {mask.shape}; accepted: bool, {shape[:-1]}")
-        value, slope = measure(prediction, target, mask, *ddof, **options)
-        # a kernel's float32 arrives as a Python float
-        return prediction.dtype.type(value) if type(value) is float else value, slope
-
-    return look
-
-
-@measured
-@twin
-def mse(prediction, target, mask=None):
-    """L = mean (prediction - target)^2 over the valid steps; 0 if there is none.
-
-    prediction, target (..., D); mask (...) bool, True where a step is valid. target is data: no gradient.
-    """
-    seen, n = _seen(prediction, mask)
-    error = np.where(seen, prediction - target, 0)
-    scale = 1 / (n * error.shape[-1])
-    return (error * error).sum() * scale, 2 * scale * error
-
-
-def mse_backward(dy, slope):
-    return dy * slope
-
-
-@measured
-@twin
-def ccc(prediction, target, mask=None, ddof=0):
-    """rho = 2 s_xy / (s_x^2 + s_y^2 + (mean_x - mean_y)^2) for each of D quantities (Lin 1989; paper 003, eq. 15).
-
-    prediction x, target y (..., D), taken over all axes but the last; mask (...) bool; -> (D). Covariance and variances divide
-    by n - ddof alike: 0 is Lin's definition, 1 that of torchmetrics. Mixing them, as some public code does, gives
-    ccc(x, x) = (n - 1) / n. A constant x or y has rho = 0; where both are constant and equal (0/0), the gradient is 0 too.
-    """
-    if ddof not in (0, 1):
-        raise ValueError(f"ddof is {ddof}; accepted: 0 (population moments) or 1 (sample moments)")
-    seen, n = _seen(prediction, mask)
-    free = max(n - ddof, 1.0)  # a single step: all deviations are 0
-    x, mean_x = _centred(prediction, seen, n)
-    y, mean_y = _centred(target, seen, n)
-    gap = mean_x - mean_y
-    spread = (x * x + y * y).sum(0) / free + gap * gap
-    rspread = np.where(spread == 0, 0, 1 / np.where(spread == 0, 1, spread))
-    rho = 2 * (x * y).sum(0) / free * rspread
-    # rho = 2 s / D:  ds/dx = y / free (y centred),  dD/dx = 2 x / free + 2 gap / n
-    slope = 2 * rspread * ((y - rho * x) / free - rho * gap / n)
-    return rho, np.where(seen, slope.reshape(prediction.shape), 0)
-
-
-def ccc_backward(dy, slope):
-    return dy * slope
-
-
-@measured
-@twin
-def ccc_loss(prediction, target, mask=None, ddof=0):
-    """L = 1 - (rho_1 + ... + rho_D) / D; for valence and arousal (D = 2) paper 003, eq. 16.
-
-    The authors' code minimises (1 - rho_a) + (1 - rho_v), twice this. Arguments as for `ccc`.
-    """
-    rho, slope = ccc(prediction, target, mask, ddof)
-    return 1 - rho.mean(), slope / -len(rho)
-
-
-def ccc_loss_backward(dy, slope):
-    return dy * slope
-
-
-def _centred(x, seen, n):
-    """The deviations from the mean (N, D), 0 at masked steps, and the mean (D)."""
-    x, seen = x.reshape(-1, x.shape[-1]), np.broadcast_to(seen, x.shape).reshape(-1, x.shape[-1])
-    start = x[seen[:, 0].argmax()]  # measured from a valid step, a constant has deviations of exactly 0
-    x = np.where(seen, x - start, 0)
-    mean = x.sum(0) / n
-    return np.where(seen, x - mean, 0), start + mean
-
-
-def _seen(prediction, mask):
-    """The mask with an axis for D, and how many steps it shows, at least 1 (a float: float32 stays float32)."""
-    if mask is None:
-        mask = np.ones(prediction.shape[:-1], bool)
-    return mask[..., None], max(float(mask.sum()), 1.0)

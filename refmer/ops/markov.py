@@ -1,4 +1,4 @@
-"""Markov chains: which frames a bursty channel loses."""
+"""Markov chains: the frames that a bursty channel loses."""
 
 import numpy as np
 

@@ -38,8 +38,8 @@ def batch_norm_backward(dy, z, rstd, gamma):
 def l2_normalise(x):
     """y = x / ||x|| over the last axis. x (..., C). A zero vector has no direction: y = 0, and its gradient is 0."""
     length = np.sqrt((x * x).sum(-1, keepdims=True))
-    found = length.real > 0
-    rlength = np.where(found, 1 / np.where(found, length, 1), 0)
+    positive = length.real > 0
+    rlength = np.where(positive, 1 / np.where(positive, length, 1), 0)
     y = x * rlength
     return y, y, rlength
 
@@ -52,7 +52,7 @@ def l2_normalise_backward(dy, y, rlength):
 
 @twin
 def moments(x):
-    """The mean and the unbiased variance over the batch, which batch norm keeps.   x (B, C), B > 1; mean and variance (C)."""
+    """Mean and unbiased variance over the batch, for running statistics.   x (B, C), B > 1; mean and variance (C)."""
     mean = x.mean(0)
     xc = x - mean
     return mean, (xc * xc).sum(0) / (len(x) - 1)

@@ -1,4 +1,4 @@
-"""Updates of flat vectors. They work in place: the one exception to the rule that nothing is written into."""
+"""Updates of flat vectors. They work in place: the one exception to the rule that no argument is modified."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from refmer.ops.twins import twin
 
 
 def clip_norm(grad, largest):
-    """Scale the gradient down to the norm `largest` if it is longer; returns the norm it had."""
+    """Scale the gradient down to the norm `largest` if it is longer; return its norm before."""
     norm = float(np.sqrt(np.dot(grad, grad)))
     if norm > largest:
         grad *= largest / norm
@@ -15,7 +15,7 @@ def clip_norm(grad, largest):
 
 @twin
 def adamw(x, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.01):
-    """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2): x shrinks by lr * decay, apart from the gradient.
+    """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2): x shrinks by lr * decay, independent of the gradient.
 
     x, grad, m, v: contiguous vectors; m and v are the running means of the gradient and its square; step counts from 1.
     """

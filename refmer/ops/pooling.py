@@ -1,6 +1,6 @@
 """From many steps to one: mean, maximum, last, statistics. The steps are the last axis but one: x (..., T, C) -> (..., C).
 
-mask (..., T) is True where there is a step; where there is none at all the result and its gradient are 0.
+mask (..., T) is True where a step is valid; without a valid step the result and its gradient are 0.
 """
 
 import numpy as np

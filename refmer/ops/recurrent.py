@@ -1,15 +1,15 @@
 """The recurrences of LSTM and GRU, one direction of one layer, with backpropagation through time.
 
-u = x W + b, the part that needs no state, is one product for all steps; the loop holds what cannot be parallel. A step that
-the mask (B, T) marks False keeps the state and gives 0, so padding at the end changes nothing, and read backwards
-(`reverse`) a clip starts at its last valid step. Everything saved is in the order of time, steps first.
+u = x W + b, the part that needs no state, is one product for all steps; the loop computes the rest. A step where the mask
+(B, T) is False keeps the state and gives 0, so padding at the end changes nothing, and in reverse a clip starts at its last
+valid step. All saved arrays are in the order of time, steps first.
 """
 
 import numpy as np
 
 from refmer.ops.activations import sigmoid, sigmoid_backward, tanh_backward
 from refmer.ops.dense import rows
-from refmer.ops.twins import kernels_on, twin
+from refmer.ops.twins import twin
 
 
 def _reading(T, reverse):
@@ -30,8 +30,6 @@ def lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
     (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000.)
     """
     mask = np.ones(x.shape[:2], bool) if mask is None else mask
-    if kernels_on() and hasattr(U, "lstm"):  # in 8 bits: there is no way back
-        return (U.lstm(x @ W + b, h0, c0, mask, reverse),)
     u = (x @ W + b).swapaxes(0, 1)  # (T, B, 4H)
     T = len(u)
     h, c, gates = [h0] * (T + 1), [c0] * (T + 1), [None] * T
@@ -51,7 +49,7 @@ def lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
 
 @twin
 def lstm_backward(dy, x, W, U, mask, reverse, h, c, gates):
-    du, dh, dc = [None] * len(gates), np.zeros_like(h[0]), np.zeros_like(c[0])  # dh, dc: what comes from later steps
+    du, dh, dc = [None] * len(gates), np.zeros_like(h[0]), np.zeros_like(c[0])  # dh, dc: gradients from later steps
     for t, before, after in reversed(_reading(len(gates), reverse)):
         (i, f, g, o), tanh_c, valid = np.split(gates[t], 4, axis=-1), np.tanh(c[after]), mask[:, t, None]
         # h_t = o tanh(c_t), and h_t is also the output y_t
@@ -61,7 +59,7 @@ def lstm_backward(dy, x, W, U, mask, reverse, h, c, gates):
         # c_t = f c_(t-1) + i g
         di, df, dg = sigmoid_backward(dc_t * g, i), sigmoid_backward(dc_t * c[before], f), tanh_backward(dc_t * i, g)
         du[t] = np.concatenate([di, df, dg, do], axis=-1)  # (B, 4H)
-        # i, f, g, o = split(u_t + h_(t-1) U);  a masked step hands on what it got
+        # i, f, g, o = split(u_t + h_(t-1) U);  a masked step passes its gradient on
         dh = np.where(valid, du[t] @ U.T, dh)
         dc = np.where(valid, dc_t * f, dc)
     du = np.stack(du)  # (T, B, 4H)

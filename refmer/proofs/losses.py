@@ -20,19 +20,13 @@ def classification():
     logits = 2 * rng.normal(size=(B, K))
     soft = {"target": rng.dirichlet(np.ones(K), B), "weight": losses.class_balanced_weights([9, 3, 1, 7], 0.9)}
     votes = {"target": rng.random((B, K)).round(1), "weight": soft["weight"]}
-    found = [
+    return [
         Case(
             "cross_entropy", losses.cross_entropy, (logits[:1],), options={**soft, "target": soft["target"][:1]}, variant="one"
         ),
         Case("sample_weighted_cross_entropy", losses.sample_weighted_cross_entropy, (logits,), options=soft),
         Case("binary_cross_entropy", losses.binary_cross_entropy, (logits,), options=votes),
     ]
-    hard = (votes["target"] > 0.5).astype(float)
-    for alpha, gamma, target in [(0.25, 2.0, hard), (-1, 0.5, hard), (0.6, 0.0, hard), (0.25, 2.0, votes["target"])]:
-        options = {"target": target, "alpha": alpha, "gamma": gamma}
-        variant = f"{alpha=}, {gamma=}" + (", soft" if target is not hard else "")
-        found.append(Case("sigmoid_focal", losses.sigmoid_focal, (logits,), options=options, variant=variant))
-    return found
 
 
 def regressions():

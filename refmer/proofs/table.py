@@ -5,7 +5,6 @@ cases (refmer/proofs), and, where it has a compiled twin, how far kernel and def
 """
 
 import json
-import os
 import sys
 from importlib import import_module
 
@@ -14,6 +13,7 @@ from tqdm import tqdm
 
 from refmer import params
 from refmer.check import TOLERANCE
+from refmer.ops import twins
 from refmer.ops.twins import TWINS, kernels
 from refmer.proofs import all_cases
 from refmer.text import table
@@ -73,9 +73,9 @@ def _judge(row, key, errors):
 def kernel_errors(case):
     """{function: relative distance of its kernel from its definition} on the inputs of an op, backward included.
 
-    Empty for what has no kernel, and with REFMER_KERNELS=0, which forbids to import numba.
+    Empty for what has no kernel, and where kernels are off since import.
     """
-    if case.kind != "op" or os.environ.get("REFMER_KERNELS") == "0":
+    if case.kind != "op" or not twins.AVAILABLE:
         return {}
     module, name = case.f.__module__, case.f.__name__
     with kernels(False):

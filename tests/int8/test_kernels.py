@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from refmer.int8 import arithmetic
 from refmer.int8.matrix import QuantizedMatrix
-from refmer.ops.twins import kernels
+from refmer.ops.twins import AVAILABLE, kernels
 
+pytestmark = pytest.mark.skipif(not AVAILABLE, reason="kernels are off")
 SEED = st.integers(0, 2**32 - 1)
 
 

@@ -38,18 +38,8 @@ def softmax_backward(rng, dtype, n):
     return [draw(rng, dtype, 2, 3, n), a / a.sum(-1, keepdims=True)]
 
 
-ARGUMENTS = {
-    "activations.softmax_rows": softmax_rows,
-    "activations.softmax_backward": softmax_backward,
-    "activations.relu": forward,
-    "activations.relu_backward": backward_of_output,
-    "activations.sigmoid": forward,
-    "activations.sigmoid_backward": backward_of_output,
-    "activations.gelu": forward,
-    "activations.gelu_backward": backward_of_product,
-    "activations.swish": forward,
-    "activations.swish_backward": backward_of_product,
-    "activations.glu": glu,
-    "activations.glu_backward": glu_backward,
-}
+ARGUMENTS = {f"activations.{f.__name__}": f for f in (glu, glu_backward, softmax_rows, softmax_backward)}
+ARGUMENTS |= {f"activations.{name}": forward for name in ("relu", "sigmoid", "gelu", "swish")}
+ARGUMENTS |= {f"activations.{name}_backward": backward_of_output for name in ("relu", "sigmoid")}
+ARGUMENTS |= {f"activations.{name}_backward": backward_of_product for name in ("gelu", "swish")}
 FLOAT32 = {}

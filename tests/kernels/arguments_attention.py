@@ -9,7 +9,7 @@ def attend(rng, dtype, n):
     shape = [(B, 1, 1, S), (1, 1, T, S), (B, 1, T, S), (B, H, T, S), None][rng.integers(5)]
     mask = None if shape is None else rng.random(shape) < 0.6
     if mask is not None:
-        mask[0, 0, 0] = False  # one or all queries see nothing
+        mask[0, 0, 0] = False  # one or all queries without a key
     keep = rng.random((B, H, T, S)) < 0.8 if rng.random() < 0.5 else None
     return [q, k, v, H, c, mask, keep, 0.0 if keep is None else 0.2]
 

@@ -46,6 +46,6 @@ def l2_normalise_backward(rng, dtype, n):
     return [rng.normal(size=y.shape).astype(dtype), y, rng.uniform(0.5, 2, y.shape[:-1] + (1,)).astype(dtype)]
 
 
-ARGUMENTS = {f"norms.{f.__name__}": f for f in (layer_norm, layer_norm_backward, batch_norm, batch_norm_backward, moments)}
-ARGUMENTS |= {f"norms.{f.__name__}": f for f in (l2_normalise, l2_normalise_backward)}
+FUNCTIONS = layer_norm, layer_norm_backward, batch_norm, batch_norm_backward, moments, l2_normalise, l2_normalise_backward
+ARGUMENTS = {f"norms.{f.__name__}": f for f in FUNCTIONS}
 FLOAT32 = {"norms.batch_norm_backward": 3e-6}  # sums over up to 40 clips, in another order

@@ -43,11 +43,6 @@ def backward(f, rng, arguments):
     return [rng.normal(size=y.shape).astype(y.dtype), *saved]
 
 
-ARGUMENTS = {
-    "recurrent.lstm": lstm,
-    "recurrent.lstm_backward": lstm_backward,
-    "recurrent.gru": gru,
-    "recurrent.gru_backward": gru_backward,
-}
-# rounding goes round the recurrence; gradients of weights are sums over all steps of all clips
+ARGUMENTS = {f"recurrent.{f.__name__}": f for f in (lstm, lstm_backward, gru, gru_backward)}
+# rounding accumulates over the steps; gradients of weights are sums over all steps of all clips
 FLOAT32 = {"recurrent.lstm": 3e-6, "recurrent.gru": 3e-6, "recurrent.lstm_backward": 1e-5, "recurrent.gru_backward": 1e-5}

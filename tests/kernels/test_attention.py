@@ -5,9 +5,10 @@ import pytest
 from memory import STATUS, ResidentPeak
 
 from refmer.ops.attention import attend, attend_backward
-from refmer.ops.twins import kernels
+from refmer.ops.twins import AVAILABLE, kernels
 
 
+@pytest.mark.skipif(not AVAILABLE, reason="kernels are off")
 @pytest.mark.skipif(not STATUS.exists(), reason="memory is read as Linux counts it")
 def test_memory_does_not_grow_with_the_square_of_the_frames():
     T, heads, C = 2048, 4, 32

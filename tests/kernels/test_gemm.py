@@ -18,9 +18,9 @@ def test_it_adds_the_product(dtype, m, k, n, transposed, seed):
     a, b, c = (rng.normal(size=size) for size in ((m, k), (k, n), (m, n)))
     exact, bound = c + a @ b, np.abs(c) + np.abs(a) @ np.abs(b)
     a = np.asfortranarray(a.astype(dtype)) if transposed else a.astype(dtype)
-    got = c.astype(dtype)
-    gemm(a, b.astype(dtype), got)
-    assert (np.abs(got - exact) <= (k + 3) * np.finfo(dtype).eps * bound).all()
+    result = c.astype(dtype)
+    gemm(a, b.astype(dtype), result)
+    assert (np.abs(result - exact) <= (k + 3) * np.finfo(dtype).eps * bound).all()
 
 
 def test_it_writes_only_into_its_part_of_a_wider_array():

@@ -1,4 +1,4 @@
-"""How kernels behave as guests: when they compile, what they say, where they keep it, and what they do without."""
+"""When kernels compile, the line they print, the folder of their cache, and BLAS threads."""
 
 import os
 import shutil
@@ -26,18 +26,18 @@ KERNEL = """
 from refmer.kernels.optimizers import adamw as kernel
 print(sum(kernel.stats.cache_misses.values()), sum(kernel.stats.cache_hits.values()))
 """
-KEPT = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
+PASSED_ON = ("PATH", "SYSTEMROOT", "LD_LIBRARY_PATH", "OMP_NUM_THREADS")
 
 
 def python(code, path=None, **environment):
-    """Run code in a process with an environment of its own; the completed process."""
+    """Run code in a process with its own environment; return the completed process."""
     root = str(path or PACKAGE.parent)
-    kept = {k: os.environ[k] for k in KEPT if k in os.environ}
+    passed_on = {k: os.environ[k] for k in PASSED_ON if k in os.environ}
     done = subprocess.run(
         [sys.executable, "-B", "-c", code],
         capture_output=True,
         text=True,
-        env=kept
+        env=passed_on
         | {"PYTHONPATH": os.pathsep.join([root, *filter(None, sys.path)])}
         | {k: str(v) for k, v in environment.items()},
         cwd=root,
@@ -47,7 +47,7 @@ def python(code, path=None, **environment):
 
 
 def copy_without_cache(folder):
-    """A copy of refmer in which nothing can be kept beside them, not even by root."""
+    """A copy of refmer whose kernels have no writable folder beside them, not even for root."""
     shutil.copytree(PACKAGE, folder / "refmer", ignore=shutil.ignore_patterns("__pycache__", "samples"))
     (folder / "refmer" / "kernels" / "__pycache__").touch()
     return folder
@@ -65,7 +65,7 @@ def test_nothing_compiles_at_import():
     )
 
 
-def test_the_first_compilation_says_so_once_and_the_next_process_reads_it(tmp_path):
+def test_the_first_compilation_prints_one_line_and_the_next_process_reads_it(tmp_path):
     first = python(UPDATE + UPDATE.replace("32", "64") + KERNEL, NUMBA_CACHE_DIR=tmp_path)
     assert first.stderr.splitlines() == [LINE] and first.stdout.split() == ["2", "0"]
     second = python(UPDATE + KERNEL, NUMBA_CACHE_DIR=tmp_path)
@@ -73,7 +73,7 @@ def test_the_first_compilation_says_so_once_and_the_next_process_reads_it(tmp_pa
 
 
 @pytest.mark.slow
-def test_workers_compile_in_silence(tmp_path):
+def test_workers_print_nothing(tmp_path):
     code = f"from joblib import Parallel, delayed\nprint(Parallel(2)(delayed(exec)(c) for c in [{UPDATE!r}] * 2))"
     assert LINE not in python(code, NUMBA_CACHE_DIR=tmp_path).stderr
     assert list(tmp_path.rglob("*.nbi"))
@@ -84,28 +84,28 @@ def test_what_others_compile_is_not_announced(tmp_path):
     assert python(code, NUMBA_CACHE_DIR=tmp_path).stderr == ""
 
 
-def test_compiled_code_is_kept_beside_the_kernels(tmp_path):
+def test_compiled_code_is_cached_beside_the_kernels(tmp_path):
     shutil.copytree(PACKAGE, tmp_path / "refmer", ignore=shutil.ignore_patterns("__pycache__", "samples"))
     python(UPDATE, tmp_path, HOME=os.devnull)
     assert list((tmp_path / "refmer" / "kernels" / "__pycache__").rglob("*.nbi"))
 
 
 @pytest.mark.parametrize("home", ["home", "nowhere"])
-def test_a_read_only_package_keeps_it_elsewhere(tmp_path, home):
+def test_the_cache_of_a_read_only_package_is_elsewhere(tmp_path, home):
     copy_without_cache(tmp_path)
     elsewhere = {name: tmp_path / name for name in ("home", "temporary")}
     for folder in elsewhere.values():
         folder.mkdir()
-    (tmp_path / "nowhere").touch()  # a file: nothing can be made in it
+    (tmp_path / "nowhere").touch()  # a file, not a folder
     python(UPDATE, tmp_path, HOME=tmp_path / home, XDG_CACHE_HOME="", TMPDIR=elsewhere["temporary"])
-    there = [name for name, folder in elsewhere.items() if list(folder.rglob("*.nbi"))]
-    assert there == ["home" if home == "home" else "temporary"]
-    if there == ["temporary"]:
+    used = [name for name, folder in elsewhere.items() if list(folder.rglob("*.nbi"))]
+    assert used == ["home" if home == "home" else "temporary"]
+    if used == ["temporary"]:
         (private,) = elsewhere["temporary"].iterdir()
         assert private.stat().st_mode & 0o777 == 0o700
 
 
-def test_with_no_place_at_all_kernels_run_without_a_cache(tmp_path):
+def test_without_a_writable_folder_kernels_run_without_a_cache(tmp_path):
     copy_without_cache(tmp_path)
     code = "import tempfile\ndef nowhere(): raise FileNotFoundError\ntempfile.gettempdir = nowhere\n" + UPDATE + KERNEL
     done = python(code, tmp_path, HOME=os.devnull, XDG_CACHE_HOME=os.devnull)
@@ -132,12 +132,20 @@ def test_a_change_in_any_kernel_file_leaves_the_old_cache(tmp_path, monkeypatch)
     assert refmer.kernels.cache_folder() != before
 
 
+@pytest.mark.slow
+def test_warm_up_reaches_every_kernel_and_a_second_one_compiles_nothing(tmp_path):
+    code = "from refmer.warm_up import main, variants; main(); print(*[name for name, n in variants().items() if not sum(n)])"
+    first, second = (python(code, NUMBA_CACHE_DIR=tmp_path).stdout.splitlines() for _ in range(2))
+    assert ", 0 read from the cache" in first[0] and " 0 variants compiled" in second[0]
+    assert first[1] == ""
+
+
 @pytest.mark.parametrize("off", [{"REFMER_KERNELS": "0"}, {"NUMBA_DISABLE_JIT": "1"}])
 def test_definitions_run_where_kernels_are_off(tmp_path, off):
     code = UPDATE + "import sys; assert 'refmer.kernels' not in sys.modules; assert 'numba' not in sys.modules"
     assert python(code, NUMBA_CACHE_DIR=tmp_path, **off).stderr == ""
-    said = python("from refmer.warm_up import main; main()", **off).stdout
-    assert said.startswith("kernels are off")
+    printed = python("from refmer.warm_up import main; main()", **off).stdout
+    assert printed.startswith("kernels are off")
 
 
 def blas_threads():
@@ -146,10 +154,10 @@ def blas_threads():
 
 @pytest.mark.parametrize("large, threads", [(1_000_000, 1), (1, 2)])
 def test_fit_uses_one_blas_thread_for_small_systems(clips, monkeypatch, large, threads):
-    seen, train_step = [], fit.train_step
+    threads_in, train_step = [], fit.train_step
 
     def watched(*args):
-        seen.append(blas_threads())
+        threads_in.append(blas_threads())
         return train_step(*args)
 
     model = refmer.Recognizer("concatenation", config={"target": "emotion"})
@@ -158,4 +166,4 @@ def test_fit_uses_one_blas_thread_for_small_systems(clips, monkeypatch, large, t
     with threadpool_limits(2, user_api="blas"):
         model.fit(clips, epochs=1, progress=False)
         assert blas_threads() == {2}
-    assert seen[0] == {threads}
+    assert threads_in[0] == {threads}

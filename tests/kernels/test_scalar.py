@@ -49,16 +49,16 @@ def numbers(dtype):
     return np.concatenate([bits, *(np.asarray(part).astype(dtype) for part in parts)])
 
 
-def ulps(found, exact):
+def ulps(result, exact):
     """Distance in units of the last place of the exact result, where that is finite."""
-    dtype = found.dtype
+    dtype = result.dtype
     with np.errstate(all="ignore"):
         rounded = exact.astype(dtype)
-        off = np.abs(found - exact) / np.spacing(np.abs(rounded))
+        off = np.abs(result - exact) / np.spacing(np.abs(rounded))
     # beyond the largest number both are infinite; one ulp below it either may be
-    settled = np.isfinite(rounded) & np.isfinite(found)
-    lost = ~settled & ~((found == rounded) | (np.isnan(found) & np.isnan(rounded)))
-    assert not lost.any(), found[lost]
+    settled = np.isfinite(rounded) & np.isfinite(result)
+    wrong = ~settled & ~((result == rounded) | (np.isnan(result) & np.isnan(rounded)))
+    assert not wrong.any(), result[wrong]
     return off[settled].astype(float)
 
 
@@ -92,10 +92,10 @@ def test_log1p_keeps_its_bound_from_0_to_1(dtype):
 def test_the_normal_distribution_function_keeps_its_bound(dtype):
     x = numbers(dtype)
     with np.errstate(all="ignore"):
-        found, exact = normal_cdf(x), 0.5 * erfc(-x.astype(float) / np.sqrt(2))
-    assert (np.isnan(found) == np.isnan(x)).all()
-    assert np.nanmax(np.abs(found - exact)) <= 2 * np.finfo(dtype).eps
-    assert (found[x == np.inf] == 1).all() and (found[x == -np.inf] == 0).all()
+        result, exact = normal_cdf(x), 0.5 * erfc(-x.astype(float) / np.sqrt(2))
+    assert (np.isnan(result) == np.isnan(x)).all()
+    assert np.nanmax(np.abs(result - exact)) <= 2 * np.finfo(dtype).eps
+    assert (result[x == np.inf] == 1).all() and (result[x == -np.inf] == 0).all()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,4 +1,4 @@
-"""Every kernel agrees with its NumPy definition, and steps aside for what it cannot take."""
+"""Every kernel agrees with its NumPy definition; arguments that no kernel takes run the definition."""
 
 import inspect
 import subprocess
@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 import refmer.kernels
 import refmer.ops
 from refmer.ops.optimizers import adamw
-from refmer.ops.twins import TWINS, kernels, twin
+from refmer.ops.twins import AVAILABLE, TWINS, kernels, overridable, twin
 
-PARTS_OF_KERNELS = ("gemm", "reductions", "scalar")  # called inside kernels only; each has a test of its own
+PARTS_OF_KERNELS = ("gemm", "scalar", "vectors")  # called inside kernels only; each has a test of its own
 PARTS = [import_module(f"kernels.{path.stem}") for path in sorted(Path(__file__).parent.glob("arguments_*.py"))]
 for path in Path(refmer.ops.__path__[0]).glob("*.py"):
     import_module(f"refmer.ops.{path.stem}")  # fills TWINS
 ARGUMENTS = {name: make for part in PARTS for name, make in part.ARGUMENTS.items()}
+needs_kernels = pytest.mark.skipif(not AVAILABLE, reason="kernels are off")
 FLOAT32 = {name: bound for part in PARTS for name, bound in part.FLOAT32.items()}  # where 1e-6 of the largest is too strict
 
 
@@ -40,10 +41,11 @@ def test_every_kernel_has_a_definition_of_the_same_signature_and_every_twin_a_te
             if getattr(kernel, "__module__", "") == module.__name__ and not label.startswith("_"):
                 definition = TWINS[f"{name}.{label}"]
                 assert inspect.signature(getattr(kernel, "py_func", kernel)) == inspect.signature(definition)
-                assert all(word in kernel.__doc__ for word in ("Oracle:", "Error:", "Gain"))
+                assert "Gain" in kernel.__doc__
     assert set(ARGUMENTS) == set(TWINS)
 
 
+@needs_kernels
 @pytest.mark.parametrize("name", ARGUMENTS)
 @pytest.mark.parametrize("dtype", [pytest.param(np.float64, marks=pytest.mark.slow), np.float32])  # each has to be compiled
 @settings(max_examples=10)
@@ -52,13 +54,13 @@ def test_a_kernel_agrees_with_its_definition(name, dtype, seed, n):
     module, _, function = name.partition(".")
     f = getattr(import_module(f"refmer.ops.{module}"), function)
     bound = 1e-14 if dtype == np.float64 else FLOAT32.get(name, 1e-6)
-    made = []
+    results = []
     for on in (False, True):
         arguments = ARGUMENTS[name](np.random.default_rng(seed), dtype, n)
         with kernels(on):
             result = f(*arguments)
-        made.append([a for a in [*arguments, *(result if isinstance(result, tuple) else [result])] if is_number(a)])
-    for ours, theirs in zip(*made, strict=True):
+        results.append([a for a in [*arguments, *(result if isinstance(result, tuple) else [result])] if is_number(a)])
+    for ours, theirs in zip(*results, strict=True):
         assert np.shape(theirs) == np.shape(ours)
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=bound * np.abs(ours).max(initial=1))
 
@@ -67,11 +69,12 @@ def is_number(a):
     return isinstance(a, np.ndarray | np.number | float)
 
 
+@needs_kernels
 def test_complex_and_mixed_arguments_run_the_definition(monkeypatch):
-    ran = []
+    calls = []
 
     def adamw(x, scale=2.0):
-        ran.append(x.dtype)
+        calls.append(x.dtype)
         return x * scale
 
     adamw.__module__ = "refmer.ops.optimizers"
@@ -79,7 +82,21 @@ def test_complex_and_mixed_arguments_run_the_definition(monkeypatch):
     choose = twin(adamw)
     for x in (np.zeros(3, complex), np.zeros(3, np.float16), np.ma.zeros(3)):
         choose(x)
-    assert len(ran) == 3
+    assert len(calls) == 3
+
+
+@needs_kernels
+def test_the_type_of_an_argument_may_bring_its_own_version():
+    class Own:
+        __twins__ = {"f": lambda x, y, z=0: NotImplemented if z else "own"}
+
+    @overridable
+    def f(x, y, z=0):
+        return "definition"
+
+    assert [f(1, Own()), f(1, Own(), 2), f(1, 2), f(1, 2, z=Own())] == ["own", "definition", "definition", "definition"]
+    with kernels(False):
+        assert f(1, Own()) == "definition"
 
 
 def test_adamw_follows_loshchilov_and_hutter():
@@ -94,9 +111,12 @@ def test_adamw_follows_loshchilov_and_hutter():
     np.testing.assert_allclose(x, theta, rtol=1e-12)
 
 
-def test_without_kernels_numba_is_never_imported():
+def test_without_kernels_twins_are_plain_functions_and_numba_is_never_imported():
     code = (
-        "import sys, numpy as np; from refmer.ops.optimizers import adamw; x = np.ones(3); "
-        "adamw(x, x.copy(), x.copy(), x.copy(), 1, .1); assert 'numba' not in sys.modules; assert x[0] < 1"
+        "import sys, numpy as np; from refmer.ops import dense, twins; from refmer.ops.optimizers import adamw\n"
+        "x = np.ones(3)\n"
+        "with twins.kernels(True): adamw(x, x.copy(), x.copy(), x.copy(), 1, .1); assert not twins.kernels_on()\n"
+        "assert 'numba' not in sys.modules and x[0] < 1\n"
+        "assert adamw is twins.TWINS['optimizers.adamw'] and not hasattr(dense.linear, '__wrapped__')"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"REFMER_KERNELS": "0", "PYTHONPATH": ":".join(sys.path)})

@@ -8,10 +8,11 @@ from scipy.special import expit, log_expit
 from scipy.stats import norm
 
 from refmer.ops import activations
-from refmer.ops.twins import kernels
 
 X = np.linspace(-30, 30, 241)
 few = settings(deadline=None, max_examples=25, derandomize=True)
+MASK = np.random.default_rng(1).random((3, 5, 7)) > 0.4
+MASK[1, 2] = False  # a row that is all masked
 
 
 def value(f, x):
@@ -75,15 +76,39 @@ def test_an_empty_row_has_no_gradient():
 
 def test_glu_gates_the_first_half_by_the_second():
     np.testing.assert_allclose(activations.glu(np.array([[3.0, 5, 0, 1e4]]))[0], [[1.5, 5]])
-    with pytest.raises(ValueError, match="width 3"):
-        activations.glu(np.ones((2, 3)))
 
 
-@pytest.mark.parametrize("on", [True, False])
 @pytest.mark.parametrize("name", ["relu", "sigmoid", "gelu", "swish", "glu"])
 def test_nan_stays_nan_with_and_without_kernels(name, on):
     x = np.full((3, 38), 0.5, np.float32)
     x[1] = np.nan
-    with kernels(on):
-        y = value(getattr(activations, name), x)
+    y = value(getattr(activations, name), x)
     assert np.isnan(y[1]).all() and not np.isnan(y[[0, 2]]).any()
+
+
+def test_masked_softmax_gives_zero_to_the_masked_and_to_empty_rows():
+    a = activations.softmax(np.random.default_rng(0).normal(size=MASK.shape), MASK)
+    assert (a[~MASK] == 0).all()
+    np.testing.assert_allclose(a.sum(-1), MASK.any(-1), rtol=1e-12)
+
+
+def test_relu_keeps_nan():
+    np.testing.assert_array_equal(activations.relu(np.array([-1.0, 0, 2, np.nan])), [0, 0, 2, np.nan])
+
+
+def test_softmax_survives_large_logits():
+    a = activations.softmax(np.float32([[1e4, -1e4, 0], [-1e4, -1e4, -1e4]]))
+    np.testing.assert_allclose(a, [[1, 0, 0], [1 / 3] * 3], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: activations.glu(np.ones((2, 3))), "width 3"),
+        (lambda: activations.softmax(np.ones((5, 7)), np.ones(4, bool)), r"\(4,\)"),
+        (lambda: activations.softmax(np.ones((5, 7)), np.ones(7)), "float64"),
+    ],
+)
+def test_wrong_arguments_are_named(on, call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

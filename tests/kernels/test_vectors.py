@@ -1,11 +1,11 @@
-"""The sums inside kernels are NumPy's, but for the order, and keep nan and infinity."""
+"""The sums inside kernels equal NumPy's up to their order, and keep nan and infinity."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refmer.kernels.reductions import dot, total
+from refmer.kernels.vectors import dot, total
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -18,7 +18,7 @@ def test_sums_are_those_of_numpy(dtype, n, seed):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_stays_so(bad):
+def test_nan_and_infinity_stay(bad):
     x = np.ones(37)
     x[5] = bad
     np.testing.assert_equal([total(x), dot(x, np.ones(37))], [bad, bad])

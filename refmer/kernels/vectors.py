@@ -1,0 +1,64 @@
+"""Options of kernels that sum over many numbers, and the loops over vectors that several kernels share.
+
+Sums are taken in any order, so that they vectorise; nan and infinity are kept. Functions marked `part` are inlined into the
+kernel that calls them: code of their own would sum in another order, and the cache would decide which of the two runs.
+"""
+
+from numba import njit
+
+from refmer.kernels import scalar
+
+OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+kernel = njit(cache=True, **OPTIONS)
+part = njit(forceinline=True, **OPTIONS)
+elementwise = njit(error_model="numpy", fastmath={"contract"})
+
+
+@part
+def total(x):
+    """sum_i x_i."""
+    result = x.dtype.type(0)
+    for i in range(len(x)):
+        result += x[i]
+    return result
+
+
+@part
+def dot(x, y):
+    """sum_i x_i y_i."""
+    result = x.dtype.type(0)
+    for i in range(len(x)):
+        result += x[i] * y[i]
+    return result
+
+
+@elementwise
+def add_scaled(y, c, x):
+    """y += c x."""
+    for i in range(len(y)):
+        y[i] += c * x[i]
+
+
+@elementwise
+def add_product(y, a, b):
+    """y += a b."""
+    for i in range(len(y)):
+        y[i] += a[i] * b[i]
+
+
+@elementwise
+def apply_exp(x):
+    for i in range(len(x)):
+        x[i] = scalar.exp(x[i])
+
+
+@elementwise
+def apply_sigmoid(x):
+    for i in range(len(x)):
+        x[i] = scalar.sigmoid(x[i])
+
+
+@elementwise
+def apply_tanh(x):
+    for i in range(len(x)):
+        x[i] = scalar.tanh(x[i])
