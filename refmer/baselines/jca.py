@@ -69,16 +69,16 @@ def forward(p, batch, config, rng=None, trace=None):
     """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
     B, S = batch[streams(config)[0]].shape[:2]
     notes = None if trace is None else {}
-    sound, face, heard, seen, back_windows = windows(p, batch, config, rng)  # (B W, T, A), (B W, T[, N], V), (B W, T) twice
+    sound, face, valid_a, valid_v, back_windows = windows(p, batch, config, rng)
     positions = face.shape
     face = face.mean(2) if config.encoders else face  # (B W, T, V)
     a, back_a = linear(p.audio, sound)
-    a, back_hide1 = hide(a, heard)
+    a, back_hide1 = hide(a, valid_a)
     v, back_v = linear(p.visual, face)
-    v, back_hide2 = hide(v, seen)
-    (fa, fv), back_attend = joint_cross_attention(p.attend, a, v, heard | seen, notes)
+    v, back_hide2 = hide(v, valid_v)
+    (fa, fv), back_attend = joint_cross_attention(p.attend, a, v, valid_a | valid_v, notes)
     first = fa if config.regress == "attended" else face
-    z, back_gather = gather(np.concatenate([first, fv], -1), heard | seen, B, S, config.target)
+    z, back_gather = gather(np.concatenate([first, fv], -1), valid_a | valid_v, B, S, config.target)
     y, back_regress = regressors(p.head, z, config.dropout_head, rng)
     out, back_answer = answer(y, config.steps, B, S, config.target)
     by_clip(notes or {}, B, trace)

@@ -14,12 +14,11 @@ import numpy as np
 
 from refmer.layers.attention import Rates, cross_layer, describe_encoder_layer
 from refmer.layers.convolution import conv1d, describe_conv1d
-from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
+from refmer.layers.dense import describe_layer_norm, describe_linear, describe_project, layer_norm, linear, project
 from refmer.layers.sequence import mean_pool
-from refmer.layers.sfav import describe_frame_attention, frame_attention
-from refmer.layers.trace import scope
-from refmer.ops.activations import relu, relu_backward
-from refmer.ops.attention import key_mask
+from refmer.layers.trace import note, scope
+from refmer.ops.activations import fitting, relu, relu_backward
+from refmer.ops.attention import attention_weights, attention_weights_backward, key_mask, merge_heads, split_heads
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
 from refmer.train.augment import modality_dropout
@@ -186,6 +185,33 @@ def attended(p, x, memory, mask, valid, config, rng, trace):
     """y = w x, w the attention of the other modality to each frame; 0 where it has no frame."""
     y, back = frame_attention(p, memory, x, config.heads, valid, mask, trace)
     return y, lambda dy, g: back(dy, g)[::-1]
+
+
+def describe_frame_attention(query, key, width):
+    return {"query": describe_project(query, width), "key": describe_project(key, width)}
+
+
+def frame_attention(p, x, memory, heads=1, x_valid=None, valid=None, trace=None):
+    """y_s = w_s memory_s, w_s = sum_t softmax(q k^T / sqrt(D))_ts, the mean over heads: the attention of x to frame s.
+
+    x (B, T, C) with x_valid (B, T), memory (B, S, E) with valid (B, S), w (B, S). The weights sum to the number of valid steps
+    of x. There are no values.
+    """
+    q, back_q = project(p.query, x)
+    k, back_k = project(p.key, memory)
+    a, *saved = attention_weights(split_heads(q, heads), split_heads(k, heads), None if valid is None else key_mask(valid))
+    rows = None if x_valid is None else fitting(x_valid[:, None, :, None], a)  # (B, 1, T, 1)
+    counted = a if rows is None else np.where(rows, a, 0)  # (B, H, T, S)
+    w = counted.sum((1, 2)) / heads  # (B, S)
+    note(trace, "frames", w)
+
+    def backward(dy, g):
+        dw = (dy * memory).sum(-1)  # y = w memory
+        da = np.broadcast_to(dw[:, None, None] / heads, a.shape)
+        dq, dk = attention_weights_backward(da if rows is None else np.where(rows, da, 0), *saved)
+        return back_q(merge_heads(dq), g.query), w[..., None] * dy + back_k(merge_heads(dk), g.key)
+
+    return w[..., None] * memory, backward
 
 
 def loss(out, batch, config):

@@ -104,9 +104,9 @@ def _guided(p, x, q, rate, rng, trace):
     k, back_k = linear(p.time, x.swapaxes(1, 2))  # (B, C, T)
     s = tanh(k @ q * scale)  # (B, C, D)
     note(trace, "correlation", s)
-    kept, back_drop1 = dropout(rng, s, rate)
+    dropped, back_drop1 = dropout(rng, s, rate)
     e, back_e = linear(p.guide, x)  # (B, T, C)
-    t = tanh(e @ kept)  # (B, T, D)
+    t = tanh(e @ dropped)  # (B, T, D)
     w = relu(t)
     o, back_o = linear(p.out, w)
     r = relu(o)  # (B, T, C)
@@ -114,10 +114,10 @@ def _guided(p, x, q, rate, rng, trace):
 
     def backward(dy, g):
         dw = back_o(relu_backward(back_drop2(dy), r), g.out)
-        dm = tanh_backward(relu_backward(dw, w), t)  # t = tanh(m), m = e kept
+        dm = tanh_backward(relu_backward(dw, w), t)  # t = tanh(m), m = e dropped
         ds = back_drop1(e.swapaxes(1, 2) @ dm)
         dn = tanh_backward(ds, s) * scale  # s = tanh(scale n), n = k q
-        dx = dy + back_e(dm @ kept.swapaxes(1, 2), g.guide)
+        dx = dy + back_e(dm @ dropped.swapaxes(1, 2), g.guide)
         dx = dx + back_k(dn @ q.swapaxes(1, 2), g.time).swapaxes(1, 2)
         return dx, k.swapaxes(1, 2) @ dn
 

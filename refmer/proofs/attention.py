@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from refmer.layers import attention, cmaer, leader_follower, sfav, summarizer, tlab, tlab_code
+from refmer.baselines import leader_follower, sfav
+from refmer.layers import attention, cmaer, summarizer, tlab, tlab_code
 from refmer.layers.dense import describe_project, project
 from refmer.layers.sequence import positions
 from refmer.ops import attention as attention_ops

@@ -211,15 +211,15 @@ def forward(p, batch, config, rng=None, trace=None):
     residual = tlab.input_residual if config.residual == "input" else tlab.block_residual
     B, S = batch[streams(config)[0]].shape[:2]
     notes = None if trace is None else {}
-    sound, face, heard, seen, back_windows = windows(p, batch, config, rng)  # (B W, T, C), (B W, T, N, V), (B W, T) twice
-    valid = heard | seen
+    sound, face, valid_a, valid_v, back_windows = windows(p, batch, config, rng)  # (B W, T, C), (B W, T, N, V), (B W, T) twice
+    valid = valid_a | valid_v
 
-    a, back_a = block(p.audio, sound, heard, trace=scope(notes, "audio"))  # eq. (1)-(6)
+    a, back_a = block(p.audio, sound, valid_a, trace=scope(notes, "audio"))  # eq. (1)-(6)
     x, back_avga = tlab.avga(p.avga, face, a, notes)  # eq. (7)
-    v, back_v = block(p.visual, x, seen, trace=scope(notes, "visual"))  # eq. (1)-(6)
+    v, back_v = block(p.visual, x, valid_v, trace=scope(notes, "visual"))  # eq. (1)-(6)
     (fa, fv), back_fuse = fuse(p.fuse, a, v, valid, trace=scope(notes, "fuse"))  # eq. (8)-(11)
-    fa, back_residual_a = residual(fa, a, sound, valid, heard)
-    fv, back_residual_v = residual(fv, v, x, valid, seen)
+    fa, back_residual_a = residual(fa, a, sound, valid, valid_a)
+    fv, back_residual_v = residual(fv, v, x, valid, valid_v)
     h, back_join = join(p.join, np.concatenate([fv, fa], -1), mask=valid)  # eq. (12)-(13)
     z, back_gather = tlab.gather(h, valid, B, S, config.target, config.pooled)
     y, back_head = head(p.head, z)  # eq. (14)
@@ -240,10 +240,10 @@ def forward(p, batch, config, rng=None, trace=None):
 def windows(p, batch, config, rng):
     """Both streams, encoded where there are encoders, as windows, and masks. Training encodes valid sub-sequences only."""
     names, skip = streams(config), rng is not None
-    (sound, face), (heard, seen) = (batch[name] for name in names), (batch[f"{name}_mask"] for name in names)
+    (sound, face), (valid_a, valid_v) = (batch[name] for name in names), (batch[f"{name}_mask"] for name in names)
     if config.encoders:
-        sound, back_sound = encoders.encode_sound(p.encoders.sound, sound, heard, config.bands_as_channels, skip)
-        face, back_face = encoders.encode_face(p.encoders.face, face, seen, skip)
+        sound, back_sound = encoders.encode_sound(p.encoders.sound, sound, valid_a, config.bands_as_channels, skip)
+        face, back_face = encoders.encode_face(p.encoders.face, face, valid_v, skip)
     sound, back_fold1 = tlab.fold(sound, config.steps)
     face, back_fold2 = tlab.fold(face, config.steps)
 
@@ -253,7 +253,7 @@ def windows(p, batch, config, rng):
             dsound, dface = back_sound(dsound, g.encoders.sound), back_face(dface, g.encoders.face)
         return dict(zip(names, (dsound, dface), strict=True))
 
-    return sound, face, tlab.fold(heard, config.steps)[0], tlab.fold(seen, config.steps)[0], backward
+    return sound, face, tlab.fold(valid_a, config.steps)[0], tlab.fold(valid_v, config.steps)[0], backward
 
 
 def loss(out, batch, config):
