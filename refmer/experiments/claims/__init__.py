@@ -26,14 +26,14 @@ def rows(quick, ids=None):
     return {row: (ROWS[row].system, ROWS[row].changes) for row in needed(quick, ids)}
 
 
-def needed(quick, ids=None):
-    """{row: [conditions]} of the claims that are tested."""
-    return needs([line for line in chosen(ids) if not left_out(quick) & set(needs([line]))])
-
-
 def left_out(quick):
     """The rows that are not trained: claims that need them are "not tested"."""
     return set(ROWS) - CHEAP if quick else set()
+
+
+def needed(quick, ids=None):
+    """{row: [conditions]} of the claims that are tested."""
+    return needs([line for line in chosen(ids) if not left_out(quick) & set(needs([line]))])
 
 
 def chosen(ids):
@@ -57,16 +57,11 @@ def trainings(setup):
     """Yield each row with the conditions and probes that its claims need; print the expected time first."""
     print(expected(setup), file=sys.stderr)
     for row, conditions in needed(setup.quick, **setup.options).items():
-        yield (
-            row,
-            *setup.rows[row],
-            [
-                {"kind": "scores", "column": c, "corruptions": CONDITIONS[c]}
-                if c in CONDITIONS
-                else {"kind": "probe", "column": c}
-                for c in conditions
-            ],
-        )
+        kinds = [
+            {"kind": "scores", "column": c, "corruptions": CONDITIONS[c]} if c in CONDITIONS else {"kind": "probe", "column": c}
+            for c in conditions
+        ]
+        yield row, setup.rows[row], kinds
 
 
 def summary(setup, results):
@@ -158,12 +153,6 @@ def entries(x, line):
     low, high = x["interval"]
     sign = {"greater": ">", "less": "< -", "equal": "within"}[line["direction"]]
     detectable = "-" if x["detectable"] is None else f"{x['detectable']:.3f}"
-    return [
-        f"{x['effect']['mean']:+.3f}",
-        f"[{low:+.3f}, {high:+.3f}]",
-        f"{sign} {line['margin']:g}".replace("- ", "-"),
-        f"{x['p']:.3f}",
-        f"{x['p_reversed']:.3f}",
-        detectable,
-        x["verdict"],
-    ]
+    p = [f"{x[key]:.3f}" for key in ("p", "p_reversed")]
+    claimed = f"{sign} {line['margin']:g}".replace("- ", "-")
+    return [f"{x['effect']['mean']:+.3f}", f"[{low:+.3f}, {high:+.3f}]", claimed, *p, detectable, x["verdict"]]
