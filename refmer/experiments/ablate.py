@@ -91,8 +91,8 @@ def rows(quick, system):
     if system not in RUNGS:
         raise KeyError(f"{system!r} has no ablation table; accepted: {', '.join(RUNGS)}")
     changes = {name: rung.changes for name, rung in RUNGS[system].items()}
-    kept = [name for name in changes if not changes[name]] + [name for name in changes if changes[name]][:2]
-    return {name: with_target(system, changes[name]) for name in changes if not quick or name in kept}
+    names = [name for name in changes if not changes[name]] + [name for name in changes if changes[name]][:2]
+    return {name: with_target(system, changes[name]) for name in changes if not quick or name in names}
 
 
 def trainings(setup):

@@ -47,8 +47,7 @@ def trainings(setup):
 
 def measure(model, cell, train, test):
     """All scores, and the loss of the channel: expected of clips of these lengths, and counted."""
-    broken = test
-    lost = {"expected": 0.0, "measured": 0.0}
+    broken, lost = test, {"expected": 0.0, "measured": 0.0}
     if cell["channel"] is not None:
         broken = corrupt(test, cell["senses"], "bursty", cell["channel"], seed=cell["seed"])
         lost = {"expected": expected(test, GilbertElliott(*cell["channel"])), "measured": measured(test, broken)}

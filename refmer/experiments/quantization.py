@@ -202,7 +202,7 @@ def report(model, small, sizes, times, own, crossed=None):
         lines.append(f"{'latency':<11}{n} at once, per clip: {both}{a[0] / b[0]:.2f} times as fast")
     lines += ["", f"This file on the {own['clips']} bundled synthetic clips", *agreement(own)]
     if crossed is not None:
-        lines += ["", f"Trained anew, {crossed['runs']} times, tested on speakers it has not met", *changes(model, crossed)]
+        lines += ["", f"Trained again, {crossed['runs']} times, tested on other speakers", *changes(model, crossed)]
     return "\n".join(lines)
 
 

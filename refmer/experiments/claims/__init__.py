@@ -22,7 +22,7 @@ ORDER = ("holds", "reversed", "undecided", "not tested")
 
 
 def rows(quick, ids=None):
-    """The models that some claims (("000-a", ...); None: all) need; with `quick` those of the cheap half."""
+    """The models of the claims `ids` (("000-a", ...); None: all); with `quick` those of the cheap half."""
     return {row: (ROWS[row].system, ROWS[row].changes) for row in needed(quick, ids)}
 
 
@@ -37,7 +37,7 @@ def needed(quick, ids=None):
 
 
 def chosen(ids):
-    """The lines of some claims; of all for None."""
+    """The lines of the claims `ids`; of all for None."""
     unknown = set(ids or ()) - {line.id for line in CLAIMS}
     if unknown:
         accepted = ", ".join(sorted({line.id for line in CLAIMS}))
