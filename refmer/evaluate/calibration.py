@@ -1,6 +1,6 @@
-"""Do probabilities mean what they say? Brier scores, reliability curves, expected calibration errors.
+"""Brier scores, reliability curves, expected calibration errors: less is better throughout.
 
-A probability is calibrated if, of all answers given with probability p, a share p is right. Less is better throughout.
+A probability is calibrated if, of all answers given with probability p, a share p is right.
 """
 
 import numpy as np
@@ -9,15 +9,13 @@ import numpy as np
 def brier_labels(y, p):
     """Mean squared error over all clips and labels, in [0, 1]: (1 / NK) sum (p - y)^2 (paper 004, IV).
 
-    Brier (1950) divides by N only: see `brier_classes`. Of a single label, y and p (N,), it is scikit-learn's brier_score_loss.
-    It is no measure of calibration alone: it also falls when answers are more certain and right (scikit-learn issue 10883).
+    Brier (1950) divides by N only. Of a single label, y and p (N,), it is scikit-learn's brier_score_loss. It is no measure of
+    calibration alone: it also falls when answers are more certain and right (scikit-learn issue 10883).
 
     Parameters
     ----------
-    y : array (N, K) or (N,) of 0 and 1
-        Which labels a clip has, any number of them.
-    p : array of the same shape
-        Probabilities.
+    y, p : array (N, K) or (N,)
+        The labels of each clip, 0 or 1, any number of them; their probabilities.
 
     Returns
     -------
@@ -32,31 +30,6 @@ def brier_labels(y, p):
     return float(np.mean((p - y) ** 2))
 
 
-def brier_classes(y, p):
-    """Mean over clips of the sum over classes of (p - [y = k])^2, in [0, 2] (Brier 1950).
-
-    scikit-learn's brier_score_loss for more than two classes, and K times `brier_labels` of the one-hot y.
-
-    Parameters
-    ----------
-    y : int array (N,)
-        The class of each clip.
-    p : array (N, K)
-        Probabilities.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ValueError
-        No clip, shapes that do not fit, a class that is not one of the K, p outside [0, 1].
-    """
-    y, p = _classes(y, p)
-    return p.shape[1] * brier_labels(np.eye(p.shape[1])[y], p)
-
-
 def reliability(y, p, bins=10):
     """The reliability curve: predicted probability against observed frequency, bin by bin.
 
@@ -65,15 +38,14 @@ def reliability(y, p, bins=10):
 
     Parameters
     ----------
-    y : array (N,) of 0 and 1
-    p : array (N,)
-        Probability of 1.
+    y, p : array (N,)
+        0 or 1, and the probability of 1.
     bins : int
 
     Returns
     -------
     count, confidence, frequency : arrays
-        Of the bins that are not empty, in order: how many clips, the mean of their p, the mean of their y.
+        Of the bins that are not empty, in order: the number of clips, the mean of their p, the mean of their y.
 
     Raises
     ------
@@ -85,16 +57,15 @@ def reliability(y, p, bins=10):
         raise ValueError(f"y has shape {y.shape}, bins is {bins}; accepted: (N,), at least one bin")
     bin_of = np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], p)
     count = np.bincount(bin_of)
-    kept = count > 0
-    mean = (np.bincount(bin_of, weights)[kept] / count[kept] for weights in (p, y))
-    return count[kept], *mean
+    full = count > 0
+    mean = (np.bincount(bin_of, weights)[full] / count[full] for weights in (p, y))
+    return count[full], *mean
 
 
 def ece_positive(y, p, bins=10):
     """Expected calibration error of one label: sum over bins of n_b / N |mean y - mean p|, in [0, 1].
 
-    The binary form: how often the label is there, against its probability, also far below 1/2. Bins and arguments as for
-    `reliability`. A y of one value is no special case.
+    The binary form: the frequency of the label against its probability, also far below 1/2. Arguments as for `reliability`.
     """
     count, confidence, frequency = reliability(y, p, bins)
     return float(np.average(np.abs(frequency - confidence), weights=count))
@@ -109,16 +80,21 @@ def ece_macro(y, p, bins=10):
 
 
 def ece_top_label(y, p, bins=10):
-    """Expected calibration error of the most probable class, in [0, 1]: how often it is right, against its probability.
+    """Expected calibration error of the most probable class, in [0, 1] (Guo et al. 2017).   y (N,) ints, p (N, K).
 
-    The form of Guo et al. (2017). y (N,) ints and p (N, K) as for `brier_classes`, bins as for `reliability`. Of two classes
-    this is another number than `ece_positive`: it looks at probabilities from 1/2 on only.
+    The frequency of right answers against their probability. Of two classes this is another number than `ece_positive`: it
+    covers probabilities from 1/2 on only.
     """
-    y, p = _classes(y, p)
+    y, p = np.asarray(y), np.asarray(p)
+    if p.ndim != 2 or y.shape != p.shape[:1] or not y.size:
+        raise ValueError(f"y has shape {y.shape}, p {p.shape}; accepted: (N,) and (N, K), at least one clip")
+    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
+        raise ValueError(f"y goes from {y.min()} to {y.max()}, {y.dtype}; accepted: ints from 0 to {p.shape[1] - 1}")
     return ece_positive(p.argmax(1) == y, p.max(1), bins)
 
 
 def _labels(y, p):
+    """Both as float arrays, checked."""
     y, p = np.asarray(y, np.float64), np.asarray(p, np.float64)
     if y.shape != p.shape or not y.size:
         raise ValueError(f"y has shape {y.shape}, p {p.shape}; accepted: the same shape, at least one clip")
@@ -126,13 +102,4 @@ def _labels(y, p):
         raise ValueError(f"y goes from {y.min()} to {y.max()}; accepted: 0 and 1 only")
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"p goes from {p.min()} to {p.max()}; accepted: 0 to 1")
-    return y, p
-
-
-def _classes(y, p):
-    y, p = np.asarray(y), np.asarray(p)
-    if p.ndim != 2 or y.shape != p.shape[:1] or not y.size:
-        raise ValueError(f"y has shape {y.shape}, p {p.shape}; accepted: (N,) and (N, K), at least one clip")
-    if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
-        raise ValueError(f"y goes from {y.min()} to {y.max()}, {y.dtype}; accepted: ints from 0 to {p.shape[1] - 1}")
     return y, p

@@ -1,18 +1,11 @@
-"""Scores of predictions: scikit-learn's where it has them; where there are several conventions, the name says which.
+"""Scores of predictions: scikit-learn's where it has them; where several conventions exist, the name says which.
 
 The truth `y` always comes first. All scores are floats in [0, 1], more is better, unless said otherwise. `macro` means the
-unweighted mean over the classes that occur in y: a class that nobody shows cannot be recognized. What would be 0 / 0 (the
-precision of a class that is never answered) counts as 0.
+unweighted mean over the classes that occur in y. 0 / 0 (the precision of a class that is never answered) counts as 0.
 """
 
 import numpy as np
-from sklearn.metrics import (
-    confusion_matrix,
-    f1_score,
-    mean_absolute_error,
-    precision_recall_fscore_support,
-    precision_score,
-)
+from sklearn.metrics import confusion_matrix, f1_score, mean_absolute_error, precision_recall_fscore_support, precision_score
 
 from refmer.ops.losses import ccc
 
@@ -29,24 +22,14 @@ def acc2_non0(y, prediction):
     A prediction of 0 counts as negative, so that a neutral answer to a negative clip is right.
     """
     y, prediction = _pair(y, prediction)
-    kept = y != 0
-    return float(np.mean((y[kept] > 0) == (prediction[kept] > 0))) if kept.any() else float("nan")
-
-
-def acc2_above0(y, prediction):
-    """Share of right signs, 0 counted as negative: (y > 0) against (y <= 0), MulT's default and MMSA's classes."""
-    y, prediction = _pair(y, prediction)
-    return float(np.mean((y > 0) == (prediction > 0)))
-
-
-def acc7(y, prediction):
-    """Share of sentiments in the right one of seven classes: clipped to [-3, 3] and rounded, halves to even (MulT, MMSA)."""
-    return _acc_rounded(y, prediction, 3)
+    signed = y != 0
+    return float(np.mean((y[signed] > 0) == (prediction[signed] > 0))) if signed.any() else float("nan")
 
 
 def acc5(y, prediction):
     """Share of sentiments in the right one of five classes: clipped to [-2, 2] and rounded, halves to even (MulT, MMSA)."""
-    return _acc_rounded(y, prediction, 2)
+    y, prediction = (np.round(np.clip(x, -2, 2)) for x in _pair(y, prediction))
+    return float(np.mean(y == prediction))
 
 
 def within_one(y, prediction):
@@ -56,25 +39,7 @@ def within_one(y, prediction):
 
 
 def per_class(y, answer, classes):
-    """Scores of every class by itself.
-
-    Parameters
-    ----------
-    y, answer : int array (N,), or bool array (N, K)
-        One class of each clip, or any number of them.
-    classes : int
-        K.
-
-    Returns
-    -------
-    dict of arrays (K,)
-        precision, recall, f1, each 0 where it would be 0 / 0, and support, the number of clips that have the class.
-
-    Raises
-    ------
-    ValueError
-        No clip, different shapes, a class that is not one of the K.
-    """
+    """{precision, recall, f1, support: array (K,)} of every class.   y, answer: int (N,), or bool (N, K)."""
     y, answer = _pair(y, answer)
     unknown = np.setdiff1d([y, answer], range(classes))
     if unknown.size:
@@ -89,9 +54,9 @@ def votes(y, answer):
     Returns
     -------
     dict
-        n; macro_f1, macro_precision, macro_recall; weighted_f1, weighted by how many clips have the label; micro_f1, over all
-        clips and labels together; sample_precision, the mean over clips of the share of named labels that are right (0 where
-        none is named; paper 004); f1_per_class, f1_range, f1_sd: see `spread_over_classes`.
+        n; macro_f1, macro_precision, macro_recall; weighted_f1, weighted by the number of clips with the label; micro_f1, over
+        all clips and labels together; sample_precision, the mean over clips of the share of named labels that are right (0
+        where none is named; paper 004); f1_per_class, f1_range, f1_sd: see `spread_over_classes`.
 
     Raises
     ------
@@ -120,7 +85,7 @@ def regression(y, answer, mask, ddof=0):
     ----------
     y, answer : array (N, T, 2)
     mask : bool array (N, T)
-        Which steps are valid.
+        Valid steps.
     ddof : 0 or 1
         Moments of the concordance: of the population (Lin 1989, and what the authors of paper 003 report) or of the sample.
 
@@ -128,12 +93,7 @@ def regression(y, answer, mask, ddof=0):
     -------
     dict
         n; ccc, ccc_valence, ccc_arousal, concordance in [-1, 1], 0 for a constant, and ccc the mean of the two (paper 003,
-        eq. 15); mae, the mean absolute error in units of the annotation, less is better.
-
-    Raises
-    ------
-    ValueError
-        Different shapes, or no valid step.
+        eq. 15); mae, the mean absolute error in units of the annotation, less is better. Errors as for `votes`.
     """
     y, answer = np.asarray(y, np.float64), np.asarray(answer, np.float64)
     valence, arousal = ccc(answer, y, mask, ddof)[0].tolist()
@@ -183,13 +143,9 @@ def classification(y, prediction, names, target):
 
 
 def spread_over_classes(each):
-    """How unequal the classes are, from `per_class`; less is better.
+    """Inequality of the classes, from `per_class`; less is better: f1_per_class (K,); f1_range, highest minus lowest; f1_sd.
 
-    Returns
-    -------
-    dict
-        f1_per_class (K,); f1_range, highest minus lowest, and f1_sd (ddof 1, as paper 004's Table 4 gives .0865), both over the
-        classes that occur in y and 0 if that is less than two.
+    Both over the classes that occur in y and 0 if that is less than two; sd with ddof 1, as paper 004's Table 4 gives .0865.
     """
     f1 = each["f1"][each["support"] > 0]
     several = len(f1) > 1
@@ -202,25 +158,20 @@ def spread_over_classes(each):
 
 def _macro(each, name):
     """Unweighted mean of a score over the classes that occur in y; 0 if none does."""
-    seen = each["support"] > 0
-    return float(each[name][seen].mean()) if seen.any() else 0.0
+    present = each["support"] > 0
+    return float(each[name][present].mean()) if present.any() else 0.0
 
 
 def _weighted(each, name):
-    """Mean of a score over the classes, each as heavy as it is frequent in y; 0 if none occurs."""
+    """Mean of a score over the classes, weighted by their frequency in y; 0 if none occurs."""
     return float(each[name] @ each["support"] / max(each["support"].sum(), 1))
 
 
-def _acc_rounded(y, prediction, limit):
-    y, prediction = (np.round(np.clip(x, -limit, limit)) for x in _pair(y, prediction))
-    return float(np.mean(y == prediction))
-
-
 def _pair(y, answer):
-    """Both as arrays, if they can be compared."""
+    """Both as arrays, checked."""
     y, answer = np.asarray(y), np.asarray(answer)
     if y.shape != answer.shape or not y.size:
         raise ValueError(f"y has shape {y.shape}, the answer {answer.shape}; accepted: the same shape, at least one clip")
     if not (np.isfinite(y).all() and np.isfinite(answer).all()):
-        raise ValueError("y or the answer holds nan or infinity; accepted: finite numbers")
+        raise ValueError("y or the answer contains nan or infinity; accepted: finite numbers")
     return y, answer

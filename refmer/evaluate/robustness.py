@@ -1,10 +1,9 @@
-"""One number for a curve of scores under growing corruption: four summaries, and the same word never for two of them.
+"""Four summaries of a curve of scores under growing corruption.
 
-A curve is an array (..., L): scores at L levels, the first of them clean; leading axes (seeds) are kept, so that the
-summaries of each seed can go into evaluate/statistics.py. The unit is that of the score, more is better but for `drop`.
-Literature says "relative" and "effective robustness" of different things: MultiBench's relative is `auc_robustness`, its
-effective `effective_vs_baseline`; Taori et al. (2020) call a difference of shifted scores, `gain_under_noise`, relative.
-MultiBench then rescales both between the best and the worst method it has stored; here they stay absolute.
+A curve is an array (..., L): scores at L levels, the first of them clean; leading axes (seeds) are kept. The unit is that of
+the score, more is better but for `drop`. Literature uses "relative" and "effective robustness" for different summaries:
+MultiBench's relative is `auc_robustness`, its effective `effective_vs_baseline`; Taori et al. (2020) call a difference of
+shifted scores, `gain_under_noise`, relative. MultiBench then rescales both; here they stay absolute.
 """
 
 import numpy as np
@@ -35,10 +34,27 @@ def auc_robustness(scores, levels):
 
 
 def effective_vs_baseline(scores, baseline):
-    """Sum over levels s of f(s) - (b(s) + f(0) - b(0)): what f keeps beyond a baseline b of the same clean score.
+    """Sum over levels s of f(s) - (b(s) + f(0) - b(0)): the gain over a baseline b that is raised to the same clean score.
 
     A sum, as in MultiBench (b is its late fusion): it grows with the number of levels. With two levels, clean and corrupted,
-    it is the gain under noise equalised for the difference on clean inputs.
+    it is the gain under noise equalised for the difference on clean inputs. Arrays and errors as for `gain_under_noise`.
+    """
+    scores, baseline = _curves(scores, baseline)
+    gain = scores - baseline
+    return (gain - gain[..., :1]).sum(-1)
+
+
+def drop(scores):
+    """f(first level) - f(last level), (...): the cost of the strongest corruption; less is better. Errors as above."""
+    (scores,) = _curves(scores)
+    return scores[..., 0] - scores[..., -1]
+
+
+def gain_under_noise(scores, baseline):
+    """f(last level) - b(last level): the lead over a baseline under the strongest corruption, clean scores ignored.
+
+    The "+3.6" of paper 000, IV-D. A system that is better on clean inputs gains here even if it loses as much as the baseline:
+    see `effective_vs_baseline`.
 
     Parameters
     ----------
@@ -54,27 +70,11 @@ def effective_vs_baseline(scores, baseline):
         Less than two levels, different shapes.
     """
     scores, baseline = _curves(scores, baseline)
-    gain = scores - baseline
-    return (gain - gain[..., :1]).sum(-1)
-
-
-def drop(scores):
-    """f(first level) - f(last level), (...): what the strongest corruption costs; less is better. Errors as above."""
-    (scores,) = _curves(scores)
-    return scores[..., 0] - scores[..., -1]
-
-
-def gain_under_noise(scores, baseline):
-    """f(last level) - b(last level), (...): the lead over a baseline under the strongest corruption, clean scores ignored.
-
-    The "+3.6" of paper 000, IV-D. A system that is better on clean inputs gains here even if it loses as much as the baseline:
-    see `effective_vs_baseline`. Arguments and errors as there.
-    """
-    scores, baseline = _curves(scores, baseline)
     return scores[..., -1] - baseline[..., -1]
 
 
 def _curves(*curves):
+    """Float arrays of one shape (..., L), checked."""
     curves = [np.asarray(curve, np.float64) for curve in curves]
     shapes = {curve.shape for curve in curves}
     if len(shapes) > 1 or not curves[0].ndim or curves[0].shape[-1] < 2 or not all(np.isfinite(c).all() for c in curves):

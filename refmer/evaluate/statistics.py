@@ -1,7 +1,7 @@
-"""How sure a number is: spreads and intervals, tests over seeds, verdicts on claims.
+"""Spreads and intervals, tests over seeds, verdicts on claims.
 
 Effects are differences of scores, one for each seed, both systems trained and tested on the same split (matched pairs).
-The splits of different seeds overlap, so effects are not independent and the plain t-test finds too much. With
+The splits of different seeds overlap, so effects are not independent and the plain t-test is too optimistic. With
 `test_per_train`, the clips tested for each clip trained on (.15 / .70 in paper 002), the standard error is that of Nadeau and
 Bengio (2003), sd sqrt(1/n + test_per_train); with 0 it is the plain one, sd sqrt(1/n).
 """
@@ -21,53 +21,21 @@ def spread(values):
 
 
 def bootstrap_interval(score, n, repeats=1000, seed=0, coverage=0.95):
-    """Percentile interval of a score over clips drawn with replacement (Efron 1979).
+    """Percentile interval of score(index (n,)) over n clips drawn with replacement (Efron 1979).
 
-    Parameters
-    ----------
-    score : callable
-        score(index) of the clips at `index`, an int array (n,).
-    n : int
-        Number of clips.
-    repeats, seed : int
-    coverage : float
-        0.95 gives the 2.5 % and 97.5 % points (paper 004 prints "2.75 %": a slip).
-
-    Returns
-    -------
-    (float, float)
-
-    Raises
-    ------
-    ValueError
-        No clip, no repeat, a coverage that is not between 0 and 1.
+    A coverage of 0.95 gives the 2.5 % and 97.5 % points (paper 004 prints "2.75 %": a slip).
     """
-    if n < 1:
-        raise ValueError(f"n is {n}; accepted: at least one clip")
-    rng = np.random.default_rng(seed)
-    return draws_interval([score(rng.integers(n, size=n)) for _ in range(repeats)], coverage)
+    if n < 2:
+        raise ValueError(f"n is {n}; accepted: at least two clips")
+    options = {"n_resamples": repeats, "confidence_level": coverage, "random_state": np.random.default_rng(seed)}
+    result = stats.bootstrap((np.arange(n),), score, vectorized=False, method="percentile", **options)
+    return tuple(map(float, result.confidence_interval))
 
 
 def draws_interval(scores, coverage=0.95):
-    """Percentile interval of a score over repeated draws of a corruption, clips and model fixed: what the mask alone changes.
+    """Percentile interval of the scores (R,) of repeated draws of a corruption, clips and model fixed.
 
-    Another uncertainty than that over clips, and never added to it. Of the mean over the draws, use `bootstrap_interval`
-    with the draws in place of the clips.
-
-    Parameters
-    ----------
-    scores : array (R,)
-        One for each draw.
-    coverage : float
-
-    Returns
-    -------
-    (float, float)
-
-    Raises
-    ------
-    ValueError
-        No score, a coverage that is not between 0 and 1.
+    It is another uncertainty than that over clips, and never added to it.
     """
     if not len(scores) or not 0 < coverage < 1:
         raise ValueError(f"{len(scores)} scores, coverage {coverage}; accepted: at least one score, between 0 and 1")
@@ -80,7 +48,7 @@ def paired_test(effects, test_per_train=0.0):
 
     t = mean / (sd sqrt(1/n + test_per_train)) with n - 1 degrees of freedom. With test_per_train 0 it is
     scipy.stats.ttest_rel(a, b, alternative="greater") of effects = a - b. Effects that are all equal have no sd and no t: then
-    p is that of flipping their signs, 2^-n if they are positive and 1 if not, since few seeds that agree prove little.
+    p is that of flipping their signs, 2^-n if they are positive and 1 if not.
 
     Parameters
     ----------
@@ -91,8 +59,7 @@ def paired_test(effects, test_per_train=0.0):
 
     Returns
     -------
-    dict
-        t, df, p.
+    dict of t, df, p
 
     Raises
     ------
@@ -110,25 +77,7 @@ def paired_test(effects, test_per_train=0.0):
 
 
 def equivalence_test(effects, margin, test_per_train=0.0):
-    """Two one-sided tests (Schuirmann 1987) of "the mean effect lies between -margin and margin".
-
-    Parameters
-    ----------
-    effects, test_per_train
-        As for `paired_test`.
-    margin : float
-        The smallest effect worth calling one, in the unit of the effects.
-
-    Returns
-    -------
-    float
-        p, the larger of the p-values of "above -margin" and "below margin".
-
-    Raises
-    ------
-    ValueError
-        As `paired_test`; a margin that is not positive.
-    """
+    """p of two one-sided tests (Schuirmann 1987) that the mean effect lies within the margin: the larger of the two."""
     if not margin > 0:
         raise ValueError(f"margin is {margin}; accepted: above 0")
     effects = _effects(effects, test_per_train)
@@ -157,21 +106,19 @@ def detectable_effect(sd, n, test_per_train=0.0, alpha=ALPHA, power=POWER):
     """The smallest true effect that the one-tailed test finds with the given power.
 
     With standard error e = sd sqrt(1/n + test_per_train) and a true effect d, t follows the noncentral t distribution with
-    n - 1 degrees of freedom and noncentrality d / e. So d = e c, where c solves P(T(n - 1, c) > t_alpha) = power; for more than
-    a few seeds c is close to t_alpha + t_(1 - power). sd is the observed one, itself uncertain when seeds are few.
+    n - 1 degrees of freedom and noncentrality d / e. So d = e c, where c solves P(T(n - 1, c) > t_alpha) = power.
 
     Parameters
     ----------
     sd : float
-        Standard deviation (ddof 1) of the effects over seeds.
+        Standard deviation (ddof 1) of the effects over seeds, itself uncertain when seeds are few.
     n : int
         Seeds.
     test_per_train, alpha, power : float
 
     Returns
     -------
-    float
-        In the unit of sd.
+    float, in the unit of sd
 
     Raises
     ------
@@ -186,7 +133,7 @@ def detectable_effect(sd, n, test_per_train=0.0, alpha=ALPHA, power=POWER):
 
 
 def verdicts(contrasts, margin, direction="greater", test_per_train=0.0):
-    """Does a claim hold? One verdict for each of its contrasts, p-values adjusted over them (Holm).
+    """Return a verdict for each contrast of a claim, p-values adjusted over them (Holm).
 
     "holds": one-sided, corrected p < .05 and a mean effect beyond the margin in the claimed direction; "reversed": the same,
     the other way round; else "undecided". A claim of direction "equal" holds if `equivalence_test` finds p < .05, and is
@@ -199,7 +146,7 @@ def verdicts(contrasts, margin, direction="greater", test_per_train=0.0):
     margin : float
         The smallest effect worth calling one, in the unit of the effects.
     direction : "greater", "less" or "equal"
-        What is claimed of the mean effect: above 0, below 0, within the margin.
+        The claim about the mean effect: above 0, below 0, within the margin.
     test_per_train : float
         Clips tested for each clip trained on: see the head of this file.
 
@@ -208,8 +155,8 @@ def verdicts(contrasts, margin, direction="greater", test_per_train=0.0):
     dict of name -> dict
         effect, as from `spread`; interval, the 95 % t-interval of its mean with the corrected standard error; p and p_reversed,
         adjusted; verdict; detectable, the `detectable_effect` at alpha / number of contrasts (the first step of Holm), None if
-        all effects are equal, where no sd tells it. For "equal", detectable is the margin within which systems without any
-        difference would have been found equivalent, with that power at least.
+        all effects are equal. For "equal", detectable is the margin within which systems without any difference would have
+        been found equivalent, with that power at least.
 
     Raises
     ------
@@ -237,6 +184,7 @@ def _p_values(effects, margin, direction, test_per_train):
 
 
 def _verdict(effects, margin, direction, p, p_reversed):
+    """p, p_reversed and the verdict of one contrast."""
     mean = effects.mean()
     toward = {"greater": mean, "less": -mean, "equal": -abs(mean)}[direction]
     if p < ALPHA and (direction == "equal" or toward > margin):
@@ -249,12 +197,16 @@ def _verdict(effects, margin, direction, p, p_reversed):
 
 
 def _bounds(effects, direction, test_per_train, contrasts):
-    """How far the mean effect may be off, and what would have been found."""
+    """The mean effect, its interval and the detectable effect."""
     n, mean, sd = len(effects), effects.mean(), effects.std(ddof=1)
     reach = stats.t.isf(0.025, n - 1) * standard_error(sd, n, test_per_train)
     power = (1 + POWER) / 2 if direction == "equal" else POWER  # each of two tests misses half as often
-    found = None if _constant(effects) else detectable_effect(sd, n, test_per_train, ALPHA / contrasts, power)
-    return {"effect": spread(effects.tolist()), "interval": [float(mean - reach), float(mean + reach)], "detectable": found}
+    detectable = None if _constant(effects) else detectable_effect(sd, n, test_per_train, ALPHA / contrasts, power)
+    return {
+        "effect": spread(effects.tolist()),
+        "interval": [float(mean - reach), float(mean + reach)],
+        "detectable": detectable,
+    }
 
 
 def _constant(effects):
@@ -263,6 +215,7 @@ def _constant(effects):
 
 
 def _effects(effects, test_per_train):
+    """The effects as an array, checked."""
     effects = np.asarray(effects, np.float64)
     if effects.ndim != 1 or len(effects) < 2 or not np.isfinite(effects).all():
         raise ValueError(f"effects are {effects.tolist()}; accepted: a finite number for each of at least two seeds")

@@ -13,7 +13,7 @@ class Experiment:
 
     The module of the same name ("_" for "-") defines
     rows(quick, ...) -> {row: (system, changes to its Config)}, from the experiment's own options;
-    trainings(setup) -> tuples (row, system, changes, [a dict for each measurement of the trained model]);
+    trainings(setup) -> tuples (row, (system, changes), [a dict for each measurement of the trained model]);
     measure(model, cell, train, test) -> the result of one cell, as JSON;
     summary(setup, results) -> the contents of results.json, from [(cell, result)];
     markdown(result) -> results.md;   draw(result) -> {name: Figure}.

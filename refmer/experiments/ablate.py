@@ -1,4 +1,4 @@
-"""Each paper's ablation table: take parts of a system away, or exchange them, by the switches of its Config."""
+"""Each paper's ablation table: parts of a system removed or exchanged by the switches of its Config."""
 
 from typing import NamedTuple
 
@@ -91,15 +91,14 @@ def rows(quick, system):
     if system not in RUNGS:
         raise KeyError(f"{system!r} has no ablation table; accepted: {', '.join(RUNGS)}")
     changes = {name: rung.changes for name, rung in RUNGS[system].items()}
-    kept = [name for name in changes if not changes[name]] + [name for name in changes if changes[name]][:2]
-    return {name: with_target(system, changes[name]) for name in changes if not quick or name in kept}
+    names = [name for name in changes if not changes[name]] + [name for name in changes if changes[name]][:2]
+    return {name: with_target(system, changes[name]) for name in changes if not quick or name in names}
 
 
 def trainings(setup):
-    """Yield each row, on inputs as in COLUMNS; what is left of a system starts from the same initial weights."""
-    for row, (system, changes) in setup.rows.items():
-        kinds = [{"kind": "ablation", "column": c, "corruption": COLUMNS[c]} for c in (QUICK if setup.quick else COLUMNS)]
-        yield row, system, changes, kinds
+    """Each row, on inputs as in COLUMNS; the remaining parts of a system start from the same initial weights."""
+    kinds = [{"kind": "ablation", "column": c, "corruption": COLUMNS[c]} for c in (QUICK if setup.quick else COLUMNS)]
+    return [(row, resolved, kinds) for row, resolved in setup.rows.items()]
 
 
 def measure(model, cell, train, test):
@@ -119,9 +118,8 @@ def differences(system, rungs, columns, plan, results):
     """Scores of every rung, and its difference to the full model, paired by seed; p: that it is worse, one-sided, Holm."""
     target = results[0][0]["config"]["target"]
     headline = HEADLINES[targets.task_of(target)]
-    scores = {
-        row: {c: [r.get(headline) for r in of] for c, of in by.items()} for row, by in report.gather(results, "column").items()
-    }
+    by_row = report.gather(results, "column")
+    scores = {row: {c: [r.get(headline) for r in of] for c, of in by.items()} for row, by in by_row.items()}
     (full,) = (name for name, rung in rungs.items() if not rung.changes)
     lines = {
         name: {"group": rung.group, "changes": rung.changes, "published": rung.published}
@@ -185,9 +183,10 @@ def markdown(result):
         for name, line in rungs.items()
     ]
     against = [
-        [name, number(published(line), "+"), *(difference(name, c) for c in columns), p_of(line)]
+        [name, number(published(line), "+"), *(difference(name, c) for c in columns), "-" if p is None else f"{p:.3f}"]
         for name, line in rungs.items()
         if name != result["full"]
+        for p in [line["differences"]["clean"].get("p")]
     ]
     return f"""{report.preface(f"Ablation of {result['system']}", result)}
 ## {result["metric"]}{unit}
@@ -204,12 +203,6 @@ on clean inputs, corrected over the rows (Holm).
 
 {table(["row", "published", *columns, "p (clean)"], against)}
 """
-
-
-def p_of(line):
-    """p of a row on clean inputs, as text."""
-    p = line["differences"]["clean"].get("p")
-    return "-" if p is None else f"{p:.3f}"
 
 
 def draw(result):
@@ -242,8 +235,7 @@ def draw(result):
     axes[0].set_yticks(range(len(rows)), rows)
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     points = "difference in " + result["metric"] + (" (points)" if unit else "")
-    figure.supxlabel(
-        f"{points}; dots: {len(result['seeds'])} seeds, mean ± sd; {result['test_clips']} synthetic test clips each"
-    )
+    n, clips = len(result["seeds"]), result["test_clips"]
+    figure.supxlabel(f"{points}; dots: {n} seeds, mean ± sd; {clips} synthetic test clips each")
     figure.suptitle(f"{result['system']}: what each part is worth (row minus full model)", fontweight="bold")
     return {"ablation": figure}

@@ -33,9 +33,8 @@ def rows(quick, rows=None):
 
 
 def trainings(setup):
-    """Yield each row, measured once."""
-    for row, (system, changes) in setup.rows.items():
-        yield row, system, changes, [{"kind": "calibration"}]
+    """Each row, measured once."""
+    return [(row, resolved, [{"kind": "calibration"}]) for row, resolved in setup.rows.items()]
 
 
 def measure(model, cell, train, test):
@@ -175,9 +174,8 @@ def curves(result):
         axes[0].set_ylabel(f"{target}\nshare that is there")
         axes[0].set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     n = sum(next(iter(result["tasks"].values()))["test_clips"])
-    figure.supxlabel(
-        f"predicted probability; {n} synthetic test clips ({len(result['seeds'])} seeds), all emotions; bars: share of answers"
-    )
+    clips = f"{n} synthetic test clips ({len(result['seeds'])} seeds)"
+    figure.supxlabel(f"predicted probability; {clips}, all emotions; bars: share of answers")
     figure.suptitle("Reliability: on the dashed line, probabilities mean what they say", fontweight="bold")
     return figure
 

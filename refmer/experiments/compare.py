@@ -40,16 +40,13 @@ def rows(quick, rows=None):
     return resolve_all((ROWS if quick else ROWS + EMOTION) if rows is None else rows)
 
 
-def columns_of(setup):
-    """The corruptions of a run, in order."""
-    return QUICK if setup.quick else tuple(CORRUPTIONS)
-
-
 def trainings(setup):
-    """Yield each row with its corruptions; the gated system also with its gates over time."""
-    for row, (system, changes) in setup.rows.items():
-        kinds = [{"kind": "scores", "column": c, "corruption": CORRUPTIONS[c]} for c in columns_of(setup)]
-        yield row, system, changes, kinds + ([{"kind": "gates"}] if row == GATED else [])
+    """Each row with its corruptions; the gated system also with its gates over time."""
+    scores = [
+        {"kind": "scores", "column": column, "corruption": CORRUPTIONS[column]}
+        for column in (QUICK if setup.quick else CORRUPTIONS)
+    ]
+    return [(row, resolved, scores + [{"kind": "gates"}] * (row == GATED)) for row, resolved in setup.rows.items()]
 
 
 def measure(model, cell, train, test):
@@ -95,7 +92,7 @@ def constant_answer(train, test, target, answer):
 
 def summary(setup, results):
     """Scores by target, row and corruption, the gain of the gate, and the mean gates over time."""
-    columns, by_target = columns_of(setup), {}
+    columns, by_target = QUICK if setup.quick else tuple(CORRUPTIONS), {}
     for cell, result in results:
         if cell["kind"] == "scores":
             by_row = by_target.setdefault(cell["config"]["target"], {})

@@ -1,6 +1,6 @@
 """Scores against the strength of a disturbance: missing frames (002, Fig. 5; 004, Fig. 3), Gaussian noise, noise in the sound.
 
-Every level of a curve uses the same draw: what is missing at 40 % is missing at 50 % too, and noise only gets louder.
+Every level of a curve uses the same draw: a frame that is missing at 40 % is missing at 50 % too; noise only gets louder.
 """
 
 from typing import NamedTuple
@@ -31,30 +31,21 @@ class Sweep(NamedTuple):
     shown: tuple  # levels in the table, and all levels with `quick`
 
 
+# fmt: off
 SWEEPS = {
     "missing": Sweep(
-        "Frames that go missing at random",
-        "missing frames (%), from 95 on in steps of 1",
-        ("face", "voice"),
-        gaps.SHARES["004"],
-        (0.0, 0.5, 0.9, 1.0),
-    ),
+        "Frames that go missing at random", "missing frames (%), from 95 on in steps of 1", ("face", "voice"),
+        gaps.SHARES["004"], (0.0, 0.5, 0.9, 1.0)),
     "gaussian": Sweep(
         "Gaussian noise on the features, one draw per clip",
-        "standard deviation of the noise, in those of each feature (below: SNR in dB)",
-        ("face", "voice"),
-        (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0),
-        (0.0, 1.0, 4.0),
-    ),
+        "standard deviation of the noise, in those of each feature (below: SNR in dB)", ("face", "voice"),
+        (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), (0.0, 1.0, 4.0)),
     "white": Sweep(
-        "White noise in the sound",
-        "signal-to-noise ratio (dB) of the sound, before the front end",
-        ("voice",),
-        (None, 20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0),
-        (None, 10.0, -10.0),
-    ),
+        "White noise in the sound", "signal-to-noise ratio (dB) of the sound, before the front end", ("voice",),
+        (None, 20.0, 15.0, 10.0, 5.0, 0.0, -5.0, -10.0), (None, 10.0, -10.0)),
 }
-LEFT = {"face": "audio", "voice": "visual"}  # the sense that goes -> the modality of the unimodal network that is left
+# fmt: on
+LEFT = {"face": "audio", "voice": "visual"}  # the missing sense -> the modality of the unimodal network
 SUMMARIES = ("auc_robustness", "drop", "effective_vs_baseline", "gain_under_noise")
 
 
@@ -70,20 +61,16 @@ def sweeps_of(setup):
 
 def trainings(setup):
     """Yield each row with a sweep per kind and sense; of emotion also the clean unimodal networks, a line of 002, Fig. 5."""
-    for row, (system, changes) in setup.rows.items():
-        yield (
-            row,
-            system,
-            changes,
-            [
-                {"kind": kind, "sense": sense, "levels": list(levels)}
-                for kind, levels in sweeps_of(setup).items()
-                for sense in SWEEPS[kind].senses
-            ],
-        )
+    sweeps = [
+        {"kind": kind, "sense": sense, "levels": list(levels)}
+        for kind, levels in sweeps_of(setup).items()
+        for sense in SWEEPS[kind].senses
+    ]
+    for row, resolved in setup.rows.items():
+        yield row, resolved, sweeps
     for modality in LEFT.values() if setup.target == "emotion" else ():
         clean = {"kind": "clean", "sense": None, "levels": [None]}
-        yield f"unimodal@{modality}", *with_target("unimodal", {"modality": modality}), [clean]
+        yield f"unimodal@{modality}", with_target("unimodal", {"modality": modality}), [clean]
 
 
 def measure(model, cell, train, test):
@@ -190,8 +177,7 @@ def chart(kind, result):
     axes[0].set_ylabel(f"{metrics_of(result['target'])[result['headline']]}, {result['target']} (%)")
     figure.supxlabel(f"{sweep.axis}\nmean, band: sd; {report.measured(result)}", fontsize=10)
     figure.suptitle(f"{sweep.title} (synthetic corpus)", fontweight="bold")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 

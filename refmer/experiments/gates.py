@@ -26,8 +26,8 @@ def rows(quick):
 
 
 def trainings(setup):
-    """Yield the one system."""
-    yield SYSTEM, *setup.rows[SYSTEM], [{"kind": "trust"}]
+    """The one system, measured once."""
+    return [(SYSTEM, setup.rows[SYSTEM], [{"kind": "trust"}])]
 
 
 def measure(model, cell, train, test):
@@ -37,7 +37,7 @@ def measure(model, cell, train, test):
 
 
 def alphas(model, train):
-    """Both gates on every window of some new clips.
+    """Both gates on every window of new clips.
 
     From 2 to 3 s a hand covers the whole face (the tracker guesses: refmer/data/sight.py); from 4 to 5 s there is white noise
     as loud as the voice (0 dB), before the front end.
@@ -65,7 +65,7 @@ def average(curves):
 
 
 def detection(alpha, ends, span, window=WINDOW):
-    """How well a gate alpha (N, W), on windows that end at ends (W,), detects a disturbance of its modality.
+    """Detection of a disturbance by the gate alpha (N, W) of its modality, on windows that end at ends (W,).
 
     A window of (end - window, end] is corrupted if all of it lies in the span (start, end) and clean if none of it does; other
     windows belong to neither.
@@ -114,9 +114,9 @@ def markdown(result):
     n = result["gates"]["n"]
     return f"""{report.preface("Trust over time", result)}
 Paper 000, Fig. 3, prints a fall from 0.92 to 0.05 within 0.5 s. Here: {n} new synthetic clips of {SECONDS:g} s, and windows of
-{WINDOW} s; nothing was trained on disturbed clips. "during": windows that lie in the disturbance altogether; "before",
-"after": windows that do not touch it. AUROC: of 1 - alpha, windows "during" against the others (0.5: the gate sees nothing;
-below: it trusts what is broken more). Time: from the start of the disturbance until the mean gate is below half of "before".
+{WINDOW} s; nothing was trained on disturbed clips. "during": windows that lie entirely in the disturbance; "before",
+"after": windows that do not touch it. AUROC: of 1 - alpha, windows "during" against the others (0.5: chance; below: the gate
+is higher on disturbed windows). Time: from the start of the disturbance until the mean gate is below half of "before".
 
 {table(head, body)}
 """

@@ -1,6 +1,6 @@
-"""Standard against optimized training when a sense is gone (paper 002, Tables 1 and 2, Fig. 3).
+"""Standard against optimized training when a sense is missing (paper 002, Tables 1 and 2, Fig. 3).
 
-Optimized training takes the voice from some training clips and the face from others (modality dropout).
+Optimized training removes the voice from some training clips and the face from others (modality dropout).
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ CONDITIONS = {"complete": None, "without face": "face", "without voice": "voice"
 ALONE = {"without face": "audio", "without voice": "visual"}  # -> the modality of the unimodal network, baseline 4
 METRICS = {"macro_f1": "macro F1", "micro_f1": "micro F1"}
 MICRO = {"classes": "accuracy", "votes": "micro_f1"}  # with one label for each clip, accuracy is micro F1
-BOXES = 4  # seeds from which on a box plot says more than its dots
+BOXES = 4  # fewer seeds are drawn as dots
 
 
 def rows(quick, rows=ROWS):
@@ -47,9 +47,9 @@ def trainings(setup):
 
     for row, (system, changes) in setup.rows.items():
         for training, more in TRAININGS[system].items():
-            yield row, system, changes | more, kinds(training, CONDITIONS)
+            yield row, (system, changes | more), kinds(training, CONDITIONS)
     for condition, modality in ALONE.items() if setup.target == "emotion" else ():
-        yield "unimodal", *with_target("unimodal", {"modality": modality}), kinds("alone", [condition])
+        yield "unimodal", with_target("unimodal", {"modality": modality}), kinds("alone", [condition])
 
 
 def measure(model, cell, train, test):
@@ -73,11 +73,7 @@ def summary(setup, results):
 
 
 def tests(scores, plan):
-    """{question: {contrast: test}} of macro F1: does optimized training help, and does the first row lead?
-
-    One-tailed and in matched pairs: `p_plain` as in the paper; verdict, interval and p with the correction for overlapping
-    splits and Holm's.
-    """
+    """{question: {contrast: one-tailed paired test}} of macro F1; `p_plain` as in the paper, the rest corrected (see NOTE)."""
 
     def values(row, training, condition):
         return np.array(scores[row][training][condition]["macro_f1"]["values"])
@@ -164,12 +160,9 @@ def draw(result):
 def boxes_or_dots(ax, values, places, colour, label, boxed):
     """Scores over seeds of each row, as boxes or dots."""
     if boxed:
-        look = {
-            "boxprops": {"facecolor": colour, "alpha": 0.6},
-            "medianprops": {"color": "black"},
-            "flierprops": {"markersize": 3},
-        }
-        ax.boxplot(values, positions=places, widths=0.3, patch_artist=True, manage_ticks=False, label=label, **look)
+        look = {"boxprops": {"facecolor": colour, "alpha": 0.6}, "medianprops": {"color": "black"}}
+        look |= {"flierprops": {"markersize": 3}, "widths": 0.3, "patch_artist": True}
+        ax.boxplot(values, positions=places, manage_ticks=False, label=label, **look)
     else:
         x, y = np.repeat(places, [len(v) for v in values]), np.ravel(values)
         ax.plot(x, y, "o", color=colour, markersize=6, alpha=0.8, label=label)

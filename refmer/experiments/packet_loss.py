@@ -33,32 +33,21 @@ def rows(quick, rows=ROWS):
     return resolve_one_task(rows)
 
 
-def settings_of(setup):
-    """{name: channel} of a run."""
-    return {name: SETTINGS[name] for name in (QUICK if setup.quick else SETTINGS)}
-
-
 def trainings(setup):
-    """Yield each row with every setting of a Gilbert-Elliott channel.
+    """Each row with every setting of a Gilbert-Elliott channel.
 
     Voice and face lose the same moments; the chain has 25 slots a second and starts in the good state, as the paper's.
     """
-    for row, (system, changes) in setup.rows.items():
-        yield (
-            row,
-            system,
-            changes,
-            [
-                {"kind": "packet_loss", "senses": SENSES, "setting": name, "channel": channel}
-                for name, channel in settings_of(setup).items()
-            ],
-        )
+    channels = [
+        {"kind": "packet_loss", "senses": SENSES, "setting": name, "channel": SETTINGS[name]}
+        for name in (QUICK if setup.quick else SETTINGS)
+    ]
+    return [(row, resolved, channels) for row, resolved in setup.rows.items()]
 
 
 def measure(model, cell, train, test):
     """All scores, and the loss of the channel: expected of clips of these lengths, and counted."""
-    broken = test
-    lost = {"expected": 0.0, "measured": 0.0}
+    broken, lost = test, {"expected": 0.0, "measured": 0.0}
     if cell["channel"] is not None:
         broken = corrupt(test, cell["senses"], "bursty", cell["channel"], seed=cell["seed"])
         lost = {"expected": expected(test, GilbertElliott(*cell["channel"])), "measured": measured(test, broken)}
@@ -89,17 +78,18 @@ def measured(clips, broken):
 
 def summary(setup, results):
     """The settings with their expected and measured loss, and all scores of each row."""
-    by, settings = report.gather(results, "setting"), settings_of(setup)
+    by = report.gather(results, "setting")
     first = next(iter(by.values()))  # the draws are the same for all rows
     result = report.provenance_of_rows(setup, results) | {"settings": {}, "scores": {}}
-    for name, channel in settings.items():
+    for name, of_row in first.items():
+        channel = SETTINGS[name]
         chain = None if channel is None else GilbertElliott(*channel)
         result["settings"][name] = {
             "p_good_to_bad": chain and chain.p_good_to_bad,
             "p_bad_to_good": chain and chain.p_bad_to_good,
             "long_run": chain.expected_loss() if chain else 0.0,
             "burst_seconds": chain and chain.mean_burst() / chain.rate,
-        } | {key: float(np.mean([r[key] for r in first[name]])) for key in ("expected", "measured")}
+        } | {key: float(np.mean([r[key] for r in of_row])) for key in ("expected", "measured")}
     for row, of in by.items():
         result["scores"][row] = {
             name: {m: spread([r["scores"][m] for r in seeds]) for m in seeds[0]["scores"]} for name, seeds in of.items()

@@ -59,8 +59,7 @@ def quantization(file, out=None, folder="refmer-quantize", folds=5, seeds=5, job
     Raises
     ------
     ValueError, OSError
-        Less than 2 folds, a single seed of a single fold, jobs below 1, a file that is no float recognizer, options that
-        `quantize` refuses, a folder that cannot be written.
+        Less than 2 folds, jobs below 1, a file that is no float recognizer, unknown options, a folder that cannot be written.
     """
     if folds < 2 or seeds < 0 or jobs < 1:
         raise ValueError(f"folds is {folds}, seeds {seeds}, jobs {jobs}; accepted: at least 2 folds, 0 seeds, 1 job")
@@ -101,11 +100,12 @@ def cross_validation(model, clips, folder, folds, seeds, jobs, options):
     missing = [cell for cell in cells if run.read(place, cell) is None]
     if missing:
         print(expected(model, clips, len(missing), jobs), file=sys.stderr)
-    with tqdm(total=len(cells), initial=len(cells) - len(missing), desc="train", unit="model", disable=None) as bar:
-        with run.pool(jobs, None) as spread:
-            for cell, result in spread(train_and_compare, [(clips, cell) for cell in missing]):
-                run.write(place, cell, result)
-                bar.update()
+    done = len(cells) - len(missing)
+    bar = tqdm(total=len(cells), initial=done, desc="train", unit="model", disable=None)
+    with bar, run.pool(jobs, None) as spread:
+        for cell, result in spread(train_and_compare, [(clips, cell) for cell in missing]):
+            run.write(place, cell, result)
+            bar.update()
     pairs = [run.read(place, cell) for cell in cells]
     return summary(pairs, float(np.mean([pair["clips"] / pair["train"] for pair in pairs])))
 
@@ -194,9 +194,7 @@ def report(model, small, sizes, times, own, crossed=None):
     before, after = sizes
     lines = [
         f"{model.system} ({model.size}), {model.config_.target}: {params.count(model.p_.description):,} parameters",
-        "",
-        tensors(small),
-        "",
+        f"\n{tensors(small)}\n",
         f"{'file':<11}{before / 1e6:.3f} -> {after / 1e6:.3f} MB ({100 * (after / before - 1):+.1f} %)",
     ]
     for n, (a, b) in times.items():
@@ -204,7 +202,7 @@ def report(model, small, sizes, times, own, crossed=None):
         lines.append(f"{'latency':<11}{n} at once, per clip: {both}{a[0] / b[0]:.2f} times as fast")
     lines += ["", f"This file on the {own['clips']} bundled synthetic clips", *agreement(own)]
     if crossed is not None:
-        lines += ["", f"Trained anew, {crossed['runs']} times, tested on speakers it has not met", *changes(model, crossed)]
+        lines += ["", f"Trained again, {crossed['runs']} times, tested on other speakers", *changes(model, crossed)]
     return "\n".join(lines)
 
 

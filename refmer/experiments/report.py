@@ -8,14 +8,8 @@ from refmer.experiments import protocols
 from refmer.experiments.run import VERSIONS
 
 METRICS = {  # per task, the headline first
-    "classes": {
-        "accuracy": "accuracy",
-        "acc2_has0": "Acc-2 (0 is positive)",
-        "acc2_non0": "Acc-2 (without 0)",
-        "uar": "UAR",
-        "weighted_f1": "weighted F1",
-        "macro_f1": "macro F1",
-    },
+    "classes": {"accuracy": "accuracy", "acc2_has0": "Acc-2 (0 is positive)", "acc2_non0": "Acc-2 (without 0)"}
+    | {"uar": "UAR", "weighted_f1": "weighted F1", "macro_f1": "macro F1"},
     "votes": {"macro_f1": "macro F1", "micro_f1": "micro F1", "sample_precision": "sample precision"},
     "regression": {"ccc": "mean CCC", "ccc_valence": "CCC valence", "ccc_arousal": "CCC arousal"},
 }

@@ -103,8 +103,8 @@ def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None,
     data = {kind: checksum(clips) for kind, clips in corpora.items()}
     setup = Setup(rows, plan, protocol, corpora, data, quick, jobs, options)
     models = [
-        [cell(row, system, changes, plan, seed, data, **measured) for measured in each]
-        for row, system, changes, each in own.trainings(setup)
+        [cell(row, *resolved, plan, seed, data, **kind) for kind in kinds]
+        for row, resolved, kinds in own.trainings(setup)
         for seed in range(plan.seeds)
     ]
     result = own.summary(setup, execute(models, own.measure, corpora, out, jobs, scheduler, name))
@@ -117,13 +117,7 @@ def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None,
 
 
 def resolve(row):
-    """(system, changes to its Config, with its target) of a row: NAME, NAME@TARGET, or a name in ABLATIONS.
-
-    Raises
-    ------
-    KeyError
-        An unknown system, target or ablation.
-    """
+    """(system, changes to its Config, with its target) of a row: NAME, NAME@TARGET, or a name in ABLATIONS."""
     name, _, variant = row.partition("@")
     if row in ABLATIONS:
         return with_target(name, ABLATIONS[row])
@@ -184,11 +178,11 @@ def checksum(clips):
     return digest.hexdigest()[:16]
 
 
-def cell(row, system, changes, plan, seed, data, **measured):
-    """One cell: everything that its result depends on. data: {kind: checksum}; measured: `kind` and the rest."""
+def cell(row, system, changes, plan, seed, data, **kind):
+    """One cell: everything that its result depends on. data: {kind: checksum}; kind: the measurement."""
     corpus = protocols.corpus_of(changes["target"])
     common = {"row": row, "system": system, "config": changes, "seed": seed, "corpus": corpus, "data": data[corpus]}
-    return common | {"protocol": vars(plan) | {"seeds": None}} | measured  # the number of seeds changes no cell
+    return common | {"protocol": vars(plan) | {"seeds": None}} | kind  # the number of seeds changes no cell
 
 
 def path_of(folder, cell):

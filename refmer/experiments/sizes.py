@@ -10,10 +10,9 @@ from refmer.text import table
 
 
 def sizes():
-    """{variant: {"parameters", "published", "parts", "macs", "memory_bytes"}} of every published size.
+    """{variant: {"parameters", "published", "parts", "macs", "memory_bytes"}} of every published size; no array is made.
 
-    macs and memory are those of one published clip in inference (refmer/count.py); memory is input, activations and weights in
-    float32. No array is made.
+    macs and memory (input, activations, weights in float32) are those of one published clip in inference (refmer/count.py).
     """
     result = {}
     for name in (*systems.SYSTEMS, *BASELINES):

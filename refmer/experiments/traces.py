@@ -1,7 +1,4 @@
-"""Valence and arousal over time against the annotation, three systems side by side, while the inputs are disturbed.
-
-Paper 003, Figs 5 (sound) and 9 (hand over the face and competing speech at once).
-"""
+"""Valence and arousal over time against the annotation while the inputs are disturbed (paper 003, Figs 5 and 9)."""
 
 import numpy as np
 
@@ -34,16 +31,11 @@ def rows(quick):
     return {name: with_target(name, {"target": "affect"}) for name in SYSTEMS}
 
 
-def scenes_of(setup):
-    """The disturbed scenes of a run."""
-    return list(SCENES)[:1] if setup.quick else list(SCENES)
-
-
 def trainings(setup):
-    """Yield each system, in clean and in disturbed scenes."""
-    for row, (system, changes) in setup.rows.items():
-        scenes = [{"kind": "traces", "scene": s, "corruptions": SCENES.get(s)} for s in ("clean", *scenes_of(setup))]
-        yield row, system, changes, scenes
+    """Each system, in clean and in disturbed scenes."""
+    names = ("clean", *list(SCENES)[: 1 if setup.quick else None])
+    scenes = [{"kind": "traces", "scene": name, "corruptions": SCENES.get(name)} for name in names]
+    return [(row, resolved, scenes) for row, resolved in setup.rows.items()]
 
 
 def measure(model, cell, train, test):
@@ -71,10 +63,10 @@ def summary(setup, results):
     for c, r in results:
         if c["seed"] == 0:
             traces.setdefault(c["row"], {})[c["scene"]] = {k: r[k] for k in ("answer", "shown")}
-    first = results[0][1]
+    first_row, first = results[0][0]["row"], results[0][1]
     return report.provenance(setup) | {
         "recording": {k: first[k] for k in ("name", "time", "truth")},
-        "scenes": {scene: SCENES[scene] for scene in scenes_of(setup)},
+        "scenes": {scene: SCENES[scene] for scene in SCENES if scene in traces[first_row]},
         "traces": traces,
         "scores": {
             row: {scene: {m: spread([r["all"][m] for r in each]) for m in names} for scene, each in by.items()}

@@ -56,12 +56,14 @@ def test_seeds_are_kept_apart():
     assert auc_robustness(f, np.arange(11)).shape == (3,)
 
 
-def test_bad_curves_are_named():
-    for bad in ([0.5], 0.5, [0.5, np.nan]):
-        with pytest.raises(ValueError, match="scores have shape"):
-            drop(bad)
-    with pytest.raises(ValueError, match=r"\(11,\) and \(2,\)"):
-        effective_vs_baseline(F, GATED)
-    for levels in ([0, 0], [1, 0], [0, 1, 2]):
-        with pytest.raises(ValueError, match="accepted: 2 ascending numbers"):
-            auc_robustness(GATED, levels)
+@pytest.mark.parametrize(
+    "summary, arguments, message",
+    [
+        *((drop, (bad,), "scores have shape") for bad in ([0.5], 0.5, [0.5, np.nan])),
+        (effective_vs_baseline, (F, GATED), r"\(11,\) and \(2,\)"),
+        *((auc_robustness, (GATED, levels), "accepted: 2 ascending numbers") for levels in ([0, 0], [1, 0], [0, 1, 2])),
+    ],
+)
+def test_errors(summary, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        summary(*arguments)

@@ -26,8 +26,6 @@ seeds = st.lists(st.integers(-9, 9), min_size=2, max_size=7).map(np.array)
 def test_spread_is_that_of_a_sample():
     assert spread([1.0, 2.0, 6.0]) == {"mean": 3, "sd": pytest.approx(7**0.5), "values": [1, 2, 6]}
     assert spread([4.0])["sd"] is None
-    with pytest.raises(ValueError, match="values are empty"):
-        spread([])
 
 
 def test_the_interval_of_a_mean_is_about_two_standard_errors_to_each_side():
@@ -36,27 +34,21 @@ def test_the_interval_of_a_mean_is_about_two_standard_errors_to_each_side():
     error = x.std() / 20
     assert low == pytest.approx(x.mean() - 1.96 * error, abs=0.15 * error)
     assert high == pytest.approx(x.mean() + 1.96 * error, abs=0.15 * error)
-    assert bootstrap_interval(lambda i: x[i].mean(), len(x), 50, seed=3) == bootstrap_interval(
-        lambda i: x[i].mean(), 400, 50, 3
-    )
-    with pytest.raises(ValueError, match="n is 0"):
-        bootstrap_interval(len, 0)
+    again = [bootstrap_interval(lambda i: x[i].mean(), len(x), 50, seed=3) for _ in range(2)]
+    assert again[0] == again[1]
 
 
 def test_the_interval_over_draws_is_of_the_scores_themselves():
     assert draws_interval(np.arange(201) / 200) == pytest.approx((0.025, 0.975))
     assert draws_interval(np.arange(201) / 200, coverage=0.5) == pytest.approx((0.25, 0.75))
     assert draws_interval([0.3]) == (0.3, 0.3)
-    for scores, coverage in (([], 0.95), ([1.0], 0), ([1.0], 1)):
-        with pytest.raises(ValueError, match="between 0 and 1"):
-            draws_interval(scores, coverage)
 
 
 def test_the_test_of_paper_002():
-    found, expected = paired_test(A - B), stats.ttest_rel(A, B, alternative="greater")
-    assert found["t"] == pytest.approx(14.0483245) and found["t"] == pytest.approx(expected.statistic)
-    assert found["p"] == pytest.approx(7.4489e-5, rel=1e-4) and found["p"] == pytest.approx(expected.pvalue)
-    assert found["df"] == 4
+    result, expected = paired_test(A - B), stats.ttest_rel(A, B, alternative="greater")
+    assert result["t"] == pytest.approx(14.0483245) and result["t"] == pytest.approx(expected.statistic)
+    assert result["p"] == pytest.approx(7.4489e-5, rel=1e-4) and result["p"] == pytest.approx(expected.pvalue)
+    assert result["df"] == 4
     assert paired_test(B - A)["p"] == pytest.approx(1 - expected.pvalue)  # swapped
     assert stats.t.isf(0.05, 19) == pytest.approx(1.7291328)
 
@@ -87,9 +79,6 @@ def test_holm_by_hand_and_its_properties():
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(holm([0.6, 0.7]), [1, 1])
     assert holm([0.03]) == [0.03] and holm([]).shape == (0,)
-    for bad in ([0.1, np.nan], [1.1], [[0.1]]):
-        with pytest.raises(ValueError, match="accepted: a list"):
-            holm(bad)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -114,9 +103,6 @@ def test_the_detectable_effect_of_twenty_seeds():
     assert detectable_effect(3.0, 20, 3 / 14) == pytest.approx(3 * detectable_effect(1.0, 20) / 0.43496, rel=1e-4)
     assert detectable_effect(0.0, 4) == 0
     assert detectable_effect(1.0, 2, alpha=0.001) > detectable_effect(1.0, 2)
-    for bad in ({"n": 1}, {"sd": -1}, {"sd": np.nan}, {"alpha": 0}, {"power": 1}, {"alpha": 0.9}):
-        with pytest.raises(ValueError, match="accepted: n > 1"):
-            detectable_effect(**({"sd": 1.0, "n": 5} | bad))
 
 
 def test_equivalence_is_the_worse_of_two_one_sided_tests():
@@ -125,8 +111,6 @@ def test_equivalence_is_the_worse_of_two_one_sided_tests():
     assert equivalence_test(-effects, 0.05) == pytest.approx(equivalence_test(effects, 0.05))
     assert equivalence_test(effects, 0.03) > 0.5 > equivalence_test(effects, 0.05)
     assert equivalence_test([0.0] * 5, 0.5) == 2**-5
-    with pytest.raises(ValueError, match="margin is 0"):
-        equivalence_test(effects, 0)
 
 
 def test_a_claim_holds_is_reversed_or_undecided():
@@ -147,12 +131,12 @@ def test_a_claim_holds_is_reversed_or_undecided():
 
 def test_a_verdict_shows_what_it_rests_on():
     effects = np.random.default_rng(2).normal(0.1, size=6)
-    found = verdicts({"it": effects}, 0.02, test_per_train=0.3)["it"]
+    result = verdicts({"it": effects}, 0.02, test_per_train=0.3)["it"]
     error = effects.std(ddof=1) * np.sqrt(1 / 6 + 0.3)
-    assert found["effect"] == spread(effects.tolist()) and found["p"] == paired_test(effects, 0.3)["p"]
+    assert result["effect"] == spread(effects.tolist()) and result["p"] == paired_test(effects, 0.3)["p"]
     expected = stats.t.interval(0.95, 5, effects.mean(), error)
-    assert found["interval"] == pytest.approx(expected) and found["p_reversed"] == pytest.approx(1 - found["p"])
-    assert found["detectable"] == pytest.approx(detectable_effect(effects.std(ddof=1), 6, 0.3))
+    assert result["interval"] == pytest.approx(expected) and result["p_reversed"] == pytest.approx(1 - result["p"])
+    assert result["detectable"] == pytest.approx(detectable_effect(effects.std(ddof=1), 6, 0.3))
     equal = verdicts({"it": effects}, 0.02, "equal", 0.3)["it"]
     assert equal["detectable"] == pytest.approx(detectable_effect(effects.std(ddof=1), 6, 0.3, power=0.9))
     assert verdicts({"it": [0.5, 0.5]}, 0.02)["it"]["detectable"] is None
@@ -169,17 +153,22 @@ def test_several_contrasts_share_one_level():
     assert both["weak"]["detectable"] == pytest.approx(detectable_effect(weak.std(ddof=1), 5, alpha=0.05 / 3))
 
 
-def test_bad_claims_are_named():
-    for contrasts, margin, direction in (
-        ({}, 0, "less"),
-        ({"a": A}, -1, "less"),
-        ({"a": A}, 0, "more"),
-        ({"a": A}, np.nan, "less"),
-    ):
-        with pytest.raises(ValueError, match="direction is"):
-            verdicts(contrasts, margin, direction)
-    for bad in ([1.0], [1.0, np.nan], [[1.0, 2.0]]):
-        with pytest.raises(ValueError, match="at least two seeds"):
-            verdicts({"a": bad}, 0)
-    with pytest.raises(ValueError, match="test_per_train is -1"):
-        paired_test(A, -1)
+@pytest.mark.parametrize(
+    "f, arguments, message",
+    [
+        (spread, ([],), "values are empty"),
+        (bootstrap_interval, (len, 0), "n is 0"),
+        *((draws_interval, bad, "between 0 and 1") for bad in (([], 0.95), ([1.0], 0), ([1.0], 1))),
+        *((holm, (bad,), "accepted: a list") for bad in ([0.1, np.nan], [1.1], [[0.1]])),
+        *((detectable_effect, bad, "accepted: n > 1") for bad in ((1.0, 1), (-1, 5), (np.nan, 5))),
+        *((detectable_effect, (1.0, 5, 0.0, *bad), "accepted: n > 1") for bad in ((0, 0.8), (0.05, 1), (0.9, 0.8))),
+        (equivalence_test, (A, 0), "margin is 0"),
+        *((verdicts, bad, "direction is") for bad in (({}, 0, "less"), ({"a": A}, -1, "less"), ({"a": A}, 0, "more"))),
+        (verdicts, ({"a": A}, np.nan, "less"), "direction is"),
+        *((verdicts, ({"a": bad}, 0), "at least two seeds") for bad in ([1.0], [1.0, np.nan], [[1.0, 2.0]])),
+        (paired_test, (A, -1), "test_per_train is -1"),
+    ],
+)
+def test_errors(f, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        f(*arguments)

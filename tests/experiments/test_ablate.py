@@ -91,15 +91,6 @@ def test_the_interval_allows_for_overlapping_splits():
     np.testing.assert_allclose(interval, [-0.1 - reach, -0.1 + reach])
 
 
-def test_finished_cells_are_not_computed_again(done, clips, monkeypatch):
-    out, result = done
-    names = ("results.json", "results.md", "figures/ablation.png")
-    before = [(out / name).read_bytes() for name in names]
-    monkeypatch.setattr("refmer.experiments.run.train_and_measure", None)
-    assert run("ablate", out, system=SYSTEM, quick=True, corpora={"clips": clips}) == result
-    assert [(out / name).read_bytes() for name in names] == before
-
-
 def test_a_system_without_a_table_is_named(tmp_path, clips):
     with pytest.raises(KeyError, match="'concatenation' has no ablation table; accepted: openface_adaptive, "):
         run("ablate", tmp_path, system="concatenation", corpora={"clips": clips})

@@ -254,11 +254,8 @@ def test_a_quick_run_tests_what_it_can_and_says_what_it_left_out(done):
     assert "**synthetic**" in text and "41.2 against 37.6" in text and "(--quick)" in text and "left out of --quick" in text
 
 
-def test_the_same_bytes_with_two_jobs_and_finished_models_are_kept(done, clips, tmp_path, monkeypatch):
+def test_finished_models_are_kept(done, clips, monkeypatch):
     out, result = done
-    run("claims", tmp_path, quick=True, ids=TINY, corpora={"clips": clips}, jobs=2)
-    for name in ("results.json", "results.md", "figures/claims-000.png"):
-        assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
     monkeypatch.setattr("refmer.experiments.run.train_and_measure", None)  # nothing is trained again
     assert run("claims", out, quick=True, ids=TINY, corpora={"clips": clips}) == result
 

@@ -1,7 +1,6 @@
 """Curves against the strength of a disturbance: levels, reference lines, summaries, resumption, bytes, figures."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -86,17 +85,6 @@ def test_the_last_row_is_the_baseline_of_the_summaries(done):
     ours, base = ([s["mean"] for s in rows[row]["scores"]] for row in ROWS)
     assert rows[ROWS[0]]["gain_under_noise"]["mean"] == pytest.approx(ours[-1] - base[-1])
     assert rows[ROWS[1]]["gain_under_noise"] is None and rows[ROWS[1]]["drop"]["mean"] == pytest.approx(base[0] - base[-1])
-
-
-def test_lost_cells_are_computed_again_the_same_bytes_with_two_jobs(done, clips, tmp_path):
-    out, _ = done
-    shutil.copytree(out / "cells", tmp_path / "cells")
-    for path in (tmp_path / "cells").iterdir():
-        if json.loads(path.read_text())["cell"]["system"] != "unimodal":
-            path.unlink()
-    run("curves", tmp_path, rows=ROWS, quick=True, corpora={"clips": clips}, jobs=2)
-    for name in ("results.json", "results.md", *(f"figures/{kind}.png" for kind in curves.SWEEPS)):
-        assert (tmp_path / name).read_bytes() == (out / name).read_bytes(), name
 
 
 def test_the_figure_of_missing_frames_has_both_reference_lines_units_and_n(done):

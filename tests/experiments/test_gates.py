@@ -88,8 +88,3 @@ def test_the_command_reports_both_gates(done, clips):
 def test_times_that_are_never_reached_are_counted():
     assert gates.fallen([None, None]) == "never (0 of 2 models)"
     assert gates.fallen([0.2, None, 0.4]) == "0.30 s (2 of 3 models)"
-
-
-def test_finished_cells_are_not_computed_again(done, clips, monkeypatch):
-    monkeypatch.setattr("refmer.experiments.run.train_and_measure", None)
-    assert run("gates", done[0], quick=True, corpora={"clips": clips}) == done[1]

@@ -1,7 +1,6 @@
 """Standard against optimized training: trainings, scores, the tests over seeds, tables, boxes or dots."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -120,16 +119,6 @@ def test_one_seed_has_no_tests_and_finished_cells_are_kept(done, clips, monkeypa
     one = run("missing", out, rows=ROWS[:2], seeds=1, corpora={"clips": clips})
     assert "tests" not in one and "p, corrected" not in (out / "results.md").read_text()
     run("missing", out, rows=ROWS, quick=True, corpora={"clips": clips})  # leaves the folder as it was
-
-
-def test_lost_cells_are_computed_again_the_same_bytes_with_two_jobs(done, clips, tmp_path):
-    shutil.copytree(done[0] / "cells", tmp_path / "cells")
-    for path in (tmp_path / "cells").iterdir():
-        if json.loads(path.read_text())["cell"]["system"] == "sfav":
-            path.unlink()
-    run("missing", tmp_path, rows=ROWS, quick=True, corpora={"clips": clips}, jobs=2)
-    for name in ("results.json", "results.md", "figures/missing.png"):
-        assert (tmp_path / name).read_bytes() == (done[0] / name).read_bytes(), name
 
 
 def test_a_row_without_two_trainings_is_named(clips, tmp_path):

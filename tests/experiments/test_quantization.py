@@ -67,7 +67,7 @@ def test_the_command_quantizes_reports_and_keeps_what_is_trained(model, clips, t
     assert "4 trainings, 1 at a time: about" in printed.err
     for word in ("head.maps.0.W", "MB (-", "McNemar", "agreement", "95 %", "points", "p99", "one map at a time"):
         assert word in printed.out, word
-    assert "Trained anew, 4 times" in printed.out
+    assert "Trained again, 4 times" in printed.out
     small = refmer.load_recognizer(tmp_path / "m-int8.npz")
     assert small.quantized_["activations"] == "row" and (folder / "figures" / "m-int8.png").stat().st_size > 10_000
     monkeypatch.setattr(quantization, "train_and_compare", None)  # nothing is trained again

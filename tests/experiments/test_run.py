@@ -1,4 +1,4 @@
-"""What all experiments share: their records, errors, protocols."""
+"""Records, errors and protocols that all experiments share."""
 
 import numpy as np
 import pytest

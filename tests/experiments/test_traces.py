@@ -92,8 +92,3 @@ def test_figures_have_a_panel_for_each_system_and_dimension(done):
             assert f"CCC {part['shown'][f'ccc_{dimension}']:.2f}" in "".join(text.get_text() for text in ax.texts)
             assert ax.get_ylim()[1] > np.abs(ax.lines[2].get_ydata()).max()
     assert "(s)" in figure.get_supxlabel() and "n = 1" in figure.get_supxlabel()
-
-
-def test_finished_cells_are_not_computed_again(done, recordings, monkeypatch):
-    monkeypatch.setattr("refmer.experiments.run.train_and_measure", None)
-    assert run("traces", done[0], quick=True, corpora={"recordings": recordings}) == done[1]

@@ -22,13 +22,8 @@ ORDER = ("holds", "reversed", "undecided", "not tested")
 
 
 def rows(quick, ids=None):
-    """The models that some claims (("000-a", ...); None: all) need; with `quick` those of the cheap half."""
+    """The models of the claims `ids` (("000-a", ...); None: all); with `quick` those of the cheap half."""
     return {row: (ROWS[row].system, ROWS[row].changes) for row in needed(quick, ids)}
-
-
-def needed(quick, ids=None):
-    """{row: [conditions]} of the claims that are tested."""
-    return needs([line for line in chosen(ids) if not left_out(quick) & set(needs([line]))])
 
 
 def left_out(quick):
@@ -36,8 +31,13 @@ def left_out(quick):
     return set(ROWS) - CHEAP if quick else set()
 
 
+def needed(quick, ids=None):
+    """{row: [conditions]} of the claims that are tested."""
+    return needs([line for line in chosen(ids) if not left_out(quick) & set(needs([line]))])
+
+
 def chosen(ids):
-    """The lines of some claims; of all for None."""
+    """The lines of the claims `ids`; of all for None."""
     unknown = set(ids or ()) - {line.id for line in CLAIMS}
     if unknown:
         accepted = ", ".join(sorted({line.id for line in CLAIMS}))
@@ -57,16 +57,11 @@ def trainings(setup):
     """Yield each row with the conditions and probes that its claims need; print the expected time first."""
     print(expected(setup), file=sys.stderr)
     for row, conditions in needed(setup.quick, **setup.options).items():
-        yield (
-            row,
-            *setup.rows[row],
-            [
-                {"kind": "scores", "column": c, "corruptions": CONDITIONS[c]}
-                if c in CONDITIONS
-                else {"kind": "probe", "column": c}
-                for c in conditions
-            ],
-        )
+        kinds = [
+            {"kind": "scores", "column": c, "corruptions": CONDITIONS[c]} if c in CONDITIONS else {"kind": "probe", "column": c}
+            for c in conditions
+        ]
+        yield row, setup.rows[row], kinds
 
 
 def summary(setup, results):
@@ -158,12 +153,6 @@ def entries(x, line):
     low, high = x["interval"]
     sign = {"greater": ">", "less": "< -", "equal": "within"}[line["direction"]]
     detectable = "-" if x["detectable"] is None else f"{x['detectable']:.3f}"
-    return [
-        f"{x['effect']['mean']:+.3f}",
-        f"[{low:+.3f}, {high:+.3f}]",
-        f"{sign} {line['margin']:g}".replace("- ", "-"),
-        f"{x['p']:.3f}",
-        f"{x['p_reversed']:.3f}",
-        detectable,
-        x["verdict"],
-    ]
+    p = [f"{x[key]:.3f}" for key in ("p", "p_reversed")]
+    claimed = f"{sign} {line['margin']:g}".replace("- ", "-")
+    return [f"{x['effect']['mean']:+.3f}", f"[{low:+.3f}, {high:+.3f}]", claimed, *p, detectable, x["verdict"]]

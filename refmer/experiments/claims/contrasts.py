@@ -25,7 +25,7 @@ class Contrast(NamedTuple):
 
 
 def difference(a, b):
-    """a - b, in the order of the scores."""
+    """a - b."""
     return a - b
 
 

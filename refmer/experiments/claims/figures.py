@@ -33,9 +33,8 @@ def forest(paper, lines, seeds):
     ax.set_yticks(list(names), list(names.values()), fontsize=8)
     ax.set_ylim(y - 0.5, -0.8)
     ax.set_xlim(-REACH, REACH)
-    ax.set_xlabel(
-        f"effect (macro F1, accuracy, CCC: 0.1 is 10 points); mean and 95 % interval over n = {seeds} seeds, cut off at {REACH}"
-    )
+    interval = f"mean and 95 % interval over n = {seeds} seeds, cut off at {REACH}"
+    ax.set_xlabel(f"effect (macro F1, accuracy, CCC: 0.1 is 10 points); {interval}")
     who = "All papers" if paper == "all" else f"Paper {paper}"
     ax.set_title(f"{who}: what holds on the synthetic corpus", loc="left", fontweight="bold")
     for verdict, (mark, colour) in LOOKS.items():

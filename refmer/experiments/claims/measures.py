@@ -15,11 +15,6 @@ from refmer.int8.model import quantize
 from refmer.layers.attention import attention, embed
 from refmer.layers.dense import layer_norm
 
-
-def _missing(sense, share):
-    return ({"sense": sense, "kind": "missing", "amount": share},)
-
-
 SIGMAS, SNRS, LOST = (0.5, 1.0, 2.0, 4.0), (20.0, 10.0, 0.0), (0.5, 0.9, 0.95, 1.0)
 BURSTS = {"25 %": (0.05, 0.15), "50 %": (0.1, 0.1), "75 %": (0.15, 0.05)}  # long-run loss: switching to bad, to good
 WHITE = {"sense": "voice", "kind": "white", "amount": 0.0}
@@ -28,7 +23,9 @@ LAUGHTER = {"sense": "voice", "kind": "laughter", "amount": -10.0}
 CONDITIONS = {"clean": ()}  # corruptions, one after the other
 CONDITIONS |= {f"face noise {s:g}": ({"sense": "face", "kind": "gaussian", "amount": s},) for s in SIGMAS}
 CONDITIONS |= {f"white {s:g} dB": (WHITE | {"amount": s},) for s in SNRS}
-CONDITIONS |= {f"{sense} lost {s:g}": _missing(sense, s) for sense in ("face", "voice") for s in LOST}
+CONDITIONS |= {
+    f"{sense} lost {s:g}": ({"sense": sense, "kind": "missing", "amount": s},) for sense in ("face", "voice") for s in LOST
+}
 CONDITIONS |= {
     f"bursts {name}": ({"sense": "voice+face", "kind": "bursty", "amount": chain},) for name, chain in BURSTS.items()
 }

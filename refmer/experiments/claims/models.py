@@ -8,10 +8,7 @@ from refmer.systems import of_cmaer_cat
 
 
 class Row(NamedTuple):
-    """A system, changes to its tiny Config, and the approximate seconds of a training with its measurements.
-
-    Each system was timed once, on one core with the bundled corpora; variants are estimated from it.
-    """
+    """A system, changes to its tiny Config, seconds of a training with its measurements (of variants estimated)."""
 
     system: str
     changes: dict

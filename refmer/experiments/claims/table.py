@@ -65,8 +65,8 @@ CLAIMS = (
         {f"{what}: to B4": Contrast(c.difference, (Score("auxformer", GONE[what]), Score(b4)))
          for what, b4 in (("no face", "voice alone"), ("no voice", "face alone"))}, "equal", 0.03),
     Claim("002-d", "002 Fig. 5", "with 10 % of the frames of one modality it beats the network of the other", "-",
-        {f"10 % of the {some}": Contrast(c.difference, (Score("auxformer", f"{some} lost 0.9"), Score(f"{b4} alone")))
-         for some, b4 in (("face", "voice"), ("voice", "face"))}),
+        {f"10 % of the {sense}": Contrast(c.difference, (Score("auxformer", f"{sense} lost 0.9"), Score(f"{b4} alone")))
+         for sense, b4 in (("face", "voice"), ("voice", "face"))}),
     Claim("002-d", "002 Fig. 5", "with half of the frames it is within 1 point of complete: loss - 1 point",
         "within 1 point at 40 to 50 % missing",
         {f"half of the {s}": Contrast(c.loss_beyond(POINT), (Score("auxformer"), Score("auxformer", f"{s} lost 0.5")))
