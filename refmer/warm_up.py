@@ -14,6 +14,7 @@ from refmer.experiments.protocols import corpus_of
 from refmer.experiments.run import resolve
 from refmer.int8 import quantize
 from refmer.ops import twins
+from refmer.ops.markov import markov
 from refmer.proofs import all_cases
 from refmer.recognizer import Recognizer
 from refmer.systems import BASELINES, SYSTEMS
@@ -37,6 +38,7 @@ def main():
         if case.kind == "op":
             y, backward = as_layer(case.f, *narrow(case.inputs), **narrow(case.options))
             backward(np.ones_like(y))
+    markov(np.zeros((2, 1)), np.zeros((1, 1), bool), 0.5, 0.5)  # of corruptions, in float64
     compiled, cached = np.sum(list(variants().values()), axis=0)
     print(
         f"{len(twins.TWINS)} kernels and the integer ones, float32: {compiled} variants compiled, "

@@ -9,7 +9,7 @@ from refmer.kernels.vectors import kernel, part
 
 @part
 def _fit(gamma, beta, width):
-    """Past the end of an array there is other memory."""
+    """Raise a ValueError unless the parameters have the width of x: a kernel does not check its indices."""
     if gamma.shape != (width,) or beta.shape != (width,):
         raise ValueError("the parameters of the norm have another width than its input")
 

@@ -137,9 +137,7 @@ def fitting(mask, x):
     if mask.dtype != bool:
         raise ValueError(f"mask has dtype {mask.dtype}; accepted: bool, True where an entry is valid")
     try:
-        fits = np.broadcast_shapes(mask.shape, x.shape) == x.shape
+        np.broadcast_to(mask, x.shape)
     except ValueError:
-        fits = False
-    if not fits:
-        raise ValueError(f"mask has shape {mask.shape}; accepted: a shape that broadcasts to {x.shape}")
+        raise ValueError(f"mask has shape {mask.shape}; accepted: a shape that broadcasts to {x.shape}") from None
     return mask

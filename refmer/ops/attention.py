@@ -10,7 +10,7 @@ SCALES = "width", "keys"
 
 @twin
 def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
-    """y = a v, a = softmax(c q k^T) in every head of width C / H, heads side by side.   q, y (B, T, C), k, v (B, S, C).
+    """y = a v, a = softmax(c q k^T) in every head of width C / H, heads concatenated.   q, y (B, T, C), k, v (B, S, C).
 
     c is a number or (B|1, H|1, 1, 1); mask and keep are bool, of four axes that broadcast to (B, H, T, S). Weights where `keep`
     is False drop out, the others grow by 1 / (1 - rate). A query without a valid key gives 0. Backward computes the weights

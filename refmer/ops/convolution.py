@@ -128,6 +128,6 @@ def weight_norm(v, gain):
 
 
 def weight_norm_backward(dW, unit, rnorm, gain):
-    # W = gain unit, unit = v / |v|:  only what is perpendicular to v turns it
+    # W = gain unit, unit = v / |v|:  only the part perpendicular to v changes the direction
     dgain = (dW * unit).sum(0)
     return gain * rnorm * (dW - dgain * unit), dgain

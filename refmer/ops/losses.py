@@ -240,7 +240,7 @@ def info_nce(features, available=None, temperature=0.1):
     z, *saved = l2_normalise(features)
     z = z.swapaxes(0, 1)  # (M, B, C)
     s = z[:, None] @ z[None].swapaxes(-1, -2) / temperature  # (M, M, B, B)
-    itself = np.eye(B, dtype=bool)  # always kept: a row whose positive is missing stays finite, and is not counted
+    itself = np.eye(B, dtype=bool)  # never masked: a row whose positive is missing stays finite, and is not counted
     logp = log_softmax(np.where(present.T[None, :, None, :] | itself, s, -np.inf))
     counted = present.T[:, None] & present.T[None] & ~np.eye(M, dtype=bool)[:, :, None]  # (M, M, B)
     share = 1 / max(float(counted.sum()), 1.0)

@@ -1,4 +1,4 @@
-"""The arithmetic of 8 bits: published values, and the laws that hold for all."""
+"""The arithmetic of 8 bits: published values and laws."""
 
 import numpy as np
 import pytest
@@ -25,10 +25,10 @@ SEED = st.integers(0, 2**32 - 1)
     ],
 )
 def test_published_values(x, scale, zero, q):
-    got_q, got_scale, got_zero = a.affine_rows(np.array([x], np.float32))
-    np.testing.assert_allclose(got_scale, [scale], rtol=1e-7)
-    assert got_zero == zero
-    np.testing.assert_array_equal(got_q, [q])
+    result_q, result_scale, result_zero = a.affine_rows(np.array([x], np.float32))
+    np.testing.assert_allclose(result_scale, [scale], rtol=1e-7)
+    assert result_zero == zero
+    np.testing.assert_array_equal(result_q, [q])
 
 
 def test_halves_go_to_the_even_number_and_the_rest_saturates():
@@ -48,7 +48,7 @@ def test_the_error_is_half_a_step_at_most(x):
 
 @settings(deadline=None)
 @given(ROWS)
-def test_what_was_quantized_stays_as_it_is(x):
+def test_quantizing_again_changes_nothing(x):
     q, scale, zero = a.affine_rows(x)
     np.testing.assert_array_equal(a.affine(a.from_affine(q, scale, zero), scale, zero), q)
     w, t = a.symmetric(x, a.symmetric_scale(x, per_channel=False)), a.symmetric_scale(x, per_channel=False)
@@ -72,7 +72,7 @@ def test_the_error_of_weights_is_half_a_step_and_least_per_channel(seed, clip):
         assert (errors[0] <= errors[1]).all()
 
 
-def test_one_far_weight_is_clipped_for_the_least_squared_error():
+def test_one_large_weight_is_clipped_for_the_least_squared_error():
     rng = np.random.default_rng(0)
     w = np.append(rng.uniform(-1, 1, 200_000), 1.6).astype(np.float32)[:, None]
     assert a.symmetric_scale(w, "mse") < 0.8 * a.symmetric_scale(w, "max")

@@ -18,7 +18,7 @@ SEED = st.integers(0, 2**32 - 1)
 
 
 def both(f):
-    """f() by the kernels and by the definition."""
+    """Return f() by the kernels and by the definition."""
     with kernels(True):
         fast = f()
     with kernels(False):

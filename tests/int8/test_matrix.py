@@ -38,7 +38,7 @@ def test_bias_and_relu_are_fused_and_layers_use_them(on):
     np.testing.assert_array_equal(dense.linear(x, Q, 0.0)[0], x @ Q)
 
 
-def test_a_row_does_not_depend_on_its_neighbours_unless_asked(on):
+def test_a_row_does_not_depend_on_its_neighbours_except_per_tensor(on):
     x = normal(6, 24)
     louder = x.copy()
     louder[1:] *= 100
@@ -63,7 +63,7 @@ def test_an_input_is_quantized_once(monkeypatch):
     np.testing.assert_array_equal((x @ b, x @ a)[1], first)
 
 
-def test_an_array_in_the_place_of_a_dead_one_is_another(on):
+def test_a_new_array_at_the_address_of_a_deleted_one_is_quantized_again(on):
     Q, answers = QuantizedMatrix.of(W), []
     for n in range(20):
         x = np.full((1, 24), np.float32(n))
@@ -73,7 +73,7 @@ def test_an_array_in_the_place_of_a_dead_one_is_another(on):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_what_is_not_finite_is_not_a_number(on, bad):
+def test_a_row_with_nan_or_infinity_gives_nan(on, bad):
     x = normal(3, 24)
     x[1, 2] = bad
     y = QuantizedMatrix.of(W).linear(x, B, relu=True)
@@ -115,7 +115,7 @@ def test_bad_parts_are_errors():
         QuantizedMatrix.of(np.full((2, 2), np.nan))
 
 
-def test_copies_leave_what_belongs_to_the_machine():
+def test_copies_do_not_contain_the_packed_weights():
     Q = QuantizedMatrix.of(W, static=(-2, 3))
     y = normal(3, 24) @ Q
     for twin in (pickle.loads(pickle.dumps(Q)), copy.deepcopy(Q)):
@@ -125,7 +125,7 @@ def test_copies_leave_what_belongs_to_the_machine():
 
 @pytest.mark.skipif(not AVAILABLE, reason="kernels are off")
 @pytest.mark.parametrize("options", [{}, {"per_tensor": True}, {"static": (-1, 1)}], ids=str)
-def test_the_lstm_keeps_its_sequence_inside(options):
+def test_the_lstm_in_one_call_follows_the_definition(options):
     B, T, D, H = 3, 11, 7, 13
     x, W, b = normal(B, T, D), normal(D, 4 * H) * D**-0.5, normal(4 * H)
     u, U, h0, c0 = x @ W + b, normal(H, 4 * H) * H**-0.5, np.tanh(normal(B, H)), normal(B, H)

@@ -12,7 +12,7 @@ shapes = st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.s
 
 
 def steps(T, size, stride, dilation, padding):
-    """How many windows there are: None where there is no room."""
+    """Number of windows, or None where none fits."""
     try:
         return convolution.windows(np.zeros((1, T, 1)), size, stride, dilation, padding)[0].shape[1]
     except ValueError:
@@ -67,7 +67,7 @@ def test_weight_norm_gives_columns_their_length():
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         ({"padding": "full"}, "padding is 'full'; accepted: valid, same, causal"),
         ({"size": 0}, "size is 0"),
@@ -76,6 +76,6 @@ def test_weight_norm_gives_columns_their_length():
         ({"padding": "valid"}, "axis 1 has length 2"),
     ],
 )
-def test_bad_windows_are_named(arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_bad_windows_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
         convolution.windows(np.zeros((1, 2, 1)), **({"size": 3} | arguments))

@@ -1,4 +1,4 @@
-"""Dropout: who is dropped is a function of key and place, in the right share, and independent between places and keys."""
+"""Dropout: dropped elements depend on key and place only, have the right share, and are independent across places and keys."""
 
 import numpy as np
 from hypothesis import given
@@ -10,7 +10,7 @@ KEY = st.integers(0, 2**63 - 1)
 
 
 @given(key=KEY, rate=st.floats(0.01, 0.9), seed=st.integers(0, 9))
-def test_kept_elements_grow_and_the_way_back_is_the_same(key, rate, seed):
+def test_kept_elements_grow_and_backward_is_the_same(key, rate, seed):
     x = np.random.default_rng(seed).normal(size=(3, 5, 7))
     y, ones = dropout(x, key, rate), dropout(np.ones_like(x), key, rate)
     assert set(np.unique(ones)) <= {0, 1 / (1 - rate)}

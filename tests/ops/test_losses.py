@@ -91,7 +91,7 @@ def test_class_balanced_weights_reach_their_limits():
 
 
 @pytest.mark.parametrize(
-    "counts, beta, said",
+    "counts, beta, message",
     [
         ([3, 0], 0.9, "counts are"),
         ([3, -1], 0.9, "counts"),
@@ -102,8 +102,8 @@ def test_class_balanced_weights_reach_their_limits():
         ([3, 4], np.nan, "beta"),
     ],
 )
-def test_class_balanced_weights_name_what_does_not_fit(counts, beta, said):
-    with pytest.raises(ValueError, match=said):
+def test_class_balanced_weights_name_what_does_not_fit(counts, beta, message):
+    with pytest.raises(ValueError, match=message):
         losses.class_balanced_weights(counts, beta)
 
 
@@ -165,7 +165,7 @@ def ccc(x, y, **options):
 
 
 def mixed(x, y):
-    """The wrong form of some public code: mean covariance over unbiased variances."""
+    """A wrong form in public code: mean covariance over unbiased variances."""
     covariance = ((x - x.mean(0)) * (y - y.mean(0))).mean(0)
     return 2 * covariance / (x.var(0, ddof=1) + y.var(0, ddof=1) + (x.mean(0) - y.mean(0)) ** 2)
 

@@ -34,7 +34,7 @@ def test_a_zero_vector_stays_zero_and_has_no_gradient():
     y, *saved = norms.l2_normalise(np.array([[0.0, 0], [3, 4]]))
     np.testing.assert_allclose(y, [[0, 0], [0.6, 0.8]])
     dx = norms.l2_normalise_backward(np.array([[1.0, 2], [0.6, 0.8]]), *saved)
-    np.testing.assert_allclose(dx, 0, atol=1e-15)  # along the vector there is nothing to gain
+    np.testing.assert_allclose(dx, 0, atol=1e-15)  # a step along the vector changes nothing
 
 
 @pytest.mark.parametrize("x", [np.full((2, 5), 7), 1e-6 * np.arange(10).reshape(2, 5)])

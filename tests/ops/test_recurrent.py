@@ -1,4 +1,4 @@
-"""What the recurrences promise beyond their gradients."""
+"""Laws of the recurrences."""
 
 import numpy as np
 import pytest
@@ -15,15 +15,15 @@ V, BIAS = rng.normal(size=(H, 3 * H)), rng.normal(size=3 * H)
 
 def lstm(u, U, h0, c0, mask=None):
     """The recurrence alone: x = u, W the identity."""
-    return recurrent.lstm(u, *nothing(u), U, h0, c0, mask)
+    return recurrent.lstm(u, *identity(u), U, h0, c0, mask)
 
 
 def gru(u, V, b, h0, mask=None):
-    return recurrent.gru(u, *nothing(u), V, b, h0, mask)
+    return recurrent.gru(u, *identity(u), V, b, h0, mask)
 
 
-def nothing(u):
-    """W and b that change nothing."""
+def identity(u):
+    """W and b of the identity."""
     return np.eye(u.shape[-1], dtype=u.dtype), np.zeros(u.shape[-1], u.dtype)
 
 
@@ -55,14 +55,14 @@ def test_lstm_is_the_loop_written_out(mask):
 
 def test_gru_is_the_loop_written_out():
     u, h = X[..., : 3 * H], H0.copy()
-    want = np.zeros((B, T, H))
+    expected = np.zeros((B, T, H))
     for t in range(T):
         v = h @ V + BIAS
         r, z = logistic(u[:, t, :H] + v[:, :H]), logistic(u[:, t, H : 2 * H] + v[:, H : 2 * H])
         new = (1 - z) * np.tanh(u[:, t, 2 * H :] + r * v[:, 2 * H :]) + z * h
         h = np.where(MASK[:, t, None], new, h)
-        want[:, t] = np.where(MASK[:, t, None], new, 0)
-    np.testing.assert_allclose(gru(u, V, BIAS, H0, MASK)[0], want, rtol=1e-12)
+        expected[:, t] = np.where(MASK[:, t, None], new, 0)
+    np.testing.assert_allclose(gru(u, V, BIAS, H0, MASK)[0], expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("t", [1, T - 1])
@@ -80,9 +80,9 @@ def test_the_future_changes_nothing_before_it(t):
 def test_an_open_forget_gate_keeps_the_cell_and_a_closed_one_drops_it():
     u, still = np.zeros((1, 1, 4)), np.zeros((1, 4))
     u[..., 0], u[..., 3] = -1e4, 1e4  # nothing in, everything out
-    for forget, kept in [(1e4, 0.7), (-1e4, 0)]:
+    for forget, cell in [(1e4, 0.7), (-1e4, 0)]:
         u[..., 1] = forget
-        assert lstm(u, still, np.zeros((1, 1)), np.full((1, 1), 0.7))[0].item() == pytest.approx(np.tanh(kept))
+        assert lstm(u, still, np.zeros((1, 1)), np.full((1, 1), 0.7))[0].item() == pytest.approx(np.tanh(cell))
 
 
 def test_ten_thousand_steps_in_float32_stay_finite():
