@@ -16,6 +16,7 @@ from refmer import params
 from refmer.check import TOLERANCE
 from refmer.ops.twins import TWINS, kernels
 from refmer.proofs import all_cases
+from refmer.text import table
 
 KINDS = ("op", "layer", "system", "baseline")
 
@@ -40,7 +41,7 @@ def main(as_json=False, out=None):
     if as_json:
         print(json.dumps(rows, indent=1), file=out)
     else:
-        print(table(rows, problems), file=out)
+        print(as_text(rows, problems), file=out)
     return 0 if rows and all(row["passed"] for row in rows) else 1
 
 
@@ -103,20 +104,14 @@ def _distance(fast, slow):
     return worst
 
 
-def table(rows, problems):
+def as_text(rows, problems):
     """The rows in columns, then what went wrong, then the sum of it."""
-    lines = [("name", "kind", "parameters", "worst relative error", "kernel error", "")]
+    lines = []
     for row in rows:
         errors = ["-" if row[key] is None else f"{row[key]:.1e}" for key in ("worst_relative_error", "kernel_error")]
         lines.append((row["name"], row["kind"], f"{row['parameters']:,}", *errors, "" if row["passed"] else "FAILED"))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = (True, True, False, False, False, True)
-    text = [
-        "  ".join(
-            cell.ljust(w) if is_left else cell.rjust(w) for cell, w, is_left in zip(line, widths, left, strict=True)
-        ).rstrip()
-        for line in lines
-    ]
+    head = ("name", "kind", "parameters", "worst relative error", "kernel error", "")
+    text = [table(head, lines, right=(2, 3, 4), markdown=False)]
     text += [f"FAILED {label}: {what}" for label, what in problems.items()]
     passed = sum(row["passed"] for row in rows)
     return "\n".join([*text, f"{passed} of {len(rows)} passed (tolerance {TOLERANCE:g})"])
