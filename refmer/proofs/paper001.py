@@ -1,6 +1,5 @@
 """Cases of paper 001: OF-CMAER-CAT with every switch, and the general baselines that papers 000 and 001 name."""
 
-
 import numpy as np
 
 from refmer.baselines import late_fusion, lf_rnn, lmf, tfn

@@ -1,6 +1,5 @@
 """Cases of paper 003: TLAB-JCA with every switch, its baselines, and the parts that only they have."""
 
-
 import numpy as np
 
 from refmer.baselines import jca, leader_follower

@@ -8,17 +8,17 @@ ROOT = Path(__file__).parents[1]
 
 
 def unproven(cases, root=None):
-    """Return the functions without a case of their name, as (kind, "folder/file.py: name").
+    """Return (kind, "folder/file.py", name) of the functions that need a case and have none of their name.
 
     A name that two files of a folder share needs a case for each: "file.name".
     """
-    proven, functions = {(case.kind, case.name) for case in cases}, required(ROOT if root is None else root)
-    shared = Counter((kind, name) for kind, _, name in functions)
-
-    def covered(kind, path, name):
-        return (kind, f"{path.stem}.{name}") in proven or (shared[kind, name] == 1 and (kind, name) in proven)
-
-    return [(f[0], f"{f[1].parent.name}/{f[1].name}: {f[2]}") for f in functions if not covered(*f)]
+    proven, functions = {(case.kind, case.name) for case in cases}, required(root or ROOT)
+    times = Counter((kind, name) for kind, _, name in functions)
+    return [
+        (kind, f"{path.parent.name}/{path.name}", name)
+        for kind, path, name in functions
+        if (kind, f"{path.stem}.{name}") not in proven and (times[kind, name] > 1 or (kind, name) not in proven)
+    ]
 
 
 def required(root):
