@@ -1,6 +1,6 @@
 """Concatenation, the fusion that paper 000 argues against (before eq. 1): an MLP on the segment means of all modalities.
 
-Also the parts that the general baselines (late_fusion, tfn, lmf, lf_rnn) share: fields of Config, mixup and the loss.
+Also the parts that the general baselines (late_fusion, tfn, lmf, lf_rnn) share: fields of Config, inputs and the loss.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,6 @@ from refmer.data.inputs import segment_means
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
-from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
@@ -58,11 +57,6 @@ def inputs(streams, config):
 def describe(config):
     width = config.visual + config.audio + config.text
     return describe_mlp(width, config.hidden, config.classes)
-
-
-def augment(batch, config, rng):
-    """Apply mixup, as paper 000 does."""
-    return mixup(batch, rng, config.mixup) if config.mixup else batch
 
 
 def forward(p, batch, config, rng=None, trace=None):

@@ -16,7 +16,7 @@ from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_bac
 MODALITIES = concatenation.MODALITIES
 RECIPE = "paper-000"
 VARIANTS = {"late_fusion": ({}, None)}
-inputs, augment, example = concatenation.inputs, concatenation.augment, concatenation.example
+inputs, example = concatenation.inputs, concatenation.example
 
 
 @dataclass(frozen=True)

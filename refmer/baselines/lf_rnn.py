@@ -11,7 +11,7 @@ from refmer.layers.sequence import describe_lstm
 MODALITIES = tfn.MODALITIES
 RECIPE = "paper-000"
 VARIANTS = {"lf_rnn": ({}, None)}  # paper 000 prints 12 MB, no number of parameters and no width
-augment, loss, example = tfn.augment, tfn.loss, tfn.example
+loss, example = tfn.loss, tfn.example
 
 
 @dataclass(frozen=True)

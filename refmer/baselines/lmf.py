@@ -8,7 +8,7 @@ from refmer.layers.fusion import describe_low_rank_fusion, low_rank_fusion
 MODALITIES = tfn.MODALITIES
 RECIPE = "paper-000"
 VARIANTS = {"lmf": ({}, None)}
-augment, loss, example = tfn.augment, tfn.loss, tfn.example
+loss, example = tfn.loss, tfn.example
 
 
 @dataclass(frozen=True)

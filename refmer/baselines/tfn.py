@@ -15,7 +15,7 @@ from refmer.ops.activations import relu, relu_backward
 MODALITIES = concatenation.MODALITIES
 RECIPE = "paper-000"
 VARIANTS = {"tfn": ({}, None)}
-augment, loss = concatenation.augment, concatenation.loss
+loss = concatenation.loss
 
 
 @dataclass(frozen=True)

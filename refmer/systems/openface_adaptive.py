@@ -27,7 +27,6 @@ from refmer.ops.activations import relu, relu_backward
 from refmer.ops.losses import balanced_weights, focal, focal_backward
 from refmer.params import Leaf, normal
 from refmer.systems import protocol
-from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
@@ -128,11 +127,6 @@ def describe(config):
         tree["join"] = describe_linear(nodes * d, d)
     tree["head"] = describe_mlp(nodes * d if config.transformer else d, config.head, config.classes)
     return tree
-
-
-def augment(batch, config, rng):
-    """Apply mixup (paper IV-A)."""
-    return mixup(batch, rng, config.mixup) if config.mixup else batch
 
 
 def forward(p, batch, config, rng=None, trace=None):

@@ -26,6 +26,7 @@ import numpy as np
 from refmer.choices import choose
 from refmer.data.inputs import sequences, sub_sequence_means, width
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
+from refmer.train.augment import mixup
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,8 @@ class System:
         return sequences(streams, self.MODALITIES, config)
 
     def augment(self, batch, config, rng):
-        """Return a training batch, augmented."""
-        return batch
+        """Return a training batch after mixup, where the Config has its parameter `mixup`."""
+        return mixup(batch, rng, config.mixup) if getattr(config, "mixup", 0) else batch
 
     def loss(self, out, batch, config):
         """Return the cross-entropy with soft `target` (B, K), its terms and its gradient."""
