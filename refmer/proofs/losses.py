@@ -1,7 +1,5 @@
 """Cases of the losses."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from refmer.layers import cmaer as rec
@@ -12,7 +10,7 @@ B, T, M, D, K = 5, 7, 3, 2, 4
 
 
 def cases():
-    return [replace(case, kind="op") for case in classification() + regressions() + of_paper_001()] + layers()
+    return classification() + regressions() + of_paper_001() + layers()
 
 
 def classification():
@@ -20,10 +18,9 @@ def classification():
     logits = 2 * rng.normal(size=(B, K))
     soft = {"target": rng.dirichlet(np.ones(K), B), "weight": losses.class_balanced_weights([9, 3, 1, 7], 0.9)}
     votes = {"target": rng.random((B, K)).round(1), "weight": soft["weight"]}
+    one = soft | {"target": soft["target"][:1]}
     found = [
-        Case(
-            "cross_entropy", losses.cross_entropy, (logits[:1],), options={**soft, "target": soft["target"][:1]}, variant="one"
-        ),
+        Case("cross_entropy", losses.cross_entropy, (logits[:1],), variant="one", options=one),
         Case("sample_weighted_cross_entropy", losses.sample_weighted_cross_entropy, (logits,), options=soft),
         Case("binary_cross_entropy", losses.binary_cross_entropy, (logits,), options=votes),
     ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from refmer.layers import convolution, encoders, sequence
 from refmer.ops import convolution as conv_ops
-from refmer.proofs import Case
+from refmer.proofs import Case, plain
 
 B, T, H, W, C, E = 2, 5, 4, 3, 2, 3
 VALID = np.array([[True] * 5, [True, True, True, False, False]])
@@ -21,19 +21,12 @@ def images():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(B, H, W, C))
     film = rng.normal(size=(B, 3, H, W, C))
+    both, (three, two) = convolution.describe_conv2plus1d(C, E, 2), (convolution.describe_conv2d(C, E, size) for size in (3, 2))
     return [
-        Case("windows", conv_ops.windows, (x,), variant="second axis", options={"size": 3, "stride": 2, "axis": 2}, kind="op"),
-        Case("conv2d", lambda p, x: convolution.conv2d(p, x, 3, 2), (x,), convolution.describe_conv2d(C, E, 3), "stride 2"),
-        Case(
-            "conv2d", lambda p, x: convolution.conv2d(p, x, 2, 1, "valid"), (x,), convolution.describe_conv2d(C, E, 2), "valid"
-        ),
-        Case(
-            "conv2plus1d",
-            lambda p, x: convolution.conv2plus1d(p, x, 2, 2),
-            (film,),
-            convolution.describe_conv2plus1d(C, E, 2),
-            "stride 2",
-        ),
+        Case("windows", conv_ops.windows, (x,), variant="second axis", options={"size": 3, "stride": 2, "axis": 2}),
+        Case("conv2d", plain(convolution.conv2d, 3, 2), (x,), three, "stride 2"),
+        Case("conv2d", plain(convolution.conv2d, 2, 1, "valid"), (x,), two, "valid"),
+        Case("conv2plus1d", plain(convolution.conv2plus1d, 2, 2), (film,), both, "stride 2"),
         Case("max_pool2d", lambda x: sequence.max_pool2d(x, 2), (x,)),
         Case("max_pool2d", lambda x: sequence.max_pool2d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
         Case("avg_pool2d", lambda x: sequence.avg_pool2d(x, 3, 2), (x,)),
@@ -50,8 +43,8 @@ def encoder_cases():
     same = encoders.describe_residual_block(6, 6, convolution.describe_conv2d)
     x, wide = rng.normal(size=(B, H, W, C)), rng.normal(size=(B, H, W, 6))
     found = [
-        Case("residual_block", lambda p, x: encoders.residual_block(p, x, convolution.conv2d), (wide,), same),
-        Case("residual_block", lambda p, x: encoders.residual_block(p, x, convolution.conv2d, 2), (x,), block2, "stride 2"),
+        Case("residual_block", plain(encoders.residual_block, convolution.conv2d), (wide,), same),
+        Case("residual_block", plain(encoders.residual_block, convolution.conv2d, 2), (x,), block2, "stride 2"),
         Case("resnet", encoders.resnet, (mels,), encoders.describe_resnet([4, 5])),
         Case("r2plus1d_map", encoders.r2plus1d_map, (frames,), film),
         Case("r2plus1d", encoders.r2plus1d, (frames,), film),
