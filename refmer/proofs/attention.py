@@ -36,7 +36,7 @@ def attentions():
     x, memory, z = (rng.normal(size=(B, n, C)) for n in (T, S, T))
     attend, mask, scaled = attention.describe_attention(C), key_mask(SHORT), attention.describe_scaled_residual
     key, unused = ("key.b",), ("key.*", "query.*", "input.0")
-    some = plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]]))
+    masked = plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]]))
     frames, read = (x, memory[..., :5]), sfav.describe_frame_attention(C, 5, 4)
     return [
         Case("project", project, (x,), describe_project(C, 7)),
@@ -45,7 +45,7 @@ def attentions():
         Case("attention", plain(attention.attention, H), (x[:, :1], memory), attend, "one query", zero=key),
         Case("attention", plain(attention.attention, H), (x, memory[:, :1]), attend, "one key", zero=unused),
         Case("frame_attention", plain(sfav.frame_attention, H), frames, read),
-        Case("frame_attention", some, frames, read, "masked"),
+        Case("frame_attention", masked, frames, read, "masked"),
         *(
             Case("scaled_residual", plain(attention.scaled_residual, mix), (x, z), scaled(mix), f"{mix=}")
             for mix in attention.MIXES
@@ -57,13 +57,13 @@ def encoders():
     rng = np.random.default_rng(3)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
     mask = key_mask(SHORT)
-    found = []
+    rows = []
     for mix in attention.MIXES:
         described = attention.describe_encoder_layer(C, 5, mix)
         f = plain(attention.pre_norm_layer, H, causal(T, T), mix=mix)
-        found.append(Case("pre_norm_layer", f, (x,), described, f"{mix=}, causal", zero=("attend.key.b",)))
+        rows.append(Case("pre_norm_layer", f, (x,), described, f"{mix=}, causal", zero=("attend.key.b",)))
         f = seeded(attention.cross_layer, H, mask, RATES, mix=mix)
-        found.append(Case("cross_layer", f, (x, memory), described, f"{mix=}, masks and dropout", zero=("attend.key.b",)))
+        rows.append(Case("cross_layer", f, (x, memory), described, f"{mix=}, masks and dropout", zero=("attend.key.b",)))
     stack, zero = attention.describe_encoder(C, 5, 2, "learned"), ("layers.*.attend.key.b",)
     places = (positions, lambda m: positions(m, SHORT))
     across = plain(attention.cross_encoder, H, mask, places=places, scale="keys", mix="learned")
@@ -75,7 +75,7 @@ def encoders():
     def entered(x):
         return attention.embed(x, positions, 0.25, np.random.default_rng(3))
 
-    return found + [
+    return rows + [
         Case("embed", entered, (x,), variant="positions, dropout"),
         Case("encoder", seeded(attention.encoder, H, place=positions, **options), (x,), stack, "dropout", zero=zero),
         Case("cross_encoder", across, (x, memory), stack, "masked, positions, scale=keys", zero=zero),

@@ -19,7 +19,7 @@ def classification():
     soft = {"target": rng.dirichlet(np.ones(K), B), "weight": losses.class_balanced_weights([9, 3, 1, 7], 0.9)}
     votes = {"target": rng.random((B, K)).round(1), "weight": soft["weight"]}
     one = soft | {"target": soft["target"][:1]}
-    found = [
+    rows = [
         Case("cross_entropy", losses.cross_entropy, (logits[:1],), variant="one", options=one),
         Case("sample_weighted_cross_entropy", losses.sample_weighted_cross_entropy, (logits,), options=soft),
         Case("binary_cross_entropy", losses.binary_cross_entropy, (logits,), options=votes),
@@ -28,24 +28,24 @@ def classification():
     for alpha, gamma, target in [(0.25, 2.0, hard), (-1, 0.5, hard), (0.6, 0.0, hard), (0.25, 2.0, votes["target"])]:
         options = {"target": target, "alpha": alpha, "gamma": gamma}
         variant = f"{alpha=}, {gamma=}" + (", soft" if target is not hard else "")
-        found.append(Case("sigmoid_focal", losses.sigmoid_focal, (logits,), options=options, variant=variant))
-    return found
+        rows.append(Case("sigmoid_focal", losses.sigmoid_focal, (logits,), options=options, variant=variant))
+    return rows
 
 
 def regressions():
     rng = np.random.default_rng(4)
     x, y, mask = rng.normal(size=(B, T, D)), rng.normal(1, 2, (B, T, D)), rng.random((B, T)) > 0.4
-    found = [
+    rows = [
         Case("mse", losses.mse, (x,), options={"target": y}),
         Case("mse", losses.mse, (x,), options={"target": y, "mask": mask}, variant="masked"),
     ]
     for f in (losses.ccc, losses.ccc_loss):
-        found += [
+        rows += [
             Case(f.__name__, f, (x,), options={"target": y}),
             Case(f.__name__, f, (x,), options={"target": y, "mask": mask, "ddof": 1}, variant="masked, ddof=1"),
         ]
     small = {"target": 1e-6 * y[0]}
-    return found + [Case("ccc", losses.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
+    return rows + [Case("ccc", losses.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
 
 
 def of_paper_001():

@@ -73,8 +73,8 @@ def tlab_jca_cases():
 
     raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,), "steps": 3}
     batch, less = ({k: v[:2] for k, v in x.items()} for x in (batch_of(logmel=(4, 5), frames=(3, 4, 5)), AFFECT))
-    found = system_cases("tlab_jca", TLAB, changes, batch_of(audio=(6,), visual=(3, 5)), zero, truth)
-    return found + system_cases("tlab_jca", TLAB, {"encoders=True": raw}, batch, (), less)
+    rows = system_cases("tlab_jca", TLAB, changes, batch_of(audio=(6,), visual=(3, 5)), zero, truth)
+    return rows + system_cases("tlab_jca", TLAB, {"encoders=True": raw}, batch, (), less)
 
 
 def jca_cases():
@@ -84,13 +84,13 @@ def jca_cases():
     def zero(config):
         return ("attend.audio.*",) if config.regress == "repository" else ()  # the attended sound is not used
 
-    found = system_cases("jca", JCA, changes, batch_of(audio=(7,), visual=(5,)), zero, truth)
-    return found + system_cases("jca", JCA, {"encoders=True": raw}, batch_of(logmel=(4, 5), frames=(3, 4, 5)), (), AFFECT)
+    rows = system_cases("jca", JCA, changes, batch_of(audio=(7,), visual=(5,)), zero, truth)
+    return rows + system_cases("jca", JCA, {"encoders=True": raw}, batch_of(logmel=(4, 5), frames=(3, 4, 5)), (), AFFECT)
 
 
 def leader_follower_cases():
     changes, batch = [{}, {"target": "emotion", "classes": K}], batch_of(frames=(7,), logmel=(5,), mfcc=(3,))
     raw = {"encoders=True": {"encoders": True, "image": (5, 4), "trunk": (4,)}}
     images = batch_of(frames=(5, 4), logmel=(5,), mfcc=(3,))
-    found = system_cases("leader_follower", LEADER, changes, batch, (), truth)
-    return found + system_cases("leader_follower", LEADER, raw, images, (), AFFECT)
+    rows = system_cases("leader_follower", LEADER, changes, batch, (), truth)
+    return rows + system_cases("leader_follower", LEADER, raw, images, (), AFFECT)

@@ -55,20 +55,20 @@ def raver_cases():
 
     forwards = [{"mask_context": False}, {"summarizer": "mean"}, {"summarizer": "strided"}]
     evaluated = [{"positions": False}, {"summarizer": "strided", "mask_context": False}, {"head": "out"}, {"width": 6}]
-    evaluated += [{"output": "sigmoid"}]  # training adds to these what it adds to the default
+    evaluated += [{"output": "sigmoid"}]  # training differs from evaluation as in the default
     losses = [{"output": "sigmoid"}, {"output": "sigmoid", "balance": "none"}, {"balance": "sample"}, {"balance": "none"}]
     losses += [{"beta": 0.9, "normalise": False}]
-    found = system_cases("raver", replace(RAVER, summary_layers=2), [{}], batch, KEYS)
+    rows = system_cases("raver", replace(RAVER, summary_layers=2), [{}], batch, KEYS)
     for changes, parts in ((forwards, (0, 1)), (evaluated, (0,)), (losses, (2,))):
-        found += system_cases("raver", RAVER, changes, batch, zero, parts=parts)
-    return found
+        rows += system_cases("raver", RAVER, changes, batch, zero, parts=parts)
+    return rows
 
 
 def baseline_cases():
     both, batch = {"audio": 3, "visual": 5, "classes": K, "heads": 2, "hidden": 9}, sequences((3,), (5,))
     small = vavl.Config(**both, narrow=7, width=8, kernel=3, own=1, shared=2, head_hidden=(6,))
-    found = system_cases("vavl", small, [{}, {"unimodal": 0.0}], batch, KEYS)
+    rows = system_cases("vavl", small, [{}, {"unimodal": 0.0}], batch, KEYS)
     small = transformer_lstm.Config(**both, width=8, layers=1)
-    found += system_cases("transformer_lstm", small, [{}, {"cross": False}], sequences((3,), (5,), (7, 7)), KEYS)
+    rows += system_cases("transformer_lstm", small, [{}, {"cross": False}], sequences((3,), (5,), (7, 7)), KEYS)
     small, changes = sfav.Config(**both, blocks=(8, 6, 6, 4), dropout=0.2), [{"fusion": name} for name in sfav.FUSIONS]
-    return found + system_cases("sfav", small, changes, batch, lambda config: () if config.fusion == "attention" else KEYS)
+    return rows + system_cases("sfav", small, changes, batch, lambda config: () if config.fusion == "attention" else KEYS)

@@ -76,22 +76,22 @@ def of_auxformer():
     main, keys = auxformer.describe_main(config), ("*key.b",)
     batch = {"audio": normal(B, E, D), "audio_mask": WHOLE[:, :E], "visual": X, "visual_mask": SHORT}
 
-    def enters(p, x):
+    def enter_visual(p, x):
         z, _, back = auxformer.sequence(p, x, SHORT)
         return z, back
 
-    def merges(p, a, v):
+    def join(p, a, v):
         return auxformer.main(p, (a, SHORT), (v, WHOLE), config)
 
-    def asks(p, x, memory):
+    def branch(p, x, memory):
         return auxformer.branch(p, x, SHORT, memory, WHOLE, config)
 
     alone = auxformer.describe_auxiliary_encoder(config)
     return [
-        Case("sequence", enters, (X,), enter["visual"]),
+        Case("sequence", enter_visual, (X,), enter["visual"]),
         Case("auxformer.head", auxformer.head, (X[0],), auxformer.describe_head(C, (D,), 3)),
-        Case("branch", asks, (X, LONG), main["audio"], zero=keys, directions=True),
-        Case("main", merges, (X, LONG), main, zero=keys, directions=True),
+        Case("branch", branch, (X, LONG), main["audio"], zero=keys, directions=True),
+        Case("main", join, (X, LONG), main, zero=keys, directions=True),
         Case("auxiliary_token", plain(auxformer.auxiliary_token, SHORT, config), (X,), alone, zero=keys, directions=True),
         Case("audiovisual", plain(auxformer.audiovisual, config), (batch,), enter | {"main": main}, zero=keys, directions=True),
     ]
@@ -112,11 +112,11 @@ def of_cmaer():
 
 
 def of_tlab_jca():
-    found, rates = [], temporal.Rates(lstm=0.1, attention=0.1, fusion=0.1, head=0.1)
+    rows, rates = [], temporal.Rates(lstm=0.1, attention=0.1, fusion=0.1, head=0.1)
     for part in temporal.PARTS.values():
         name, keys = part.__name__.rpartition(".")[2], ("*key.b",) if part is temporal.PARTS["code"] else ()
         given = {"valid": SHORT, "rates": rates}
-        found += [
+        rows += [
             Case(f"{name}.recur", seeded(part.recur, **given), (X,), part.describe_recur(C, 2), directions=True),
             Case(
                 f"{name}.attend", seeded(part.attend, **given, band=1, trace=None), (X, Y), part.describe_attend(C), zero=keys
@@ -134,7 +134,7 @@ def of_tlab_jca():
         return layer
 
     inputs, unused = tuple(normal(4, B, T, E)), ("input.2", "input.3")
-    return found + [
+    return rows + [
         Case("of_input", residual(temporal.of_input), inputs),
         Case("of_tlab", residual(temporal.of_tlab), inputs, zero=unused),
     ]

@@ -1,4 +1,4 @@
-"""The functions that need a proof, read off the source: everything that has a backward."""
+"""The functions that need a proof, taken from the source: everything that has a backward."""
 
 import ast
 from collections import Counter

@@ -42,7 +42,7 @@ def encoder_cases():
     film = encoders.describe_r2plus1d([4, 5])
     same = encoders.describe_residual_block(6, 6, convolution.describe_conv2d)
     x, wide = rng.normal(size=(B, H, W, C)), rng.normal(size=(B, H, W, 6))
-    found = [
+    rows = [
         Case("residual_block", plain(encoders.residual_block, convolution.conv2d), (wide,), same),
         Case("residual_block", plain(encoders.residual_block, convolution.conv2d, 2), (x,), block2, "stride 2"),
         Case("resnet", encoders.resnet, (mels,), encoders.describe_resnet([4, 5])),
@@ -54,5 +54,5 @@ def encoder_cases():
         ("face_encoder", encoders.face_encoder, face, encoders.describe_face_encoder(3)),
         ("sequence_encoder", encoders.sequence_encoder, words, encoders.describe_sequence_encoder(4, 3)),
     ]:
-        found += [Case(name, f, (x,), description), Case(name, f, (x, VALID), description, "masked")]
-    return [Case(**{**vars(c), "directions": True}) for c in found]
+        rows += [Case(name, f, (x,), description), Case(name, f, (x, VALID), description, "masked")]
+    return [Case(**{**vars(c), "directions": True}) for c in rows]

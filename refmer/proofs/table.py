@@ -30,7 +30,7 @@ def main(as_json=False, out=None):
     ----------
     as_json : bool
         Print a list of {"name", "kind", "parameters", "worst_relative_error", "kernel_error", "passed"} instead of the table.
-        An error is null where there is none to give: no kernel, or a case that did not run.
+        An error is null without a kernel, or if the case did not run.
     out : text stream, default standard output
 
     Returns

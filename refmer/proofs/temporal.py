@@ -25,7 +25,7 @@ def ops():
     lstm, gru = (x, W, b, U, h0, c0), (x, W[:, H:], b[H:], U[:, H:], b_state, h0)
     constant = np.broadcast_to(x[:, :1], x.shape).copy()
     constant[0] = x[0]
-    found = [
+    rows = [
         Case("lstm", recurrent_ops.lstm, lstm),
         Case("lstm", recurrent_ops.lstm, lstm, variant="masked", options={"mask": HOLES}),
         Case("lstm", recurrent_ops.lstm, lstm, variant="masked, backwards", options={"mask": HOLES, "reverse": True}),
@@ -42,8 +42,8 @@ def ops():
     ]
     for padding, size, stride, dilation in [("valid", 2, 1, 1), ("same", 4, 2, 1), ("causal", 2, 3, 2)]:
         options = {"size": size, "stride": stride, "dilation": dilation, "padding": padding}
-        found.append(Case("windows", conv_ops.windows, (x,), variant=padding, options=options))
-    return found
+        rows.append(Case("windows", conv_ops.windows, (x,), variant=padding, options=options))
+    return rows
 
 
 def recurrences():
@@ -76,7 +76,7 @@ def convolutions():
     block = conformer.describe_conformer_block(H, E, 3)
     wide, tcn = rng.normal(size=(B, T, H)), convolution.describe_tcn(C, [C], 2)
     module, around = conformer.describe_convolution_module(H, 3), {"zero": ("attend.key.b",), "directions": True}
-    found = [
+    rows = [
         Case("conv1d", plain(convolution.conv1d, 3, 2, 1, "same", HOLES), (x,), full, "stride, masked"),
         Case("conv1d", plain(convolution.conv1d, 3, dilation=2, padding="valid"), (x,), full, "dilation, valid"),
         Case("conv1d", plain(convolution.conv1d, 3), (x[:, :1],), full, "one step", directions=True),
@@ -91,8 +91,8 @@ def convolutions():
     for weight_norm in (False, True):
         description = convolution.describe_tcn(C, [H, H], 2, weight_norm)
         f = seeded(convolution.tcn, 2, weight_norm=weight_norm, mask=VALID, rate=0.2)
-        found.append(Case("tcn", f, (x,), description, f"{weight_norm=}, mask, dropout"))
-    return found
+        rows.append(Case("tcn", f, (x,), description, f"{weight_norm=}, mask, dropout"))
+    return rows
 
 
 def poolings():
