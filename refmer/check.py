@@ -1,7 +1,7 @@
 """Proof of gradients by the complex step: Im f(x + ih) / h with h = 1e-30 is the derivative to the last bit.
 
-No subtraction, so no cancellation and no step size to tune; a correct backward agrees to about 1e-15, and 1e-12 is asked. The
-gradient that flows in from above is random: one of ones cannot see, for example, a wrong layer norm.
+Without a subtraction there is no cancellation and no step size to tune: a correct backward agrees to about 1e-15; the tolerance
+is 1e-12. The gradient from above is random: with ones, for example, a wrong layer norm can pass.
 """
 
 import importlib
@@ -18,57 +18,59 @@ TOLERANCE = 1e-12
 
 
 def assert_pair(f, *args, rng, **options):
-    """Assert that `f_backward`, beside `f` in its module, is the derivative of `f` in every element of every array input.
+    """Assert that `f_backward`, in the module of `f`, is the derivative of `f` in every element of every array input.
 
     `f(*args, **options)` returns `y`, or `(y, *saved)`; `f_backward(dy, *saved)` (saved is `y` itself where `f` returns it
-    alone) returns the gradients of the floating arrays among `args`, in order. Also asserted: inputs and dy stay unchanged,
-    and float32 in gives float32 out.
+    alone) returns the gradients of the floating arrays among `args`, in order. Also asserted: inputs and dy are unchanged,
+    and float32 inputs give float32 outputs.
 
     Parameters
     ----------
     f : function of refmer.ops
-    *args : floating arrays are differentiated; bool and int arrays, None and scalars are passed on
+    *args
+        Floating arrays are differentiated; bool and int arrays, None and scalars are passed on.
     rng : numpy.random.Generator
         Draws the gradient from above.
 
     Returns
     -------
     float
-        The worst error, relative to the largest gradient of the same input.
+        The largest error, relative to the largest gradient of the same input.
     """
     return _worst(f.__name__, pair_errors(f, *args, rng=rng, **options))
 
 
 def assert_gradient(f, p, *inputs, rng, zero=(), directions=False):
-    """Assert that the closure returned by `f` is its derivative, in every parameter and every floating input.
+    """Assert that the closure that `f` returns is its derivative in every parameter and every floating input.
 
     `y, backward = f(p, *inputs)`; `dx = backward(dy, g)` returns the gradients of the floating inputs (one, or a tuple in
     order; a dict for a dict) and adds those of the parameters into `g`. With `p=None`, `f(*inputs)` and `backward(dy)`.
-    y and inputs are arrays, or dicts or tuples of arrays. Also asserted: nothing is written into, a second call adds the same
-    again, and float32 stays float32.
+    y and inputs are arrays, or dicts or tuples of arrays. Also asserted: inputs and dy are unchanged, a second call adds the
+    same gradients again, and float32 inputs give float32 outputs.
 
     Parameters
     ----------
     f : layer or system forward
     p : Tree of float64, or None
-    *inputs : float64 arrays are differentiated; bool and int arrays, None and scalars are passed on
+    *inputs
+        Float64 arrays are differentiated; bool and int arrays, None and scalars are passed on.
     rng : numpy.random.Generator
     zero : patterns of leaf paths (inputs are "input.0", "input.1.visual")
-        Leaves whose gradient vanishes by a symmetry (a key bias: softmax ignores it): below 1e-12 of the whole.
+        Leaves whose gradient vanishes by a symmetry (a key bias in a softmax): below 1e-12 of the largest gradient.
     directions : bool
         Check one random direction per leaf and input instead of every element: for whole systems.
 
     Returns
     -------
     float
-        The worst error, relative to the largest gradient of the same leaf (or input).
+        The largest error, relative to the largest gradient of the same leaf (or input).
     """
     errors = gradient_errors(f, p, *inputs, rng=rng, zero=zero, directions=directions)
     return _worst(getattr(f, "__name__", "layer"), errors)
 
 
 def pair_errors(f, *args, rng, **options):
-    """{"input.i": relative error} behind `assert_pair`; see there."""
+    """Return {"input.i": relative error} of `assert_pair`."""
 
     def run(*inputs):
         single = any(_floating(x) and x.dtype == np.float32 for x in inputs)
@@ -78,7 +80,7 @@ def pair_errors(f, *args, rng, **options):
 
 
 def as_layer(f, *args, **options):
-    """A function of ops as a layer: y, and the closure that calls `f_backward`, beside `f` in its module, with what f saved."""
+    """Return y of a function of ops and its backward, which calls `f_backward` with the saved arrays."""
     backward = getattr(importlib.import_module(f.__module__), f.__name__ + "_backward")
     result = f(*args, **options)
     y, *saved = result if isinstance(result, tuple) else (result, result)
@@ -86,12 +88,12 @@ def as_layer(f, *args, **options):
 
 
 def narrow(x):
-    """The floating arrays of a nest in float32."""
+    """Return a nest with its floating arrays in float32."""
     return _map(lambda v: v.astype(np.float32) if _floating(v) else v, x)
 
 
 def gradient_errors(f, p, *inputs, rng, zero=(), directions=False):
-    """{path: relative error} behind `assert_gradient`; see there."""
+    """Return {path: relative error} of `assert_gradient`."""
     with kernels(False), warnings.catch_warnings():
         warnings.simplefilter("error", np.exceptions.ComplexWarning)
         y, _ = _call(f, p, inputs)
@@ -108,7 +110,7 @@ def gradient_errors(f, p, *inputs, rng, zero=(), directions=False):
 
 
 def _by_element(value, grad, derivative, rng):
-    """(error, size of the true gradient, size of ours), each the largest over all elements of one leaf."""
+    """Return (error, size of the true gradient, size of ours), each the largest over all elements of one leaf."""
     true = np.empty(value.shape)
     for i in np.ndindex(value.shape):
         step = np.zeros(value.shape)
@@ -118,24 +120,24 @@ def _by_element(value, grad, derivative, rng):
 
 
 def _by_direction(value, grad, derivative, rng):
-    """The same along one random direction; a size is the root of the summed squares of the direction's terms."""
+    """Return the same along one random direction; a size is the root of the sum of squares of the terms."""
     step = rng.normal(size=value.shape)
     true, size = derivative(step), np.sqrt(np.sum((grad * step) ** 2))
     return abs(true - np.sum(grad * step)), max(size, abs(true)), size
 
 
-def _relative(found, zero):
-    """Errors relative to each leaf's own gradient; for leaves named in `zero`, their size relative to the largest gradient."""
+def _relative(sizes, zero):
+    """Return errors relative to the gradient of each leaf; of leaves in `zero`, their size relative to the largest gradient."""
     for pattern in zero:
-        if not any(fnmatch(path, pattern) for path in found):
-            raise ValueError(f"zero names {pattern!r}, which matches none of {sorted(found)}")
-    whole = max(true for _, true, _ in found.values())
+        if not any(fnmatch(path, pattern) for path in sizes):
+            raise ValueError(f"zero names {pattern!r}, which matches none of {sorted(sizes)}")
+    largest = max(true for _, true, _ in sizes.values())
     errors = {}
-    for path, (error, true, ours) in found.items():
+    for path, (error, true, ours) in sizes.items():
         if any(fnmatch(path, pattern) for pattern in zero):
-            errors[path] = max(true, ours) / whole
+            errors[path] = max(true, ours) / largest
         else:
-            errors[path] = error / true if true else np.nan  # nan: never used, or a symmetry that `zero` should name
+            errors[path] = error / true if true else np.nan  # nan: not used, or a symmetry to be named in `zero`
     return errors
 
 
@@ -150,9 +152,9 @@ def _call(f, p, inputs):
 
 
 def _gradients(f, p, inputs, dy):
-    """{path: gradient}; asserts that nothing is written into and that a second call adds the same gradients again."""
-    held = [*_leaves(inputs), *_leaves(dy)] + ([] if p is None else [p.vector, p.state])
-    before = [np.copy(v) for v in held]
+    """Return {path: gradient}; assert that inputs are unchanged and that a second call adds the same gradients again."""
+    given = [*_leaves(inputs), *_leaves(dy)] + ([] if p is None else [p.vector, p.state])
+    before = [np.copy(v) for v in given]
     _, backward = _call(f, p, inputs)
     if p is None:
         dx, grads = backward(dy), {}
@@ -161,16 +163,16 @@ def _gradients(f, p, inputs, dy):
         dx = backward(dy, g)
         grads = _parameters(params.like(g, g.vector.copy()))
         backward(dy, g)
-    for a, b in zip(before, held, strict=True):
-        np.testing.assert_array_equal(a, b, "forward or backward wrote into an array that is not its own")
+    for a, b in zip(before, given, strict=True):
+        np.testing.assert_array_equal(a, b, "forward or backward wrote into one of its inputs")
     for path, once in grads.items():
         slack = 100 * np.finfo(once.dtype).eps * np.abs(once).max(initial=0)  # a shared leaf is a sum: its order differs
         message = f"a second backward must add the same to {path}"
         np.testing.assert_allclose(params.get(g, path), 2 * once, rtol=0, atol=slack, err_msg=message)
     dx = dx if isinstance(dx, tuple) else (dx,)
-    wanted = [(f"input.{i}", x) for i, x in enumerate(inputs) if isinstance(x, dict) or _floating(x)]
-    assert len(dx) == len(wanted), f"backward returns {len(dx)} gradients for the inputs {[k for k, _ in wanted]}"
-    for (path, x), d in zip(wanted, dx, strict=True):
+    expected = [(f"input.{i}", x) for i, x in enumerate(inputs) if isinstance(x, dict) or _floating(x)]
+    assert len(dx) == len(expected), f"backward returns {len(dx)} gradients for the inputs {[k for k, _ in expected]}"
+    for (path, x), d in zip(expected, dx, strict=True):
         grads |= {f"{path}.{k}": d[k] for k, v in x.items() if _floating(v)} if isinstance(x, dict) else {path: d}
     return grads
 
@@ -188,16 +190,16 @@ def _parameters(p):
 
 
 def _values(p, inputs):
-    """{path: array} of everything that is differentiated, in the order of the flat vector."""
-    found = {} if p is None else _parameters(p)
+    """Return {path: array} of everything that is differentiated, in the order of the flat vector."""
+    values = {} if p is None else _parameters(p)
     for i, x in enumerate(inputs):
         parts = {f"input.{i}.{k}": v for k, v in x.items()} if isinstance(x, dict) else {f"input.{i}": x}
-        found |= {path: v for path, v in parts.items() if _floating(v)}
-    return found
+        values |= {path: v for path, v in parts.items() if _floating(v)}
+    return values
 
 
 def _replace(p, inputs, values):
-    """p and the inputs with `values` in place of their floating arrays."""
+    """Return p and the inputs with `values` in place of their floating arrays."""
     moved = [
         {k: values.get(f"input.{i}.{k}", v) for k, v in x.items()} if isinstance(x, dict) else values.get(f"input.{i}", x)
         for i, x in enumerate(inputs)
@@ -221,6 +223,6 @@ def _map(f, x):
 
 
 def _leaves(x):
-    found = []
-    _map(found.append, x)
-    return found
+    leaves = []
+    _map(leaves.append, x)
+    return leaves

@@ -7,7 +7,7 @@ def choose(name, value, accepted):
     Raises
     ------
     ValueError
-        If the value is none of those accepted; the message names them.
+        If the value is not accepted; the message names the accepted values.
     """
     if value not in tuple(accepted):
         raise ValueError(f"{name} is {value!r}; accepted: {', '.join(map(repr, accepted))}")

@@ -1,7 +1,7 @@
 """Multiply-accumulates and memory of a forward pass, counted by running it on arrays without memory.
 
-Parameters and inputs are zeros that are broadcast from one number; a matrix product notes its shape and is not computed.
-Pointwise work (norms, softmax, activations) is not counted: at the published sizes it is below a hundredth.
+Parameters and inputs are zeros that are broadcast from one number; a matrix product records its shape and is not computed.
+Pointwise operations (norms, softmax, activations) are not counted: at the published sizes they are below one percent.
 """
 
 from math import prod
@@ -33,12 +33,12 @@ class Counted(np.ndarray):
 
 
 def zeros(shape):
-    """Zeros (shape) in the memory of one number, whose products are counted."""
+    """Return zeros (shape) in the memory of one number, whose products are counted."""
     return np.broadcast_to(np.float32(0), shape).view(Counted)
 
 
 def counted(y):
-    """A result of NumPy, floating arrays as arrays whose products are counted."""
+    """Return a result of NumPy; a floating array becomes an array whose products are counted."""
     return y.view(Counted) if isinstance(y, np.ndarray) and y.dtype.kind == "f" else y
 
 
@@ -48,15 +48,15 @@ def count(system, config, batch):
     Parameters
     ----------
     system : System
-        As `refmer.systems.find` gives it.
+        As `refmer.systems.find` returns it.
     config : Config
     batch : dict of arrays
-        The values of floating arrays do not matter.
+        The values of floating arrays are not used.
 
     Returns
     -------
     macs, numbers : int
-        Multiply-accumulates, and numbers that the products give, which a forward keeps for its backward.
+        Multiply-accumulates, and numbers in the results of the products, which a forward keeps for its backward.
     """
     Counted.count = [0, 0]
     description = system.describe(config)
@@ -68,7 +68,7 @@ def count(system, config, batch):
 
 
 def example(system, config):
-    """Return the batch of one published clip, its values zero and every frame there."""
+    """Return the batch of one published clip, all values zero and all frames valid."""
     batch = {}
     for name, shape in system.example(config).items():
         batch[name] = np.broadcast_to(np.float32(0), (1, *shape))

@@ -1,8 +1,8 @@
-"""Parameters: described before they exist, kept in one flat vector, read through a tree of views.
+"""Parameters: a description, one flat vector of values, and a tree of views into it.
 
-A description is a nest of dicts and lists with a `Leaf` at each end. `init` lays the leaves out one after another in two flat
-vectors, `vector` (what is learned) and `state` (running statistics: neither counted, nor decayed, nor differentiated), and
-returns a tree of views: `p.attend.query.W` is a window into `p.vector`. An optimizer then is a few lines on vectors.
+A description is a nest of dicts and lists of `Leaf`. `init` stores the leaves one after another in two flat vectors, `vector`
+(learned) and `state` (running statistics: neither counted, nor decayed, nor differentiated), and returns a tree of views:
+`p.attend.query.W` is a part of `p.vector`. An optimizer is a few lines on these vectors.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ import numpy as np
 
 
 class Leaf(NamedTuple):
-    """One array to be: its shape, how it starts (`init(rng, shape)`), and whether it is state instead of a parameter."""
+    """One array of a description: its shape, its initial values `init(rng, shape)`, and True for state (no parameter)."""
 
     shape: tuple
     init: Callable
@@ -22,35 +22,35 @@ class Leaf(NamedTuple):
 
 
 class Tree(SimpleNamespace):
-    """Arrays and subtrees by attribute, lists of subtrees by index. The root also has `description`, `vector`, `state`.
+    """Arrays and subtrees as attributes, lists of subtrees. The root also has `description`, `vector` and `state`.
 
-    A tree with other leaves than arrays (quantized matrices) has `description` alone: it cannot be trained.
+    A tree with quantized matrices has `description` alone: it cannot be trained.
     """
 
 
 def zeros(rng, shape):
-    """All 0."""
+    """Return zeros."""
     return np.zeros(shape)
 
 
 def ones(rng, shape):
-    """All 1."""
+    """Return ones."""
     return np.ones(shape)
 
 
 def xavier(rng, shape):
-    """Uniform in +-sqrt(6 / (fan_in + fan_out)) for W (in, out) (Glorot and Bengio 2010)."""
+    """Draw uniformly from +-sqrt(6 / (fan_in + fan_out)) for W (in, out) (Glorot and Bengio 2010)."""
     bound = (6 / (shape[0] + shape[-1])) ** 0.5
     return rng.uniform(-bound, bound, shape)
 
 
 def normal(sd):
-    """Gaussian with mean 0 and the given standard deviation."""
+    """Return an initializer: Gaussian with mean 0 and the given standard deviation."""
     return lambda rng, shape: rng.normal(0, sd, shape)
 
 
 def walk(description, path=""):
-    """Every (path, leaf) of a description, in the order of the flat vectors; paths are dotted: "layers.0.ffn.W"."""
+    """Yield every (path, leaf) of a description in the order of the flat vectors; paths are dotted: "layers.0.ffn.W"."""
     if isinstance(description, Leaf):
         yield path, description
         return
@@ -60,14 +60,14 @@ def walk(description, path=""):
 
 
 def count(description):
-    """Number of parameters, without making them."""
+    """Return the number of parameters, without allocating them."""
     return sum(prod(leaf.shape) for _, leaf in walk(description) if not leaf.state)
 
 
 def view(description, vector, state):
-    """The tree of views into the two flat vectors."""
+    """Return the tree of views into the two flat vectors."""
     if not isinstance(description, dict) or {"description", "vector", "state"} & set(description):
-        raise ValueError("a description is a dict at its root, and no part there is called description, vector or state")
+        raise ValueError("the root of a description is a dict without the keys 'description', 'vector' and 'state'")
     position = {False: 0, True: 0}
 
     def cut(path, leaf):
@@ -86,7 +86,7 @@ def view(description, vector, state):
 
 
 def grow(part, make, path=""):
-    """The tree of a description, whose leaves are `make(path, leaf)`, made in the order of `walk`."""
+    """Return the tree of a description with the leaves `make(path, leaf)`, called in the order of `walk`."""
     if isinstance(part, Leaf):
         return make(path, part)
     before = f"{path}." if path else ""
@@ -96,10 +96,10 @@ def grow(part, make, path=""):
 
 
 def init(description, seed, dtype=np.float32):
-    """A tree with its starting values.
+    """Return a tree with initial values.
 
-    Each leaf has a generator of its own, seeded by (seed, its path): ablations of a system share the initial values of the
-    parts that they share.
+    Each leaf has its own generator, seeded by (seed, path): ablations of a system have the same initial values in the parts
+    that they share.
 
     Parameters
     ----------
@@ -122,34 +122,34 @@ def init(description, seed, dtype=np.float32):
 
 
 def like(p, vector, state=None):
-    """A tree of the same shape over another vector (and state)."""
+    """Return a tree of the same description with another vector (and state)."""
     return view(p.description, vector, p.state if state is None else state)
 
 
 def zeros_like(p):
-    """A tree of zeros of the same shape and dtype: where a backward adds its gradients."""
+    """Return a tree of zeros of the same shapes and dtype, to which a backward adds its gradients."""
     return like(p, np.zeros_like(p.vector), np.zeros_like(p.state))
 
 
 def get(p, path):
-    """The array at a dotted path."""
+    """Return the array at a dotted path."""
     for name in path.split("."):
         p = p[int(name)] if isinstance(p, list) else getattr(p, name)
     return p
 
 
 def named(p):
-    """{path: leaf} of all leaves, state included: what a file holds."""
+    """Return {path: array} of all leaves, state included, as files hold them."""
     return {path: get(p, path) for path, _ in walk(p.description)}
 
 
 def from_named(description, arrays, dtype=np.float32):
-    """The tree whose leaves are `arrays[path]`; if any of them is no array but a quantized matrix, a tree without vectors.
+    """Return the tree with the leaves `arrays[path]`; with quantized matrices among them, a tree without vectors.
 
     Raises
     ------
     ValueError
-        If a name is missing or unknown, or an array has another shape than its leaf or is not finite.
+        If a name is missing or unknown, or an array does not have the shape of its leaf or is not finite.
     """
     leaves = dict(walk(description))
     if set(leaves) != set(arrays):

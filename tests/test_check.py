@@ -1,4 +1,4 @@
-"""The proof itself: right gradients pass, wrong ones of every kind are caught."""
+"""The proof itself: right gradients pass, and every kind of wrong gradient fails."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def fails(f, description, match, x=X, **options):
 
 
 def broken(change):
-    """linear, with what `change(dx, g, dy, x, p)` does to its backward."""
+    """linear, with `change(dx, g, dy, x, p)` applied in its backward."""
 
     def layer(p, x):
         y, back = linear(p, x)
@@ -65,16 +65,16 @@ def misses_a_term(dx, g, dy, x, p):
         (misses_a_term, "'b'"),
     ],
 )
-def test_a_broken_backward_is_caught(change, match):
+def test_a_broken_backward_fails(change, match):
     fails(broken(change), describe_linear(5, 4), match)
 
 
-def test_a_layer_norm_that_forgets_the_mean_is_seen_by_a_random_upstream_only():
-    def forgets(p, x):
+def test_a_layer_norm_without_the_mean_fails_with_a_random_gradient_from_above():
+    def without_mean(p, x):
         y, back = layer_norm(p, x)
         return y, lambda dy, g: back(dy, g) + 0.1 * dy.mean(-1, keepdims=True)
 
-    fails(forgets, describe_layer_norm(5), "input.0")
+    fails(without_mean, describe_layer_norm(5), "input.0")
 
 
 def test_a_leaf_that_is_never_used_must_be_named():
@@ -90,7 +90,7 @@ def test_a_leaf_that_is_never_used_must_be_named():
         assert_gradient(f, weights(description), X, rng=np.random.default_rng(0), zero=("spare.q",))
 
 
-def test_directions_see_the_same_errors():
+def test_directions_find_the_same_errors():
     good = gradient_errors(linear, weights(describe_linear(5, 4)), X, rng=np.random.default_rng(0), directions=True)
     assert set(good) == {"W", "b", "input.0"} and max(good.values()) < 1e-14
     fails(broken(misses_a_term), describe_linear(5, 4), "'b'", directions=True)
@@ -106,7 +106,7 @@ def test_a_complex_value_in_a_float_buffer_is_an_error():
         assert_gradient(f, None, X, rng=np.random.default_rng(0))
 
 
-def test_assert_pair_sees_a_wrong_pair(monkeypatch):
+def test_assert_pair_fails_for_a_wrong_pair(monkeypatch):
     monkeypatch.setattr(activations, "sigmoid_backward", lambda dy, y: dy * y)
     with pytest.raises(AssertionError, match="sigmoid"):
         assert_pair(activations.sigmoid, X, rng=np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Counting: a product is counted where it stands, and nothing is computed."""
+"""Counting: products are counted in the forward itself, and not computed."""
 
 from types import SimpleNamespace
 
@@ -42,12 +42,12 @@ def test_a_product_has_the_shape_of_matmul(a, b, macs, shape):
     ],
     ids=["mlp", "attention", "lstm", "conv1d"],
 )
-def test_layers_count_what_their_equations_say(layer, description, shape, macs):
+def test_layers_are_counted_as_their_equations_say(layer, description, shape, macs):
     system = SimpleNamespace(describe=lambda config: description, forward=lambda p, batch, config: layer(p, batch["x"]))
     assert count.count(system, None, {"x": np.ones((1, *shape))})[0] == macs
 
 
-def test_no_parameter_is_made(monkeypatch):
+def test_no_parameter_is_allocated(monkeypatch):
     monkeypatch.setattr(params, "init", lambda *args: pytest.fail("parameters were made"))
     tree = dense.describe_linear(10**6, 10**6)
     system = SimpleNamespace(describe=lambda config: tree, forward=lambda p, batch, config: dense.linear(p, batch["x"]))

@@ -21,13 +21,13 @@ def test_a_tree_is_views_of_one_vector_and_state_is_apart():
     assert p.vector[25] == 26 and p.vector.dtype == np.float32
 
 
-def test_a_leaf_starts_the_same_whatever_stands_beside_it():
+def test_initial_values_of_a_leaf_do_not_depend_on_other_leaves():
     alone = params.init({"layers": TREE["layers"][:1]}, seed=3)
     np.testing.assert_array_equal(alone.layers[0].W, params.init(TREE, seed=3).layers[0].W)
     assert (alone.layers[0].W != params.init(TREE, seed=4).layers[0].W).all()
 
 
-def test_names_lead_back_to_the_same_tree():
+def test_named_arrays_give_the_same_tree():
     p = params.init(TREE, seed=0)
     arrays = params.named(p)
     assert list(arrays) == ["layers.0.W", "layers.1.W", "layers.1.mean", "alpha"]
@@ -37,17 +37,17 @@ def test_names_lead_back_to_the_same_tree():
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         (lambda a: a.pop("alpha"), "missing .'alpha'"),
         (lambda a: a.update(beta=a["alpha"]), "unknown .'beta'"),
         (lambda a: a.update({"layers.0.W": np.zeros((5, 3))}), r"layers.0.W has shape \(5, 3\); accepted: \(3, 5\)"),
     ],
 )
-def test_names_that_do_not_fit_are_named(change, said):
+def test_arrays_that_do_not_fit_are_named(change, message):
     arrays = params.named(params.init(TREE, seed=0))
     change(arrays)
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         params.from_named(TREE, arrays)
 
 

@@ -1,4 +1,7 @@
-"""Plain concatenation, the fusion that paper 000 argues against (eq. before 1): segment means side by side, and an MLP."""
+"""Concatenation, the fusion that paper 000 argues against (before eq. 1): an MLP on the segment means of all modalities.
+
+Also the parts that the general baselines (late_fusion, tfn, lmf, lf_rnn) share: fields of Config, inputs and the loss.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +11,6 @@ from refmer.data.inputs import segment_means
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
-from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
@@ -17,7 +19,20 @@ VARIANTS = {"concatenation": ({}, None)}
 
 @dataclass(frozen=True)
 class Config(protocol.Config):
-    """Widths of the segment means, classes, width of the hidden layer, dropout after it, mixup."""
+    """Sizes and switches. Widths are ours: the papers give none.
+
+    Parameters
+    ----------
+    visual, audio, text : int
+        Features per frame.
+    classes : int
+    target : str
+        The label (data/targets.py).
+    hidden : int
+        Width of the hidden layer.
+    dropout, mixup : float
+        After the hidden layer; the a of mixup's Beta(a, a), 0: no mixup.
+    """
 
     TINY = {"hidden": 32}
 
@@ -32,18 +47,16 @@ class Config(protocol.Config):
 
 
 def inputs(streams, config):
-    """Segment means: visual, audio, text (B, D), zero where a modality is missing."""
-    return {m: segment_means(streams, names)[0] for m, names in MODALITIES.items()}
+    """Return segment means: visual, audio, text (B, D) and visual_mask, ... (B,), False where the modality is missing."""
+    batch = {}
+    for m, names in MODALITIES.items():
+        batch[m], batch[f"{m}_mask"] = segment_means(streams, names)
+    return batch
 
 
 def describe(config):
     width = config.visual + config.audio + config.text
     return describe_mlp(width, config.hidden, config.classes)
-
-
-def augment(batch, config, rng):
-    """Mixup, as the system it is compared with."""
-    return mixup(batch, rng, config.mixup) if config.mixup else batch
 
 
 def forward(p, batch, config, rng=None, trace=None):
@@ -58,11 +71,11 @@ def forward(p, batch, config, rng=None, trace=None):
 
 
 def loss(out, batch, config):
-    """Cross-entropy with the batch's soft `target` (B, K), classes weighted against their `class_count` (K,)."""
+    """Cross-entropy with soft `target` (B, K), classes weighted by the inverse of `class_count` (K,)."""
     value, *saved = cross_entropy(out["logits"], batch["target"], balanced_weights(batch["class_count"]))
     return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
 
 def example(config):
-    """One vector for each modality."""
+    """Return the shapes of one vector per modality."""
     return {m: (getattr(config, m),) for m in MODALITIES}

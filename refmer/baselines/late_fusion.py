@@ -1,120 +1,68 @@
-"""Late fusion, the other end from concatenation (paper 000, I): a classifier per modality on segment means, answers averaged.
+"""Late fusion, the opposite of concatenation (paper 000, I): a classifier per modality on segment means, outputs averaged.
 
-Averaged are probabilities, over the modalities that are there; `average="logits"` averages logits, a product of experts.
+The mean is over the probabilities of the available modalities; `average="logits"` averages logits, a product of experts.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import segment_means, width
+from refmer.baselines import concatenation
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.layers.trace import note
 from refmer.ops.activations import log_softmax, log_softmax_backward
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
-from refmer.train.augment import mixup
 
-MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
+MODALITIES = concatenation.MODALITIES
 RECIPE = "paper-000"
 VARIANTS = {"late_fusion": ({}, None)}
+inputs, example = concatenation.inputs, concatenation.example
 
 
 @dataclass(frozen=True)
-class Config:
-    """Sizes and switches.
+class Config(concatenation.Config):
+    """Sizes and switches: those of concatenation, for each classifier, and these.
 
     Parameters
     ----------
-    visual, audio, text : int
-        Widths of the segment means.
-    classes : int
     target : "sentiment" or "emotion"
-    hidden : int
-        The layer of each classifier.
     average : "probabilities" or "logits"
-        What is averaged.
+        The outputs that are averaged.
     joint : bool
-        False: each classifier learns by a loss of its own, as if alone. True: one loss on the averaged answer.
-    dropout, mixup : float
-        After the layer; Beta(a, a) of mixup, 0: none.
+        False: each classifier has a loss and learns independently. True: one loss on the average.
     """
 
-    visual: int = 713
-    audio: int = 74
-    text: int = 300
-    classes: int = 7
-    target: str = "sentiment"
-    hidden: int = 128
+    ACCEPTED = {"average": ("probabilities", "logits"), "target": ("sentiment", "emotion")}
+
     average: str = "probabilities"
     joint: bool = False
-    dropout: float = 0.3
-    mixup: float = 0.2
-
-    def __post_init__(self):
-        if self.average not in AVERAGES:
-            raise ValueError(f"average is {self.average!r}; accepted: {', '.join(map(repr, AVERAGES))}")
-        if self.target not in ("sentiment", "emotion"):
-            raise ValueError(f"target is {self.target!r}; accepted: 'sentiment', 'emotion'")
-
-    @classmethod
-    def tiny(cls, **changes):
-        """Trains in seconds on the bundled corpus."""
-        return replace(cls(hidden=32), **changes)
-
-    @classmethod
-    def paper(cls, **changes):
-        """Widths are ours: the papers give none."""
-        return replace(cls(), **changes)
-
-
-def streams(config):
-    """The streams that are read."""
-    return [name for names in MODALITIES.values() for name in names]
-
-
-def widths(streams, config):
-    """The Config fields that follow from the corpus."""
-    return {m: width(streams, names) for m, names in MODALITIES.items()}
-
-
-def inputs(streams, config):
-    """Segment means: visual, audio, text (B, D) and visual_mask, ... (B,), False where a modality is missing."""
-    batch = {}
-    for m, names in MODALITIES.items():
-        batch[m], batch[f"{m}_mask"] = segment_means(streams, names)
-    return batch
 
 
 def describe(config):
     return {m: describe_mlp(getattr(config, m), config.hidden, config.classes) for m in MODALITIES}
 
 
-def augment(batch, config, rng):
-    """Mixup, as paper 000."""
-    return mixup(batch, rng, config.mixup) if config.mixup else batch
-
-
 def forward(p, batch, config, rng=None, trace=None):
-    """each_m = W2 dropout(relu(W1 x_m + b1)) + b2 (B, M, K); logits (B, K) of the averaged answer."""
-    found = [mlp(getattr(p, m), batch[m], config.dropout, rng) for m in MODALITIES]
-    each = np.stack([y for y, _ in found], 1)  # (B, M, K)
+    """each_m = W2 dropout(relu(W1 x_m + b1)) + b2 (B, M, K); logits (B, K) of their average."""
+    parts = [mlp(getattr(p, m), batch[m], config.dropout, rng) for m in MODALITIES]
+    each = np.stack([y for y, _ in parts], 1)  # (B, M, K)
     logits, back_average = AVERAGES[config.average](each, shares(batch, each.real.dtype))
     note(trace, "logits", each)
     out = {"logits": logits, "each": each}
 
     def backward(dout, g):
-        d = {k: dout.get(k, np.zeros_like(y)) for k, y in out.items()}  # what a loss does not use
+        d = {k: dout.get(k, np.zeros_like(y)) for k, y in out.items()}  # 0 where the loss does not use it
         deach = d["each"] + back_average(d["logits"])
-        return {m: back(deach[:, i], getattr(g, m)) for i, (m, (_, back)) in enumerate(zip(MODALITIES, found, strict=True))}
+        return {m: back(deach[:, i], getattr(g, m)) for i, (m, (_, back)) in enumerate(zip(MODALITIES, parts, strict=True))}
 
     return out, backward
 
 
 def shares(batch, dtype):
-    """1 / n for each of the n modalities that are there (B, M, 1); where none is, all are asked."""
-    there = np.stack([batch[f"{m}_mask"] for m in MODALITIES], 1)
-    there |= ~there.any(1, keepdims=True)
-    return (there / there.sum(1, keepdims=True)).astype(dtype)[..., None]
+    """Return 1 / n for each of n available modalities (B, M, 1); all modalities count where none is available."""
+    available = np.stack([batch[f"{m}_mask"] for m in MODALITIES], 1)
+    available |= ~available.any(1, keepdims=True)
+    return (available / available.sum(1, keepdims=True)).astype(dtype)[..., None]
 
 
 def mean_probabilities(each, share):
@@ -138,22 +86,14 @@ AVERAGES = {"probabilities": mean_probabilities, "logits": mean_logits}
 
 
 def loss(out, batch, config):
-    """Cross-entropy with soft `target` (B, K), classes weighted against `class_count` (K,): of each classifier, averaged.
+    """The mean of the cross-entropies of all classifiers, as in concatenation; with `joint`, that of their average.
 
-    A missing modality has nothing to learn from. With `joint`, of the averaged answer.
+    A clip without a modality does not train the classifier of that modality.
     """
-    weight = balanced_weights(batch["class_count"])
     if config.joint:
-        value, *saved = cross_entropy(out["logits"], batch["target"], weight)
-        return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
-    share, found = 1 / len(MODALITIES), []
+        return concatenation.loss(out, batch, config)
+    weight, share, parts = balanced_weights(batch["class_count"]), 1 / len(MODALITIES), []
     for i, m in enumerate(MODALITIES):
-        there = batch[f"{m}_mask"][:, None]
-        found.append(cross_entropy(out["each"][:, i], batch["target"] * there, weight))
-    value = sum(value for value, *_ in found) * share
-    return value, {"cross_entropy": value}, {"each": np.stack([cross_entropy_backward(share, *s) for _, *s in found], 1)}
-
-
-def example(config):
-    """One vector for each modality."""
-    return {m: (getattr(config, m),) for m in MODALITIES}
+        parts.append(cross_entropy(out["each"][:, i], batch["target"] * batch[f"{m}_mask"][:, None], weight))
+    value = sum(value for value, *_ in parts) * share
+    return value, {"cross_entropy": value}, {"each": np.stack([cross_entropy_backward(share, *s) for _, *s in parts], 1)}

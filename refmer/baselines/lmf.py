@@ -8,12 +8,12 @@ from refmer.layers.fusion import describe_low_rank_fusion, low_rank_fusion
 MODALITIES = tfn.MODALITIES
 RECIPE = "paper-000"
 VARIANTS = {"lmf": ({}, None)}
-streams, widths, inputs, example, augment, loss = tfn.streams, tfn.widths, tfn.inputs, tfn.example, tfn.augment, tfn.loss
+loss, example = tfn.loss, tfn.example
 
 
 @dataclass(frozen=True)
 class Config(tfn.Config):
-    """As TFN's (`hidden` and `dropout` have nothing to do here), and
+    """Sizes and switches: those of TFN (`hidden` and `dropout` are not used), and this.
 
     Parameters
     ----------

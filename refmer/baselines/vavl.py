@@ -1,4 +1,4 @@
-"""VAVL (Goncalves et al. 2025), a baseline of paper 004: Conformer blocks of each modality, then blocks that both share.
+"""VAVL (Goncalves et al. 2025), a baseline of paper 004: Conformer blocks for each modality, then blocks that both share.
 
 Data flow: 1x1 convolution -> linear -> positions -> Conformer blocks per modality -> shared Conformer blocks with a residual
 around them -> layer norm -> mean over time -> an MLP on both, and one MLP for either alone.
@@ -8,11 +8,10 @@ the third; no reconstruction of the input by either modality; no thinning by 4 i
 sinusoidal positions for its relative ones; layer norm for its batch norm.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import sequences, width
 from refmer.layers.conformer import conformer_block, describe_conformer_block
 from refmer.layers.dense import (
     describe_layer_norm,
@@ -23,10 +22,12 @@ from refmer.layers.dense import (
     linear,
     mlp,
     project,
+    stack,
 )
 from refmer.layers.sequence import mean_pool, positions
 from refmer.layers.trace import scope
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
+from refmer.systems import protocol
 
 MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
 RECIPE = "paper-002"
@@ -34,26 +35,31 @@ VARIANTS = {"vavl": ({}, None)}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(protocol.Config):
     """Sizes and switches.
 
     Parameters
     ----------
     audio, visual : int
         Widths of the features; published: wav2vec 2.0 1,024 and EfficientNet 1,408.
-    classes, target
+    classes : int
+    target : "emotion", "votes" or "sentiment"
     audio_every, visual_every : int
         Frames averaged into one.
     narrow, width, heads, hidden, kernel : int
-        After the 1x1 convolution; of the Conformer blocks, their heads, feed-forward halves and depthwise window.
+        Width after the 1x1 convolution; of the Conformer blocks, their heads, feed-forward halves and depthwise window.
     own, shared : int
-        Blocks of each modality; blocks of both.
+        Number of blocks of each modality, and of both.
     head_hidden : tuple of int
         Hidden widths of the MLPs.
     dropout : float
     unimodal : float
-        Weight of the cross-entropy of either modality alone; 0: without the two MLPs.
+        Weight of the cross-entropy of either modality alone; 0: without their MLPs.
     """
+
+    TINY = {"narrow": 24, "width": 24, "heads": 4, "hidden": 48, "kernel": 5, "own": 1, "shared": 1, "head_hidden": (24,)}
+    TINY |= {"audio_every": 8, "visual_every": 4}  # frames of 0.16 s of the bundled corpus
+    ACCEPTED = {"target": ("emotion", "votes", "sentiment")}
 
     audio: int = 1024
     visual: int = 1408
@@ -73,41 +79,14 @@ class Config:
     unimodal: float = 1.0
 
     def __post_init__(self):
-        object.__setattr__(self, "head_hidden", tuple(self.head_hidden))  # a list, where it comes from JSON
-        if self.target not in ("emotion", "votes", "sentiment"):
-            raise ValueError(f"target is {self.target!r}; accepted: 'emotion', 'votes', 'sentiment'")
+        super().__post_init__()
         if self.unimodal < 0:
             raise ValueError(f"unimodal is {self.unimodal}; accepted: 0 or more")
 
-    @classmethod
-    def tiny(cls, **changes):
-        """Trains in seconds on the bundled corpus: frames of 0.16 s."""
-        small = {"narrow": 24, "width": 24, "heads": 4, "hidden": 48, "kernel": 5, "own": 1, "shared": 1}
-        return replace(cls(**small, audio_every=8, visual_every=4, head_hidden=(24,)), **changes)
-
-    @classmethod
-    def paper(cls, **changes):
-        return replace(cls(), **changes)
-
     @property
     def alone(self):
-        """The modalities that also answer by themselves."""
+        """The modalities that have logits of their own."""
         return tuple(MODALITIES) if self.unimodal else ()
-
-
-def streams(config):
-    """The streams that are read."""
-    return [name for names in MODALITIES.values() for name in names]
-
-
-def widths(streams, config):
-    """The Config fields that follow from the corpus."""
-    return {m: width(streams, names) for m, names in MODALITIES.items()}
-
-
-def inputs(streams, config):
-    """audio, visual (B, T, D) and their masks (B, T)."""
-    return sequences(streams, MODALITIES, config)
 
 
 def describe(config):
@@ -125,13 +104,8 @@ def describe(config):
     return tree
 
 
-def augment(batch, config, rng):
-    """Nothing: paper 004 does not say that its baselines are trained with modality dropout."""
-    return batch
-
-
 def forward(p, batch, config, rng=None, trace=None):
-    """batch: audio, visual (B, T, D) and masks -> out: logits of both together [, logits_audio, logits_visual] (B, K)."""
+    """batch: audio, visual (B, T, D) and masks -> out: logits of both [, logits_audio, logits_visual] (B, K)."""
     r, backs = {}, {}
     for m in MODALITIES:
         r[m], backs[m] = branch(p, m, batch[m], batch[f"{m}_mask"], config, rng, scope(trace, m))
@@ -170,22 +144,16 @@ def branch(p, m, x, mask, config, rng, trace):
 
 
 def conformer(p, x, mask, config, rng, trace):
-    """Block after block.   x (B, T, C), p a list."""
-    backs = []
-    for i, block in enumerate(p):
-        x, back = conformer_block(block, x, config.heads, mask, config.dropout, rng, scope(trace, str(i)))
-        backs.append(back)
+    """Blocks in a row.   x (B, T, C), p a list."""
 
-    def backward(dx, g):
-        for back, block in zip(reversed(backs), reversed(g), strict=True):
-            dx = back(dx, block)
-        return dx
+    def block(q, x, i):
+        return conformer_block(q, x, config.heads, mask, config.dropout, rng, scope(trace, str(i)))
 
-    return x, backward
+    return stack(block, p, x)
 
 
 def loss(out, batch, config):
-    """CE on both together + unimodal (CE on sound alone + CE on face alone), with the batch's soft `target` (B, K)."""
+    """L = CE(both) + unimodal (CE(audio) + CE(visual)), with soft `target` (B, K)."""
     weights = {"logits": 1.0} | {f"logits_{m}": config.unimodal for m in config.alone}
     terms, dout, even = {}, {}, np.ones_like(batch["class_count"])
     for name, weight in weights.items():
@@ -196,5 +164,5 @@ def loss(out, batch, config):
 
 
 def example(config):
-    """4 s of sound at 50 Hz and video at 30 Hz."""
+    """Return the shapes of 4 s of audio at 50 Hz and video at 30 Hz."""
     return {"audio": (200, config.audio), "visual": (120, config.visual)}

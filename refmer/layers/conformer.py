@@ -1,4 +1,4 @@
-"""The Conformer block (Gulati et al. 2020), which baseline VAVL of paper 004 stacks."""
+"""The Conformer block (Gulati et al. 2020), for baseline VAVL of paper 004."""
 
 from refmer.layers.attention import attention, describe_attention
 from refmer.layers.convolution import depthwise_conv1d, describe_depthwise_conv1d
@@ -21,7 +21,7 @@ def describe_half(width, hidden):
 
 
 def half(p, x, rate=0.0, rng=None):
-    """y = x + 1/2 drop(FFN(LN(x))), a feed-forward part with swish that counts by half.   x (B, T, C)   (fig. 4)."""
+    """y = x + 1/2 drop(FFN(LN(x))), FFN with swish.   x (B, T, C)   (fig. 4)."""
     n, back_norm = layer_norm(p.norm, x)
     f, back_ffn = feed_forward(p.ffn, n, rate, rng, "swish")
     f, back_drop = dropout(rng, f, rate)
@@ -45,7 +45,7 @@ def describe_convolution_module(width, size):
 def convolution_module(p, x, mask=None, rate=0.0, rng=None):
     """y = x + drop(swish(LN(depthwise(glu(LN(x) W1 + b1)))) W2 + b2).   x (B, T, C)   (fig. 2).
 
-    The second norm is layer norm where Gulati et al. have batch norm: padding and the rest of the batch change nothing.
+    The second norm is layer norm in place of batch norm: the output does not depend on padding or on other clips.
     """
     n, back_norm1 = layer_norm(p.norm1, x)
     u, back_expand = linear(p.expand, n)
@@ -65,7 +65,7 @@ def convolution_module(p, x, mask=None, rate=0.0, rng=None):
 
 
 def describe_conformer_block(width, hidden, size):
-    """`hidden` is the width inside the feed-forward halves, `size` that of the depthwise window."""
+    """hidden: width inside the feed-forward halves; size: of the depthwise window."""
     return {
         "half1": describe_half(width, hidden),
         "norm1": describe_layer_norm(width),
@@ -79,12 +79,12 @@ def describe_conformer_block(width, hidden, size):
 def conformer_block(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
     """a = half(x);  b = a + drop(Attention(LN(a)));  c = convolution_module(b);  y = LN(half(c)).   x (B, T, C), mask (B, T).
 
-    Gulati et al. 2020, eq. (1). Attention has no relative positions here: add positions to x.
+    Gulati et al. 2020, eq. (1). Without relative positions: add positions to x.
     """
     a, back_half1 = half(p.half1, x, rate, rng)
     n, back_norm1 = layer_norm(p.norm1, a)
-    seen = None if mask is None else key_mask(mask)
-    z, back_attend = attention(p.attend, n, n, heads, seen, rate, rng, scope(trace, "attend"))
+    keys = None if mask is None else key_mask(mask)
+    z, back_attend = attention(p.attend, n, n, heads, keys, rate, rng, scope(trace, "attend"))
     z, back_drop = dropout(rng, z, rate)
     c, back_convolve = convolution_module(p.convolve, a + z, mask, rate, rng)
     d, back_half2 = half(p.half2, c, rate, rng)

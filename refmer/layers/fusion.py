@@ -26,7 +26,7 @@ def tensor_fusion(p, z):
 
 
 def describe_low_rank_fusion(widths, rank, n_out):
-    """widths: {modality: C_m}. The bias of a factor is the row that meets the 1 in [z; 1]: it starts like the other rows."""
+    """widths: {modality: C_m}. The bias of a factor is the row for the 1 in [z; 1], initialised like the other rows."""
     factor = {m: {"W": Leaf((C, rank * n_out), xavier), "b": Leaf((rank * n_out,), xavier)} for m, C in widths.items()}
     return {"factors": factor, "b": Leaf((n_out,), zeros)}
 
@@ -34,7 +34,7 @@ def describe_low_rank_fusion(widths, rank, n_out):
 def low_rank_fusion(p, z):
     """y = sum_r prod_m W_mr [z_m; 1] + b.   z {modality: (B, C_m)} -> (B, D)   (Liu et al. 2018, eq. 6).
 
-    Tensor fusion whose weight is a sum of R outer products of factors: the outer product is never formed.
+    Tensor fusion with a weight that is a sum of R outer products of factors; the outer product itself is not formed.
     """
     if set(z) != set(vars(p.factors)):
         raise ValueError(f"z has the modalities {sorted(z)}; accepted: {sorted(vars(p.factors))}")
@@ -46,7 +46,7 @@ def low_rank_fusion(p, z):
         g.b += dy.sum(0)
         dz = {}
         for i, (m, (_, back)) in enumerate(maps.items()):
-            du = dy[:, None] * np.delete(u, i, 0).prod(0)  # y = sum_r prod_m u_mr: the product of the others, 0 or not
+            du = dy[:, None] * np.delete(u, i, 0).prod(0)  # y = sum_r prod_m u_mr; no division: u may be 0
             dz[m] = back(du.reshape(len(dy), -1), getattr(g.factors, m))
         return dz
 

@@ -1,6 +1,6 @@
-"""The contextual summarizer of paper 004 (RAVER), section III-B: learned queries read a sequence.
+"""The contextual summarizer of paper 004 (RAVER), section III-B: learned queries attend to a sequence.
 
-The paper draws a decoder and cites SparseSync for it; the order of norms, the GELU and where dropout acts are that model's.
+The paper draws a decoder and cites SparseSync; the order of norms, the GELU and the places of dropout are those of that model.
 """
 
 import numpy as np
@@ -24,10 +24,10 @@ def describe_decoder_layer(width, hidden):
 
 
 def decoder_layer(p, x, context, heads, mask=None, rate=0.0, rng=None, trace=None):
-    """s = x + Attention(LN1(x));  h = s + Attention(LN2(s), context);  y = h + FFN(LN3(h)), each branch dropped out.
+    """s = x + Attention(LN1(x));  h = s + Attention(LN2(s), context);  y = h + FFN(LN3(h)), dropout on each branch.
 
-    Queries x (B, N, C), context (B, S, C), no norm on it; mask broadcasts to (B, H, N, S). A clip whose context is masked
-    altogether gets nothing from it, not even the bias: what comes out is what the queries hold.
+    Queries x (B, N, C), context (B, S, C) without a norm; mask broadcasts to (B, H, N, S). Where the context of a clip is all
+    masked, its branch is 0, bias included.
     """
     n1, back_n1 = layer_norm(p.norm1, x)
     a, back_a = attention(p.attend, n1, n1, heads, None, rate, rng, scope(trace, "self"))
@@ -56,7 +56,7 @@ def describe_summarizer(width, hidden, layers):
 
 
 def summarizer(p, queries, context, heads, mask=None, rate=0.0, rng=None, trace=None):
-    """decoder_layer after decoder_layer, all reading one context, no final norm.   queries (B, N, C), context (B, S, C)."""
+    """Decoder layers in a row, one context for all, no final norm.   queries (B, N, C), context (B, S, C)."""
     x, back_x = dropout(rng, queries, rate)
     m, back_m = dropout(rng, context, rate)
     backs = []
@@ -79,10 +79,7 @@ def describe_learned_context(count, width, hidden, layers):
 
 
 def learned_context(p, x, heads, valid=None, rate=0.0, rng=None, trace=None):
-    """c = Decoder(Q, x)   (eq. 1-2).   x (B, T, C), valid (B, T), Q (N, C) of all clips -> (B, N, C).
-
-    Every token holds something, with or without a step to read.
-    """
+    """c = Decoder(Q, x)   (eq. 1-2).   x (B, T, C), valid (B, T), Q (N, C) of all clips -> (B, N, C), without a step too."""
     queries, back_queries = tokens(p.queries, len(x))
     c, back_read = summarizer(p, queries, x, heads, None if valid is None else key_mask(valid), rate, rng, trace)
 
@@ -95,9 +92,9 @@ def learned_context(p, x, heads, valid=None, rate=0.0, rng=None, trace=None):
 
 
 def equal_windows(valid, count):
-    """Which valid steps belong to which of `count` windows of equal length, from a clip's first step to its last valid one.
+    """Assign valid steps to N = count windows of equal length, from the first step to the last valid one.
 
-    valid (B, T) -> bool (B, N, T). Where steps are fewer than windows, neighbours share one.
+    valid (B, T) -> bool (B, N, T). With fewer steps than windows, adjacent windows share a step.
     """
     T, window = valid.shape[1], np.arange(count)[:, None]
     length = (valid * np.arange(1, T + 1)).max(1)[:, None, None]
@@ -106,6 +103,6 @@ def equal_windows(valid, count):
 
 
 def window_means(x, inside):
-    """c_n = the mean of the steps inside window n; of none, 0.   x (B, T, C), inside (B, N, T) bool -> (B, N, C)."""
+    """c_n = the mean of the steps inside window n; 0 without a step.   x (B, T, C), inside (B, N, T) bool -> (B, N, C)."""
     share = (inside / np.maximum(inside.sum(-1, keepdims=True), 1)).astype(x.real.dtype)
     return share @ x, lambda dc: share.swapaxes(-1, -2) @ dc  # c = share x

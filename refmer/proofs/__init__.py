@@ -1,7 +1,7 @@
-"""The proofs: for every op and layer, small inputs on which its backward is compared with the complex step.
+"""The proofs: small inputs for every op, layer and system on which its backward is compared with the complex step.
 
-Each module here lists `cases()` for one part of the library; the tests and `refmer check` run them all. Sizes are small and
-pairwise different, so that a transposed matrix or a swapped axis cannot go unnoticed.
+Each module here lists `cases()` for one part of the library; the tests and `refmer check` run them all, and fail if a function
+that required.py lists has none. Sizes are small and pairwise different, so that a transposed matrix or a swapped axis fails.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Case:
     Parameters
     ----------
     name : str
-        The op or layer, as the table of `refmer check` shows it.
+        The op, layer, system or baseline; "file.name" where two files of refmer/layers have a function of that name.
     f : callable
         An op of refmer.ops (its backward is found by name), or a layer `f(p, *inputs) -> y, backward`.
     inputs : tuple
@@ -29,15 +29,15 @@ class Case:
     description : tree of Leaf, optional
         The parameters of a layer; None for an op or a layer without parameters.
     variant : str
-        What is special about this case (a mask, a switch).
+        The mask, the switch or the size that this case is about.
     options : dict
         Keyword arguments of an op: data, not differentiated.
     zero : tuple of str
         Leaves whose gradient vanishes by a symmetry (see check.assert_gradient).
     directions : bool
         One random direction per leaf instead of every element.
-    kind : str
-        "op", "layer", "system" or "baseline".
+    kind : str, optional
+        "op", "layer", "system" or "baseline". Default: "op" for a function of refmer.ops, else "layer".
     """
 
     name: str
@@ -48,14 +48,18 @@ class Case:
     options: dict = field(default_factory=dict)
     zero: tuple = ()
     directions: bool = False
-    kind: str = "layer"
+    kind: str = ""
+
+    def __post_init__(self):
+        if not self.kind:
+            object.__setattr__(self, "kind", "op" if self.f.__module__.startswith("refmer.ops.") else "layer")
 
     @property
     def label(self):
         return f"{self.name} ({self.variant})" if self.variant else self.name
 
     def errors(self):
-        """{path: relative error of the gradient}; see check.gradient_errors."""
+        """Return {path: relative error of the gradient}; see check.gradient_errors."""
         rng = np.random.default_rng(0)
         if self.kind == "op":
             return check.pair_errors(self.f, *self.inputs, rng=rng, **self.options)
@@ -64,19 +68,24 @@ class Case:
 
 
 def moved(description, seed=0):
-    """Parameters in float64 with noise on top, so that no bias is 0 and no norm 1."""
+    """Return parameters in float64 with noise added, so that no bias is 0 and no norm 1."""
     p = params.init(description, seed, np.float64)
     p.vector += np.random.default_rng(seed + 1).normal(0, 0.3, len(p.vector))
     return p
 
 
+def plain(layer, *args, **options):
+    """Return the layer with its data arguments given: a function of p and the differentiated inputs."""
+    return lambda p, *inputs: layer(p, *inputs, *args, **options)
+
+
 def seeded(layer, *args, **options):
-    """The layer with a generator that starts anew at every call: the same dropout each time."""
+    """Return the same with a generator that starts again at every call: the same dropout each time."""
     return lambda p, *inputs: layer(p, *inputs, *args, rng=np.random.default_rng(3), **options)
 
 
 def twice(layer):
-    """layer(p, layer(p, x)): the gradients of shared parameters add."""
+    """Return layer(p, layer(p, x)): the gradients of shared parameters add."""
 
     def f(p, x):
         h, back1 = layer(p, x)
@@ -87,6 +96,6 @@ def twice(layer):
 
 
 def all_cases():
-    """Every case of every part."""
-    parts = [import_module(f"refmer.proofs.{part.name}") for part in iter_modules(__path__) if part.name != "table"]
-    return [case for part in parts for case in part.cases()]
+    """Return every case of every module."""
+    modules = [import_module(f"refmer.proofs.{module.name}") for module in iter_modules(__path__)]
+    return [case for module in modules if hasattr(module, "cases") for case in module.cases()]

@@ -1,4 +1,4 @@
-"""Cases of everything that attends."""
+"""Cases of attention layers and of the layers that contain them."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from refmer.layers.dense import describe_project, project
 from refmer.layers.sequence import positions
 from refmer.ops import attention as attention_ops
 from refmer.ops.attention import causal, key_mask
-from refmer.proofs import Case, seeded
+from refmer.proofs import Case, plain, seeded
 
 B, T, S, C, H, D = 2, 3, 5, 6, 2, 4
-SHORT = np.array([[True, True, True, False, False], [False] * S])  # one clip short, one with nothing left
+SHORT = np.array([[True, True, True, False, False], [False] * S])  # one clip short, one all masked
 RATES = attention.Rates(attention=0.2, relu=0.3, residual=0.1, embed=0.25)
 
 
@@ -25,81 +25,63 @@ def ops():
     mask = key_mask(SHORT) & causal(T, S)
     f = attention_ops.attention_weights
     inputs = tuple(rng.normal(size=(B, n, C)) for n in (T, S, S))
-    return [Case("attend", attention_ops.attend, inputs, options={"heads": H, "c": 0.7}, kind="op")] + [
-        Case("attention_weights", f, (q, k), variant=f"scale={scale}, {said}", options={"scale": scale} | options, kind="op")
+    return [Case("attend", attention_ops.attend, inputs, options={"heads": H, "c": 0.7})] + [
+        Case("attention_weights", f, (q, k), variant=f"scale={scale}, {name}", options={"scale": scale} | options)
         for scale in ("width", "keys")
-        for said, options in {"no mask": {}, "masked": {"mask": mask}}.items()
+        for name, options in {"no mask": {}, "masked": {"mask": mask}}.items()
     ]
 
 
 def attentions():
     rng = np.random.default_rng(3)
     x, memory, z = (rng.normal(size=(B, n, C)) for n in (T, S, T))
-    attend, mask = attention.describe_attention(C), key_mask(SHORT)
-    found = [
+    attend, mask, scaled = attention.describe_attention(C), key_mask(SHORT), attention.describe_scaled_residual
+    key, unused = ("key.b",), ("key.*", "query.*", "input.0")
+    masked = plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]]))
+    frames, read = (x, memory[..., :5]), sfav.describe_frame_attention(C, 5, 4)
+    return [
         Case("project", project, (x,), describe_project(C, 7)),
-        Case(
-            "attention", plain(attention.attention, H, mask, scale="keys"), (x, memory), attend, "scale=keys", zero=("key.b",)
-        ),
-        Case("attention", twice, (x, memory), attend, "twice on the same parameters", zero=("key.b",)),
-        Case("attention", plain(attention.attention, H), (x[:, :1], memory), attend, "one query", zero=("key.b",)),
-        Case(
-            "attention",
-            plain(attention.attention, H),
-            (x, memory[:, :1]),
-            attend,
-            "one key",
-            zero=("key.*", "query.*", "input.0"),
-        ),
-        Case("frame_attention", plain(sfav.frame_attention, H), (x, memory[..., :5]), sfav.describe_frame_attention(C, 5, 4)),
-        Case(
-            "frame_attention",
-            plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]])),
-            (x, memory[..., :5]),
-            sfav.describe_frame_attention(C, 5, 4),
-            "masked",
+        Case("attention", plain(attention.attention, H, mask, scale="keys"), (x, memory), attend, "scale=keys", zero=key),
+        Case("attention", twice, (x, memory), attend, "twice on the same parameters", zero=key),
+        Case("attention", plain(attention.attention, H), (x[:, :1], memory), attend, "one query", zero=key),
+        Case("attention", plain(attention.attention, H), (x, memory[:, :1]), attend, "one key", zero=unused),
+        Case("frame_attention", plain(sfav.frame_attention, H), frames, read),
+        Case("frame_attention", masked, frames, read, "masked"),
+        *(
+            Case("scaled_residual", plain(attention.scaled_residual, mix), (x, z), scaled(mix), f"{mix=}")
+            for mix in attention.MIXES
         ),
     ]
-    for mix in attention.MIXES:
-        found.append(
-            Case(
-                "scaled_residual",
-                plain(attention.scaled_residual, mix),
-                (x, z),
-                attention.describe_scaled_residual(mix),
-                f"{mix=}",
-            )
-        )
-    return found
 
 
 def encoders():
     rng = np.random.default_rng(3)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
     mask = key_mask(SHORT)
-    found = []
+    rows = []
     for mix in attention.MIXES:
-        described, said = attention.describe_encoder_layer(C, 5, mix), f"{mix=}"
+        described = attention.describe_encoder_layer(C, 5, mix)
         f = plain(attention.pre_norm_layer, H, causal(T, T), mix=mix)
-        found.append(Case("pre_norm_layer", f, (x,), described, f"{said}, causal", zero=("attend.key.b",)))
+        rows.append(Case("pre_norm_layer", f, (x,), described, f"{mix=}, causal", zero=("attend.key.b",)))
         f = seeded(attention.cross_layer, H, mask, RATES, mix=mix)
-        found.append(Case("cross_layer", f, (x, memory), described, f"{said}, masks and dropout", zero=("attend.key.b",)))
+        rows.append(Case("cross_layer", f, (x, memory), described, f"{mix=}, masks and dropout", zero=("attend.key.b",)))
     stack, zero = attention.describe_encoder(C, 5, 2, "learned"), ("layers.*.attend.key.b",)
     places = (positions, lambda m: positions(m, SHORT))
     across = plain(attention.cross_encoder, H, mask, places=places, scale="keys", mix="learned")
     options = {"rates": RATES, "mix": "learned"}
     reader, one = summarizer.describe_summarizer(C, 7, 2), summarizer.describe_decoder_layer(C, 7)
     keys, self_only = ("*attend.key.b", "*cross.key.b"), ("attend.key.*", "attend.query.*", "cross.key.b")
-    return found + [
-        Case(
-            "embed", lambda x: attention.embed(x, positions, 0.25, np.random.default_rng(3)), (x,), variant="positions, dropout"
-        ),
+    first = (x[:, :1], memory)
+
+    def entered(x):
+        return attention.embed(x, positions, 0.25, np.random.default_rng(3))
+
+    return rows + [
+        Case("embed", entered, (x,), variant="positions, dropout"),
         Case("encoder", seeded(attention.encoder, H, place=positions, **options), (x,), stack, "dropout", zero=zero),
         Case("cross_encoder", across, (x, memory), stack, "masked, positions, scale=keys", zero=zero),
         Case("cross_encoder", seeded(attention.cross_encoder, H, **options), (x, memory), stack, "dropout", zero=zero),
-        Case(
-            "cross_encoder", plain(attention.cross_encoder, H, mix="learned"), (x[:, :1], memory), stack, "length 1", zero=zero
-        ),
+        Case("cross_encoder", plain(attention.cross_encoder, H, mix="learned"), first, stack, "length 1", zero=zero),
         Case("decoder_layer", plain(summarizer.decoder_layer, H), (x[:, :1], memory), one, "one query", zero=self_only),
         Case("decoder_layer", plain(summarizer.decoder_layer, H, mask), (x, memory), one, "masked", zero=keys),
         Case("summarizer", seeded(summarizer.summarizer, H, rate=0.2), (x, memory), reader, "dropout", zero=keys),
@@ -168,13 +150,8 @@ def spatial():
     ]
 
 
-def plain(layer, *args, **options):
-    """The layer with its data arguments after the arrays."""
-    return lambda p, *inputs: layer(p, *inputs, *args, **options)
-
-
 def twice(p, x, memory):
-    """Attention to what attention gave."""
+    """Attention twice with the same parameters."""
     h, back1 = attention.attention(p, x, memory, H)
     y, back2 = attention.attention(p, h, memory, H)
 

@@ -1,13 +1,11 @@
 """Cases of activations, norms, dense parts, embeddings and fusion."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from refmer.layers import dense, fusion, sequence
 from refmer.ops import activations, norms
 from refmer.ops import fusion as fusion_ops
-from refmer.proofs import Case, seeded, twice
+from refmer.proofs import Case, plain, seeded, twice
 
 B, T, L, C, D = 2, 3, 4, 6, 5
 WIDTHS = {"voice": 3, "face": 2, "words": 4}
@@ -21,7 +19,7 @@ def ops():
     rng = np.random.default_rng(2)
     x = 3 * rng.normal(size=(B, T, C))
     parts = [rng.normal(size=(B, width)) for width in WIDTHS.values()]
-    found = [
+    return [
         Case("tanh", activations.tanh, (x,)),
         Case("log_sigmoid", activations.log_sigmoid, (x,)),
         Case("log_sigmoid", activations.log_sigmoid, (20 * x,), variant="both tails"),
@@ -35,7 +33,6 @@ def ops():
         Case("outer_with_ones", fusion_ops.outer_with_ones, tuple(parts)),
         Case("outer_with_ones", fusion_ops.outer_with_ones, (parts[0],), variant="one modality"),
     ]
-    return [replace(case, kind="op") for case in found]
 
 
 def dense_layers():
@@ -48,17 +45,10 @@ def dense_layers():
         y, back = dense.stack(lambda q, x, i: dense.linear(q, x), p.maps, x)
         return y, lambda dy, g: back(dy, g.maps)
 
-    found = [
-        Case(
-            "feed_forward",
-            lambda p, x, f=f: dense.feed_forward(p, x, activation=f),
-            (x,),
-            dense.describe_feed_forward(C, 7),
-            variant=f,
-        )
-        for f in ("gelu", "swish", "tanh", "sigmoid")
-    ]
-    return found + [
+    block = dense.describe_feed_forward(C, 7)
+    names = ("gelu", "swish", "tanh", "sigmoid")
+    return [
+        *(Case("feed_forward", plain(dense.feed_forward, activation=name), (x,), block, name) for name in names),
         Case("optional", up, (x,), {"up": dense.describe_linear(C, L)}),
         Case("optional", up, (x,), {}, variant="no such part"),
         Case("stack", maps, (x,), dense.describe_mlp(C, D, L)),
@@ -80,8 +70,8 @@ def embedding_layers():
     scores = sequence.describe_layer_sum(L)
     return [
         Case("embedding", sequence.embedding, (words,), table),
-        Case("modality_embedding", lambda p, x: sequence.modality_embedding(p, x, joined), (x,), modalities),
-        Case("modality_embedding", lambda p, x: sequence.modality_embedding(p, x, 0), (x,), table, "one"),
+        Case("modality_embedding", plain(sequence.modality_embedding, joined), (x,), modalities),
+        Case("modality_embedding", plain(sequence.modality_embedding, 0), (x,), table, "one"),
         Case("tokens", lambda p: sequence.tokens(p, B), (), sequence.describe_tokens(T, C)),
         Case("positions", sequence.positions, (x,)),
         Case("positions", lambda x: sequence.positions(x, valid), (x,), variant="masked"),

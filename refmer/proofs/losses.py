@@ -1,7 +1,5 @@
 """Cases of the losses."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from refmer.layers import cmaer as rec
@@ -12,7 +10,7 @@ B, T, M, D, K = 5, 7, 3, 2, 4
 
 
 def cases():
-    return [replace(case, kind="op") for case in classification() + regressions() + of_paper_001()] + layers()
+    return classification() + regressions() + of_paper_001() + layers()
 
 
 def classification():
@@ -20,10 +18,9 @@ def classification():
     logits = 2 * rng.normal(size=(B, K))
     soft = {"target": rng.dirichlet(np.ones(K), B), "weight": losses.class_balanced_weights([9, 3, 1, 7], 0.9)}
     votes = {"target": rng.random((B, K)).round(1), "weight": soft["weight"]}
+    one = soft | {"target": soft["target"][:1]}
     return [
-        Case(
-            "cross_entropy", losses.cross_entropy, (logits[:1],), options={**soft, "target": soft["target"][:1]}, variant="one"
-        ),
+        Case("cross_entropy", losses.cross_entropy, (logits[:1],), variant="one", options=one),
         Case("sample_weighted_cross_entropy", losses.sample_weighted_cross_entropy, (logits,), options=soft),
         Case("binary_cross_entropy", losses.binary_cross_entropy, (logits,), options=votes),
     ]
@@ -32,17 +29,17 @@ def classification():
 def regressions():
     rng = np.random.default_rng(4)
     x, y, mask = rng.normal(size=(B, T, D)), rng.normal(1, 2, (B, T, D)), rng.random((B, T)) > 0.4
-    found = [
+    rows = [
         Case("mse", losses.mse, (x,), options={"target": y}),
         Case("mse", losses.mse, (x,), options={"target": y, "mask": mask}, variant="masked"),
     ]
     for f in (losses.ccc, losses.ccc_loss):
-        found += [
+        rows += [
             Case(f.__name__, f, (x,), options={"target": y}),
             Case(f.__name__, f, (x,), options={"target": y, "mask": mask, "ddof": 1}, variant="masked, ddof=1"),
         ]
     small = {"target": 1e-6 * y[0]}
-    return found + [Case("ccc", losses.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
+    return rows + [Case("ccc", losses.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
 
 
 def of_paper_001():

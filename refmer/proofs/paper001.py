@@ -1,7 +1,5 @@
 """Cases of paper 001: OF-CMAER-CAT with every switch, and the general baselines that papers 000 and 001 name."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from refmer.baselines import late_fusion, lf_rnn, lmf, tfn
@@ -18,7 +16,7 @@ SMALL = of_cmaer_cat.Config(**WIDTHS, classes=K, width=6, hidden=5, head=9, head
 
 
 def cases():
-    return layout_cases() + part_cases() + system_wide_cases() + baseline_cases()
+    return layout_cases() + part_cases() + of_cmaer_cat_cases() + baseline_cases()
 
 
 def layout_cases():
@@ -75,51 +73,37 @@ def facts(batch):
     return truth | {k: x for k, x in batch.items() if k.endswith("_mask")}
 
 
-def system_wide_cases():
-    switches = [
-        {"modalities": of_cmaer_cat.TEXT},
-        {"modalities": ("audio", "text")},
-        {"face": "layout"},
-        {"layers": 2},
-        {"mask_attention": False},
-        {"literal_entropy": True},
-        {"balanced": True},
-        {"reconstruction": 0.0},
-        {"entropy": 0.0},
-        {"classification": 0.5, "contrastive": 0.3, "temperature": 0.7},
-        {"cmaa": False},
-        {"awom": False},
+def of_cmaer_cat_cases():
+    switches = [{"modalities": of_cmaer_cat.TEXT}, {"modalities": ("audio", "text")}, {"face": "layout"}, {"layers": 2}]
+    switches += [{"mask_attention": False}, {"literal_entropy": True}, {"balanced": True}, {"reconstruction": 0.0}]
+    switches += [{"entropy": 0.0}, {"classification": 0.5, "contrastive": 0.3, "temperature": 0.7}]
+    switches += [{"cmaa": False}, {"awom": False}]
+
+    def batch(config):
+        return sequences({m: WIDTHS[m] for m in config.modalities}, STEPS)
+
+    def zero(config):
+        """Softmax ignores a constant in the scores; with a single partner it ignores all of them."""
+        names = ("context.*.key.b",) if config.transformer else ()
+        names += ("awom.score.maps.1.b",) if config.awom else ()
+        return names + (("cmaa.compatibility.W",) if config.cmaa and len(config.modalities) == 2 else ())
+
+    return [
+        case
+        for changes in ([{}, *switches], of_cmaer_cat.LADDER)
+        for case in system_cases("of_cmaer_cat", SMALL, changes, batch, zero, lambda config: facts(batch(config)))
     ]
-    named = {", ".join(f"{k}={v}" for k, v in change.items()): change for change in switches}
-    cases = []
-    for variant, change in ({"default": {}} | named | of_cmaer_cat.LADDER).items():
-        config = replace(SMALL, **change)
-        batch = sequences({m: WIDTHS[m] for m in config.modalities}, STEPS)
-        cases += system_cases("of_cmaer_cat", config, batch, variant, symmetries(config), facts(batch))
-    return cases
-
-
-def symmetries(config):
-    """Softmax ignores a constant in the scores; with a single partner it ignores all of them."""
-    zero = ("context.*.key.b",) if config.transformer else ()
-    zero += ("awom.score.maps.1.b",) if config.awom else ()
-    return zero + (("cmaa.compatibility.W",) if config.cmaa and len(config.modalities) == 2 else ())
 
 
 def baseline_cases():
-    widths, steps = {"visual": 3, "audio": 2, "text": 5}, {"visual": 4, "audio": 3, "text": 2}
-    batch = sequences(widths, steps)
-    common = widths | {"classes": K, "dropout": 0.3}
-    small = tfn.Config(**common, vectors=(2, 3, 4), hidden=7)
-    low = lmf.Config(**common, vectors=(2, 3, 4), rank=3)
-    cases = []
-    for recurrent in ((), ("text",), ("visual", "audio", "text")):
-        for name, config in {"tfn": small, "lmf": low}.items():
-            cases += system_cases(name, replace(config, recurrent=recurrent), batch, f"recurrent={recurrent}")
-    cases += system_cases("lf_rnn", lf_rnn.Config(**common, width=3, hidden=7), batch, "default")
-    means = vectors()
-    for change in ({}, {"average": "logits"}, {"joint": True}, {"average": "logits", "joint": True}):
-        config = late_fusion.Config(visual=7, audio=3, text=2, classes=K, hidden=6, **change)
-        variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
-        cases += system_cases("late_fusion", config, means, variant, truth=facts(means))
-    return cases
+    sequence = sequences({"visual": 3, "audio": 2, "text": 5}, {"visual": 4, "audio": 3, "text": 2})
+    widths = {"visual": 3, "audio": 2, "text": 5, "classes": K, "dropout": 0.3}
+    read = [{"recurrent": names} for names in ((), ("text",), ("visual", "audio", "text"))]
+    averages = [{}, {"average": "logits"}, {"joint": True}, {"average": "logits", "joint": True}]
+    late = late_fusion.Config(visual=7, audio=3, text=2, classes=K, hidden=6)
+    return (
+        system_cases("tfn", tfn.Config(**widths, vectors=(2, 3, 4), hidden=7), read, sequence)
+        + system_cases("lmf", lmf.Config(**widths, vectors=(2, 3, 4), rank=3), read, sequence)
+        + system_cases("lf_rnn", lf_rnn.Config(**widths, width=3, hidden=7), [{}], sequence)
+        + system_cases("late_fusion", late, averages, vectors(), truth=facts(vectors()))
+    )

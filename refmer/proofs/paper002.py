@@ -1,7 +1,5 @@
 """Cases of AuxFormer and of its baselines: every switch, with frames that are missing and a clip without a voice."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from refmer.baselines import auxformer_baseline1, mult, parthasarathy, unimodal
@@ -25,23 +23,17 @@ SWITCHES = [  # several at once, each in another part
 
 
 def cases():
-    found = each("auxformer", auxformer.Config(**SMALL, auxiliary_hidden=(8, 9), drop_cross=0.1), SWITCHES)
-    found += each("auxformer_baseline1", auxformer_baseline1.Config(**SMALL), [{}, {"layers": 2}])
-    found += each("mult", mult.Config(**SMALL), [{}])
     crossed = [{}, {"causal": "clip", "token": "last_valid"}, {"token": "prepended"}]
-    found += each("parthasarathy", parthasarathy.Config(**SMALL), crossed, (*KEYS, "*.cross.key.b"))
     alone = [{}, *({k: v} for k, v in CODE.items()), {"token": "prepended"}, {"modality": "audio", "mix": "fixed"}]
     alone += [{"mix": "off", "positions_within": False}]
-    return found + each("unimodal", unimodal.Config(**SMALL, auxiliary_hidden=(8, 9)), alone)
-
-
-def each(name, config, changes, zero=KEYS):
-    found = []
-    for change in changes:
-        changed = replace(config, **change)
-        variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
-        found += system_cases(name, changed, frames(changed), variant, zero)
-    return found
+    rows = [
+        ("auxformer", auxformer.Config(**SMALL, auxiliary_hidden=(8, 9), drop_cross=0.1), SWITCHES, KEYS),
+        ("auxformer_baseline1", auxformer_baseline1.Config(**SMALL), [{}, {"layers": 2}], KEYS),
+        ("mult", mult.Config(**SMALL), [{}], KEYS),
+        ("parthasarathy", parthasarathy.Config(**SMALL), crossed, (*KEYS, "*.cross.key.b")),
+        ("unimodal", unimodal.Config(**SMALL, auxiliary_hidden=(8, 9)), alone, KEYS),
+    ]
+    return [case for name, config, changes, zero in rows for case in system_cases(name, config, changes, frames, zero)]
 
 
 def frames(config):

@@ -1,7 +1,5 @@
 """Cases of paper 003: TLAB-JCA with every switch, its baselines, and the parts that only they have."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from refmer.baselines import jca, leader_follower
@@ -68,51 +66,40 @@ def parts():
     ]
 
 
+def truth(config):
+    return EMOTION if config.target == "emotion" else AFFECT
+
+
 def tlab_jca_cases():
-    batch = batch_of(audio=(6,), visual=(3, 5))
-    switches = [
-        {},
-        {"tcn": False},
-        {"lstm": False},
-        {"attention": False},
-        {"tcn": False, "attention": False},
-        {"lstm": False, "attention": False},
-        {"tcn": False, "lstm": False},
-        {"tcn": False, "lstm": False, "attention": False},
-        {"band": 1, "dilations": (4, 4)},
-        {"residual": "input"},
-        {"pooled": True},
-        {"ddof": 1},
-        {"lstm_layers": 2, "joint_layers": 2},
-        {"variant": "code"},
-        {"variant": "code", "attention": False},
-        {"target": "emotion", "classes": K},
-    ]
-    cases = []
-    for change in switches:
-        config = replace(TLAB, **change)
-        variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
-        zero = ("*.attend.key.b",) if config.variant == "code" and config.attention else ()  # softmax ignores it
-        truth = EMOTION if config.target == "emotion" else AFFECT
-        cases += system_cases("tlab_jca", config, batch, variant, zero, truth)
-    part = {k: v[:2] for k, v in batch_of(**STREAMS).items()}
-    truth = {k: v[:2] for k, v in AFFECT.items()}
-    return cases + system_cases("tlab_jca", replace(TLAB, **RAW, steps=3), part, "encoders=True", (), truth)
+    changes = [{}, {"tcn": False}, {"lstm": False}, {"attention": False}, {"tcn": False, "attention": False}]
+    changes += [{"lstm": False, "attention": False}, {"tcn": False, "lstm": False}]
+    changes += [{"tcn": False, "lstm": False, "attention": False}, {"band": 1, "dilations": (4, 4)}, {"residual": "input"}]
+    changes += [{"pooled": True}, {"ddof": 1}, {"lstm_layers": 2, "joint_layers": 2}]
+    changes += [{"variant": "code"}, {"variant": "code", "attention": False}, {"target": "emotion", "classes": K}]
+
+    def zero(config):
+        return ("*.attend.key.b",) if config.variant == "code" and config.attention else ()  # softmax ignores it
+
+    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,), "steps": 3}
+    batch, less = ({k: v[:2] for k, v in x.items()} for x in (batch_of(logmel=(4, 5), frames=(3, 4, 5)), AFFECT))
+    rows = system_cases("tlab_jca", TLAB, changes, batch_of(audio=(6,), visual=(3, 5)), zero, truth)
+    return rows + system_cases("tlab_jca", TLAB, {"encoders=True": raw}, batch, (), less)
 
 
 def jca_cases():
-    batch = batch_of(audio=(7,), visual=(5,))
-    cases = system_cases("jca", JCA, batch, "default", (), AFFECT)
-    cases += system_cases("jca", replace(JCA, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
-    unused = ("attend.audio.*",)  # the attended sound goes nowhere
-    cases += system_cases("jca", replace(JCA, regress="repository"), batch, "regress=repository", unused, AFFECT)
-    return cases + system_cases("jca", replace(JCA, **RAW), batch_of(**STREAMS), "encoders=True", (), AFFECT)
+    changes = [{}, {"target": "emotion", "classes": K}, {"regress": "repository"}]
+    raw = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,)}
+
+    def zero(config):
+        return ("attend.audio.*",) if config.regress == "repository" else ()  # the attended sound is not used
+
+    rows = system_cases("jca", JCA, changes, batch_of(audio=(7,), visual=(5,)), zero, truth)
+    return rows + system_cases("jca", JCA, {"encoders=True": raw}, batch_of(logmel=(4, 5), frames=(3, 4, 5)), (), AFFECT)
 
 
 def leader_follower_cases():
-    batch = batch_of(frames=(7,), logmel=(5,), mfcc=(3,))
-    cases = system_cases("leader_follower", LEADER, batch, "default", (), AFFECT)
-    cases += system_cases("leader_follower", replace(LEADER, target="emotion", classes=K), batch, "target=emotion", (), EMOTION)
-    config = replace(LEADER, encoders=True, image=(5, 4), trunk=(4,))
-    raw = batch_of(frames=(5, 4), logmel=(5,), mfcc=(3,))
-    return cases + system_cases("leader_follower", config, raw, "encoders=True", (), AFFECT)
+    changes, batch = [{}, {"target": "emotion", "classes": K}], batch_of(frames=(7,), logmel=(5,), mfcc=(3,))
+    raw = {"encoders=True": {"encoders": True, "image": (5, 4), "trunk": (4,)}}
+    images = batch_of(frames=(5, 4), logmel=(5,), mfcc=(3,))
+    rows = system_cases("leader_follower", LEADER, changes, batch, (), truth)
+    return rows + system_cases("leader_follower", LEADER, raw, images, (), AFFECT)

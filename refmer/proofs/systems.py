@@ -1,4 +1,4 @@
-"""Cases of whole systems: every switch, in training (dropout and batch statistics on) and in evaluation."""
+"""Cases of whole systems: in training (dropout and batch statistics on), in evaluation, and of the loss; paper 000's own."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ B, K = 5, 4
 
 
 def cases():
-    return three_node_cases() + concatenation_cases()
+    return openface_adaptive_cases() + concatenation_cases()
 
 
 def vectors():
@@ -24,11 +24,25 @@ def vectors():
     return batch
 
 
-def system_cases(name, config, batch, variant, zero=(), truth=None):
-    """The forward with a random gradient from above, in evaluation and in training, and the loss on what it gives.
+def system_cases(name, config, changes, batch, zero=(), truth=None, parts=(0, 1, 2)):
+    """Return three cases (or those of `parts`) for every change of switches: evaluation, training, loss.
 
-    truth: target and class_count of the batch (default: soft targets of K classes); `zero` is about the parameters.
+    changes: {variant: changed fields of config} or a list of changed fields. batch, zero (of parameters) and truth (target and
+    class_count; default: soft targets of K classes) are values or functions of the changed config.
     """
+    if not isinstance(changes, dict):
+        changes = {", ".join(f"{k}={v}" for k, v in change.items()) or "default": change for change in changes}
+    cases = []
+    for variant, change in changes.items():
+        changed = replace(config, **change)
+        given = [x(changed) if callable(x) else x for x in (batch, zero, truth)]
+        three = _three_cases(name, changed, variant, *given)
+        cases += [three[i] for i in parts]
+    return cases
+
+
+def _three_cases(name, config, variant, batch, zero, truth):
+    """Both forwards with a random gradient from above, and the loss of the output of the first."""
     system, rng = find(name), np.random.default_rng(2)
     truth = truth or {"target": rng.dirichlet(np.ones(K), B), "class_count": rng.integers(1, 9, K).astype(float)}
 
@@ -38,12 +52,12 @@ def system_cases(name, config, batch, variant, zero=(), truth=None):
     def training(p, batch):
         return system.forward(p, batch, config, np.random.default_rng(3))
 
-    found, _ = evaluation(moved(system.describe(config)), batch)
-    used = system.loss(found, truth, config)[2].keys()
+    fixed, _ = evaluation(moved(system.describe(config)), batch)
+    used = system.loss(fixed, truth, config)[2].keys()
 
     def loss(out):
         kind = next(iter(out.values())).real.dtype
-        data = {k: x.astype(kind) if x.dtype.kind == "f" else x for k, x in (found | truth).items()}
+        data = {k: x.astype(kind) if x.dtype.kind == "f" else x for k, x in (fixed | truth).items()}
         value, _, dout = system.loss(data | out, data, config)
         return value, lambda dy: {k: dy * d for k, d in dout.items()}
 
@@ -52,40 +66,31 @@ def system_cases(name, config, batch, variant, zero=(), truth=None):
     return [
         Case(name, evaluation, (batch,), variant=f"{variant}, evaluation", **common, **kind),
         Case(name, training, (batch,), variant=f"{variant}, training", **common, **kind),
-        Case(name, loss, ({k: found[k] for k in used},), variant=f"{variant}, loss", **kind),
+        Case(name, loss, ({k: fixed[k] for k in used},), variant=f"{variant}, loss", **kind),
     ]
 
 
-def three_node_cases():
+def openface_adaptive_cases():
     config = openface_adaptive.Config(
         visual=7, audio=3, text=2, classes=K, width=6, heads=2, layers=2, hidden=8, head=9, gate_hidden=11, dropout=0.2
     )
-    switches = [
-        {},
-        {"gate": False},
-        {"gate_text": True},
-        {"modality_embedding": True},
-        {"hide_missing": True},
-        {"head_dropout": 0.4},
-        {"gamma": 0.5},
-        {"literal_focal": False},
-        {"balanced": False},
-        {"transformer": False},
-        {"modalities": ("audio",)},
-    ]
-    found = []
-    for change in switches:
-        changed = replace(config, **change)
-        variant = ", ".join(f"{k}={v}" for k, v in change.items()) or "default"
-        zero = ()
-        if changed.transformer:  # softmax ignores a constant in the scores; with a single key it ignores the query too
-            zero = ("layers.*.key.*", "layers.*.query.*") if len(changed.modalities) == 1 else ("layers.*.key.b",)
-        batch = {k: v for k, v in vectors().items() if k.removesuffix("_mask") in changed.modalities}
-        found += system_cases("openface_adaptive", changed, batch, variant, zero)
-    return found
+    changes = [{}, {"gate": False}, {"gate_text": True}, {"modality_embedding": True}, {"hide_missing": True}]
+    changes += [{"head_dropout": 0.4}, {"gamma": 0.5}, {"literal_focal": False}, {"balanced": False}]
+    changes += [{"transformer": False}, {"modalities": ("audio",)}]
+
+    def batch(config):
+        return {k: v for k, v in vectors().items() if k.removesuffix("_mask") in config.modalities}
+
+    def zero(config):
+        if not config.transformer:
+            return ()
+        # softmax ignores a constant in the scores; with a single key it ignores the query too
+        return ("layers.*.key.*", "layers.*.query.*") if len(config.modalities) == 1 else ("layers.*.key.b",)
+
+    return system_cases("openface_adaptive", config, changes, batch, zero)
 
 
 def concatenation_cases():
     config = concatenation.Config(visual=7, audio=3, text=2, classes=K, hidden=6)
     batch = {k: v for k, v in vectors().items() if not k.endswith("_mask")}
-    return system_cases("concatenation", config, batch, "default")
+    return system_cases("concatenation", config, [{}], batch)

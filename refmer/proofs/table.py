@@ -1,7 +1,8 @@
 """`refmer check`: prove every backward on this machine, and print the table of proofs.
 
 One row per op, layer, system and baseline: its number of parameters, the worst relative error of its gradient over all its
-cases (refmer/proofs), and, where it has a compiled twin, how far kernel and definition are apart in float64.
+cases (refmer/proofs), and, where it has a compiled twin, the distance of kernel and definition in float64. A function with a
+backward that has no case is a row that fails.
 """
 
 import json
@@ -16,6 +17,7 @@ from refmer.check import TOLERANCE
 from refmer.ops import twins
 from refmer.ops.twins import TWINS, kernels
 from refmer.proofs import all_cases
+from refmer.proofs.required import unproven
 from refmer.text import table
 
 KINDS = ("op", "layer", "system", "baseline")
@@ -28,7 +30,7 @@ def main(as_json=False, out=None):
     ----------
     as_json : bool
         Print a list of {"name", "kind", "parameters", "worst_relative_error", "kernel_error", "passed"} instead of the table.
-        An error is null where there is none to give: no kernel, or a case that did not run.
+        An error is null without a kernel, or if the case did not run.
     out : text stream, default standard output
 
     Returns
@@ -37,7 +39,11 @@ def main(as_json=False, out=None):
         The exit status: 0 if every row passed, else 1.
     """
     out = sys.stdout if out is None else out
-    rows, problems = prove(tqdm(all_cases(), desc="proofs", disable=None))
+    cases = all_cases()
+    rows, problems = prove(tqdm(cases, desc="proofs", disable=None))
+    for kind, file, name in unproven(cases):
+        rows.append(_row(name, kind) | {"passed": False})
+        problems[f"{kind} {name}"] = f"no proof case: {file}: {name}"
     if as_json:
         print(json.dumps(rows, indent=1), file=out)
     else:
@@ -46,16 +52,15 @@ def main(as_json=False, out=None):
 
 
 def prove(cases):
-    """The rows, sorted by kind and name, and {label of a case: what went wrong}. A row holds the worst of its cases."""
+    """Return rows, sorted by kind and name, and {label of a case: its errors}. A row holds the worst of its cases."""
     rows, problems = {}, {}
     for case in cases:
-        row = {"name": case.name, "kind": case.kind, "parameters": 0, "worst_relative_error": None, "kernel_error": None}
-        row = rows.setdefault((KINDS.index(case.kind), case.name), row | {"passed": True})
+        row = rows.setdefault((KINDS.index(case.kind), case.name), _row(case.name, case.kind))
         try:
             if case.description is not None:
                 row["parameters"] = max(row["parameters"], params.count(case.description))
             failed = _judge(row, "worst_relative_error", case.errors()) | _judge(row, "kernel_error", kernel_errors(case))
-        except Exception as error:  # whatever breaks inside a case is a failing row, not the end of the table
+        except Exception as error:  # an exception inside a case is a failing row, not the end of the table
             failed = {type(error).__name__: " ".join(str(error).split())[:150]}
         if failed:
             row["passed"] = False
@@ -63,17 +68,22 @@ def prove(cases):
     return [rows[key] for key in sorted(rows)], problems
 
 
+def _row(name, kind):
+    errors = {"worst_relative_error": None, "kernel_error": None}
+    return {"name": name, "kind": kind, "parameters": 0} | errors | {"passed": True}
+
+
 def _judge(row, key, errors):
-    """Raise row[key] to the worst of the errors; those that fail (nan: a gradient that vanishes unnamed)."""
-    known = [float(e) for e in errors.values() if np.isfinite(e)]
-    row[key] = max(known + [row[key]] if row[key] is not None else known, default=None)
+    """Raise row[key] to the worst of the errors; return those that fail (nan: a gradient that vanishes unnamed)."""
+    finite = [float(e) for e in errors.values() if np.isfinite(e)]
+    row[key] = max(finite + [row[key]] if row[key] is not None else finite, default=None)
     return {path: float(e) for path, e in errors.items() if not e < TOLERANCE}
 
 
 def kernel_errors(case):
-    """{function: relative distance of its kernel from its definition} on the inputs of an op, backward included.
+    """Return {function: relative distance of its kernel from its definition} on the inputs of an op, backward included.
 
-    Empty for what has no kernel, and where kernels are off since import.
+    Empty without a kernel, and where kernels are off since import.
     """
     if case.kind != "op" or not twins.AVAILABLE:
         return {}
@@ -82,19 +92,19 @@ def kernel_errors(case):
         result = case.f(*case.inputs, **case.options)
         y, *saved = result if isinstance(result, tuple) else (result, result)
     dy = np.random.default_rng(0).normal(size=np.shape(y))
-    found = {}
+    errors = {}
     for twin, args, options in ((name, case.inputs, case.options), (f"{name}_backward", (dy, *saved), {})):
         if f"{module.rpartition('.')[2]}.{twin}" in TWINS:
             f = getattr(import_module(module), twin)
             with kernels(True):
                 fast = f(*args, **options)
             with kernels(False):
-                found[twin] = _distance(fast, f(*args, **options))
-    return found
+                errors[twin] = _distance(fast, f(*args, **options))
+    return errors
 
 
 def _distance(fast, slow):
-    """The largest difference, relative to the largest value, over the arrays that two calls return."""
+    """Return the largest difference, relative to the largest value, over the arrays that two calls return."""
     if not isinstance(slow, tuple):
         fast, slow = (fast,), (slow,)
     worst = 0.0
@@ -105,13 +115,13 @@ def _distance(fast, slow):
 
 
 def as_text(rows, problems):
-    """The rows in columns, then what went wrong, then the sum of it."""
+    """Return the rows in columns, then the errors of each failed case, then the number of rows that passed."""
     lines = []
     for row in rows:
         errors = ["-" if row[key] is None else f"{row[key]:.1e}" for key in ("worst_relative_error", "kernel_error")]
         lines.append((row["name"], row["kind"], f"{row['parameters']:,}", *errors, "" if row["passed"] else "FAILED"))
     head = ("name", "kind", "parameters", "worst relative error", "kernel error", "")
     text = [table(head, lines, right=(2, 3, 4), markdown=False)]
-    text += [f"FAILED {label}: {what}" for label, what in problems.items()]
+    text += [f"FAILED {label}: {error}" for label, error in problems.items()]
     passed = sum(row["passed"] for row in rows)
     return "\n".join([*text, f"{passed} of {len(rows)} passed (tolerance {TOLERANCE:g})"])

@@ -6,11 +6,11 @@ from refmer.layers import conformer, convolution, sequence
 from refmer.ops import convolution as conv_ops
 from refmer.ops import pooling as pool_ops
 from refmer.ops import recurrent as recurrent_ops
-from refmer.proofs import Case, seeded, twice
+from refmer.proofs import Case, plain, seeded, twice
 
 B, T, C, H, E = 2, 5, 3, 4, 6
 VALID = np.array([[True] * 5, [True, True, True, False, False]])
-HOLES = np.array([[True, False, True, True, False], [False] * 5])  # frames lost in the middle, and a clip with nothing
+HOLES = np.array([[True, False, True, True, False], [False] * 5])  # frames missing in the middle, and a clip without frames
 
 
 def cases():
@@ -25,7 +25,7 @@ def ops():
     lstm, gru = (x, W, b, U, h0, c0), (x, W[:, H:], b[H:], U[:, H:], b_state, h0)
     constant = np.broadcast_to(x[:, :1], x.shape).copy()
     constant[0] = x[0]
-    found = [
+    rows = [
         Case("lstm", recurrent_ops.lstm, lstm),
         Case("lstm", recurrent_ops.lstm, lstm, variant="masked", options={"mask": HOLES}),
         Case("lstm", recurrent_ops.lstm, lstm, variant="masked, backwards", options={"mask": HOLES, "reverse": True}),
@@ -42,8 +42,8 @@ def ops():
     ]
     for padding, size, stride, dilation in [("valid", 2, 1, 1), ("same", 4, 2, 1), ("causal", 2, 3, 2)]:
         options = {"size": size, "stride": stride, "dilation": dilation, "padding": padding}
-        found.append(Case("windows", conv_ops.windows, (x,), variant=padding, options=options))
-    return [Case(**{**vars(c), "kind": "op"}) for c in found]
+        rows.append(Case("windows", conv_ops.windows, (x,), variant=padding, options=options))
+    return rows
 
 
 def recurrences():
@@ -71,44 +71,28 @@ def recurrences():
 def convolutions():
     rng = np.random.default_rng(1)
     x = rng.normal(size=(B, T, C))
-    plain, normed = convolution.describe_conv1d(C, H, 3), convolution.describe_weight_norm_conv1d(C, H, 2)
+    full, normed = convolution.describe_conv1d(C, H, 3), convolution.describe_weight_norm_conv1d(C, H, 2)
     depthwise, square = convolution.describe_depthwise_conv1d(C, 3), convolution.describe_conv1d(C, C, 2)
     block = conformer.describe_conformer_block(H, E, 3)
-    wide = rng.normal(size=(B, T, H))
-    found = [
-        Case("conv1d", lambda p, x: convolution.conv1d(p, x, 3, 2, 1, "same", HOLES), (x,), plain, "stride, masked"),
-        Case("conv1d", lambda p, x: convolution.conv1d(p, x, 3, dilation=2, padding="valid"), (x,), plain, "dilation, valid"),
-        Case("conv1d", lambda p, x: convolution.conv1d(p, x, 3), (x[:, :1],), plain, "one step", directions=True),
-        Case("conv1d", twice(lambda p, x: convolution.conv1d(p, x, 2, padding="causal")), (x,), square, "applied twice"),
-        Case("weight_norm_conv1d", lambda p, x: convolution.weight_norm_conv1d(p, x, 2), (x,), normed),
-        Case("depthwise_conv1d", lambda p, x: convolution.depthwise_conv1d(p, x, 2, 2, mask=VALID), (x,), depthwise),
+    wide, tcn = rng.normal(size=(B, T, H)), convolution.describe_tcn(C, [C], 2)
+    module, around = conformer.describe_convolution_module(H, 3), {"zero": ("attend.key.b",), "directions": True}
+    rows = [
+        Case("conv1d", plain(convolution.conv1d, 3, 2, 1, "same", HOLES), (x,), full, "stride, masked"),
+        Case("conv1d", plain(convolution.conv1d, 3, dilation=2, padding="valid"), (x,), full, "dilation, valid"),
+        Case("conv1d", plain(convolution.conv1d, 3), (x[:, :1],), full, "one step", directions=True),
+        Case("conv1d", twice(plain(convolution.conv1d, 2, padding="causal")), (x,), square, "applied twice"),
+        Case("weight_norm_conv1d", plain(convolution.weight_norm_conv1d, 2), (x,), normed),
+        Case("depthwise_conv1d", plain(convolution.depthwise_conv1d, 2, 2, mask=VALID), (x,), depthwise),
         Case("half", seeded(conformer.half, rate=0.2), (wide,), conformer.describe_half(H, E), directions=True),
-        Case(
-            "convolution_module",
-            seeded(conformer.convolution_module, VALID, 0.2),
-            (wide,),
-            conformer.describe_convolution_module(H, 3),
-            directions=True,
-        ),
-        Case(
-            "conformer_block",
-            seeded(conformer.conformer_block, 2, VALID, 0.2),
-            (wide,),
-            block,
-            zero=("attend.key.b",),
-            directions=True,
-        ),
+        Case("convolution_module", seeded(conformer.convolution_module, VALID, 0.2), (wide,), module, directions=True),
+        Case("conformer_block", seeded(conformer.conformer_block, 2, VALID, 0.2), (wide,), block, **around),
+        Case("tcn", plain(convolution.tcn, 2, dilations=[3]), (x,), tcn, "dilation 3"),
     ]
     for weight_norm in (False, True):
         description = convolution.describe_tcn(C, [H, H], 2, weight_norm)
         f = seeded(convolution.tcn, 2, weight_norm=weight_norm, mask=VALID, rate=0.2)
-        found.append(Case("tcn", f, (x,), description, f"{weight_norm=}, mask, dropout"))
-    found.append(
-        Case(
-            "tcn", lambda p, x: convolution.tcn(p, x, 2, dilations=[3]), (x,), convolution.describe_tcn(C, [C], 2), "dilation 3"
-        )
-    )
-    return found
+        rows.append(Case("tcn", f, (x,), description, f"{weight_norm=}, mask, dropout"))
+    return rows
 
 
 def poolings():

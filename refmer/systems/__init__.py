@@ -1,4 +1,4 @@
-"""The five systems, one file per paper, and their look-up by name; protocol.py says what a system is."""
+"""The five systems, one file per paper, and their look-up by name; protocol.py defines the parts of a system."""
 
 from importlib import import_module
 
@@ -19,9 +19,9 @@ def find(name):
     Raises
     ------
     KeyError
-        If there is none of that name; the message lists all names.
+        If no system has that name; the message lists all names.
     """
-    known = SYSTEMS | BASELINES
-    if name not in known:
-        raise KeyError(f"no system is called {name!r}; accepted: {', '.join(known)}")
-    return System(import_module(known[name]))
+    modules = SYSTEMS | BASELINES
+    if name not in modules:
+        raise KeyError(f"no system is called {name!r}; accepted: {', '.join(modules)}")
+    return System(import_module(modules[name]))

@@ -8,16 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import segment_means, width
+from refmer.data.inputs import segment_means
 from refmer.layers.attention import describe_encoder_layer, post_norm_layer
-from refmer.layers.dense import batch_norm, describe_batch_norm, describe_linear, describe_mlp, dropout, linear, mlp
+from refmer.layers.dense import (
+    batch_norm,
+    describe_batch_norm,
+    describe_linear,
+    describe_mlp,
+    dropout,
+    linear,
+    mlp,
+    optional,
+    stack,
+)
 from refmer.layers.gate import describe_gate, gate
 from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
 from refmer.ops.losses import balanced_weights, focal, focal_backward
 from refmer.params import Leaf, normal
 from refmer.systems import protocol
-from refmer.train.augment import mixup
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
 RECIPE = "paper-000"
@@ -36,24 +45,24 @@ class Config(protocol.Config):
         7 classes of sentiment, or the emotions.
     target : "sentiment" or "emotion"
     modalities : tuple
-        Which of "visual", "audio", "text" are used (Table II: one alone).
+        The modalities that are used, of "visual", "audio", "text" (Table II: one alone).
     width, heads, layers, hidden, head : int
-        d, H, Transformer layers, their feed-forward width, width of the MLP. The paper says d = 192; its sizes are d = 128.
+        d, H, Transformer layers, their feed-forward width, width of the MLP. The paper says d = 192; its sizes have d = 128.
     gate, gate_text, gate_hidden
-        Gates on V and A; the paper's text also names T (the authors' code has none).
+        Gates on V and A; the paper's text also names T (the authors' code has no gate there).
     transformer : bool
         False: concatenation and an MLP instead (Table II, "No Transformer").
     modality_embedding : bool
         Learned node types, for a literal "heterogeneous" graph; neither the paper's equations nor the code have them.
     hide_missing : bool
-        True: no node attends to a modality that is missing. The paper's soft gate cannot do that: alpha = 0 leaves a node its
-        biases and its share of the softmax.
+        True: no node attends to a missing modality. The paper's soft gate cannot do that: with alpha = 0 a node still has
+        biases and a share of the softmax.
     dropout, head_dropout : float
         Inside the Transformer (authors' code 0.1), and before the last layer (the paper's 0.5, nowhere in the code).
     gamma, literal_focal, balanced
-        Focal loss; literal_focal=False is the authors' code (see ops/losses.py); classes weighted against their counts.
+        Focal loss; literal_focal=False is the authors' code (see ops/losses.py); classes weighted by inverse frequency.
     mixup : float
-        Beta(a, a) of mixup; 0: none.
+        The a of mixup's Beta(a, a); 0: no mixup.
     """
 
     TINY = {"width": 32, "hidden": 64, "head": 32, "gate_hidden": 16, "layers": 2}
@@ -91,21 +100,12 @@ class Config(protocol.Config):
             raise ValueError(f"modalities is {self.modalities}; accepted: one or more of {', '.join(MODALITIES)}")
 
     def gated(self, modality):
+        """Return True if a modality has a gate."""
         return self.gate and (modality != "text" or self.gate_text)
 
 
-def streams(config):
-    """The streams that are read."""
-    return [name for m in config.modalities for name in MODALITIES[m]]
-
-
-def widths(streams, config):
-    """The Config fields that follow from the corpus."""
-    return {m: width(streams, MODALITIES[m]) for m in config.modalities}
-
-
 def inputs(streams, config):
-    """Segment means, a vector per modality: visual, audio, text (B, D) and visual_mask, ... (B,), False where it is missing."""
+    """Return segment means: visual, audio, text (B, D) and visual_mask, ... (B,), False where the modality is missing."""
     batch = {}
     for m in config.modalities:
         batch[m], batch[f"{m}_mask"] = segment_means(streams, MODALITIES[m])
@@ -127,11 +127,6 @@ def describe(config):
         tree["join"] = describe_linear(nodes * d, d)
     tree["head"] = describe_mlp(nodes * d if config.transformer else d, config.head, config.classes)
     return tree
-
-
-def augment(batch, config, rng):
-    """Mixup (paper IV-A)."""
-    return mixup(batch, rng, config.mixup) if config.mixup else batch
 
 
 def forward(p, batch, config, rng=None, trace=None):
@@ -156,38 +151,27 @@ def forward(p, batch, config, rng=None, trace=None):
 
 
 def node(p, x, config, rng, trace):
-    """One modality: batch norm, projection, ReLU, and the gate where there is one.   x (B, D) -> (B, d)."""
+    """h_m = gate(relu(BN(x) W + b)), the gate where the modality has one.   x (B, D) -> (B, d)."""
     n, back_norm = batch_norm(p.norm, x, rng)
     u, back_project = linear(p.project, n)
     r = relu(u)
-    h, back_gate = gate(p.gate, r, trace) if hasattr(p, "gate") else (r, lambda dh, g: dh)
-
-    def backward(dh, g):
-        dr = back_gate(dh, getattr(g, "gate", None))
-        return back_norm(back_project(relu_backward(dr, r), g.project), g.norm)
-
-    return h, backward
+    h, back_gate = optional(p, "gate", gate, r, trace)
+    return h, lambda dh, g: back_norm(back_project(relu_backward(back_gate(dh, g), r), g.project), g.norm)
 
 
 def transformer(p, x, batch, config, rng, trace):
-    """Every node attends to every node (eq. 4); the last nodes side by side.   x (B, M, d) -> (B, M d)."""
-    shape, backs = x.shape, []
+    """Transformer layers over the nodes (eq. 4), their outputs concatenated.   x (B, M, d) -> (B, M d)."""
     mask = np.stack([batch[f"{m}_mask"] for m in config.modalities], 1)[:, None, None] if config.hide_missing else None
-    for i, layer in enumerate(p.layers):
-        x, back = post_norm_layer(layer, x, config.heads, mask, config.dropout, rng, scope(trace, f"layers.{i}"))
-        backs.append(back)
 
-    def backward(dz, g):
-        dx = dz.reshape(shape)
-        for back, layer in zip(reversed(backs), reversed(g.layers), strict=True):
-            dx = back(dx, layer)
-        return dx
+    def layer(q, x, i):
+        return post_norm_layer(q, x, config.heads, mask, config.dropout, rng, scope(trace, f"layers.{i}"))
 
-    return x.reshape(len(x), -1), backward
+    y, back = stack(layer, p.layers, x)
+    return y.reshape(len(x), -1), lambda dz, g: back(dz.reshape(x.shape), g.layers)
 
 
 def join(p, x, batch, config, rng, trace):
-    """The ablation without Transformer: the nodes side by side, a linear map, ReLU, dropout 0.3 (authors' code)."""
+    """Ablation without Transformer: z = drop(relu(x W + b)) of the concatenated nodes, dropout 0.3 (authors' code)."""
     u, back_join = linear(p.join, x.reshape(len(x), -1))
     r = relu(u)
     z, back_drop = dropout(rng, r, 0.3)
@@ -199,12 +183,12 @@ def join(p, x, batch, config, rng, trace):
 
 
 def loss(out, batch, config):
-    """Focal loss (paper IV-A) with the batch's soft `target` (B, K), classes weighted against their `class_count` (K,)."""
+    """Focal loss (paper IV-A) with soft `target` (B, K), classes weighted by the inverse of `class_count` (K,)."""
     weight = balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
     value, *saved = focal(out["logits"], batch["target"], weight, config.gamma, config.literal_focal)
     return value, {"focal": value}, {"logits": focal_backward(1.0, *saved)}
 
 
 def example(config):
-    """One vector for each modality."""
+    """Return the shapes of one vector per modality."""
     return {m: (getattr(config, m),) for m in config.modalities}

@@ -10,9 +10,9 @@ A module of refmer/systems or refmer/baselines defines
 - `example(config)`: {key of the batch: shape of one published clip}, masks aside (count.py);
 - `describe(config)`: the tree of parameters (params.py);
 - `forward(p, batch, config, rng=None, trace=None) -> out, backward` with `backward(dout, g) -> dbatch`;
-- `loss(out, batch, config) -> value, terms, dout`;
 
-and, where it differs from the default of `System`: `streams`, `widths`, `inputs`, `augment`, `target`.
+and, where it differs from the default of `System`: `streams`, `widths`, `inputs`, `augment`, `target`, and
+`loss(out, batch, config) -> value, terms, dout`.
 
 `out` holds "logits" (B, K) (and "probabilities", where they are no softmax of them), or "affect" (B, T, 2). The first of the
 loss's `terms` is the main one.
@@ -21,8 +21,12 @@ loss's `terms` is the main one.
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+import numpy as np
+
 from refmer.choices import choose
 from refmer.data.inputs import sequences, sub_sequence_means, width
+from refmer.ops.losses import cross_entropy, cross_entropy_backward
+from refmer.train.augment import mixup
 
 
 @dataclass(frozen=True)
@@ -52,26 +56,38 @@ class Config:
 
 
 class System:
-    """A system: everything that its module defines, and a default of what it does not define."""
+    """A system: everything that its module defines, and a default for what it does not define."""
 
     def __init__(self, module):
+        self.name = module.__name__.rpartition(".")[2]
         vars(self).update({name: value for name, value in vars(module).items() if not name.startswith("_")})
 
+    def __repr__(self):
+        return f"System({self.name!r})"
+
+    def __getattr__(self, name):  # without a definition or a default
+        raise AttributeError(f"system {vars(self).get('name')!r} does not define {name!r}; see refmer/systems/protocol.py")
+
     def streams(self, config):
-        """Return the names of the streams that are read."""
-        return [name for names in self.MODALITIES.values() for name in names]
+        """Return the names of the streams of all modalities, or of `config.modalities`."""
+        return [name for m in getattr(config, "modalities", self.MODALITIES) for name in self.MODALITIES[m]]
 
     def widths(self, streams, config):
         """Return the Config fields that follow from the streams."""
-        return {m: width(streams, names) for m, names in self.MODALITIES.items()}
+        return {m: width(streams, self.MODALITIES[m]) for m in getattr(config, "modalities", self.MODALITIES)}
 
     def inputs(self, streams, config):
         """Return the batch of standardised streams: NAME (B, T, D) and NAME_mask (B, T) of every modality."""
         return sequences(streams, self.MODALITIES, config)
 
     def augment(self, batch, config, rng):
-        """Return a training batch, augmented."""
-        return batch
+        """Return a training batch after mixup, where the Config has its parameter `mixup`."""
+        return mixup(batch, rng, config.mixup) if getattr(config, "mixup", 0) else batch
+
+    def loss(self, out, batch, config):
+        """Return the cross-entropy with soft `target` (B, K), its terms and its gradient."""
+        value, *saved = cross_entropy(out["logits"], batch["target"], np.ones_like(batch["class_count"]))
+        return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
     def target(self, affect, config):
         """Return the target of a regression: the mean of each sub-sequence (B, S, 2), and its mask (B, S)."""

@@ -1,1 +1,1 @@
-"""The loop that fits, schedules, recipes, augmentation."""
+"""Training: the fit loop, schedules, recipes, augmentation."""

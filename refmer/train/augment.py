@@ -1,24 +1,26 @@
-"""Augmentation of training batches: functions from batch to batch. The batch that comes in stays as it is.
+"""Augmentation of training batches: functions from batch to batch, which do not change their input.
 
 A batch is a dict of arrays: streams by name (floats, clips first), their masks `<stream>_mask` (bool), `target` (soft), and
-what belongs to no clip: `class_count`. Without a generator (evaluation) a batch comes back unchanged.
+`class_count`, which has no clips. Without a generator (evaluation) the batch is returned unchanged.
 """
 
 import numpy as np
 
+from refmer.choices import choose
+
 
 def mixup(batch, rng, a=0.2):
-    """Mix each clip with another one of the batch: inputs and soft targets by the same share.
+    """Mix each clip with another clip of the batch: inputs and soft targets by the same share.
 
     x' = s x + (1 - s) x_other, s ~ Beta(a, a), drawn once per batch (Zhang et al. 2018; paper 000's code has a = 0.2). A step
-    is valid where it is in either clip; padding counts as 0.
+    is valid if it is valid in either clip; padding counts as 0.
 
     Parameters
     ----------
     batch : dict of arrays
     rng : numpy.random.Generator or None
     a : float
-        Above 0; small: mostly one of the two clips.
+        Above 0; for a small value s is close to 0 or 1.
 
     Returns
     -------
@@ -41,10 +43,10 @@ def mixup(batch, rng, a=0.2):
 
 
 def modality_dropout(batch, rng, rates, per="sample"):
-    """Take one stream away from some clips: its features become 0, its mask False.
+    """Remove one stream from a part of the clips: its features become 0, its mask False.
 
     Each clip loses at most one stream. With per="sample" the batch is split into groups of the given shares (paper 002: 20 %
-    without sound, 20 % without face, 60 % whole), exact up to one clip; with per="batch" one draw decides for all of them
+    without audio, 20 % without video, 60 % with both), exact up to one clip; with per="batch" one draw holds for all clips
     (its code; paper 004).
 
     Parameters
@@ -59,8 +61,7 @@ def modality_dropout(batch, rng, rates, per="sample"):
     -------
     dict of arrays
     """
-    if per not in ("sample", "batch"):
-        raise ValueError(f"per is {per!r}; accepted: 'sample', 'batch'")
+    choose("per", per, ("sample", "batch"))
     if not all(0 <= rate < 1 for rate in rates.values()) or sum(rates.values()) > 1 + 1e-9:
         raise ValueError(f"rates are {rates}; accepted: 0 <= rate < 1 each, at most 1 together")
     if unknown := set(rates) - set(batch):
@@ -72,16 +73,15 @@ def modality_dropout(batch, rng, rates, per="sample"):
     lost = np.searchsorted(np.cumsum(list(rates.values())), u, side="right")
     changed = dict(batch)
     for i, stream in enumerate(rates):
-        for name in (stream, f"{stream}_mask"):
-            if name in batch:
-                x = batch[name]
-                keep = (lost != i).reshape(-1, *[1] * (x.ndim - 1))
-                changed[name] = np.where(keep, x, x.dtype.type(0))
+        for name in {stream, f"{stream}_mask"} & set(batch):
+            x = batch[name]
+            keep = (lost != i).reshape(-1, *[1] * (x.ndim - 1))
+            changed[name] = np.where(keep, x, x.dtype.type(0))
     return changed
 
 
 def _clips(batch):
-    """The number of clips, if all arrays agree on it."""
+    """Return the number of clips, checked to be the same in all arrays."""
     counts = {name: len(x) for name, x in batch.items() if name != "class_count" and x is not None}
     if len(set(counts.values())) != 1 or 0 in counts.values():
         raise ValueError(f"the arrays of the batch have {counts} clips; accepted: the same number, at least 1")

@@ -1,4 +1,4 @@
-"""The fit loop: batches, forward, loss, backward, clipping, Adam; the best epoch on the development set is kept."""
+"""The fit loop: batches, forward, loss, backward, clipping, Adam; the result is the best epoch on the development set."""
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -13,7 +13,7 @@ CHUNK = 64  # clips in one forward pass of evaluation
 
 
 class Lazy(dict):
-    """A batch of targets that makes its `inputs(index)` when rows are taken: memory holds those of one mini-batch."""
+    """A batch of targets with inputs made by `inputs(index)` for the rows that are taken: one mini-batch in memory."""
 
     def __init__(self, inputs, targets=()):
         super().__init__(targets)
@@ -24,9 +24,9 @@ class Lazy(dict):
 
 
 def take(batch, index):
-    """The rows of a batch; `class_count` belongs to no row."""
-    made = batch.inputs(index) if isinstance(batch, Lazy) else {}
-    return made | {k: x if k == "class_count" else x[index] for k, x in batch.items()}
+    """Return rows of a batch; `class_count` has no rows."""
+    inputs = batch.inputs(index) if isinstance(batch, Lazy) else {}
+    return inputs | {k: x if k == "class_count" else x[index] for k, x in batch.items()}
 
 
 def fit(system, config, train, dev, recipe, seed, progress=None):
@@ -34,15 +34,17 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
 
     Parameters
     ----------
-    system : module of refmer.systems or refmer.baselines
-    config : its Config
-    train, dev : batches
-        What `inputs` of the system makes, with its `target`; a `Lazy` one makes its inputs anew each time.
+    system : System
+        As `refmer.systems.find` returns it.
+    config : Config
+        Of the system.
+    train, dev : dict of arrays
+        The batch that `inputs` of the system returns, and the targets; a `Lazy` batch makes its inputs each time.
     recipe : Recipe
     seed : int
-        Of the initial parameters, the order of the clips, dropout and augmentation.
+        Seed of the initial parameters, the order of the clips, dropout and augmentation.
     progress : callable, optional
-        Called after each epoch with its entry of the history.
+        Function of an entry of the history, called after each epoch.
 
     Returns
     -------
@@ -80,7 +82,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
 
 
 def train_epoch(system, config, p, g, train, moments, epoch, lr, recipe, rng):
-    """One pass over the clips, in a new order; epochs count from 1. Returns the mean loss."""
+    """Train on all clips once, in a new order; return the mean loss. The first epoch is 1."""
     n, total = len(train["target"]), 0.0
     order, step = rng.permutation(n), (epoch - 1) * -(-n // recipe.batch)
     for start in range(0, n, recipe.batch):
@@ -91,7 +93,7 @@ def train_epoch(system, config, p, g, train, moments, epoch, lr, recipe, rng):
 
 
 def train_step(system, config, p, g, batch, moments, step, lr, recipe, rng):
-    """One update of p, its gradient made in g; returns the loss of the batch."""
+    """Update p once, with its gradient in g; return the loss of the batch."""
     batch = system.augment(batch, config, rng)
     out, backward = system.forward(p, batch, config, rng)
     value, _, dout = system.loss(out, batch, config)
@@ -107,7 +109,7 @@ def train_step(system, config, p, g, batch, moments, step, lr, recipe, rng):
 
 
 def evaluate(system, config, p, batch):
-    """The loss on a batch, without dropout: the mean over its chunks, nearly equal parts of at most CHUNK clips."""
+    """Return the loss of a batch without dropout: the mean over chunks of nearly equal size, at most CHUNK clips."""
     n, total = len(batch["target"]), 0.0
     bounds = np.linspace(0, n, -(-n // CHUNK) + 1).astype(int)
     for start, stop in zip(bounds, bounds[1:], strict=False):

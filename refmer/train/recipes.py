@@ -1,11 +1,11 @@
-"""How each paper trains. `paper` is what it states (or its authors' code does, where that is said); `tiny` is ours."""
+"""The training of each paper: `paper` as stated there (or in its authors' code, where noted); `tiny` is ours."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """An optimizer, its schedule and when to stop.
+    """An optimizer, its schedule and a stopping rule.
 
     Parameters
     ----------
@@ -16,12 +16,12 @@ class Recipe:
         See train/schedules.py. Cosine ends at `floor`; step multiplies by `factor` from epoch `start` (from 1) every `every`
         epochs; plateau multiplies by `factor` after `every` epochs without a better development loss.
     weight_decay : float
-        AdamW's decoupled decay, or with `coupled` Adam's L2 (added to the gradient).
+        Decoupled decay of AdamW; with `coupled`, L2 of Adam (added to the gradient).
     betas : (float, float)
     clip : float
         Largest norm of the gradient.
     patience : int
-        Epochs without a better development loss before stopping; the best epoch's parameters are kept.
+        Epochs without a better development loss before training stops.
     """
 
     lr: float
@@ -39,21 +39,16 @@ class Recipe:
     patience: int = 20
 
     def __post_init__(self):
-        object.__setattr__(self, "betas", tuple(self.betas))  # a list, where it comes from JSON
+        object.__setattr__(self, "betas", tuple(self.betas))  # JSON has a list
 
 
-def _adamw_cosine(**changes):
-    return Recipe(
-        **{"schedule": "cosine", "floor": 1e-5, "weight_decay": 0.01, "clip": 1.0, "epochs": 60, "lr": 2e-3} | changes
-    )
-
-
+COSINE = {"schedule": "cosine", "weight_decay": 0.01, "clip": 1.0}
 RECIPES = {
-    "paper-000": {  # the paper gives the rate and the cosine, its authors' code the rest
-        "paper": _adamw_cosine(lr=5e-5, floor=1e-6, epochs=200, patience=200),
-        "tiny": _adamw_cosine(),
+    "paper-000": {  # rate and cosine from the paper, the rest from its authors' code
+        "paper": Recipe(5e-5, 200, floor=1e-6, patience=200, **COSINE),
+        "tiny": Recipe(2e-3, 60, floor=1e-5, **COSINE),
     },
-    "paper-001": {  # Adam, early stopping; how many epochs and what patience are not stated
+    "paper-001": {  # Adam, early stopping; epochs and patience are not stated
         "paper": Recipe(lr=1e-4, epochs=100, weight_decay=1e-4, coupled=True),
         "tiny": Recipe(lr=2e-3, epochs=30, weight_decay=1e-4, coupled=True, clip=1.0, patience=8),
     },
@@ -62,21 +57,9 @@ RECIPES = {
         "tiny": Recipe(lr=2e-3, epochs=25, schedule="plateau", factor=0.1, every=5, clip=0.8, patience=8),
     },
     "paper-003": {
-        "paper": Recipe(
-            lr=1e-4, epochs=30, schedule="step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True
-        ),
+        "paper": Recipe(1e-4, 30, "step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True),
         "tiny": Recipe(
-            lr=5e-3,
-            epochs=20,
-            schedule="step",
-            factor=0.9,
-            start=15,
-            every=5,
-            batch=4,
-            weight_decay=1e-5,
-            coupled=True,
-            clip=1.0,
-            patience=8,
+            5e-3, 20, "step", factor=0.9, start=15, every=5, batch=4, weight_decay=1e-5, coupled=True, clip=1.0, patience=8
         ),
     },
     "paper-004": {

@@ -1,4 +1,4 @@
-"""Learning rates over epochs: each is a function of the recipe and of the history so far."""
+"""Learning rates over epochs: functions of the recipe and of the history up to now."""
 
 import math
 
@@ -21,7 +21,7 @@ def step(recipe, history):
 
 
 def plateau(recipe, history):
-    """lr factor^k, k the number of times that `every` epochs went by without a smaller development loss."""
+    """lr factor^k, k the number of times that more than `every` epochs passed without a smaller development loss."""
     lowest, waited, k = math.inf, 0, 0
     for entry in history:
         lowest, waited = (entry["dev_loss"], 0) if entry["dev_loss"] < lowest else (lowest, waited + 1)

@@ -1,4 +1,4 @@
-"""Transformer-LSTM: two modalities step by step, and the last step that is there."""
+"""Transformer-LSTM: two modalities step by step, and the last valid step."""
 
 from dataclasses import replace
 
@@ -19,24 +19,24 @@ def logits(batch, config=SMALL):
 
 
 @pytest.mark.parametrize("m", ["audio", "visual"])
-def test_what_is_hidden_says_nothing_and_what_is_not_moves_the_answer(m):
+def test_masked_frames_do_not_change_the_logits_and_valid_frames_do(m):
     hidden = np.where(BATCH[f"{m}_mask"][..., None], BATCH[m], 7.0)
     np.testing.assert_allclose(logits(BATCH | {m: hidden}), logits(BATCH), rtol=1e-12)
     assert np.abs(logits(BATCH | {m: BATCH[m] + 1}) - logits(BATCH))[0].max() > 1e-3
 
 
-def test_steps_where_neither_is_there_are_skipped():
+def test_steps_without_a_valid_modality_are_skipped():
     gap = np.arange(7) != 6
     lost = BATCH | {f"{m}_mask": BATCH[f"{m}_mask"] & gap for m in ("audio", "visual")}
     shorter = {k: x[:, :6] for k, x in BATCH.items()}
     np.testing.assert_allclose(logits(lost), logits(shorter), rtol=1e-10)
 
 
-def test_attention_across_is_there_or_not():
+def test_attention_across_modalities_is_a_switch():
     trace, without = {}, replace(SMALL, cross=False)
     forward(moved(describe(SMALL)), BATCH, SMALL, trace=trace)
     assert trace["audio.cross.attention"].shape == trace["visual.cross.attention"].shape == (5, 2, 7, 7)
-    assert (trace["audio.cross.attention"][4] == 0).all()  # clip 4 has no face to look at
+    assert (trace["audio.cross.attention"][4] == 0).all()  # clip 4 has no face
     assert "attend" not in describe(without)["audio"]
 
 
@@ -45,10 +45,10 @@ def streams(audio_rate=50.0):
         return Stream(np.ones((2, T, D)), rate, np.ones((2, T), bool), sense)
 
     names = {"prosody": (15, 2, audio_rate, "voice"), "mfcc": (15, 1, audio_rate, "voice"), "units": (7, 5, 25.0, "face")}
-    return {name: stream(*what) for name, what in names.items()}
+    return {name: stream(*arguments) for name, arguments in names.items()}
 
 
-def test_both_have_one_rate_and_one_number_of_steps():
+def test_both_modalities_have_one_rate_and_one_number_of_steps():
     batch = inputs(streams(), replace(SMALL, audio_every=2, visual_every=1))
     assert batch["audio"].shape == (2, 7, 3) and batch["visual"].shape == (2, 7, 5)  # ceil(15 / 2) = 8 is cut to 7
     with pytest.raises(ValueError, match="audio_every and visual_every are .*accepted: one rate for both"):

@@ -1,4 +1,4 @@
-"""VAVL: shared blocks, three answers, and the loss on them."""
+"""VAVL: shared blocks, three classifiers, and the loss on them."""
 
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ def test_the_published_widths():
     assert len(tree["audio"]["blocks"]) == len(tree["visual"]["blocks"]) == 3 and len(tree["shared"]["blocks"]) == 2
 
 
-def test_one_modality_changes_its_own_answer_and_the_common_one_only():
+def test_one_modality_changes_its_own_logits_and_the_common_ones_only():
     p, other = moved(describe(SMALL)), BATCH | {"audio": BATCH["audio"] + 1}
     first, second = forward(p, BATCH, SMALL)[0], forward(p, other, SMALL)[0]
     np.testing.assert_array_equal(first["logits_visual"], second["logits_visual"])
@@ -31,7 +31,7 @@ def test_one_modality_changes_its_own_answer_and_the_common_one_only():
     np.testing.assert_array_equal(first["logits"][3], second["logits"][3])  # clip 3 has no sound
 
 
-def test_both_modalities_learn_the_shared_blocks():
+def test_both_modalities_have_gradients_in_the_shared_blocks():
     p, g = moved(describe(SMALL)), {}
     out, backward = forward(p, BATCH, SMALL)
     for m in ("audio", "visual"):
@@ -41,11 +41,9 @@ def test_both_modalities_learn_the_shared_blocks():
     assert np.abs(g["audio"].visual.blocks[0].attend.value.W).max() == 0
 
 
-def test_the_loss_is_the_sum_of_what_is_answered():
-    out, truth = (
-        forward(moved(describe(SMALL)), BATCH, SMALL)[0],
-        {"target": np.eye(4)[[0, 1, 2, 3, 0]], "class_count": np.ones(4)},
-    )
+def test_the_loss_is_the_weighted_sum_of_three_cross_entropies():
+    out, _ = forward(moved(describe(SMALL)), BATCH, SMALL)
+    truth = {"target": np.eye(4)[[0, 1, 2, 3, 0]], "class_count": np.ones(4)}
     for weight in (1.0, 0.5):
         value, terms, dout = loss(out, truth, replace(SMALL, unimodal=weight))
         both, audio, visual = terms.values()

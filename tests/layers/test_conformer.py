@@ -25,7 +25,7 @@ def test_its_output_is_normalised():
     np.testing.assert_allclose(y.var(-1), 1, rtol=1e-3)
 
 
-def test_branches_that_give_nothing_leave_the_input():
+def test_a_branch_is_added_to_the_input():
     p = moved(conformer.describe_half(C, HIDDEN))
     p.ffn.down.W[:], p.ffn.down.b[:] = 0, 2
     np.testing.assert_allclose(conformer.half(p, X)[0], X + 1, rtol=1e-12)  # half of the branch

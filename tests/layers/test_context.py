@@ -1,4 +1,4 @@
-"""Windows of equal length, and what learned queries make of nothing."""
+"""Windows of equal length, and learned queries without a step."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_a_window_is_the_mean_of_its_steps_and_an_empty_one_zero():
     np.testing.assert_array_equal(window_means(x, equal_windows(valid & False, 3))[0], 0)
 
 
-def test_queries_without_a_step_to_read_hold_the_same_in_every_clip():
+def test_queries_without_a_step_give_the_same_in_every_clip():
     p, rng = moved(describe_learned_context(3, 6, 7, 2)), np.random.default_rng(0)
     x = rng.normal(size=(2, 5, 6))
     c, _ = learned_context(p, x, 2, np.zeros((2, 5), bool))

@@ -27,7 +27,7 @@ def test_low_rank_fusion_is_tensor_fusion_with_a_weight_of_that_rank():
     np.testing.assert_allclose(fusion.low_rank_fusion(p, Z)[0], expected, rtol=1e-11)
 
 
-def test_low_rank_fusion_takes_its_modalities_by_name():
+def test_low_rank_fusion_finds_modalities_by_name():
     p = moved(fusion.describe_low_rank_fusion(WIDTHS, R, D))
     turned = dict(reversed(Z.items()))
     np.testing.assert_allclose(fusion.low_rank_fusion(p, turned)[0], fusion.low_rank_fusion(p, Z)[0], rtol=1e-12)
@@ -41,7 +41,7 @@ def test_low_rank_fusion_needs_far_fewer_parameters():
     assert params.count(fusion.describe_low_rank_fusion(widths, 4, 64)) == (33 + 33 + 65) * 4 * 64 + 64
 
 
-def test_tensor_fusion_of_silence_is_what_the_other_modalities_say():
+def test_tensor_fusion_with_a_zero_vector_depends_on_the_other_modalities():
     p = moved(fusion.describe_tensor_fusion(WIDTHS, D))
     silent = Z | {"words": np.zeros((B, 4))}
     w = p.W.reshape(4, 3, 5, D)[:, :, -1].reshape(-1, D)  # the products with the 1 of words

@@ -19,10 +19,10 @@ def summarize(queries, context, valid=None):
     return summarizer.summarizer(P, queries, context, H, None if valid is None else key_mask(valid))[0]
 
 
-def test_a_masked_context_is_not_read_at_all():
+def test_a_masked_context_has_no_effect():
     y = summarize(QUERIES, CONTEXT, VALID)
     np.testing.assert_array_equal(summarize(QUERIES, np.where(VALID[..., None], CONTEXT, 9.0), VALID), y)
-    for layer in P.layers:  # with nothing valid not even the biases of the cross-attention count
+    for layer in P.layers:  # all masked, the biases of the cross-attention have no effect
         layer.cross.out.b[:] += 1
     try:
         z = summarize(QUERIES, CONTEXT, VALID)
@@ -34,13 +34,13 @@ def test_a_masked_context_is_not_read_at_all():
 
 
 def test_a_context_of_zeros_is_not_a_masked_one():
-    """Paper 004 expects a near-zero update from a zeroed modality: the biases of keys and values are read all the same."""
+    """Paper 004 expects a near-zero update from a zeroed modality, but the biases of keys and values remain."""
     zeros = np.zeros_like(CONTEXT)
     masked, zeroed = summarize(QUERIES, zeros, np.zeros((B, S), bool)), summarize(QUERIES, zeros)
     assert np.abs(masked - zeroed).max() > 0.1
 
 
-def test_the_order_of_the_context_does_not_matter_and_queries_keep_theirs():
+def test_the_order_of_the_context_does_not_matter_and_that_of_queries_is_kept():
     order, turned = rng.permutation(S), QUERIES[:, ::-1]
     np.testing.assert_allclose(summarize(QUERIES, CONTEXT[:, order]), summarize(QUERIES, CONTEXT), rtol=1e-11)
     np.testing.assert_allclose(summarize(turned, CONTEXT), summarize(QUERIES, CONTEXT)[:, ::-1], rtol=1e-11)

@@ -14,19 +14,6 @@ from refmer.systems import BASELINES, SYSTEMS, find
 NAMES = [*SYSTEMS, *BASELINES]
 
 
-@pytest.fixture(scope="module")
-def fitted(clips):
-    """{name: a recognizer of emotions, trained for one epoch}, made when asked for."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
-        return made[name]
-
-    return get
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_padding_changes_no_answer(fitted, clips, name):
     model, part = fitted(name), clips[:5]
@@ -55,16 +42,16 @@ def test_a_missing_modality_is_accepted_as_a_mask_and_as_zeros(fitted, clips, na
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_it_explains_has_a_row_per_clip(fitted, clips, name):
-    found = fitted(name).explain(clips[:7])
-    assert all(len(x) == 7 and np.isfinite(x).all() for x in found.values())
-    assert found or name in ("concatenation", "tfn", "lmf", "lf_rnn", "late_fusion")
+def test_explain_gives_a_row_for_each_clip(fitted, clips, name):
+    traces = fitted(name).explain(clips[:7])
+    assert all(len(x) == 7 and np.isfinite(x).all() for x in traces.values())
+    assert traces or name in ("concatenation", "tfn", "lmf", "lf_rnn", "late_fusion")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_it_overfits_eight_clips(clips, name):
-    model = refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
+def test_it_overfits_eight_clips(fitted, clips, name):
+    model = fitted(name)
     system, config, eight = find(name), model.config_, clips[[0, 3, 9, 14, 20, 26, 31, 40]]
     batch = model.labelled_batch(eight, clips)
     p = params.init(system.describe(config), 1)
@@ -86,5 +73,5 @@ def test_every_variant_is_counted_without_making_it(name):
     system = find(name)
     for label, (changes, published) in system.VARIANTS.items():
         assert label.partition("@")[0] == name
-        n = params.count(system.describe(system.Config.paper(**changes)))
-        assert n > 0 and (published is None or isinstance(published, int))
+        assert params.count(system.describe(system.Config.paper(**changes))) > 0
+        assert published is None or isinstance(published, int)

@@ -1,5 +1,6 @@
 """OpenFace-Adaptive: the published sizes, its ablations, and laws of the whole system."""
 
+import types
 from dataclasses import replace
 
 import numpy as np
@@ -9,27 +10,24 @@ from refmer import params
 from refmer.ops.optimizers import adamw
 from refmer.proofs import moved
 from refmer.proofs.systems import vectors
-from refmer.systems import find, openface_adaptive
+from refmer.systems import System, find, openface_adaptive
 from refmer.systems.openface_adaptive import Config, describe, forward, loss
 
 SMALL = Config(visual=7, audio=3, text=2, classes=4, width=8, heads=2, layers=2, hidden=10, head=9, gate_hidden=5)
 
 
-@pytest.mark.parametrize(
-    "config, size",
-    [
-        (Config.paper(), 1_962_503),
-        (Config.paper(width=192), 3_086_663),
-        (Config.paper(gate_text=True), 1_962_503 + 8_321),
-        (Config.paper(gate=False), 1_962_503 - 2 * 8_321),
-    ],
-)
-def test_the_published_sizes(config, size):
-    assert params.count(describe(config)) == size
+PUBLISHED = 1_962_503  # 7,850,012 bytes, "7.9 MB"
+SIZES = [
+    ({}, PUBLISHED),
+    ({"width": 192}, 3_086_663),
+    ({"gate_text": True}, PUBLISHED + 8_321),
+    ({"gate": False}, PUBLISHED - 2 * 8_321),
+]
 
 
-def test_the_published_megabytes():
-    assert 4 * params.count(describe(Config.paper())) == 7_850_012  # "7.9 MB"
+@pytest.mark.parametrize("changes, size", SIZES)
+def test_the_published_sizes(changes, size):
+    assert params.count(describe(Config.paper(**changes))) == size
 
 
 def test_it_overfits_eight_clips():
@@ -47,10 +45,9 @@ def test_it_overfits_eight_clips():
     assert value < 1e-4
 
 
-def test_the_loss_of_an_untrained_model_is_near_that_of_knowing_nothing():
-    out = {"logits": np.zeros((5, 4))}
-    target = np.eye(4)[[0, 1, 2, 3, 0]]
-    value, terms, _ = loss(out, {"target": target, "class_count": np.ones(4)}, replace(SMALL, gamma=0.0))
+def test_the_loss_of_equal_logits_is_log_K():
+    truth = {"target": np.eye(4)[[0, 1, 2, 3, 0]], "class_count": np.ones(4)}
+    value, terms, _ = loss({"logits": np.zeros((5, 4))}, truth, replace(SMALL, gamma=0.0))
     assert value == terms["focal"] == pytest.approx(np.log(4), rel=1e-12)
 
 
@@ -62,10 +59,9 @@ def test_a_clip_alone_gets_the_same_answer_as_in_a_batch():
         np.testing.assert_allclose(alone[0], together[i], rtol=1e-12)
 
 
-def test_a_missing_modality_that_is_hidden_changes_nothing_whatever_it_holds_and_one_that_is_not_does():
+def test_hide_missing_masks_the_node_of_a_missing_modality():
     batch = vectors()
-    hidden = SMALL.__class__(**{**vars(SMALL), "hide_missing": True})
-    p = moved(describe(hidden))
+    hidden, p = replace(SMALL, hide_missing=True), moved(describe(SMALL))
     other = batch | {"audio": np.where(batch["audio_mask"][:, None], batch["audio"], 9.0)}
 
     def first_maps(batch, config):
@@ -74,19 +70,15 @@ def test_a_missing_modality_that_is_hidden_changes_nothing_whatever_it_holds_and
         return trace["layers.0.attention"][~batch["audio_mask"]]
 
     for maps in (first_maps(batch, hidden), first_maps(other, hidden)):
-        assert (maps[..., 1] == 0).all()  # nobody attends to the audio node
-    assert (first_maps(batch, SMALL)[..., 1] > 0).all()  # a soft gate leaves the node its share
+        assert (maps[..., 1] == 0).all()  # no node attends to audio
+    assert (first_maps(batch, SMALL)[..., 1] > 0).all()  # with a soft gate the node has a share
 
 
 def test_explain_names_gates_and_maps_and_rows_sum_to_one():
     trace = {}
     forward(moved(describe(SMALL)), vectors(), SMALL, trace=trace)
-    assert {k: v.shape for k, v in trace.items()} == {
-        "visual.gate": (5, 1),
-        "audio.gate": (5, 1),
-        "layers.0.attention": (5, 2, 3, 3),
-        "layers.1.attention": (5, 2, 3, 3),
-    }
+    gates, maps = (f"{m}.gate" for m in ("visual", "audio")), (f"layers.{i}.attention" for i in range(2))
+    assert {k: v.shape for k, v in trace.items()} == dict.fromkeys(gates, (5, 1)) | dict.fromkeys(maps, (5, 2, 3, 3))
     np.testing.assert_allclose(trace["layers.1.attention"].sum(-1), 1, rtol=1e-12)
     assert (trace["visual.gate"] > 0).all() and (trace["visual.gate"] < 1).all()
 
@@ -98,19 +90,26 @@ def test_ablations_share_the_initial_weights_of_shared_parts():
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"modalities": ()}, r"modalities is \(\); accepted"),
         ({"modalities": ("smell",)}, "smell"),
         ({"target": "age"}, "target is 'age'; accepted: 'sentiment', 'emotion'"),
     ],
 )
-def test_a_wrong_switch_is_named(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_switch_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)
 
 
-def test_an_unknown_system_is_named_with_all_there_are():
-    assert find("openface_adaptive").forward is openface_adaptive.forward
+def test_an_unknown_system_is_named_with_all_names():
     with pytest.raises(KeyError, match="no system is called 'openface'; accepted: openface_adaptive, "):
         find("openface")
+
+
+def test_a_system_has_a_name_the_functions_of_its_module_and_defaults():
+    system = find("openface_adaptive")
+    assert repr(system) == "System('openface_adaptive')" and system.forward is openface_adaptive.forward
+    assert system.streams(Config(modalities=("audio",))) == ["prosody", "mfcc"]
+    with pytest.raises(AttributeError, match="system 'types' does not define 'describe'"):
+        System(types).describe(None)

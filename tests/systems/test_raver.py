@@ -1,4 +1,4 @@
-"""RAVER: the sizes, what a missing modality leaves behind, masks, labels and losses, ablations."""
+"""RAVER: sizes, missing modalities, masks, labels and losses, ablations."""
 
 from dataclasses import replace
 
@@ -21,16 +21,11 @@ def logits(batch, config=SMALL):
     return forward(moved(describe(config)), batch, config)[0]["logits"]
 
 
-@pytest.mark.parametrize(
-    "changes, size",
-    [
-        ({}, 362_956_575),
-        ({"head": "out"}, 367_150_879),
-        ({"hidden": 2048}, 312_600_351),
-        ({"hidden": 2048, "encoder_hidden": 2048}, 262_244_127),
-        ({"summarizer": "mean"}, 362_956_575 - 201_822_208),
-    ],
-)
+SIZES = [({}, 362_956_575), ({"head": "out"}, 367_150_879), ({"hidden": 2048}, 312_600_351)]
+SIZES += [({"hidden": 2048, "encoder_hidden": 2048}, 262_244_127), ({"summarizer": "mean"}, 362_956_575 - 201_822_208)]
+
+
+@pytest.mark.parametrize("changes, size", SIZES)
 def test_the_sizes_that_follow_from_the_published_widths(changes, size):
     assert params.count(describe(Config.paper(**changes))) == size
 
@@ -54,28 +49,28 @@ def contexts(batch, config, p):
 def updates(batch, config, p):
     """The size of what the first cross-modal layer adds to the face, per clip."""
     audio, visual = contexts(batch, config, p)
-    there = batch["audio_mask"].any(1)[:, None, None, None] if config.summarizer != "learned" else None
+    mask = batch["audio_mask"].any(1)[:, None, None, None] if config.summarizer != "learned" else None
     layer, d = p.visual.cross.layers[0], config.width
     x, memory = d**0.5 * visual, d**0.5 * audio
-    added, _ = attention(layer.attend, layer_norm(layer.norm1, x)[0], layer_norm(layer.norm1, memory)[0], config.heads, there)
+    added, _ = attention(layer.attend, layer_norm(layer.norm1, x)[0], layer_norm(layer.norm1, memory)[0], config.heads, mask)
     return np.sqrt((added * added).sum((1, 2)))
 
 
 @pytest.mark.parametrize("start", [moved, lambda tree: params.init(tree, 0, np.float64)], ids=["moved", "untrained"])
 def test_a_missing_modality_makes_no_near_zero_update(start):
-    # paper III-C says that it does; but a summary without any frame is what the queries hold, and layer norm makes it large
+    # contrary to paper III-C: a summary without any frame follows from the queries, and layer norm makes it large
     lost = BATCH | {"audio_mask": np.zeros_like(BATCH["audio_mask"])}
     p = start(describe(SMALL))
     present, missing = updates(BATCH, SMALL, p), updates(lost, SMALL, p)
     assert (missing > 0.3 * present).all() and (missing != present)[:3].all()
     audio, _ = contexts(lost, SMALL, p)
-    assert (audio == audio[:1]).all() and (audio != 0).any()  # nothing of the clips: what the queries hold
+    assert (audio == audio[:1]).all() and (audio != 0).any()  # the same for all clips
     pooled = replace(SMALL, summarizer="mean")
-    assert (updates(lost, pooled, start(describe(pooled))) == 0).all()  # there the paper would be right
+    assert (updates(lost, pooled, start(describe(pooled))) == 0).all()  # as the paper says
 
 
 @pytest.mark.parametrize("summarizer", ["mean", "strided"])
-def test_pooled_tokens_that_hold_no_frame_are_masked_from_there_on(summarizer):
+def test_pooled_tokens_without_a_frame_are_masked_in_later_layers(summarizer):
     config, trace = replace(SMALL, summarizer=summarizer), {}
     forward(moved(describe(config)), BATCH, config, trace=trace)
     for m, other, lost in (("audio", "visual", 4), ("visual", "audio", 3)):
@@ -94,7 +89,7 @@ def test_without_any_frame_the_answer_is_finite_and_always_the_same():
 
 
 @pytest.mark.parametrize("summarizer", raver.SUMMARIES)
-def test_frames_that_are_masked_say_nothing_and_neither_does_padding(summarizer):
+def test_masked_frames_and_padding_do_not_change_the_logits(summarizer):
     config, rng = replace(SMALL, summarizer=summarizer), np.random.default_rng(0)
     other, longer = dict(BATCH), {}
     for m in raver.MODALITIES:
@@ -118,14 +113,14 @@ def test_the_masks_of_the_modalities_are_independent():
 
 
 @pytest.mark.parametrize("n_context", [1, 2, 16])
-def test_the_context_is_as_long_as_wanted_also_beyond_the_clip(n_context):
+def test_the_context_has_n_context_tokens_also_beyond_the_clip(n_context):
     for summarizer, expected in {"learned": n_context, "strided": n_context, "mean": 1}.items():
         config = replace(SMALL, n_context=n_context, summarizer=summarizer)
         assert contexts(BATCH, config, moved(describe(config)))[0].shape == (5, expected, 8)
         assert np.isfinite(logits(BATCH, config)).all()
 
 
-def test_positions_tell_when_something_was_seen():
+def test_positions_make_the_order_of_frames_matter():
     backwards = {k: x[:1, ::-1] for k, x in BATCH.items()}  # clip 0 is whole
     without = replace(SMALL, positions=False)
     np.testing.assert_allclose(logits(backwards, without), logits(BATCH, without)[:1], rtol=1e-10)
@@ -158,7 +153,7 @@ def value_of(config, target=SHARES):
     return float(value)
 
 
-def test_the_loss_is_equation_3_where_asked():
+def test_the_loss_is_equation_3():
     logp = OUT["logits"] - np.log(np.exp(OUT["logits"]).sum(1, keepdims=True))
     printed = (1 - 0.9) / (1 - 0.9**COUNTS)  # eq. 3, beta = 0.9
     literal = replace(SMALL, beta=0.9, normalise=False)
@@ -176,7 +171,7 @@ def test_one_weight_per_clip_is_equation_3_only_on_one_class():
     assert value_of(sample, one) == pytest.approx(value_of(SMALL, one), rel=1e-12)
 
 
-def test_sigmoids_answer_class_by_class():
+def test_sigmoids_are_independent_of_other_classes():
     config = replace(SMALL, output="sigmoid")
     out, _ = forward(moved(describe(config)), BATCH, config)
     np.testing.assert_allclose(out["probabilities"], 1 / (1 + np.exp(-out["logits"])), rtol=1e-12)
@@ -212,7 +207,7 @@ def test_explain_names_layers_maps_contexts_and_pooling():
         "audio.pool.weights": (5, 3),
     }
     np.testing.assert_allclose(trace["audio.layers"].sum(1), 1, rtol=1e-12)
-    assert (trace["audio.summary.layers.0.cross.attention"][3] == 0).all()  # no sound to look at
+    assert (trace["audio.summary.layers.0.cross.attention"][3] == 0).all()  # no audio
 
 
 def test_ablations_share_the_initial_weights_of_shared_parts():
@@ -222,7 +217,7 @@ def test_ablations_share_the_initial_weights_of_shared_parts():
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"target": "sentiment"}, "target is 'sentiment'; accepted: 'votes', 'emotion'"),
         ({"summarizer": "max"}, "summarizer is 'max'; accepted: 'learned', 'mean', 'strided'"),
@@ -235,6 +230,6 @@ def test_ablations_share_the_initial_weights_of_shared_parts():
         ({"n_context": 0}, "n_context is 0"),
     ],
 )
-def test_a_wrong_switch_is_named(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_switch_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)

@@ -22,7 +22,7 @@ def test_a_window_is_consecutive_and_the_same_in_every_array():
         np.testing.assert_array_equal(cut["x"], cut["target"])
         np.testing.assert_array_equal(np.diff(cut["x"][..., 0], axis=1), 2)
         begins |= {(i, int(b)) for i, b in enumerate(cut["x"][:, 0, 0] / 2 - S * np.arange(3))}
-        np.testing.assert_array_equal(cut["x_mask"][:2], True)  # never beyond the end, where there are enough
+        np.testing.assert_array_equal(cut["x_mask"][:2], True)  # not beyond the end, where the recording is long enough
     assert begins == {(0, b) for b in range(6)} | {(1, b) for b in range(3)} | {(2, 0)}
 
 

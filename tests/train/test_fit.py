@@ -1,30 +1,32 @@
 """The fit loop, schedules and augmentation."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from refmer import params
-from refmer.baselines import concatenation
 from refmer.ops.optimizers import clip_norm
+from refmer.systems import find
 from refmer.train.fit import Lazy, evaluate, fit, take
 from refmer.train.recipes import RECIPES, Recipe
 from refmer.train.schedules import SCHEDULES
 
-CONFIG = concatenation.Config(visual=5, audio=3, text=2, classes=4, hidden=6)
+SYSTEM = find("concatenation")
+CONFIG = SYSTEM.Config(visual=5, audio=3, text=2, classes=4, hidden=6)
 RECIPE = Recipe(lr=1e-2, epochs=8, batch=7)
 
 
 def batch(seed, n=19):
     rng = np.random.default_rng(seed)
-    found = {m: rng.normal(size=(n, getattr(CONFIG, m))).astype(np.float32) for m in ("visual", "audio", "text")}
-    label = (found["visual"][:, 0] > 0) + 2 * (found["audio"][:, 0] > 0)
-    return found | {"target": np.eye(4, dtype=np.float32)[label], "class_count": np.ones(4, np.float32)}
+    streams = {m: rng.normal(size=(n, getattr(CONFIG, m))).astype(np.float32) for m in ("visual", "audio", "text")}
+    label = (streams["visual"][:, 0] > 0) + 2 * (streams["audio"][:, 0] > 0)
+    return streams | {"target": np.eye(4, dtype=np.float32)[label], "class_count": np.ones(4, np.float32)}
 
 
 def run(recipe=RECIPE, seed=0):
-    return fit(concatenation, CONFIG, batch(1), batch(2), recipe, seed)
+    return fit(SYSTEM, CONFIG, batch(1), batch(2), recipe, seed)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_learning_lowers_the_loss():
@@ -33,14 +35,14 @@ def test_the_same_seed_gives_the_same_bytes_and_learning_lowers_the_loss():
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
-def test_the_kept_parameters_are_those_of_the_best_epoch_not_of_the_last():
+def test_the_parameters_are_those_of_the_best_epoch_not_of_the_last():
     p, history = run(replace(RECIPE, lr=0.3, epochs=40, patience=40))
     losses = [entry["dev_loss"] for entry in history]
     assert np.argmin(losses) < len(losses) - 1
-    assert evaluate(concatenation, CONFIG, p, batch(2)) == pytest.approx(min(losses), rel=1e-6)
+    assert evaluate(SYSTEM, CONFIG, p, batch(2)) == pytest.approx(min(losses), rel=1e-6)
 
 
-def test_it_stops_when_nothing_gets_better_for_so_long():
+def test_it_stops_after_patience_epochs_without_improvement():
     _, history = run(replace(RECIPE, lr=0.3, epochs=100, patience=3))
     best = int(np.argmin([entry["dev_loss"] for entry in history]))
     assert len(history) == best + 1 + 3 < 100
@@ -48,7 +50,7 @@ def test_it_stops_when_nothing_gets_better_for_so_long():
 
 def test_a_loss_that_is_not_finite_stops_at_once():
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="in epoch 1: try a learning rate below"):
-        fit(concatenation, CONFIG, batch(1) | {"visual": np.full((19, 5), np.inf, np.float32)}, batch(2), RECIPE, 0)
+        fit(SYSTEM, CONFIG, batch(1) | {"visual": np.full((19, 5), np.inf, np.float32)}, batch(2), RECIPE, 0)
 
 
 def test_every_recipe_has_both_sizes_and_the_paper_000_is_as_published():
@@ -64,29 +66,27 @@ def rates(recipe, losses):
 
 
 def test_cosine_goes_from_the_rate_to_the_floor():
-    found = rates(Recipe(lr=1e-2, floor=1e-4, epochs=11, schedule="cosine"), [0.0] * 10)
-    assert found[0] == pytest.approx(1e-2) and found[-1] == pytest.approx(1e-4)
-    assert found[5] == pytest.approx((1e-2 + 1e-4) / 2) and found == sorted(found, reverse=True)
+    lr = rates(Recipe(lr=1e-2, floor=1e-4, epochs=11, schedule="cosine"), [0.0] * 10)
+    assert lr[0] == pytest.approx(1e-2) and lr[-1] == pytest.approx(1e-4)
+    assert lr[5] == pytest.approx((1e-2 + 1e-4) / 2) and lr == sorted(lr, reverse=True)
     assert rates(Recipe(lr=1e-2, epochs=1, schedule="cosine"), []) == [1e-2]
 
 
 def test_step_decays_from_its_start_on():
-    found = rates(Recipe(lr=1.0, epochs=30, schedule="step", factor=0.9, start=15, every=5), [0.0] * 29)
-    np.testing.assert_allclose(found[:14], 1)
-    np.testing.assert_allclose(found[14:19], 0.9)
-    np.testing.assert_allclose(found[19:24], 0.81)
+    lr = rates(Recipe(lr=1.0, epochs=30, schedule="step", factor=0.9, start=15, every=5), [0.0] * 29)
+    np.testing.assert_allclose(lr[:14], 1)
+    np.testing.assert_allclose(lr[14:19], 0.9)
+    np.testing.assert_allclose(lr[19:24], 0.81)
 
 
-def test_plateau_decays_when_nothing_gets_better():
+def test_plateau_decays_without_improvement():
     recipe = Recipe(lr=1.0, epochs=30, schedule="plateau", factor=0.1, every=2)
     np.testing.assert_allclose(rates(recipe, [3, 2, 2.5, 2.5, 1.9, 2, 2, 2, 2]), [1] * 8 + [0.1] * 2)
 
 
 def test_coupled_decay_is_l2_in_the_gradient():
-    (plain, _), (decayed, _) = (
-        run(replace(RECIPE, lr=1e-4, epochs=1)),
-        run(replace(RECIPE, lr=1e-4, epochs=1, weight_decay=1e4, coupled=True)),
-    )
+    one = replace(RECIPE, lr=1e-4, epochs=1)
+    (plain, _), (decayed, _) = run(one), run(replace(one, weight_decay=1e4, coupled=True))
     assert np.abs(decayed.vector).sum() < np.abs(plain.vector).sum()  # Adam then steps towards 0 by about lr each time
 
 
@@ -102,25 +102,22 @@ def test_taking_rows_leaves_class_counts_whole():
 
 
 def test_a_development_set_is_evaluated_in_equal_chunks():
-    p, big, sizes = params.init(concatenation.describe(CONFIG), 0), batch(3, n=130), []
+    p, big, sizes = params.init(SYSTEM.describe(CONFIG), 0), batch(3, n=130), []
 
-    class System:
-        loss = staticmethod(concatenation.loss)
+    def forward(p, part, config):
+        sizes.append(len(part["target"]))
+        return SYSTEM.forward(p, part, config)
 
-        def forward(p, part, config):
-            sizes.append(len(part["target"]))
-            return concatenation.forward(p, part, config)
-
-    found = evaluate(System, CONFIG, p, big)
+    value = evaluate(SimpleNamespace(loss=SYSTEM.loss, forward=forward), CONFIG, p, big)
     assert sizes == [43, 43, 44]
-    out, _ = concatenation.forward(p, big, CONFIG)
-    assert found == pytest.approx(float(concatenation.loss(out, big, CONFIG)[0]), rel=1e-5)
+    out, _ = SYSTEM.forward(p, big, CONFIG)
+    assert value == pytest.approx(float(SYSTEM.loss(out, big, CONFIG)[0]), rel=1e-5)
 
 
 def test_a_lazy_batch_makes_the_rows_that_are_taken():
     whole = batch(1)
     targets = {k: whole.pop(k) for k in ("target", "class_count")}
     lazy = Lazy(lambda index: {k: x[index] for k, x in whole.items()}) | targets
-    p, history = fit(concatenation, CONFIG, lazy, lazy, RECIPE, 0)
-    again, same = fit(concatenation, CONFIG, whole | targets, whole | targets, RECIPE, 0)
+    p, history = fit(SYSTEM, CONFIG, lazy, lazy, RECIPE, 0)
+    again, same = fit(SYSTEM, CONFIG, whole | targets, whole | targets, RECIPE, 0)
     assert p.vector.tobytes() == again.vector.tobytes() and history == same

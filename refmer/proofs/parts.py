@@ -1,0 +1,140 @@
+"""Cases of the parts of which larger layers are made, by the files of refmer/layers, and of the ops that layers wrap."""
+
+import numpy as np
+
+from refmer.layers import answers, auxformer, cmaer, convolution, dense, encoders, sequence, temporal
+from refmer.ops import convolution as convolution_ops
+from refmer.ops import dense as dense_ops
+from refmer.proofs import Case, plain, seeded
+
+B, T, C, D, E = 2, 3, 6, 5, 4
+SHORT, WHOLE = np.array([[True, True, False], [True, False, True]]), np.ones((B, D), bool)
+
+
+def normal(*shape):
+    return np.random.default_rng(7).normal(size=shape)
+
+
+(X, Y), LONG, IMAGE = normal(2, B, T, C), normal(B, D, C), normal(B, T, E, C)
+STREAMS, VALID = {"a": X, "b": LONG}, {"a": SHORT, "b": WHOLE}
+
+
+def cases():
+    parts = (ops, dense_and_sequence, convolution_and_encoders, of_answers, of_auxformer, of_cmaer, of_tlab_jca)
+    return [case for part in parts for case in part()]
+
+
+def dropout(x, key, rate):
+    """The op, with its arguments saved as `check.as_layer` expects it."""
+    return dense_ops.dropout(x, key, rate), key, rate
+
+
+dropout_backward = dense_ops.dropout_backward
+
+
+def ops():
+    W, b, W2 = normal(2 * C, D), normal(D), normal(4 * C, D)
+    return [
+        Case("linear", dense_ops.linear, (X, W[:C], b)),
+        Case("dropout", dropout, (X, 7, 0.4), kind="op"),
+        Case("conv1d", convolution_ops.conv1d, (X, W, b, SHORT, 2, 1, 1, 1, 0), variant="masked"),
+        Case("conv2d", convolution_ops.conv2d, (IMAGE, W2, b, 2, 1, 1, 0)),
+        Case("depthwise_conv1d", convolution_ops.depthwise_conv1d, (X, W2[:2, :1] + X[0, :2], X[0, 2], SHORT, 1, 2, 0, 2)),
+    ]
+
+
+def dense_and_sequence():
+    states, one = normal(2, B, E), sequence.describe_lstm(C, E)["layers"][0][0]
+    return [
+        *(Case("activate", lambda x, f=f: dense.activate(f, x), (X,), variant=f) for f in ("relu", "gelu", "swish", "tanh")),
+        Case("lstm_direction", plain(sequence.lstm_direction, SHORT, True), (X, *states), one, "masked, backwards"),
+    ]
+
+
+def convolution_and_encoders():
+    block = convolution.describe_tcn_block(C, E, 2)
+    return [
+        Case("hide", lambda x: convolution.hide(x, SHORT), (X,)),
+        Case("tcn_block", seeded(convolution.tcn_block, 2, 2, mask=SHORT, rate=0.2), (X,), block, "masked, dropout"),
+        Case("thin", lambda x: encoders.thin(x, 2), (IMAGE,)),
+    ]
+
+
+def of_answers():
+    h, valid = normal(2 * B, T, C), np.concatenate([SHORT, ~SHORT])  # two windows of 3 steps, 5 in all
+
+    def answer(f):
+        return lambda p, h: f(dense.linear, p, h, valid, B, D)
+
+    functions = (answers.every_step, answers.every_window, answers.whole_clip)
+    return [Case(f.__name__, answer(f), (h,), dense.describe_linear(C, 2)) for f in functions]
+
+
+def of_auxformer():
+    config = auxformer.Network(audio=D, visual=C, classes=3, width=C, heads=2, layers=1, token="prepended")
+    enter = {m: auxformer.describe_sequence(m, config) for m in ("audio", "visual")}
+    main, keys = auxformer.describe_main(config), ("*key.b",)
+    batch = {"audio": normal(B, E, D), "audio_mask": WHOLE[:, :E], "visual": X, "visual_mask": SHORT}
+
+    def enter_visual(p, x):
+        z, _, back = auxformer.sequence(p, x, SHORT)
+        return z, back
+
+    def join(p, a, v):
+        return auxformer.main(p, (a, SHORT), (v, WHOLE), config)
+
+    def branch(p, x, memory):
+        return auxformer.branch(p, x, SHORT, memory, WHOLE, config)
+
+    alone = auxformer.describe_auxiliary_encoder(config)
+    return [
+        Case("sequence", enter_visual, (X,), enter["visual"]),
+        Case("auxformer.head", auxformer.head, (X[0],), auxformer.describe_head(C, (D,), 3)),
+        Case("branch", branch, (X, LONG), main["audio"], zero=keys, directions=True),
+        Case("main", join, (X, LONG), main, zero=keys, directions=True),
+        Case("auxiliary_token", plain(auxformer.auxiliary_token, SHORT, config), (X,), alone, zero=keys, directions=True),
+        Case("audiovisual", plain(auxformer.audiovisual, config), (batch,), enter | {"main": main}, zero=keys, directions=True),
+    ]
+
+
+def of_cmaer():
+    tree, present = cmaer.describe_cmaa(C, D), np.array([[True] * 3, [True, True, False]])
+    weights = np.array([[0.3, 0.7], [0.6, 0.4]])
+    alpha = weights[:, :, None] * (1 - np.eye(2))
+    gate, maps = {k: tree[k] for k in ("gate", "norm")}, {k: tree[k] for k in ("query", "key", "value", "out")}
+    return [
+        Case("time_means", lambda x: cmaer.time_means(x, VALID), (STREAMS,)),
+        Case("arrange", cmaer.arrange, (STREAMS, weights), sequence.describe_embedding(2, C)),
+        Case("compatibility", plain(cmaer.compatibility, present), (X,), tree["compatibility"], "one absent"),
+        Case("exchange", lambda p, x, alpha: cmaer.exchange(p, x, alpha, VALID), (STREAMS, alpha), maps, "masked"),
+        Case("gated_residual", cmaer.gated_residual, (X, Y), gate),
+    ]
+
+
+def of_tlab_jca():
+    rows, rates = [], temporal.Rates(lstm=0.1, attention=0.1, fusion=0.1, head=0.1)
+    for part in temporal.PARTS.values():
+        name, keys = part.__name__.rpartition(".")[2], ("*key.b",) if part is temporal.PARTS["code"] else ()
+        given = {"valid": SHORT, "rates": rates}
+        rows += [
+            Case(f"{name}.recur", seeded(part.recur, **given), (X,), part.describe_recur(C, 2), directions=True),
+            Case(
+                f"{name}.attend", seeded(part.attend, **given, band=1, trace=None), (X, Y), part.describe_attend(C), zero=keys
+            ),
+            Case(f"{name}.fuse", seeded(part.fuse, **given, trace=None), (X, Y), part.describe_fuse(C, T, D), directions=True),
+            Case(f"{name}.join", seeded(part.join, **given), (X,), part.describe_join(C, E, 1), directions=True),
+            Case(f"{name}.head", seeded(part.head, rates=rates), (X,), part.describe_head(C, D, 2)),
+        ]
+
+    def residual(f):  # y: both outputs of eq. (11), and both of the inputs whose gradients come in with theirs
+        def layer(a, v, sound, x):
+            fa, fv, back = f(*Y[..., :E].astype(a.real.dtype)[None].repeat(2, 0), a, v, sound, x, SHORT, SHORT)
+            return (fa, fv, a, v), lambda dy: tuple(np.zeros_like(dy[0]) + d for d in back(*dy))
+
+        return layer
+
+    inputs, unused = tuple(normal(4, B, T, E)), ("input.2", "input.3")
+    return rows + [
+        Case("of_input", residual(temporal.of_input), inputs),
+        Case("of_tlab", residual(temporal.of_tlab), inputs, zero=unused),
+    ]
