@@ -14,6 +14,7 @@ from refmer.layers.dense import (
     feed_forward,
     layer_norm,
     linear,
+    stack,
 )
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import fitting
@@ -169,19 +170,13 @@ def encoder(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, p
     `place`: see embed; `mix`: the residual that was described.
     """
     h, back_embed = embed(x, place, rates.embed, rng)
-    backs = []
-    for i, layer in enumerate(p.layers):
-        h, back = pre_norm_layer(layer, h, heads, mask, rates, rng, scope(trace, f"layers.{i}"), scale=scale, mix=mix)
-        backs.append(back)
+
+    def layer(q, h, i):
+        return pre_norm_layer(q, h, heads, mask, rates, rng, scope(trace, f"layers.{i}"), scale=scale, mix=mix)
+
+    h, back_layers = stack(layer, p.layers, h)
     y, back_norm = layer_norm(p.norm, h)
-
-    def backward(dy, g):
-        dh = back_norm(dy, g.norm)
-        for back, layer in zip(reversed(backs), reversed(g.layers), strict=True):
-            dh = back(dh, layer)
-        return back_embed(dh)
-
-    return y, backward
+    return y, lambda dy, g: back_embed(back_layers(back_norm(dy, g.norm), g.layers))
 
 
 def cross_encoder(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refmer.layers.attention import MIXES, Rates, cross_encoder, describe_encoder, encoder
-from refmer.layers.dense import describe_linear, describe_mlp, describe_project, linear, mlp, project
+from refmer.layers.dense import describe_linear, describe_mlp, describe_project, linear, mlp, optional, project, stack
 from refmer.layers.sequence import (
     describe_gru,
     describe_lstm,
@@ -180,14 +180,10 @@ def describe_sequence(modality, config):
 
 def sequence(p, x, valid):
     """z = [token;] x W, a convolution of size 1 without bias (3.1).   x (B, T, D), valid (B, T) -> z (B, T [+ 1], d), valid."""
-    z, back_map = project(p.project, x) if hasattr(p, "project") else (x, lambda dz, g: dz)
-    z, back_token = prepend(p.token, z) if hasattr(p, "token") else (z, lambda dz, g: dz)
+    z, back_map = optional(p, "project", project, x)
+    z, back_token = optional(p, "token", prepend, z)
     valid = prepend_mask(valid) if hasattr(p, "token") else valid
-
-    def backward(dz, g):
-        return back_map(back_token(dz, getattr(g, "token", None)), getattr(g, "project", None))
-
-    return z, valid, backward
+    return z, valid, lambda dz, g: back_map(back_token(dz, g), g)
 
 
 def describe_head(width, hidden, classes):
@@ -280,19 +276,10 @@ def describe_auxiliary_encoder(config):
 
 def auxiliary_token(p, x, valid, config, rng=None, trace=None):
     """One modality alone: the same encoder three times in a row (code), without positions; then a token.   x (B, T, d)."""
-    mask, rates, backs = sight(valid, valid, config), config.rates(config.drop_self), []
-    for _ in range(PASSES):
-        x, back = encoder(p, x, config.heads, mask, rates, rng, trace)
-        backs.append(back)
-    y, back_token = TOKENS[config.token](x, valid)
-
-    def backward(dy, g):
-        dx = back_token(dy)
-        for back in reversed(backs):
-            dx = back(dx, g)
-        return dx
-
-    return y, backward
+    mask, rates = sight(valid, valid, config), config.rates(config.drop_self)
+    z, back_passes = stack(lambda p, x, i: encoder(p, x, config.heads, mask, rates, rng, trace), [p] * PASSES, x)
+    y, back_token = TOKENS[config.token](z, valid)
+    return y, lambda dy, g: back_passes(back_token(dy), [g] * PASSES)
 
 
 def audiovisual(p, batch, config, rng=None, trace=None):

@@ -1,10 +1,36 @@
-"""Linear maps, dropout, the feed-forward half of a Transformer layer, and stacks of linear maps."""
+"""Dense layers: linear maps, dropout, activations by name, feed-forward blocks and MLPs, layer and batch norm.
+
+First two helpers that combine layers: `optional`, for a part that a description may lack, and `stack`, for layers in a row.
+"""
 
 import numpy as np
 
 from refmer.ops import activations, norms
 from refmer.ops import dense as ops
 from refmer.params import Leaf, ones, xavier, zeros
+
+
+def optional(p, name, layer, x, *args, **options):
+    """y = layer(p.NAME, x, ...) where p has a part of this name, else y = x.   backward(dy, g): g is that of p, as a whole."""
+    if not hasattr(p, name):
+        return x, lambda dy, g: dy
+    y, back = layer(getattr(p, name), x, *args, **options)
+    return y, lambda dy, g: back(dy, getattr(g, name))
+
+
+def stack(layer, parts, x):
+    """x_(i+1) = layer(parts[i], x_i, i), i = 0, 1, ...   backward(dy, g): g is the list of gradients of the parts."""
+    backs = []
+    for i, part in enumerate(parts):
+        x, back = layer(part, x, i)
+        backs.append(back)
+
+    def backward(dy, g):
+        for back, part in zip(reversed(backs), reversed(g), strict=True):
+            dy = back(dy, part)
+        return dy
+
+    return x, backward
 
 
 def describe_linear(n_in, n_out):
@@ -79,16 +105,17 @@ def describe_feed_forward(width, hidden):
 
 def feed_forward(p, x, rate=0.0, rng=None, activation="relu"):
     """y = dropout(f(x W1 + b1)) W2 + b2, f = relu unless named.   x (..., C)."""
-    u, back_up = linear(p.up, x)
+    h, back_up = _hidden(p.up, x, rate, rng, activation)
+    y, back_down = linear(p.down, h)
+    return y, lambda dy, g: back_up(back_down(dy, g.down), g.up)
+
+
+def _hidden(p, x, rate, rng, activation):
+    """h = dropout(f(x W + b))."""
+    u, back_map = linear(p, x)
     r, back_activation = activate(activation, u)
     h, back_drop = dropout(rng, r, rate)
-    y, back_down = linear(p.down, h)
-
-    def backward(dy, g):
-        dr = back_drop(back_down(dy, g.down))
-        return back_up(back_activation(dr), g.up)
-
-    return y, backward
+    return h, lambda dh, g: back_map(back_activation(back_drop(dh)), g)
 
 
 def describe_mlp(*widths):
@@ -98,21 +125,9 @@ def describe_mlp(*widths):
 
 def mlp(p, x, rate=0.0, rng=None, activation="relu"):
     """Linear maps with dropout(f(.)) between them, f = relu unless named, and nothing after the last.   x (..., C)."""
-    steps = []
-    for part in p.maps[:-1]:
-        u, back_map = linear(part, x)
-        r, back_activation = activate(activation, u)
-        x, back_drop = dropout(rng, r, rate)
-        steps.append((back_map, back_activation, back_drop))
-    y, back_last = linear(p.maps[-1], x)
-
-    def backward(dy, g):
-        dx = back_last(dy, g.maps[-1])
-        for part, (back_map, back_activation, back_drop) in zip(g.maps[-2::-1], reversed(steps), strict=True):
-            dx = back_map(back_activation(back_drop(dx)), part)
-        return dx
-
-    return y, backward
+    h, back_hidden = stack(lambda q, x, i: _hidden(q, x, rate, rng, activation), p.maps[:-1], x)
+    y, back_last = linear(p.maps[-1], h)
+    return y, lambda dy, g: back_hidden(back_last(dy, g.maps[-1]), g.maps[:-1])
 
 
 def describe_layer_norm(width):

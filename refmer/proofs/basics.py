@@ -40,6 +40,14 @@ def ops():
 
 def dense_layers():
     x = np.random.default_rng(2).normal(size=(B, T, C))
+
+    def up(p, x):
+        return dense.optional(p, "up", dense.linear, x)
+
+    def maps(p, x):
+        y, back = dense.stack(lambda q, x, i: dense.linear(q, x), p.maps, x)
+        return y, lambda dy, g: back(dy, g.maps)
+
     found = [
         Case(
             "feed_forward",
@@ -51,6 +59,9 @@ def dense_layers():
         for f in ("gelu", "swish", "tanh", "sigmoid")
     ]
     return found + [
+        Case("optional", up, (x,), {"up": dense.describe_linear(C, L)}),
+        Case("optional", up, (x,), {}, variant="no such part"),
+        Case("stack", maps, (x,), dense.describe_mlp(C, D, L)),
         Case("linear", twice(dense.linear), (x,), dense.describe_linear(C, C), variant="called twice"),
         Case("mlp", dense.mlp, (x[:, 0],), dense.describe_mlp(C, 7, D, L)),
         Case("mlp", seeded(dense.mlp, rate=0.3, activation="gelu"), (x,), dense.describe_mlp(C, 7, D), variant="dropout, gelu"),
