@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.layers import attention, avga, cmaer, coattention, leader_follower, sfav, summarizer, tlab
+from refmer.layers import attention, auxformer, avga, cmaer, coattention, leader_follower, sfav, summarizer, tlab
 from refmer.layers.dense import describe_project, project
 from refmer.layers.sequence import positions
 from refmer.ops import attention as attention_ops
@@ -59,16 +59,9 @@ def attentions():
             "masked",
         ),
     ]
-    for mix in attention.MIXES:
-        found.append(
-            Case(
-                "scaled_residual",
-                plain(attention.scaled_residual, mix),
-                (x, z),
-                attention.describe_scaled_residual(mix),
-                f"{mix=}",
-            )
-        )
+    for mix, residual in auxformer.MIXES.items():
+        described = auxformer.describe_learned_residual() if mix == "learned" else {}
+        found.append(Case("scaled_residual", residual, (x, z), described, f"{mix=}"))
     return found
 
 
@@ -76,29 +69,28 @@ def encoders():
     rng = np.random.default_rng(3)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
     mask = key_mask(SHORT)
-    found = []
-    for mix in attention.MIXES:
-        described, said = attention.describe_encoder_layer(C, 5, mix), f"{mix=}"
-        f = plain(attention.pre_norm_layer, H, causal(T, T), mix=mix)
-        found.append(Case("pre_norm_layer", f, (x,), described, f"{said}, causal", zero=("attend.key.b",)))
-        f = seeded(attention.cross_layer, H, mask, RATES, mix=mix)
-        found.append(Case("cross_layer", f, (x, memory), described, f"{said}, masks and dropout", zero=("attend.key.b",)))
-    stack, zero = attention.describe_encoder(C, 5, 2, "learned"), ("layers.*.attend.key.b",)
+    found, alpha = [], auxformer.describe_learned_residual()
+    for mix, residual in auxformer.MIXES.items():
+        described = attention.describe_encoder_layer(C, 5) | (alpha if mix == "learned" else {})
+        f = plain(attention.pre_norm_layer, H, causal(T, T), residual=residual)
+        found.append(Case("pre_norm_layer", f, (x,), described, f"{mix=}, causal", zero=("attend.key.b",)))
+        f = seeded(attention.cross_layer, H, mask, RATES, residual=residual)
+        found.append(Case("cross_layer", f, (x, memory), described, f"{mix=}, masks and dropout", zero=("attend.key.b",)))
+    stack, zero = attention.describe_encoder(C, 5, 2), ("layers.*.attend.key.b",)
+    learned = stack | {"layers": [layer | alpha for layer in stack["layers"]]}
     places = (positions, lambda m: positions(m, SHORT))
-    across = plain(attention.cross_encoder, H, mask, places=places, scale="keys", mix="learned")
-    options = {"rates": RATES, "mix": "learned"}
+    across = plain(attention.cross_encoder, H, mask, places=places, scale="keys")
+    within = seeded(attention.encoder, H, rates=RATES, place=positions, residual=auxformer.learned_residual)
     reader, one = summarizer.describe_summarizer(C, 7, 2), summarizer.describe_decoder_layer(C, 7)
     keys, self_only = ("*attend.key.b", "*cross.key.b"), ("attend.key.*", "attend.query.*", "cross.key.b")
     return found + [
         Case(
             "embed", lambda x: attention.embed(x, positions, 0.25, np.random.default_rng(3)), (x,), variant="positions, dropout"
         ),
-        Case("encoder", seeded(attention.encoder, H, place=positions, **options), (x,), stack, "dropout", zero=zero),
+        Case("encoder", within, (x,), learned, "dropout", zero=zero),
         Case("cross_encoder", across, (x, memory), stack, "masked, positions, scale=keys", zero=zero),
-        Case("cross_encoder", seeded(attention.cross_encoder, H, **options), (x, memory), stack, "dropout", zero=zero),
-        Case(
-            "cross_encoder", plain(attention.cross_encoder, H, mix="learned"), (x[:, :1], memory), stack, "length 1", zero=zero
-        ),
+        Case("cross_encoder", seeded(attention.cross_encoder, H, rates=RATES), (x, memory), stack, "dropout", zero=zero),
+        Case("cross_encoder", plain(attention.cross_encoder, H), (x[:, :1], memory), stack, "length 1", zero=zero),
         Case("decoder_layer", plain(summarizer.decoder_layer, H), (x[:, :1], memory), one, "one query", zero=self_only),
         Case("decoder_layer", plain(summarizer.decoder_layer, H, mask), (x, memory), one, "masked", zero=keys),
         Case("summarizer", seeded(summarizer.summarizer, H, rate=0.2), (x, memory), reader, "dropout", zero=keys),

@@ -34,9 +34,6 @@ def images():
             convolution.describe_conv2plus1d(C, E, 2),
             "stride 2",
         ),
-        Case("max_pool2d", lambda x: sequence.max_pool2d(x, 2), (x,)),
-        Case("max_pool2d", lambda x: sequence.max_pool2d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
-        Case("avg_pool2d", lambda x: sequence.avg_pool2d(x, 3, 2), (x,)),
         Case("mean_positions", sequence.mean_positions, (film,)),
     ]
 
