@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from refmer.layers import auxformer as networks
-from refmer.ops.losses import cross_entropy, cross_entropy_backward
-from refmer.systems.auxformer import MODALITIES, RECIPE, Network, augment, example  # noqa: F401 (the protocol)
+from refmer.systems.auxformer import MODALITIES, RECIPE, Network, augment, cross_entropies, example  # noqa: F401 (the protocol)
 
 VARIANTS = {"auxformer_baseline1": ({}, 4_776_994), "auxformer_baseline1@k6": ({"classes": 6}, None)}
 
@@ -29,5 +26,5 @@ def forward(p, batch, config, rng=None, trace=None):
 
 def loss(out, batch, config):
     """Cross-entropy with the batch's `target` (B, K), classes unweighted."""
-    value, *saved = cross_entropy(out["logits"], batch["target"], np.ones_like(batch["class_count"]))
-    return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
+    value, _, dout = cross_entropies(out, batch, {"logits": 1.0})
+    return value, {"cross_entropy": value}, dout

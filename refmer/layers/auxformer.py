@@ -21,7 +21,6 @@ from refmer.layers.sequence import (
     mean_pool,
     positions,
     prepend,
-    prepend_mask,
 )
 from refmer.layers.trace import scope
 from refmer.ops.activations import log_softmax, log_softmax_backward
@@ -101,7 +100,7 @@ def sequence(p, x, valid):
     """z = [token;] x W, a convolution of size 1 without bias (3.1).   x (B, T, D), valid (B, T) -> z (B, T [+ 1], d), valid."""
     z, back_map = optional(p, "project", project, x)
     z, back_token = optional(p, "token", prepend, z)
-    valid = prepend_mask(valid) if hasattr(p, "token") else valid
+    valid = np.pad(valid, [(0, 0), (1, 0)], constant_values=True) if hasattr(p, "token") else valid
     return z, valid, lambda dz, g: back_map(back_token(dz, g), g)
 
 

@@ -207,11 +207,6 @@ def prepend(p, x):
     return np.concatenate([token, x], axis=1), backward
 
 
-def prepend_mask(mask):
-    """The mask of a sequence with a token in front, which is always valid.   (B, T) -> (B, T + 1)."""
-    return np.pad(mask, [(0, 0), (1, 0)], constant_values=True)
-
-
 def describe_tokens(count, width):
     return {"W": Leaf((count, width), normal(0.02))}
 

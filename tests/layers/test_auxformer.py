@@ -3,7 +3,7 @@
 import numpy as np
 
 from refmer import params
-from refmer.layers import attention, auxformer
+from refmer.layers import attention, auxformer, sequence
 from refmer.ops.activations import softmax
 from refmer.proofs import moved
 
@@ -27,6 +27,13 @@ def test_alpha_of_zero_drops_the_residual_and_one_half_is_the_fixed_one():
 def test_the_scalar_starts_between_zero_and_one():
     starts = [params.init(auxformer.describe_learned_residual(), seed).alpha[0] for seed in range(20)]
     assert 0 <= min(starts) < 0.3 and 0.7 < max(starts) < 1
+
+
+def test_a_prepended_token_is_valid():
+    valid = np.array([[True, False, True]])
+    z, longer, _ = auxformer.sequence(moved({"token": sequence.describe_prepend(6)}), X[:1], valid)
+    np.testing.assert_array_equal(z[:, 1:], X[:1])
+    np.testing.assert_array_equal(longer, [[True, True, False, True]])
 
 
 def test_a_token_is_the_last_step_the_last_valid_one_their_mean_or_the_first():

@@ -118,11 +118,10 @@ def test_statistics_pool_of_an_empty_and_of_a_constant_clip():
     assert np.isfinite(dx).all() and np.isfinite(g.vector).all() and (y[0] > 0).all()
 
 
-def test_the_prepended_token_is_first_and_valid():
+def test_the_prepended_token_is_first():
     p = moved(sequence.describe_prepend(D))
     y, _ = sequence.prepend(p, X)
     assert (y[:, 0] == p.token).all() and (y[:, 1:] == X).all()
-    np.testing.assert_array_equal(sequence.prepend_mask(np.array([[True, False]])), [[True, True, False]])
 
 
 def test_modality_embeddings_of_joined_streams_are_those_of_each_stream():
