@@ -61,7 +61,7 @@ def attentions():
     ]
     for mix, residual in auxformer.MIXES.items():
         described = auxformer.describe_learned_residual() if mix == "learned" else {}
-        found.append(Case("scaled_residual", residual, (x, z), described, f"{mix=}"))
+        found.append(Case(residual.__name__, residual, (x, z), described))
     return found
 
 
