@@ -1,78 +1,52 @@
 """Cross-modal Transformer (Parthasarathy and Sundaram 2020; paper 002, 4.5.3, baseline 3).
 
-An encoder per modality; each asks the other by attention; m' = a_m attention + b_m encoder with two learned scalars; the mean
-over valid steps; the sum of both; a linear map. Neither source gives sizes: width, heads and layers are AuxFormer's, and the
+An encoder per modality; each attends to the other; m' = a_m attention + b_m encoder with two learned scalars; the mean over
+valid steps; the sum of both; a linear map. Neither source gives sizes: width, heads and layers are AuxFormer's, and the
 published 2,211,628 parameters (upscaled: 7,125,278) are unresolved.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.baselines.auxformer_baseline1 import MODALITIES, RECIPE, augment, example, inputs, loss, streams, widths
+from refmer.baselines.auxformer_baseline1 import loss  # noqa: F401 (the protocol)
 from refmer.layers import auxformer as networks
-from refmer.layers.attention import attention, describe_attention, describe_encoder, encoder
+from refmer.layers.attention import attention, describe_attention, encoder
 from refmer.layers.dense import describe_linear, linear
 from refmer.layers.trace import scope
 from refmer.params import Leaf, ones
-
-__all__ = ["RECIPE", "VARIANTS", "Config", "augment", "example", "describe", "forward", "inputs", "loss", "streams", "widths"]
+from refmer.systems.auxformer import MODALITIES, RECIPE, TRAININGS, Encoding, augment, example  # noqa: F401 (the protocol)
 
 VARIANTS = {"parthasarathy": ({}, 2_211_628)}  # not reproduced
 
 
 @dataclass(frozen=True)
-class Config(networks.Encoding):
-    """Sizes and switches: these, and those of Encoding in layers/auxformer.py.
+class Config(Encoding):
+    """The fields of Encoding in systems/auxformer.py, and drop_cross and training of Network there."""
 
-    Parameters
-    ----------
-    drop_cross : float
-        Dropout of attention weights between the modalities.
-    training : "sample", "batch" or "standard"
-        As in Network there.
-    """
+    ACCEPTED = Encoding.ACCEPTED | {"training": TRAININGS}
 
     causal: str = "off"
     token: str = "mean"
     drop_cross: float = 0.0
     training: str = "sample"
 
-    def __post_init__(self):
-        super().__post_init__()
-        networks.accept("training", self.training, networks.TRAININGS)
-
-    @classmethod
-    def tiny(cls, **changes):
-        """Trains in seconds on the bundled corpus, on three frames a second."""
-        return replace(cls(width=24, heads=4, layers=2, audio_every=16, visual_every=8), **changes)
-
-    @classmethod
-    def paper(cls, **changes):
-        """The sizes of AuxFormer."""
-        return replace(cls(), **changes)
-
 
 def describe(config):
-    d = config.width
-    scalars = {name: Leaf((1,), ones) for name in ("a", "b")}
-    tree = {
-        m: {
-            "sequence": networks.describe_sequence(m, config),
-            "encoder": describe_encoder(d, 4 * d, config.layers),
-            "cross": describe_attention(d) | scalars,
-        }
-        for m in MODALITIES
-    }
-    return tree | {"out": describe_linear(d, config.classes)}
+    tree = {}
+    for m in MODALITIES:
+        cross = describe_attention(config.width) | {"a": Leaf((1,), ones), "b": Leaf((1,), ones)}
+        encoding = networks.describe_encoding(config)
+        tree[m] = {"sequence": networks.describe_sequence(m, config), "encoder": encoding, "cross": cross}
+    return tree | {"out": describe_linear(config.width, config.classes)}
 
 
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio (B, T, D), visual (B, S, D), masks -> out: logits (B, K)."""
-    a, a_valid, back_a = encoded(p.audio, batch, "audio", config, rng, scope(trace, "audio"))
-    v, v_valid, back_v = encoded(p.visual, batch, "visual", config, rng, scope(trace, "visual"))
-    ya, back_ya = asked(p.audio.cross, a, a_valid, v, v_valid, config, rng, scope(trace, "audio.cross"))
-    yv, back_yv = asked(p.visual.cross, v, v_valid, a, a_valid, config, rng, scope(trace, "visual.cross"))
+    a, a_valid, back_a = encode(p.audio, batch, "audio", config, rng, scope(trace, "audio"))
+    v, v_valid, back_v = encode(p.visual, batch, "visual", config, rng, scope(trace, "visual"))
+    ya, back_ya = cross(p.audio.cross, a, a_valid, v, v_valid, config, rng, scope(trace, "audio.cross"))
+    yv, back_yv = cross(p.visual.cross, v, v_valid, a, a_valid, config, rng, scope(trace, "visual.cross"))
     logits, back_out = linear(p.out, ya + yv)
 
     def backward(dout, g):
@@ -83,17 +57,17 @@ def forward(p, batch, config, rng=None, trace=None):
     return {"logits": logits}, backward
 
 
-def encoded(p, batch, modality, config, rng, trace):
+def encode(p, batch, modality, config, rng, trace):
     """z = encoder(sequence), with positions; and its valid steps.   (B, T, D) -> (B, T, d)."""
     x, valid, back_x = networks.sequence(p.sequence, batch[modality], batch[f"{modality}_mask"])
-    mask, where, rates = networks.sight(valid, valid, config), networks.place(valid, config), config.rates(config.drop_self)
-    z, back_z = encoder(p.encoder, x, config.heads, mask, rates, rng, trace, place=where)
+    mask, rates = networks.attention_mask(valid, valid, config), config.rates(config.drop_self)
+    z, back_z = encoder(p.encoder, x, config.heads, mask, rates, rng, trace, place=networks.place(valid, config))
     return z, valid, lambda dz, g: back_x(back_z(dz, g.encoder), g.sequence)
 
 
-def asked(p, x, valid, memory, there, config, rng, trace):
+def cross(p, x, valid, memory, memory_valid, config, rng, trace):
     """y = token(a attention(x, memory) + b x).   x (B, T, d), memory (B, S, d) -> (B, d)."""
-    mask = networks.sight(valid, there, config)
+    mask = networks.attention_mask(valid, memory_valid, config)
     c, back_c = attention(p, x, memory, config.heads, mask, config.drop_cross, rng, trace)
     y, back_token = networks.TOKENS[config.token](p.a * c + p.b * x, valid)
 

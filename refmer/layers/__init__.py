@@ -1,4 +1,4 @@
-"""Layers: parameters and wiring. Each has `describe_x(...)`, the tree of its parameters, and `x(p, ...) -> y, backward`.
+"""Layers: parameters and wiring. Each layer has `describe_x(...)`, the tree of its parameters, and `x(p, ...) -> y, backward`.
 
 The contract:
 
@@ -8,7 +8,7 @@ The contract:
    leaves of `g`; the fit loop applies `p.state += momentum * g.state`.
 3. `dx = backward(dy, g)` returns the gradients of the inputs and adds those of the parameters into `g`. A layer without
    parameters takes no p: `y, backward = dropout(rng, x, rate)`, `dx = backward(dy)`.
-4. Nobody writes into `x`, `dy`, or an array that a backward holds.
+4. No function writes into `x`, `dy`, or an array that a backward holds.
 5. Randomness is an argument; `rng=None` means evaluation (for batch norm too). No training flag, no global seed.
 6. Every learned map is `x @ p.W` with W (in, out).
 7. The dtype of the result is that of x and the parameters together: float32, float64 and complex128 each stay what they are.

@@ -1,4 +1,7 @@
-"""Scaled dot-product attention with heads, the Transformer encoder layer in its two orders, and encoders made of it."""
+"""Attention: scaled dot products with heads, Transformer layers in post-norm and pre-norm order, and two encoders of them.
+
+`encoder` attends within a sequence, `cross_encoder` from one sequence to another (paper 002; its networks: auxformer.py).
+"""
 
 from math import prod
 from typing import NamedTuple
@@ -20,11 +23,10 @@ from refmer.layers.trace import note, scope
 from refmer.ops.activations import fitting
 from refmer.ops.attention import attend, attend_backward, attention_weights, factor, split_heads
 from refmer.ops.dense import kept
-from refmer.params import Leaf
 
 
 class Rates(NamedTuple):
-    """Dropout of an encoder: on attention weights, after ReLU, on both branches before their residual, on what enters."""
+    """Dropout of an encoder: of attention weights, after ReLU, of both branches before their residual, of the input."""
 
     attention: float = 0.0
     relu: float = 0.0
@@ -43,10 +45,10 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
     """Queries from x (B, T, C), keys and values from memory (B, S, C); mask broadcasts to (B, H, T, S).
 
     softmax(q k^T / sqrt(D)) v per head of width D = C / H, heads side by side, times W_out (Vaswani et al. 2017, eq. 1).
-    A query that may see nothing gets 0, not the output bias. `scale="keys"`: see ops.attention.attention_weights.
+    The output of a query whose keys are all masked is 0, not the output bias. `scale`: see ops.attention.attention_weights.
     """
     if len(x) != len(memory):
-        raise ValueError(f"memory holds {len(memory)} clips, x {len(x)}; accepted: as many")
+        raise ValueError(f"memory holds {len(memory)} clips, x {len(x)}; accepted: the same number")
     q, back_q = linear(p.query, x)
     k, back_k = linear(p.key, memory)
     v, back_v = linear(p.value, memory)
@@ -59,7 +61,7 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
     keep = None if key is None else kept(prod(shape), key, rate).reshape(shape)
     c, *saved = attend(q, k, v, heads, factor(by_head[0], shape, mask, scale), mask, keep, 0.0 if keep is None else rate)
     y, back_out = linear(p.out, c)
-    y, back_empty = _zero_where_blind(y, mask, shape)
+    y, back_empty = _zero_where_masked(y, mask, shape)
     if trace is not None:
         note(trace, "attention", attention_weights(*by_head, mask, scale)[0])
 
@@ -70,24 +72,23 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
     return y, backward
 
 
-def _zero_where_blind(y, mask, shape):
-    """0 for the queries that see nothing in any head.   y (B, T, C), shape (B, H, T, S) of the weights."""
+def _zero_where_masked(y, mask, shape):
+    """0 for the queries whose keys are all masked in every head.   y (B, T, C), shape (B, H, T, S) of the weights."""
     if mask is None:
         return y, lambda dy: dy
-    sees = np.broadcast_to(mask.any(-1), shape[:-1]).any(1)[..., None]  # (B, T, 1)
-    if sees.all():
+    has_key = np.broadcast_to(mask.any(-1), shape[:-1]).any(1)[..., None]  # (B, T, 1)
+    if has_key.all():
         return y, lambda dy: dy
-    return np.where(sees, y, 0), lambda dy: np.where(sees, dy, 0)
+    return np.where(has_key, y, 0), lambda dy: np.where(has_key, dy, 0)
 
 
-def describe_encoder_layer(width, hidden, mix="off"):
-    """`mix` is the residual of pre-norm layers: a learned one has a scalar of its own."""
+def describe_encoder_layer(width, hidden):
     return {
         "attend": describe_attention(width),
         "norm1": describe_layer_norm(width),
         "ffn": describe_feed_forward(width, hidden),
         "norm2": describe_layer_norm(width),
-    } | describe_scaled_residual(mix)
+    }
 
 
 def post_norm_layer(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
@@ -109,21 +110,26 @@ def post_norm_layer(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
     return y, backward
 
 
-def cross_layer(p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, scale="width", mix="off"):
+def add(p, r, z):
+    """y = r + z: the plain residual."""
+    return r + z, lambda dy, g: (dy, dy)
+
+
+def cross_layer(p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, scale="width", residual=add):
     """h = R(x, drop(Attention(LN(x), LN(memory))));  y = R(h, drop(FFN(LN'(h)))).   x (B, T, C), memory (B, S, C).
 
-    LN is shared by queries, keys and values; R(r, z) is r + z, or the scaled residual that `mix` names (auxformer.py).
-    The pre-norm layer of MulT and AuxFormer (paper 002, eq. 3-4; two maps in the FFN and no outer norm, as the authors' code).
+    LN is shared by queries, keys and values; R is `residual(p, r, z)`, r + z unless given. The pre-norm layer of MulT and
+    AuxFormer (paper 002, eq. 3-4; two maps in the FFN and no outer norm, as the authors' code).
     """
     n, back_n = layer_norm(p.norm1, x)
     m, back_m = layer_norm(p.norm1, memory)
     a, back_a = attention(p.attend, n, m, heads, mask, rates.attention, rng, trace, scale=scale)
     a, back_drop1 = dropout(rng, a, rates.residual)
-    h, back_r1 = scaled_residual(p, x, a, mix)
+    h, back_r1 = residual(p, x, a)
     n2, back_n2 = layer_norm(p.norm2, h)
     f, back_f = feed_forward(p.ffn, n2, rates.relu, rng)
     f, back_drop2 = dropout(rng, f, rates.residual)
-    y, back_r2 = scaled_residual(p, h, f, mix)
+    y, back_r2 = residual(p, h, f)
 
     def backward(dy, g):
         dh, df = back_r2(dy, g)  # y = R(h, f)
@@ -135,9 +141,9 @@ def cross_layer(p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trac
     return y, backward
 
 
-def pre_norm_layer(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, scale="width", mix="off"):
+def pre_norm_layer(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, residual=add):
     """cross_layer with x as its own memory: h = R(x, Attention(LN(x)));  y = R(h, FFN(LN'(h))).   x (B, T, C)."""
-    y, back = cross_layer(p, x, x, heads, mask, rates, rng, trace, scale=scale, mix=mix)
+    y, back = cross_layer(p, x, x, heads, mask, rates, rng, trace, residual=residual)
 
     def backward(dy, g):
         dx, dmemory = back(dy, g)
@@ -147,9 +153,9 @@ def pre_norm_layer(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=Non
 
 
 def embed(x, place=None, rate=0.0, rng=None):
-    """y = drop(place(sqrt(C) x)): how a sequence enters an encoder of paper 002.   x (B, T, C).
+    """y = drop(place(sqrt(C) x)): the input of an encoder of paper 002.   x (B, T, C).
 
-    `place` adds positions, with or without a mask: `lambda x: positions(x, valid)` (embedding.py).
+    `place` adds positions, with or without a mask: `lambda x: positions(x, valid)` (sequence.py).
     """
     scale = x.shape[-1] ** 0.5
     y, back_place = (scale * x, lambda dy: dy) if place is None else place(scale * x)
@@ -157,22 +163,19 @@ def embed(x, place=None, rate=0.0, rng=None):
     return y, lambda dy: scale * back_place(back_drop(dy))
 
 
-def describe_encoder(width, hidden, layers, mix="off"):
-    return {
-        "layers": [describe_encoder_layer(width, hidden, mix) for _ in range(layers)],
-        "norm": describe_layer_norm(width),
-    }
+def describe_encoder(width, hidden, layers):
+    return {"layers": [describe_encoder_layer(width, hidden) for _ in range(layers)], "norm": describe_layer_norm(width)}
 
 
-def encoder(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, place=None, scale="width", mix="off"):
+def encoder(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, place=None, residual=add):
     """y = LN(layer_L(... layer_1(embed(x)))), each a pre_norm_layer.   x (B, T, C).   (Paper 002, the authors' code.)
 
-    `place`: see embed; `mix`: the residual that was described.
+    `place`: see embed; `residual`: see cross_layer.
     """
     h, back_embed = embed(x, place, rates.embed, rng)
 
     def layer(q, h, i):
-        return pre_norm_layer(q, h, heads, mask, rates, rng, scope(trace, f"layers.{i}"), scale=scale, mix=mix)
+        return pre_norm_layer(q, h, heads, mask, rates, rng, scope(trace, f"layers.{i}"), residual=residual)
 
     h, back_layers = stack(layer, p.layers, h)
     y, back_norm = layer_norm(p.norm, h)
@@ -180,7 +183,7 @@ def encoder(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, p
 
 
 def cross_encoder(
-    p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, places=(None, None), scale="width", mix="off"
+    p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, places=(None, None), scale="width"
 ):
     """y = LN(layer_L(... layer_1(embed(x), m), m)), m = embed(memory): every layer, a cross_layer, attends to the same m.
 
@@ -191,7 +194,7 @@ def cross_encoder(
     m, back_m = embed(memory, places[1], rates.embed, rng)
     backs = []
     for i, layer in enumerate(p.layers):
-        h, back = cross_layer(layer, h, m, heads, mask, rates, rng, scope(trace, f"layers.{i}"), scale=scale, mix=mix)
+        h, back = cross_layer(layer, h, m, heads, mask, rates, rng, scope(trace, f"layers.{i}"), scale=scale)
         backs.append(back)
     y, back_norm = layer_norm(p.norm, h)
 
@@ -203,42 +206,3 @@ def cross_encoder(
         return back_x(dh), back_m(dm)
 
     return y, backward
-
-
-def describe_scaled_residual(mix):
-    """One scalar where it is learned, starting anywhere in [0, 1); nothing otherwise."""
-    _known(mix)
-    return {"alpha": Leaf((1,), lambda rng, shape: rng.random(shape))} if mix == "learned" else {}
-
-
-def scaled_residual(p, r, z, mix="off"):
-    """y = r + z with mix "off";  y = alpha r + (1 - alpha) z with alpha "learned" (p.alpha) or "fixed" at 1/2.
-
-    The text has two weights alpha and beta; the published number of parameters leaves one a layer: beta = 1 - alpha.
-    """
-    return _known(mix)(p, r, z)
-
-
-def _plain(p, r, z):
-    return r + z, lambda dy, g: (dy, dy)
-
-
-def _fixed(p, r, z):
-    return 0.5 * (r + z), lambda dy, g: (0.5 * dy, 0.5 * dy)
-
-
-def _learned(p, r, z):
-    def backward(dy, g):
-        g.alpha += np.sum(dy * (r - z))  # y = z + alpha (r - z)
-        return p.alpha * dy, (1 - p.alpha) * dy
-
-    return p.alpha * r + (1 - p.alpha) * z, backward
-
-
-MIXES = {"off": _plain, "fixed": _fixed, "learned": _learned}
-
-
-def _known(mix):
-    if mix not in MIXES:
-        raise ValueError(f"mix is {mix!r}; accepted: {', '.join(map(repr, MIXES))}")
-    return MIXES[mix]

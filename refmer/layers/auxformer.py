@@ -1,172 +1,86 @@
-"""The networks of paper 002 (AuxFormer): what its system and its baselines 1 (no auxiliary networks), 2 (MulT) and 4 share.
+"""The networks of paper 002, which AuxFormer and its baselines 1 (no auxiliary networks), 2 (MulT), 3 and 4 share.
 
 Data flow: sequence (projection, 3.1) -> branch, one per modality (cross encoder, 3.2; encoder within, 3.3; token, 3.4) -> head.
-An auxiliary network (3.5) is one encoder applied three times, a token and a head.
+An auxiliary network (3.5) is one encoder applied three times, a token and a head. The fields of a `config` are described in
+systems/auxformer.py: those of Encoding for sequences and encoders, those of Network for the main network.
 """
 
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from refmer.layers.attention import MIXES, Rates, cross_encoder, describe_encoder, encoder
+from refmer.layers.attention import add, cross_encoder, describe_encoder, encoder
 from refmer.layers.dense import describe_linear, describe_mlp, describe_project, linear, mlp, optional, project, stack
 from refmer.layers.sequence import (
     describe_gru,
     describe_lstm,
     describe_prepend,
     gru,
-    last_step,
     last_valid_step,
     lstm,
     mean_pool,
     positions,
     prepend,
-    prepend_mask,
 )
 from refmer.layers.trace import scope
-from refmer.ops.attention import SCALES, causal_between, key_mask
+from refmer.ops.activations import log_softmax, log_softmax_backward
+from refmer.ops.attention import causal_between, key_mask
+from refmer.params import Leaf
 
 MODALITIES = ("audio", "visual")
-TRAININGS = ("sample", "batch", "standard")
 PASSES = 3  # of an auxiliary network through its encoder (authors' code)
 
 
-def accept(name, value, accepted):
-    """ValueError unless the value of a switch is one of those accepted."""
-    if value not in accepted:
-        raise ValueError(f"{name} is {value!r}; accepted: {', '.join(map(repr, accepted))}")
+def literal_positions(x, valid):
+    """The rule of the authors' code: frames whose channel 0 is not exactly 0 get positions."""
+    return positions(x, x[..., 0].real != 0)
 
 
-@dataclass(frozen=True)
-class Encoding:
-    """Sizes and switches of sequences and their encoders.
-
-    Parameters
-    ----------
-    audio, visual : int
-        Widths of the frames; published: 130 descriptors of the voice, 4,096 VGG-Face features.
-    classes : int
-    target : "emotion"
-    width, heads, layers : int
-        d, H, layers of an encoder. The feed-forward width is 4 d.
-    audio_conv : bool
-        True: the voice has a bias-free projection too, as the published number of parameters says; False: none, as text and
-        code say (16,900 fewer), which needs width = audio.
-    positions : "valid", "literal" or "off"
-        Sinusoidal positions on the valid frames; on those whose channel 0 is not exactly 0 (code); none (Table 3).
-    causal : "clip", "padded" or "off"
-        ops.masks.causal_between on each clip's own lengths; on padded lengths, as the code, where padding changes answers; no
-        such mask (the paper's text has none).
-    hide_padding : bool
-        True: nobody attends to frames that are not there. False: everybody does, as in paper and code, which only have zeros.
-    token : "last_valid", "last", "mean" or "prepended"
-        What stands for a sequence (Fig. 7). "last" is the last frame of the padded sequence, as the code has it. A prepended
-        token sees every frame; under the causal mask it would see itself alone.
-    drop_self, drop_relu, drop_residual, drop_embed : float
-        Dropout of attention weights within a sequence, after ReLU, before residuals, on what enters an encoder.
-    audio_every, visual_every : int
-        Frames of the corpus that are averaged into one.
-    """
-
-    audio: int = 130
-    visual: int = 4096
-    classes: int = 4
-    target: str = "emotion"
-    width: int = 130
-    heads: int = 10
-    layers: int = 5
-    audio_conv: bool = True
-    positions: str = "valid"
-    causal: str = "clip"
-    hide_padding: bool = True
-    token: str = "last_valid"
-    drop_self: float = 0.1
-    drop_relu: float = 0.1
-    drop_residual: float = 0.1
-    drop_embed: float = 0.25
-    audio_every: int = 1
-    visual_every: int = 1
-
-    def __post_init__(self):
-        accept("target", self.target, ("emotion",))
-        accept("positions", self.positions, PLACES)
-        accept("causal", self.causal, CAUSAL)
-        accept("token", self.token, TOKENS)
-        if self.width % self.heads:
-            raise ValueError(f"width is {self.width} and heads {self.heads}; accepted: a width that divides into the heads")
-        if min(self.audio_every, self.visual_every) < 1:
-            raise ValueError(f"audio_every, visual_every are {self.audio_every}, {self.visual_every}; accepted: 1 or more")
-
-    def rates(self, attention):
-        return Rates(attention, self.drop_relu, self.drop_residual, self.drop_embed)
+def no_positions(x, valid):
+    """y = x (Table 3)."""
+    return x, lambda dy: dy
 
 
-@dataclass(frozen=True)
-class Network(Encoding):
-    """Encoding, and the switches of the main network.
-
-    Parameters
-    ----------
-    scale : "width" or "keys"
-        Scores of the cross encoders over the square root of the head's width, or of the number of keys (eq. 2 as printed).
-    mix : "learned", "fixed" or "off"
-        The scaled residual of the encoders within (3.3): alpha learned, 1/2, or plain residuals.
-    within : "attention", "lstm", "gru" or "off"
-        What follows the cross encoders (Fig. 6).
-    positions_within : bool
-        Positions are added again where a sequence enters the encoder within (MulT).
-    drop_cross, drop_out : float
-        Dropout of attention weights between the modalities, and inside heads.
-    training : "sample", "batch" or "standard"
-        Optimized training (3.6): 20 % of each batch lose the voice, 20 % the face; one draw decides for the whole batch (code);
-        nobody loses anything.
-    """
-
-    scale: str = "width"
-    mix: str = "learned"
-    within: str = "attention"
-    positions_within: bool = False
-    drop_cross: float = 0.0
-    drop_out: float = 0.2
-    training: str = "sample"
-
-    def __post_init__(self):
-        super().__post_init__()
-        accept("scale", self.scale, SCALES)
-        accept("mix", self.mix, MIXES)
-        accept("within", self.within, WITHIN)
-        accept("training", self.training, TRAININGS)
-
-
-PLACES = {
-    "valid": lambda valid: lambda x: positions(x, valid),
-    "literal": lambda valid: lambda x: positions(x, literal=True),
-    "off": lambda valid: None,
-}
-CAUSAL = {
-    "clip": causal_between,
-    "padded": lambda queries, keys: causal_between(np.ones_like(queries), np.ones_like(keys)),
-    "off": lambda queries, keys: np.ones((1, 1, queries.shape[1], keys.shape[1]), bool),
-}
-TOKENS = {
-    "last_valid": last_valid_step,
-    "last": lambda x, valid: last_step(x),
-    "mean": mean_pool,
-    "prepended": lambda x, valid: last_valid_step(x, np.broadcast_to(np.arange(x.shape[1]) == 0, x.shape[:2])),
-}
+POSITIONS = {"valid": positions, "literal": literal_positions, "off": no_positions}
 
 
 def place(valid, config):
-    """What adds positions to a sequence with valid steps (B, T), or None."""
-    return PLACES[config.positions](valid)
+    """Return the function that adds positions to a sequence with these valid steps (B, T)."""
+    return partial(POSITIONS[config.positions], valid=valid)
 
 
-def sight(queries, keys, config):
-    """The steps that each step may attend to.   queries (B, T), keys (B, S) valid -> (B, 1, T, S)."""
+def causal_on_padded(queries, keys):
+    """causal_between on padded lengths, as the authors' code."""
+    return causal_between(np.ones_like(queries), np.ones_like(keys))
+
+
+def not_causal(queries, keys):
+    """Every query attends to every key."""
+    return np.ones((1, 1, queries.shape[1], keys.shape[1]), bool)
+
+
+CAUSAL = {"clip": causal_between, "padded": causal_on_padded, "off": not_causal}
+
+
+def attention_mask(queries, keys, config):
+    """The steps that each step attends to.   queries (B, T), keys (B, S) valid -> (B, 1, T, S)."""
     mask = CAUSAL[config.causal](queries, keys)
     if config.token == "prepended":
         mask = mask | (np.arange(queries.shape[1]) == 0)[:, None]
     return mask & key_mask(keys) if config.hide_padding else mask
+
+
+def last_step(x, valid):
+    """The last step, valid or padding.   x (B, T, C) -> (B, C)."""
+    return last_valid_step(x, np.ones_like(valid))
+
+
+def first_step(x, valid):
+    """The first step, which is the prepended token.   x (B, T, C) -> (B, C)."""
+    return last_valid_step(x, np.broadcast_to(np.arange(x.shape[1]) == 0, x.shape[:2]))
+
+
+TOKENS = {"last_valid": last_valid_step, "last": last_step, "mean": mean_pool, "prepended": first_step}
 
 
 def describe_sequence(modality, config):
@@ -178,12 +92,27 @@ def describe_sequence(modality, config):
     return tree | ({"token": describe_prepend(config.width)} if config.token == "prepended" else {})
 
 
+def describe_sequences(config):
+    return {m: describe_sequence(m, config) for m in MODALITIES}
+
+
 def sequence(p, x, valid):
     """z = [token;] x W, a convolution of size 1 without bias (3.1).   x (B, T, D), valid (B, T) -> z (B, T [+ 1], d), valid."""
     z, back_map = optional(p, "project", project, x)
     z, back_token = optional(p, "token", prepend, z)
-    valid = prepend_mask(valid) if hasattr(p, "token") else valid
+    valid = np.pad(valid, [(0, 0), (1, 0)], constant_values=True) if hasattr(p, "token") else valid
     return z, valid, lambda dz, g: back_map(back_token(dz, g), g)
+
+
+def sequences(p, batch):
+    """The sequences of both modalities: pairs of z (B, N, d) and its valid steps (B, N)."""
+    *audio, back_audio = sequence(p.audio, batch["audio"], batch["audio_mask"])
+    *visual, back_visual = sequence(p.visual, batch["visual"], batch["visual_mask"])
+
+    def backward(daudio, dvisual, g):
+        return {"audio": back_audio(daudio, g.audio), "visual": back_visual(dvisual, g.visual)}
+
+    return audio, visual, backward
 
 
 def describe_head(width, hidden, classes):
@@ -202,36 +131,85 @@ def head(p, z, rate=0.0, rng=None):
     return y, backward
 
 
-def describe_within(config):
-    return describe_encoder(config.width, 4 * config.width, config.layers, config.mix)
+def describe_encoding(config):
+    """An encoder with the sizes of the config."""
+    return describe_encoder(config.width, 4 * config.width, config.layers)
+
+
+def fixed_residual(p, r, z):
+    """y = (r + z) / 2."""
+    return 0.5 * (r + z), lambda dy, g: (0.5 * dy, 0.5 * dy)
+
+
+def describe_learned_residual():
+    """One scalar, which starts anywhere in [0, 1)."""
+    return {"alpha": Leaf((1,), lambda rng, shape: rng.random(shape))}
+
+
+def learned_residual(p, r, z):
+    """y = alpha r + (1 - alpha) z (3.3).
+
+    The text has two weights alpha and beta; the published number of parameters leaves one per layer: beta = 1 - alpha.
+    """
+
+    def backward(dy, g):
+        g.alpha += np.sum(dy * (r - z))  # y = z + alpha (r - z)
+        return p.alpha * dy, (1 - p.alpha) * dy
+
+    return p.alpha * r + (1 - p.alpha) * z, backward
+
+
+MIXES = {"off": add, "fixed": fixed_residual, "learned": learned_residual}
+
+
+def describe_attention_within(config):
+    tree = describe_encoding(config)
+    alpha = describe_learned_residual() if config.mix == "learned" else {}
+    return tree | {"layers": [layer | alpha for layer in tree["layers"]]}
 
 
 def attention_within(p, h, valid, config, rng=None, trace=None):
     """Self-attention with the scaled residual (3.3).   h (B, T, d)."""
     where, rates = place(valid, config) if config.positions_within else None, config.rates(config.drop_self)
-    mask = sight(valid, valid, config)
-    return encoder(p, h, config.heads, mask, rates, rng, trace, place=where, mix=config.mix)
+    mask = attention_mask(valid, valid, config)
+    return encoder(p, h, config.heads, mask, rates, rng, trace, place=where, residual=MIXES[config.mix])
 
 
-WITHIN = {  # Fig. 6: how it is described, and what it does
-    "attention": (describe_within, attention_within),
-    "lstm": (
-        lambda c: describe_lstm(c.width, c.width),
-        lambda p, h, valid, c, *_: lstm(p, h, mask=valid if c.hide_padding else None),
-    ),
-    "gru": (
-        lambda c: describe_gru(c.width, c.width),
-        lambda p, h, valid, c, *_: gru(p, h, mask=valid if c.hide_padding else None),
-    ),
-    "off": (lambda c: {}, lambda p, h, *_: (h, lambda dh, g: dh)),
+def describe_lstm_within(config):
+    return describe_lstm(config.width, config.width)
+
+
+def lstm_within(p, h, valid, config, rng=None, trace=None):
+    return lstm(p, h, mask=valid if config.hide_padding else None)
+
+
+def describe_gru_within(config):
+    return describe_gru(config.width, config.width)
+
+
+def gru_within(p, h, valid, config, rng=None, trace=None):
+    return gru(p, h, mask=valid if config.hide_padding else None)
+
+
+def describe_nothing_within(config):
+    return {}
+
+
+def nothing_within(p, h, valid, config, rng=None, trace=None):
+    return h, lambda dh, g: dh
+
+
+WITHIN = {  # Fig. 6
+    "attention": (describe_attention_within, attention_within),
+    "lstm": (describe_lstm_within, lstm_within),
+    "gru": (describe_gru_within, gru_within),
+    "off": (describe_nothing_within, nothing_within),
 }
 
 
 def describe_main(config):
-    d = config.width
-    branches = {
-        m: {"cross": describe_encoder(d, 4 * d, config.layers), "within": WITHIN[config.within][0](config)} for m in MODALITIES
-    }
+    d, (describe_within, _) = config.width, WITHIN[config.within]
+    branches = {m: {"cross": describe_encoding(config), "within": describe_within(config)} for m in MODALITIES}
     return branches | {"head": describe_head(2 * d, (2 * d,), config.classes)}
 
 
@@ -252,44 +230,60 @@ def main(p, audio, visual, config, rng=None, trace=None):
     return logits, backward
 
 
-def branch(p, x, valid, memory, there, config, rng=None, trace=None):
-    """One modality asks the other (eq. 2-4), looks at itself (3.3), and is summed up (3.4).
+def branch(p, x, valid, memory, memory_valid, config, rng=None, trace=None):
+    """One modality attends to the other (eq. 2-4), then to itself (3.3), and becomes one token (3.4).
 
     x (B, T, d), memory (B, S, d), their valid steps (B, T) and (B, S) -> (B, d). The residual carries the queries: the text
     before eq. 3 says keys and values, which have another length.
     """
-    mask, rates, inside = sight(valid, there, config), config.rates(config.drop_cross), scope(trace, "cross")
-    places = place(valid, config), place(there, config)
-    h, back_cross = cross_encoder(p.cross, x, memory, config.heads, mask, rates, rng, inside, places=places, scale=config.scale)
-    s, back_within = WITHIN[config.within][1](p.within, h, valid, config, rng, scope(trace, "within"))
+    options = {"places": (place(valid, config), place(memory_valid, config)), "scale": config.scale}
+    mask, rates = attention_mask(valid, memory_valid, config), config.rates(config.drop_cross)
+    h, back_cross = cross_encoder(p.cross, x, memory, config.heads, mask, rates, rng, scope(trace, "cross"), **options)
+    _, within = WITHIN[config.within]
+    s, back_within = within(p.within, h, valid, config, rng, scope(trace, "within"))
     y, back_token = TOKENS[config.token](s, valid)
+    return y, lambda dy, g: back_cross(back_within(back_token(dy), g.within), g.cross)
 
-    def backward(dy, g):
-        return back_cross(back_within(back_token(dy), g.within), g.cross)
+
+def describe_auxiliary(config, names):
+    """An encoder of each name, and a head that all share."""
+    hidden = config.auxiliary_hidden
+    return {n: describe_encoding(config) for n in names} | {"head": describe_head(config.width, hidden, config.classes)}
+
+
+def auxiliary(p, name, x, valid, config, rng=None, trace=None):
+    """logits of one modality alone (3.5): encoder `name` three times in a row (code), without positions; token; shared head.
+
+    x (B, T, d), valid (B, T) -> (B, K).
+    """
+    mask, rates = attention_mask(valid, valid, config), config.rates(config.drop_self)
+    passes = [getattr(p, name)] * PASSES
+    z, back_passes = stack(lambda q, x, i: encoder(q, x, config.heads, mask, rates, rng, trace), passes, x)
+    token, back_token = TOKENS[config.token](z, valid)
+    logits, back_head = head(p.head, token, config.drop_out, rng)
+
+    def backward(dlogits, g):
+        return back_passes(back_token(back_head(dlogits, g.head)), [getattr(g, name)] * PASSES)
+
+    return logits, backward
+
+
+def mean_logits(x):
+    """y = mean_m x_m.   x (M, B, K)."""
+    return x.mean(0), lambda dy: np.broadcast_to(dy / len(x), x.shape)
+
+
+def mean_probabilities(x):
+    """y = log mean_m softmax(x_m), so that softmax(y) is the mean of the probabilities.   x (M, B, K)."""
+    logp = log_softmax(x)
+    top = logp.real.max(0)  # subtracted: the sum never underflows
+    y = np.log(np.exp(logp - top).mean(0)) + top
+
+    def backward(dy):
+        share = np.exp(logp - y) / len(x)  # dy/dlogp_m = p_m / sum p
+        return log_softmax_backward(share * dy, logp)
 
     return y, backward
 
 
-def describe_auxiliary_encoder(config):
-    return describe_encoder(config.width, 4 * config.width, config.layers)
-
-
-def auxiliary_token(p, x, valid, config, rng=None, trace=None):
-    """One modality alone: the same encoder three times in a row (code), without positions; then a token.   x (B, T, d)."""
-    mask, rates = sight(valid, valid, config), config.rates(config.drop_self)
-    z, back_passes = stack(lambda p, x, i: encoder(p, x, config.heads, mask, rates, rng, trace), [p] * PASSES, x)
-    y, back_token = TOKENS[config.token](z, valid)
-    return y, lambda dy, g: back_passes(back_token(dy), [g] * PASSES)
-
-
-def audiovisual(p, batch, config, rng=None, trace=None):
-    """Two sequences and the main network: all of baselines 1 and 2.   batch: audio, visual and their masks -> logits (B, K)."""
-    audio, audio_valid, back_audio = sequence(p.audio, batch["audio"], batch["audio_mask"])
-    visual, visual_valid, back_visual = sequence(p.visual, batch["visual"], batch["visual_mask"])
-    logits, back_main = main(p.main, (audio, audio_valid), (visual, visual_valid), config, rng, trace)
-
-    def backward(dlogits, g):
-        daudio, dvisual = back_main(dlogits, g.main)
-        return {"audio": back_audio(daudio, g.audio), "visual": back_visual(dvisual, g.visual)}
-
-    return logits, backward
+AVERAGES = {"logits": mean_logits, "probabilities": mean_probabilities}

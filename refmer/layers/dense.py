@@ -1,6 +1,6 @@
 """Dense layers: linear maps, dropout, activations by name, feed-forward blocks and MLPs, layer and batch norm.
 
-First two helpers that combine layers: `optional`, for a part that a description may lack, and `stack`, for layers in a row.
+Two helpers combine layers: `optional`, for a part that a description may lack, and `stack`, for layers in a row.
 """
 
 import numpy as np
@@ -52,7 +52,7 @@ def linear(p, x):
 
 
 def fitting_width(p, x):
-    """ValueError unless x (..., D) fits W (D, E)."""
+    """Raise a ValueError unless x (..., D) fits W (D, E)."""
     if x.shape[-1] != p.W.shape[0]:
         raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {p.W.shape[0]}, the width of W {p.W.shape}")
 
@@ -64,7 +64,6 @@ def describe_project(n_in, n_out):
 def project(p, x):
     """y = x W, without bias, as printed in equations that name a matrix only.   x (..., D), W (D, E)."""
     fitting_width(p, x)
-
     y, *saved = ops.linear(x, p.W, 0.0)
 
     def backward(dy, g):
@@ -84,7 +83,7 @@ def dropout(rng, x, rate):
 
 
 def dropout_key(rng, rate):
-    """The key of ops.dense.kept; None where nothing drops out."""
+    """The key of ops.dense.kept; None without dropout."""
     if not 0 <= rate < 1:
         raise ValueError(f"dropout rate is {rate}; accepted: 0 <= rate < 1")
     return None if rng is None or rate == 0 else int(rng.bit_generator.random_raw()) >> 1  # rng.integers: six times slower
@@ -124,7 +123,7 @@ def describe_mlp(*widths):
 
 
 def mlp(p, x, rate=0.0, rng=None, activation="relu"):
-    """Linear maps with dropout(f(.)) between them, f = relu unless named, and nothing after the last.   x (..., C)."""
+    """Linear maps with dropout(f(.)) between them, f = relu unless named, and no activation after the last.   x (..., C)."""
     h, back_hidden = stack(lambda q, x, i: _hidden(q, x, rate, rng, activation), p.maps[:-1], x)
     y, back_last = linear(p.maps[-1], h)
     return y, lambda dy, g: back_hidden(back_last(dy, g.maps[-1]), g.maps[:-1])

@@ -1,7 +1,8 @@
-"""LSTM (stacked, bidirectional) and GRU. The recurrence is ops/recurrent.py.
+"""Layers along time: LSTM and GRU; pooling; learned vectors (tokens, embeddings of modalities); positions; a sum of layers.
 
-Each direction has two biases, of the input and of the hidden part, as PyTorch: for the LSTM only their sum matters, but
-published sizes count both; for the GRU they differ. torch's weight_ih is inputs.W.T, bias_hh is hidden.b, and so on.
+The recurrences are in ops/recurrent.py. Each direction has two biases, of the input and of the hidden part, as PyTorch: for the
+LSTM only their sum matters, but published sizes count both; for the GRU they differ. torch's weight_ih is inputs.W.T, bias_hh
+is hidden.b, and so on.
 """
 
 import math
@@ -18,6 +19,7 @@ from refmer.ops.dense import rows
 from refmer.params import Leaf, normal, xavier, zeros
 
 
+# --- Recurrence ---
 def _describe_cell(n_in, width, gates):
     """Uniform in +-1/sqrt(H), as PyTorch."""
 
@@ -44,13 +46,13 @@ def lstm(p, x, state=None, mask=None, rate=0.0, rng=None):
     """
     ways, H = len(p.layers[0]), p.layers[0][0].hidden.W.shape[0]
     shape = (2, len(p.layers) * ways, len(x), H)
-    given = np.zeros(shape, x.dtype) if state is None else state
-    if given.shape != shape:
-        raise ValueError(f"state has shape {given.shape}; accepted: {shape}, (h and c, layers x directions, B, H)")
+    start = np.zeros(shape, x.dtype) if state is None else state
+    if start.shape != shape:
+        raise ValueError(f"state has shape {start.shape}; accepted: {shape}, (h and c, layers x directions, B, H)")
     y, backs = x, []
     for k, directions in enumerate(p.layers):
         y, back_drop = dropout(rng, y, rate if k else 0.0)
-        y, back_layer = _both_ways(directions, y, given[:, k * ways : (k + 1) * ways], mask)
+        y, back_layer = _both_ways(directions, y, start[:, k * ways : (k + 1) * ways], mask)
         backs.append((back_drop, back_layer))
 
     def backward(dy, g):
@@ -120,61 +122,25 @@ def gru(p, x, h0=None, mask=None, reverse=False):
 
 
 def _fitting(p, x, mask):
-    """The mask, once it and x fit."""
+    """Check that x and mask fit; return the mask (B, T) or None."""
     fitting_width(p.inputs, x)
     if x.shape[1] == 0:
         raise ValueError(f"x has no steps (shape {x.shape}); accepted: at least one")
     return None if mask is None else np.broadcast_to(fitting(mask, x[:, :, 0]), x.shape[:2])
 
 
+# --- Pooling ---
 def max_pool1d(x, size, stride=None, padding="same", mask=None):
     """The largest of the valid steps in each window.   x (B, T, C) -> (B, T', C); stride None is `size`.
 
-    What lies outside, or is masked, takes no part. With "same" no step is lost: T' = ceil(T / stride). The mask of the output
+    Steps outside and masked steps are left out. With "same" no step is lost: T' = ceil(T / stride). The mask of the output
     is that of ops.convolution.thin_mask.
     """
-    return _pool(pooling.masked_max, pooling.masked_max_backward, x, size, stride, padding, _valid(x, mask), (1,))
-
-
-def avg_pool1d(x, size, stride=None, padding="same", mask=None):
-    """The mean of the valid steps in each window; see max_pool1d."""
-    return _pool(pooling.masked_mean, pooling.masked_mean_backward, x, size, stride, padding, _valid(x, mask), (1,))
-
-
-def max_pool2d(x, size, stride=None, padding="same"):
-    """The largest in each window of size x size.   x (B, H, W, C) -> (B, H', W', C); stride None is `size`."""
-    return _pool(pooling.masked_max, pooling.masked_max_backward, x, size, stride, padding, np.ones(x.shape[:-1], bool), (1, 2))
-
-
-def avg_pool2d(x, size, stride=None, padding="same"):
-    """The mean in each window of size x size; see max_pool2d."""
-    return _pool(
-        pooling.masked_mean, pooling.masked_mean_backward, x, size, stride, padding, np.ones(x.shape[:-1], bool), (1, 2)
-    )
-
-
-def _pool(pool, pool_backward, x, size, stride, padding, valid, axes):
-    inside, w, steps = valid[..., None], x, []  # (B, T, 1): windows of the mask say which taps count
-    for axis in axes:
-        w, *saved = windows(w, size, stride or size, 1, padding, axis)
-        inside = windows(inside, size, stride or size, 1, padding, axis)[0]
-        steps.append(saved)
-    shape, taps = w.shape, size ** len(axes)
-    y, *saved = pool(w.reshape(*shape[: x.ndim - 1], taps, -1), inside.reshape(*shape[: x.ndim - 1], taps))
-
-    def backward(dy):
-        dw = pool_backward(dy, *saved).reshape(shape)
-        for step in reversed(steps):
-            dw = windows_backward(dw, *step)
-        return dw
-
-    return y, backward
-
-
-def mean_positions(x):
-    """The mean over all axes between batch and channels (global average pooling).   x (B, ..., C) -> (B, C)."""
-    y, back_mean = mean_pool(x.reshape(len(x), -1, x.shape[-1]))
-    return y, lambda dy: back_mean(dy).reshape(x.shape)
+    options = {"size": size, "stride": stride or size, "padding": padding}
+    w, *saved_windows = windows(x, **options)  # (B, T', size, C)
+    inside, *_ = windows(_valid(x, mask)[..., None], **options)  # (B, T', size, 1)
+    y, *saved = pooling.masked_max(w, inside[..., 0])
+    return y, lambda dy: windows_backward(pooling.masked_max_backward(dy, *saved), *saved_windows)
 
 
 def mean_pool(x, mask=None):
@@ -183,37 +149,16 @@ def mean_pool(x, mask=None):
     return y, lambda dy: pooling.masked_mean_backward(dy, *saved)
 
 
-def last_step(x):
-    """The last step, be it padding or not.   x (B, T, C) -> (B, C)."""
-    return last_valid_step(x, np.ones(x.shape[:2], bool))
+def mean_positions(x):
+    """The mean over all axes between batch and channels (global average pooling).   x (B, ..., C) -> (B, C)."""
+    y, back_mean = mean_pool(x.reshape(len(x), -1, x.shape[-1]))
+    return y, lambda dy: back_mean(dy).reshape(x.shape)
 
 
 def last_valid_step(x, mask):
-    """The last step that the mask (B, T) calls valid; without any, 0.   x (B, T, C) -> (B, C)."""
+    """The last valid step of the mask (B, T); 0 without a valid step.   x (B, T, C) -> (B, C)."""
     y, *saved = pooling.last_valid(x, _valid(x, mask))
     return y, lambda dy: pooling.last_valid_backward(dy, *saved)
-
-
-def describe_prepend(width):
-    return {"token": Leaf((width,), normal(0.02))}
-
-
-def prepend(p, x):
-    """[token; x_0; x_1; ...]: a learned step in front, to be read off after attention.   x (B, T, C) -> (B, T + 1, C)."""
-    if p.token.shape != x.shape[-1:]:
-        raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {len(p.token)}, the width of the token")
-    token = np.broadcast_to(p.token, (len(x), 1, x.shape[-1]))
-
-    def backward(dy, g):
-        g.token += dy[:, 0].sum(0)
-        return dy[:, 1:]
-
-    return np.concatenate([token, x], axis=1), backward
-
-
-def prepend_mask(mask):
-    """The mask of a sequence with a token in front, which is always valid.   (B, T) -> (B, T + 1)."""
-    return np.pad(mask, [(0, 0), (1, 0)], constant_values=True)
 
 
 def describe_statistics_pool(width):
@@ -244,35 +189,22 @@ def _valid(x, mask):
     return np.ones(x.shape[:2], bool) if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])
 
 
-def describe_embedding(count, width):
-    """Rows of length about 1."""
-    return {"W": Leaf((count, width), normal(width**-0.5))}
+# --- Learned vectors and weights ---
+def describe_prepend(width):
+    return {"token": Leaf((width,), normal(0.02))}
 
 
-def embedding(p, index):
-    """y = W[index].   index (...) of int, W (N, C) -> (..., C). An index is no input to differentiate: backward returns ()."""
-    index = _indices(index, len(p.W))
-
-    def backward(dy, g):
-        g.W += _rows_of(dy, index, g.W)
-        return ()
-
-    return p.W[index], backward
-
-
-def modality_embedding(p, x, modality):
-    """y = x + W[modality]: tells an attention which modality a step or a token comes from.
-
-    x (..., C), W (M, C); modality of int broadcasts to (...): one number for a stream, (T) for joined streams or tokens.
-    """
-    steps = x.shape[:-1]
-    index = np.broadcast_to(_indices(modality, len(p.W)), steps)
+def prepend(p, x):
+    """[token; x_0; x_1; ...]: a learned step in front, which attention turns into a summary.   x (B, T, C) -> (B, T + 1, C)."""
+    if p.token.shape != x.shape[-1:]:
+        raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {len(p.token)}, the width of the token")
+    token = np.broadcast_to(p.token, (len(x), 1, x.shape[-1]))
 
     def backward(dy, g):
-        g.W += _rows_of(dy, index, g.W)
-        return dy
+        g.token += dy[:, 0].sum(0)
+        return dy[:, 1:]
 
-    return x + p.W[index], backward
+    return np.concatenate([token, x], axis=1), backward
 
 
 def describe_tokens(count, width):
@@ -280,7 +212,7 @@ def describe_tokens(count, width):
 
 
 def tokens(p, B):
-    """The same learned tokens (N, C) for each of B clips: queries of a summarizer, or a token to prepend. -> (B, N, C)."""
+    """The same learned tokens (N, C) for each of B clips: the queries of a summarizer. -> (B, N, C)."""
 
     def backward(dy, g):
         g.W += dy.sum(0)
@@ -289,19 +221,28 @@ def tokens(p, B):
     return np.broadcast_to(p.W, (B, *p.W.shape)), backward
 
 
-def positions(x, valid=None, literal=False):
-    """y = x + sinusoidal(T, C).   x (B, T, C); valid (B, T) bool: nothing is added to the other steps.
+def describe_embedding(count, width):
+    """Rows of length about 1."""
+    return {"W": Leaf((count, width), normal(width**-0.5))}
 
-    With `literal=True`, the rule of paper 002's code takes the place of `valid`: where channel 0 is exactly 0 is padding.
+
+def modality_embedding(p, x, modality):
+    """y = x + W[modality]: marks the modality of each step or token for attention.
+
+    x (..., C), W (M, C); modality of int broadcasts to (...): one number for a stream, (T) for joined streams or tokens.
     """
-    table = sinusoidal(*x.shape[-2:]).astype(x.real.dtype)
-    if literal:
-        valid = x[..., 0].real != 0
-    if valid is not None:
-        if valid.dtype != bool or valid.shape != x.shape[:-1]:
-            raise ValueError(f"valid has dtype {valid.dtype} and shape {valid.shape}; accepted: bool, {x.shape[:-1]}")
-        table = np.where(valid[..., None], table, 0)
-    return x + table, lambda dy: dy
+    index, count = np.asarray(modality), len(p.W)
+    if index.dtype.kind not in "iu" or (index.size and not 0 <= index.min() <= index.max() < count):
+        raise ValueError(f"index is {index.dtype}, {index.min()} to {index.max()}; accepted: integers from 0 to {count - 1}")
+    index = np.broadcast_to(index, x.shape[:-1])
+
+    def backward(dy, g):
+        dW = np.zeros_like(g.W)
+        np.add.at(dW, index, dy)  # an index may occur more than once
+        g.W += dW
+        return dy
+
+    return x + p.W[index], backward
 
 
 def describe_layer_sum(count):
@@ -312,7 +253,7 @@ def describe_layer_sum(count):
 def layer_sum(p, x, trace=None):
     """y = sum_l a_l x_l, a = softmax(score).   x (B, T, L, D), score (L) -> (B, T, D)   (paper 004, II-A: layers of WavLM).
 
-    The paper speaks of learnable weights; that they pass a softmax is our reading.
+    The paper names learnable weights; the softmax is our reading.
     """
     if x.shape[-2] != len(p.score):
         raise ValueError(f"x has {x.shape[-2]} layers (shape {x.shape}); accepted: {len(p.score)}, one per score")
@@ -327,18 +268,15 @@ def layer_sum(p, x, trace=None):
     return a @ x, backward
 
 
-def _rows_of(dy, index, W):
-    """dW[i] = the sum of the dy that came from row i."""
-    dW = np.zeros_like(W)
-    np.add.at(dW, index, dy)  # an index may occur more than once
-    return dW
-
-
-def _indices(index, count):
-    index = np.asarray(index)
-    if index.dtype.kind not in "iu" or (index.size and not 0 <= index.min() <= index.max() < count):
-        raise ValueError(f"index is {index.dtype}, {index.min()} to {index.max()}; accepted: integers from 0 to {count - 1}")
-    return index
+# --- Positions ---
+def positions(x, valid=None):
+    """y = x + sinusoidal(T, C).   x (B, T, C); valid (B, T) bool: nothing is added to the other steps."""
+    table = sinusoidal(*x.shape[-2:]).astype(x.real.dtype)
+    if valid is not None:
+        if valid.dtype != bool or valid.shape != x.shape[:-1]:
+            raise ValueError(f"valid has dtype {valid.dtype} and shape {valid.shape}; accepted: bool, {x.shape[:-1]}")
+        table = np.where(valid[..., None], table, 0)
+    return x + table, lambda dy: dy
 
 
 def sinusoidal(length, width):

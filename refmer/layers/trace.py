@@ -1,4 +1,4 @@
-"""Named intermediates: pass a dict as `trace` and find the attention maps and gates in it afterwards."""
+"""Named intermediates: a dict that is passed as `trace` collects attention maps and gates."""
 
 from typing import NamedTuple
 
@@ -9,12 +9,12 @@ class _Scope(NamedTuple):
 
 
 def scope(trace, prefix):
-    """A trace whose names begin with `prefix.`; None stays None."""
+    """Return a trace whose names begin with `prefix.`; None stays None."""
     return None if trace is None else _Scope(trace, prefix)
 
 
 def note(trace, name, value):
-    """Keep `value` under `name`; a name that is noted twice becomes a list."""
+    """Store `value` under `name`; a name that is noted twice becomes a list."""
     while isinstance(trace, _Scope):
         trace, name = trace.trace, f"{trace.prefix}.{name}"
     if trace is None:

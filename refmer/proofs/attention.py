@@ -3,7 +3,7 @@
 import numpy as np
 
 from refmer.baselines import leader_follower, sfav
-from refmer.layers import attention, cmaer, summarizer, tlab, tlab_code
+from refmer.layers import attention, auxformer, cmaer, summarizer, tlab, tlab_code
 from refmer.layers.dense import describe_project, project
 from refmer.layers.sequence import positions
 from refmer.ops import attention as attention_ops
@@ -35,7 +35,7 @@ def ops():
 def attentions():
     rng = np.random.default_rng(3)
     x, memory, z = (rng.normal(size=(B, n, C)) for n in (T, S, T))
-    attend, mask, scaled = attention.describe_attention(C), key_mask(SHORT), attention.describe_scaled_residual
+    attend, mask, alpha = attention.describe_attention(C), key_mask(SHORT), auxformer.describe_learned_residual()
     key, unused = ("key.b",), ("key.*", "query.*", "input.0")
     masked = plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]]))
     frames, read = (x, memory[..., :5]), sfav.describe_frame_attention(C, 5, 4)
@@ -47,10 +47,9 @@ def attentions():
         Case("attention", plain(attention.attention, H), (x, memory[:, :1]), attend, "one key", zero=unused),
         Case("frame_attention", plain(sfav.frame_attention, H), frames, read),
         Case("frame_attention", masked, frames, read, "masked"),
-        *(
-            Case("scaled_residual", plain(attention.scaled_residual, mix), (x, z), scaled(mix), f"{mix=}")
-            for mix in attention.MIXES
-        ),
+        Case("add", attention.add, (x, z), {}),
+        Case("fixed_residual", auxformer.fixed_residual, (x, z), {}),
+        Case("learned_residual", auxformer.learned_residual, (x, z), alpha),
     ]
 
 
@@ -58,17 +57,18 @@ def encoders():
     rng = np.random.default_rng(3)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
     mask = key_mask(SHORT)
-    rows = []
-    for mix in attention.MIXES:
-        described = attention.describe_encoder_layer(C, 5, mix)
-        f = plain(attention.pre_norm_layer, H, causal(T, T), mix=mix)
+    rows, alpha = [], auxformer.describe_learned_residual()
+    for mix, residual in auxformer.MIXES.items():
+        described = attention.describe_encoder_layer(C, 5) | (alpha if mix == "learned" else {})
+        f = plain(attention.pre_norm_layer, H, causal(T, T), residual=residual)
         rows.append(Case("pre_norm_layer", f, (x,), described, f"{mix=}, causal", zero=("attend.key.b",)))
-        f = seeded(attention.cross_layer, H, mask, RATES, mix=mix)
+        f = seeded(attention.cross_layer, H, mask, RATES, residual=residual)
         rows.append(Case("cross_layer", f, (x, memory), described, f"{mix=}, masks and dropout", zero=("attend.key.b",)))
-    stack, zero = attention.describe_encoder(C, 5, 2, "learned"), ("layers.*.attend.key.b",)
+    stack, zero = attention.describe_encoder(C, 5, 2), ("layers.*.attend.key.b",)
+    learned = stack | {"layers": [layer | alpha for layer in stack["layers"]]}
     places = (positions, lambda m: positions(m, SHORT))
-    across = plain(attention.cross_encoder, H, mask, places=places, scale="keys", mix="learned")
-    options = {"rates": RATES, "mix": "learned"}
+    across = plain(attention.cross_encoder, H, mask, places=places, scale="keys")
+    within = seeded(attention.encoder, H, rates=RATES, place=positions, residual=auxformer.learned_residual)
     reader, one = summarizer.describe_summarizer(C, 7, 2), summarizer.describe_decoder_layer(C, 7)
     keys, self_only = ("*attend.key.b", "*cross.key.b"), ("attend.key.*", "attend.query.*", "cross.key.b")
     first = (x[:, :1], memory)
@@ -78,10 +78,10 @@ def encoders():
 
     return rows + [
         Case("embed", entered, (x,), variant="positions, dropout"),
-        Case("encoder", seeded(attention.encoder, H, place=positions, **options), (x,), stack, "dropout", zero=zero),
+        Case("encoder", within, (x,), learned, "dropout", zero=zero),
         Case("cross_encoder", across, (x, memory), stack, "masked, positions, scale=keys", zero=zero),
-        Case("cross_encoder", seeded(attention.cross_encoder, H, **options), (x, memory), stack, "dropout", zero=zero),
-        Case("cross_encoder", plain(attention.cross_encoder, H, mix="learned"), first, stack, "length 1", zero=zero),
+        Case("cross_encoder", seeded(attention.cross_encoder, H, rates=RATES), (x, memory), stack, "dropout", zero=zero),
+        Case("cross_encoder", plain(attention.cross_encoder, H), first, stack, "length 1", zero=zero),
         Case("decoder_layer", plain(summarizer.decoder_layer, H), (x[:, :1], memory), one, "one query", zero=self_only),
         Case("decoder_layer", plain(summarizer.decoder_layer, H, mask), (x, memory), one, "masked", zero=keys),
         Case("summarizer", seeded(summarizer.summarizer, H, rate=0.2), (x, memory), reader, "dropout", zero=keys),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.layers import dense, fusion, sequence
+from refmer.layers import auxformer, dense, fusion, sequence
 from refmer.ops import activations, norms
 from refmer.ops import fusion as fusion_ops
 from refmer.proofs import Case, plain, seeded, twice
@@ -66,16 +66,15 @@ def embedding_layers():
     table, modalities = sequence.describe_embedding(7, C), sequence.describe_embedding(2, C)
     started = x.copy()
     started[1, 1:, 0] = 0  # padding by the literal rule
-    words, joined = np.array([[1, 4, 1], [6, 0, 1]]), np.array([0, 1, 1])
+    joined = np.array([0, 1, 1])
     scores = sequence.describe_layer_sum(L)
     return [
-        Case("embedding", sequence.embedding, (words,), table),
         Case("modality_embedding", plain(sequence.modality_embedding, joined), (x,), modalities),
         Case("modality_embedding", plain(sequence.modality_embedding, 0), (x,), table, "one"),
         Case("tokens", lambda p: sequence.tokens(p, B), (), sequence.describe_tokens(T, C)),
         Case("positions", sequence.positions, (x,)),
         Case("positions", lambda x: sequence.positions(x, valid), (x,), variant="masked"),
-        Case("positions", lambda x: sequence.positions(x, literal=True), (started[..., :5],), variant="literal"),
+        Case("positions", lambda x: auxformer.literal_positions(x, None), (started[..., :5],), variant="literal"),
         Case("layer_sum", sequence.layer_sum, (layers,), scores),
         Case("layer_sum", sequence.layer_sum, (layers[:, :1],), scores, variant="length 1"),
     ]

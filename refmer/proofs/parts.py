@@ -6,6 +6,7 @@ from refmer.layers import answers, auxformer, cmaer, convolution, dense, encoder
 from refmer.ops import convolution as convolution_ops
 from refmer.ops import dense as dense_ops
 from refmer.proofs import Case, plain, seeded
+from refmer.systems import auxformer as systems_auxformer
 
 B, T, C, D, E = 2, 3, 6, 5, 4
 SHORT, WHOLE = np.array([[True, True, False], [True, False, True]]), np.ones((B, D), bool)
@@ -71,29 +72,45 @@ def of_answers():
 
 
 def of_auxformer():
-    config = auxformer.Network(audio=D, visual=C, classes=3, width=C, heads=2, layers=1, token="prepended")
-    enter = {m: auxformer.describe_sequence(m, config) for m in ("audio", "visual")}
-    main, keys = auxformer.describe_main(config), ("*key.b",)
-    batch = {"audio": normal(B, E, D), "audio_mask": WHOLE[:, :E], "visual": X, "visual_mask": SHORT}
+    config = systems_auxformer.Config(audio=D, visual=C, classes=3, width=C, heads=2, layers=1, token="prepended")
+    enter, main = auxformer.describe_sequences(config), auxformer.describe_main(config)
+    alone, keys = auxformer.describe_auxiliary(config, ["a"]), ("*key.b",)
+    x = {m: normal(B, n, width) for m, n, width in (("audio", E, D), ("visual", T, C))}
+    masks = {"audio_mask": WHOLE[:, :E], "visual_mask": SHORT}
 
-    def enter_visual(p, x):
+    def enters(p, x):
         z, _, back = auxformer.sequence(p, x, SHORT)
         return z, back
 
-    def join(p, a, v):
+    def both(p, x):
+        (audio, _), (visual, _), back = auxformer.sequences(p, x | masks)
+        return (audio, visual), lambda dy, g: back(*dy, g)
+
+    def merges(p, a, v):
         return auxformer.main(p, (a, SHORT), (v, WHOLE), config)
 
-    def branch(p, x, memory):
+    def asks(p, x, memory):
         return auxformer.branch(p, x, SHORT, memory, WHOLE, config)
 
-    alone = auxformer.describe_auxiliary_encoder(config)
+    def alone_a(p, x):
+        return auxformer.auxiliary(p, "a", x, SHORT, config)
+
+    kinds = {"attention": ("*key.b",), "lstm": (), "gru": (), "nothing": ()}
     return [
-        Case("sequence", enter_visual, (X,), enter["visual"]),
+        Case("sequence", enters, (X,), enter["visual"]),
+        Case("sequences", both, (x,), enter),
+        Case("no_positions", lambda x: auxformer.no_positions(x, SHORT), (X,)),
         Case("auxformer.head", auxformer.head, (X[0],), auxformer.describe_head(C, (D,), 3)),
-        Case("branch", branch, (X, LONG), main["audio"], zero=keys, directions=True),
-        Case("main", join, (X, LONG), main, zero=keys, directions=True),
-        Case("auxiliary_token", plain(auxformer.auxiliary_token, SHORT, config), (X,), alone, zero=keys, directions=True),
-        Case("audiovisual", plain(auxformer.audiovisual, config), (batch,), enter | {"main": main}, zero=keys, directions=True),
+        *(
+            Case(f"{kind}_within", plain(getattr(auxformer, f"{kind}_within"), SHORT, config), (X,), tree, zero=zero)
+            for kind, zero in kinds.items()
+            for tree in [getattr(auxformer, f"describe_{kind}_within")(config)]
+        ),
+        Case("branch", asks, (X, LONG), main["audio"], zero=keys, directions=True),
+        Case("main", merges, (X, LONG), main, zero=keys, directions=True),
+        Case("auxiliary", alone_a, (X,), alone, zero=keys, directions=True),
+        Case("mean_logits", auxformer.mean_logits, (X,)),
+        Case("mean_probabilities", auxformer.mean_probabilities, (X,)),
     ]
 
 

@@ -27,9 +27,6 @@ def images():
         Case("conv2d", plain(convolution.conv2d, 3, 2), (x,), three, "stride 2"),
         Case("conv2d", plain(convolution.conv2d, 2, 1, "valid"), (x,), two, "valid"),
         Case("conv2plus1d", plain(convolution.conv2plus1d, 2, 2), (film,), both, "stride 2"),
-        Case("max_pool2d", lambda x: sequence.max_pool2d(x, 2), (x,)),
-        Case("max_pool2d", lambda x: sequence.max_pool2d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
-        Case("avg_pool2d", lambda x: sequence.avg_pool2d(x, 3, 2), (x,)),
         Case("mean_positions", sequence.mean_positions, (film,)),
     ]
 

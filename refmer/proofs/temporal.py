@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.layers import conformer, convolution, sequence
+from refmer.layers import auxformer, conformer, convolution, sequence
 from refmer.ops import convolution as conv_ops
 from refmer.ops import pooling as pool_ops
 from refmer.ops import recurrent as recurrent_ops
@@ -102,10 +102,9 @@ def poolings():
     return [
         Case("max_pool1d", lambda x: sequence.max_pool1d(x, 2, mask=HOLES), (x,), variant="masked"),
         Case("max_pool1d", lambda x: sequence.max_pool1d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),
-        Case("avg_pool1d", lambda x: sequence.avg_pool1d(x, 3, 2, mask=VALID), (x,), variant="masked"),
         Case("mean_pool", sequence.mean_pool, (x, HOLES), variant="masked"),
         Case("mean_pool", sequence.mean_pool, (x,)),
-        Case("last_step", sequence.last_step, (x,)),
+        Case("last_step", auxformer.last_step, (x, VALID)),
         Case("last_valid_step", sequence.last_valid_step, (x, HOLES)),
         Case("prepend", sequence.prepend, (x,), sequence.describe_prepend(C)),
         Case("statistics_pool", sequence.statistics_pool, (x,), pool),

@@ -1,11 +1,10 @@
-"""Baseline 1 of paper 002: the published size, and that it is AuxFormer's main network."""
+"""Baseline 1 of paper 002: the published size; it is AuxFormer's main network."""
 
 import numpy as np
 import pytest
 
 from refmer import params
-from refmer.baselines import auxformer_baseline1
-from refmer.baselines.auxformer_baseline1 import Config, describe, forward
+from refmer.baselines.auxformer_baseline1 import Config, describe, forward, loss
 from refmer.proofs.paper002 import SMALL, frames
 from refmer.systems import auxformer
 
@@ -15,17 +14,15 @@ def test_the_published_sizes(changes, size):
     assert params.count(describe(Config.paper(**changes))) == size
 
 
-def test_with_the_same_seed_it_answers_as_the_main_network_of_auxformer():
+def test_with_the_same_seed_its_logits_are_those_of_auxformers_main_network():
     alone, whole = Config(**SMALL), auxformer.Config(**SMALL)
     batch = frames(alone)
-    found = forward(params.init(describe(alone), 3), batch, alone)[0]["logits"]
+    logits = forward(params.init(describe(alone), 3), batch, alone)[0]["logits"]
     main = auxformer.forward(params.init(auxformer.describe(whole), 3), batch, whole)[0]["av"]
-    np.testing.assert_array_equal(found, main)
+    np.testing.assert_array_equal(logits, main)
 
 
 def test_its_loss_is_the_cross_entropy():
     out, target = {"logits": np.zeros((5, 4))}, np.eye(4)[[0, 1, 2, 3, 0]]
-    value, terms, _ = auxformer_baseline1.loss(
-        out, {"target": target, "class_count": np.array([9.0, 1, 1, 1])}, Config(**SMALL)
-    )
+    value, terms, _ = loss(out, {"target": target, "class_count": np.array([9.0, 1, 1, 1])}, Config(**SMALL))
     assert value == terms["cross_entropy"] == pytest.approx(np.log(4), rel=1e-12)

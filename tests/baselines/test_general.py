@@ -33,7 +33,7 @@ def test_parameters_follow_from_the_equations():
 
 
 def test_low_rank_is_tensor_fusion_with_a_weight_of_that_rank():
-    p, z = moved(lmf.describe(LMF)), {}
+    p = moved(lmf.describe(LMF))
     logits = lmf.forward(p, SEQUENCES, LMF)[0]["logits"]
     z = tfn.read_vectors(p, SEQUENCES, LMF)[0]
     ones = {m: np.concatenate([x, np.ones((len(x), 1))], 1) for m, x in z.items()}
@@ -43,7 +43,7 @@ def test_low_rank_is_tensor_fusion_with_a_weight_of_that_rank():
 
 
 @pytest.mark.parametrize("system, config", [(tfn, TFN), (lmf, LMF), (lf_rnn, RNN)])
-def test_padding_and_company_change_nothing_and_a_silent_clip_is_finite(system, config):
+def test_padding_and_other_clips_change_nothing_and_a_silent_clip_is_finite(system, config):
     p = moved(system.describe(config))
     together = system.forward(p, SEQUENCES, config)[0]["logits"]
     longer = {k: np.pad(x, [(0, 0), (0, 3), *[(0, 0)] * (x.ndim - 2)]) for k, x in SEQUENCES.items()}
@@ -54,7 +54,7 @@ def test_padding_and_company_change_nothing_and_a_silent_clip_is_finite(system, 
     assert np.isfinite(system.forward(p, silent, config)[0]["logits"]).all()
 
 
-def test_an_lstm_hears_the_order_of_frames_and_a_mean_does_not():
+def test_an_lstm_depends_on_the_order_of_frames_and_a_mean_does_not():
     turned = SEQUENCES | {"visual": SEQUENCES["visual"][:, ::-1], "visual_mask": SEQUENCES["visual_mask"][:, ::-1]}
     for recurrent, same in (((), True), (("visual",), False)):
         config = replace(TFN, recurrent=recurrent)
@@ -63,7 +63,7 @@ def test_an_lstm_hears_the_order_of_frames_and_a_mean_does_not():
         assert np.allclose(a, b, rtol=1e-12) == same
 
 
-def test_late_fusion_averages_probabilities_or_logits_of_what_is_there():
+def test_late_fusion_averages_probabilities_or_logits_of_available_modalities():
     batch, p = vectors(), moved(late_fusion.describe(LATE))
     out = late_fusion.forward(p, batch, LATE)[0]
     each = softmax(out["each"])
@@ -96,7 +96,7 @@ def test_late_classifiers_learn_alone_unless_joint():
     assert np.abs(gradient(joint, batch) - gradient(joint, other)).max() > 1e-6
 
 
-def test_a_missing_modality_teaches_its_classifier_nothing():
+def test_a_missing_modality_does_not_train_its_classifier():
     batch, p = vectors(), moved(late_fusion.describe(LATE))
     out = late_fusion.forward(p, batch, LATE)[0]
     each = late_fusion.loss(out, facts(batch), LATE)[2]["each"]
@@ -104,7 +104,7 @@ def test_a_missing_modality_teaches_its_classifier_nothing():
 
 
 @pytest.mark.parametrize(
-    "config, change, said",
+    "config, change, message",
     [
         (TFN, {"vectors": (1, 2)}, r"vectors is \(1, 2\); accepted: three widths"),
         (TFN, {"recurrent": ("smell",)}, "smell"),
@@ -115,6 +115,6 @@ def test_a_missing_modality_teaches_its_classifier_nothing():
         (LATE, {"target": "votes"}, "target is 'votes'"),
     ],
 )
-def test_a_wrong_switch_is_named(config, change, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_switch_is_named(config, change, message):
+    with pytest.raises(ValueError, match=message):
         replace(config, **change)

@@ -1,4 +1,4 @@
-"""Baseline 3 of paper 002: its size is not the published one, and says so; its two scalars do what they say."""
+"""Baseline 3 of paper 002: its size is not the published one; its two scalars weigh attention and encoder."""
 
 from dataclasses import replace
 
@@ -17,17 +17,17 @@ def test_the_published_size_is_unresolved():
     assert params.count(describe(Config.paper())) == 2_731_568 != VARIANTS["parthasarathy"][1] == 2_211_628
 
 
-def answer(p, batch):
+def logits(p, batch):
     return forward(p, batch, SMALL)[0]["logits"]
 
 
-def test_without_attention_voice_and_face_add_and_without_both_scalars_nothing_is_left():
+def test_without_attention_voice_and_face_add_and_without_both_scalars_the_bias_is_left():
     p, batch = moved(describe(SMALL)), frames(SMALL)
     other = {m: batch | {m: batch[m] + 1} for m in ("audio", "visual")}
     both = other["audio"] | {"visual": other["visual"]["visual"]}
 
     def interaction():
-        return answer(p, both) - answer(p, other["audio"]) - answer(p, other["visual"]) + answer(p, batch)
+        return logits(p, both) - logits(p, other["audio"]) - logits(p, other["visual"]) + logits(p, batch)
 
     assert np.abs(interaction()).max() > 1e-3
     for part in (p.audio.cross, p.visual.cross):
@@ -35,7 +35,7 @@ def test_without_attention_voice_and_face_add_and_without_both_scalars_nothing_i
     np.testing.assert_allclose(interaction(), 0, atol=1e-12)
     for part in (p.audio.cross, p.visual.cross):
         part.b[:] = 0
-    np.testing.assert_allclose(answer(p, batch), np.broadcast_to(p.out.b, (5, 4)), rtol=1e-12)
+    np.testing.assert_allclose(logits(p, batch), np.broadcast_to(p.out.b, (5, 4)), rtol=1e-12)
 
 
 def test_it_starts_as_a_plain_residual():

@@ -1,4 +1,4 @@
-"""Baseline 4 of paper 002: one modality; its size is not the published one, and says so."""
+"""Baseline 4 of paper 002: one modality; its size is not the published one."""
 
 from dataclasses import replace
 
@@ -23,12 +23,12 @@ def test_the_published_size_is_unresolved():
 def test_it_reads_one_modality(modality, streams):
     config = replace(SMALL, modality=modality)
     assert unimodal.streams(config) == streams
-    out, backward = forward(moved(describe(config)), frames(config), config)
     p = moved(describe(config))
+    out, backward = forward(p, frames(config), config)
     assert list(backward({"logits": out["logits"]}, params.zeros_like(p))) == [modality]
 
 
-def test_its_answer_and_its_loss_are_means_of_two():
+def test_its_logits_and_its_loss_are_means_of_two():
     p, batch = moved(describe(SMALL)), frames(SMALL)
     out, _ = forward(p, batch, SMALL)
     np.testing.assert_allclose(out["logits"], (out["main"] + out["auxiliary"]) / 2, rtol=1e-12)
@@ -38,12 +38,12 @@ def test_its_answer_and_its_loss_are_means_of_two():
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"modality": "text"}, "modality is 'text'; accepted: 'audio', 'visual'"),
         ({"mix": "none"}, "mix is 'none'; accepted: 'off', 'fixed', 'learned'"),
     ],
 )
-def test_a_wrong_switch_is_named(change, said):
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_switch_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
         replace(SMALL, **change)

@@ -14,8 +14,8 @@ from refmer.proofs import moved
 B, T, S, C, H = 2, 3, 5, 6, 2
 rng = np.random.default_rng(1)
 X, MEMORY = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
-VALID = np.array([[True, True, True, False, False], [False] * 5])  # one clip short, one with nothing left
-ATTEND, ENCODER = moved(at.describe_attention(C)), moved(at.describe_encoder(C, 7, 3, "learned"))
+VALID = np.array([[True, True, True, False, False], [False] * 5])  # one clip short, one without any
+ATTEND, ENCODER = moved(at.describe_attention(C)), moved(at.describe_encoder(C, 7, 3))
 quick = settings(max_examples=15, derandomize=True)
 
 
@@ -35,7 +35,7 @@ def test_attention_is_the_sum_over_heads_and_keys_written_out():
 
 @quick
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
-def test_order_of_keys_and_what_is_masked_do_not_matter(T, S, seed):
+def test_the_order_of_keys_and_masked_keys_do_not_matter(T, S, seed):
     rng = np.random.default_rng(seed)
     x, memory = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
     order, valid = rng.permutation(S), rng.random((B, S)) > 0.4
@@ -44,13 +44,13 @@ def test_order_of_keys_and_what_is_masked_do_not_matter(T, S, seed):
     np.testing.assert_allclose(at.attention(ATTEND, x, other, H, key_mask(valid[:, order]))[0], y, rtol=1e-9, atol=1e-12)
 
 
-def test_a_query_that_sees_nothing_gives_zero_and_takes_no_gradient():
+def test_a_query_whose_keys_are_all_masked_gives_zero_and_takes_no_gradient():
     trace = {}
     y, backward = at.attention(ATTEND, X, MEMORY, H, key_mask(VALID), trace=trace)
     assert not y[1].any() and y[0].all()
     np.testing.assert_allclose(trace["attention"].sum(-1), np.broadcast_to([[[1]], [[0]]], (B, H, T)), atol=1e-12)
     dy = np.zeros_like(y)
-    dy[1] = 1  # the blind clip only
+    dy[1] = 1  # the masked clip only
     g = params.zeros_like(ATTEND)
     dx, dmemory = backward(dy, g)
     assert not dx.any() and not dmemory.any() and not g.vector.any()
@@ -64,11 +64,11 @@ def test_masked_keys_take_no_gradient():
 
 @quick
 @given(st.integers(2, 6), st.data())
-def test_a_causal_encoder_does_not_look_ahead(T, data):
+def test_later_steps_do_not_change_a_causal_encoder(T, data):
     t = data.draw(st.integers(1, T - 1))
     x = np.random.default_rng(T).normal(size=(B, T, C))
     other = np.concatenate([x[:, :t], 9 - x[:, t:]], 1)
-    y, z = (at.encoder(ENCODER, v, H, causal(T, T), mix="learned")[0] for v in (x, other))
+    y, z = (at.encoder(ENCODER, v, H, causal(T, T))[0] for v in (x, other))
     np.testing.assert_allclose(z[:, :t], y[:, :t], rtol=1e-12)
     assert not np.allclose(z[:, t], y[:, t])
 
@@ -77,17 +77,17 @@ def test_a_causal_encoder_does_not_look_ahead(T, data):
 def test_a_clip_alone_or_padded_in_a_batch_gives_the_same(scale):
     long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
     valid = np.arange(S + 2) < np.array([[4], [S]])
-    whole = at.cross_encoder(ENCODER, X, long, H, key_mask(valid), scale=scale, mix="learned")[0]
+    whole = at.cross_encoder(ENCODER, X, long, H, key_mask(valid), scale=scale)[0]
     for b, n in enumerate((4, S)):
-        alone, _ = at.cross_encoder(ENCODER, X[[b]], MEMORY[[b], :n], H, scale=scale, mix="learned")
+        alone, _ = at.cross_encoder(ENCODER, X[[b]], MEMORY[[b], :n], H, scale=scale)
         np.testing.assert_allclose(whole[[b]], alone, rtol=1e-11)
 
 
 def test_padding_takes_no_gradient_and_changes_none():
     long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
     valid = np.broadcast_to(np.arange(S + 2) < S, (B, S + 2))
-    y, back = at.cross_encoder(ENCODER, X, MEMORY, H, mix="learned")
-    z, back_padded = at.cross_encoder(ENCODER, X, long, H, key_mask(valid), mix="learned")
+    y, back = at.cross_encoder(ENCODER, X, MEMORY, H)
+    z, back_padded = at.cross_encoder(ENCODER, X, long, H, key_mask(valid))
     g, g_padded = params.zeros_like(ENCODER), params.zeros_like(ENCODER)
     dy = np.random.default_rng(2).normal(size=y.shape)
     (dx, dmemory), (dx_padded, dlong) = back(dy, g), back_padded(dy, g_padded)
@@ -98,10 +98,10 @@ def test_padding_takes_no_gradient_and_changes_none():
 
 
 def test_every_layer_of_the_cross_encoder_reads_the_same_memory():
-    y, _ = at.cross_encoder(ENCODER, X, MEMORY, H, places=(positions, None), mix="learned")
+    y, _ = at.cross_encoder(ENCODER, X, MEMORY, H, places=(positions, None))
     h, m = positions(X * C**0.5)[0], MEMORY * C**0.5
     for layer in ENCODER.layers:
-        h, _ = at.cross_layer(layer, h, m, H, mix="learned")
+        h, _ = at.cross_layer(layer, h, m, H)
     np.testing.assert_allclose(y, at.layer_norm(ENCODER.norm, h)[0], rtol=1e-12)
 
 
@@ -116,34 +116,33 @@ def test_self_attention_shares_one_norm_with_its_keys_and_values():
 @pytest.mark.parametrize("field", at.Rates._fields)
 def test_each_rate_of_dropout_acts_in_training_only(field):
     rates = at.Rates(**{field: 0.5})
-    plain = at.encoder(ENCODER, X, H, mix="learned")[0]
-    np.testing.assert_array_equal(at.encoder(ENCODER, X, H, None, rates, mix="learned")[0], plain)
-    assert not np.allclose(at.encoder(ENCODER, X, H, None, rates, np.random.default_rng(0), mix="learned")[0], plain)
+    plain = at.encoder(ENCODER, X, H)[0]
+    np.testing.assert_array_equal(at.encoder(ENCODER, X, H, None, rates)[0], plain)
+    assert not np.allclose(at.encoder(ENCODER, X, H, None, rates, np.random.default_rng(0))[0], plain)
 
 
 def test_traces_name_the_layers():
     trace = {}
-    at.encoder(ENCODER, X, H, trace=trace, mix="learned")
+    at.encoder(ENCODER, X, H, trace=trace)
     assert list(trace) == [f"layers.{i}.attention" for i in range(3)]
 
 
 def test_published_numbers_of_parameters():
     assert params.count(at.describe_attention(1024)) == 4_198_400
     assert params.count(at.describe_encoder_layer(130, 520)) == 204_490
-    assert params.count(at.describe_encoder_layer(130, 520, "learned")) == 204_491
-    assert params.count(at.describe_encoder_layer(130, 520, "fixed")) == 204_490
     assert params.count(at.describe_encoder(130, 520, 5)) == 1_022_710
-    assert params.count(at.describe_encoder(130, 520, 5, "learned")) == 1_022_715
 
 
-def test_bad_input_is_named():
-    with pytest.raises(ValueError, match="a width of 6 does not divide into 4 heads"):
-        at.attention(ATTEND, X, MEMORY, 4)
-    with pytest.raises(ValueError, match=r"mask has shape \(2, 1, 1, 4\)"):
-        at.attention(ATTEND, X, MEMORY, H, key_mask(VALID[:, 1:]))
-    with pytest.raises(ValueError, match="x has width 5 .* accepted: 6"):
-        at.attention(ATTEND, X, MEMORY[..., 1:], H)
-    with pytest.raises(ValueError, match="memory holds 1 clips, x 2"):
-        at.attention(ATTEND, X, MEMORY[:1], H)
-    with pytest.raises(ValueError, match="scale is 'root'"):
-        at.encoder(ENCODER, X, H, scale="root")
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: at.attention(ATTEND, X, MEMORY, 4), "a width of 6 does not divide into 4 heads"),
+        (lambda: at.attention(ATTEND, X, MEMORY, H, key_mask(VALID[:, 1:])), r"mask has shape \(2, 1, 1, 4\)"),
+        (lambda: at.attention(ATTEND, X, MEMORY[..., 1:], H), "x has width 5 .* accepted: 6"),
+        (lambda: at.attention(ATTEND, X, MEMORY[:1], H), "memory holds 1 clips, x 2"),
+        (lambda: at.cross_encoder(ENCODER, X, MEMORY, H, scale="root"), "scale is 'root'"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -18,12 +18,12 @@ SMALL = Config(**SMALL, auxiliary_hidden=(8, 9))
 BATCH = frames(SMALL)
 
 
-def answer(config, batch=BATCH, p=None):
+def outputs(config, batch=BATCH, p=None):
     return forward(moved(describe(config)) if p is None else p, batch, config)[0]
 
 
 def padded(batch, audio, visual):
-    """So many frames more, of noise that nobody may see."""
+    """The batch with this many masked frames of noise at the end."""
     longer, noise = {}, np.random.default_rng(4).normal(size=(len(batch["audio"]), 9, 9))
     for m, more in (("audio", audio), ("visual", visual)):
         longer[m] = np.concatenate([batch[m], noise[:, :more, : batch[m].shape[-1]]], 1)
@@ -61,28 +61,28 @@ def test_the_published_sizes(changes, size):
     ],
     ids=str,
 )
-def test_padding_of_one_modality_or_both_changes_nothing_whatever_it_holds(change, audio, visual):
+def test_padding_of_one_modality_or_both_changes_nothing(change, audio, visual):
     config = replace(SMALL, **change)
-    found, longer = answer(config), answer(config, padded(BATCH, audio, visual))
-    for name in found:
-        np.testing.assert_allclose(longer[name], found[name], rtol=1e-10)
+    out, longer = outputs(config), outputs(config, padded(BATCH, audio, visual))
+    for name in out:
+        np.testing.assert_allclose(longer[name], out[name], rtol=1e-10)
 
 
 @pytest.mark.parametrize("change", [{"causal": "padded"}, {"token": "last"}, {"hide_padding": False, "causal": "off"}], ids=str)
-def test_padding_changes_the_answers_of_the_authors_code(change):
+def test_padding_changes_the_outputs_of_the_authors_code(change):
     config = replace(SMALL, **change)
-    assert not np.allclose(answer(config, padded(BATCH, 0, 1))["logits"], answer(config)["logits"])
+    assert not np.allclose(outputs(config, padded(BATCH, 0, 1))["logits"], outputs(config)["logits"])
 
 
-def test_a_clip_cut_to_its_own_lengths_gets_the_same_answer_as_in_the_batch():
-    together = answer(SMALL)["logits"]
+def test_a_clip_cut_to_its_own_lengths_has_the_same_logits_as_in_the_batch():
+    together = outputs(SMALL)["logits"]
     for i in range(len(together)):
         alone = {}
-        for m in networks.MODALITIES:
+        for m in auxformer.MODALITIES:
             mask = BATCH[f"{m}_mask"][i : i + 1]
             end = max(mask[0].nonzero()[0].max(initial=0) + 1, 1)
             alone |= {m: BATCH[m][i : i + 1, :end], f"{m}_mask": mask[:, :end]}
-        np.testing.assert_allclose(answer(SMALL, alone)["logits"][0], together[i], rtol=1e-10)
+        np.testing.assert_allclose(outputs(SMALL, alone)["logits"][0], together[i], rtol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_a_clip_cut_to_its_own_lengths_gets_the_same_answer_as_in_the_batch():
     ],
     ids=str,
 )
-def test_every_switch_changes_answers(change):
-    batch = BATCH | {"audio": np.where(BATCH["audio"][..., :1] > 1, 0, BATCH["audio"])}  # some frames are zeros, unannounced
-    assert not np.allclose(answer(replace(SMALL, **change), batch)["logits"], answer(SMALL, batch)["logits"], atol=1e-3)
+def test_every_switch_changes_the_logits(change):
+    batch = BATCH | {"audio": np.where(BATCH["audio"][..., :1] > 1, 0, BATCH["audio"])}  # some valid frames are zeros
+    assert not np.allclose(outputs(replace(SMALL, **change), batch)["logits"], outputs(SMALL, batch)["logits"], atol=1e-3)
 
 
 def test_positions_make_the_order_of_frames_matter_to_the_cross_encoders():
@@ -112,8 +112,8 @@ def test_positions_make_the_order_of_frames_matter_to_the_cross_encoders():
     full = {k: np.ones_like(x) if k.endswith("_mask") else x for k, x in BATCH.items()}
     turned = {k: x[:, ::-1] for k, x in full.items()}
     bare = replace(config, positions="off")
-    np.testing.assert_allclose(answer(bare, turned)["av"], answer(bare, full)["av"], rtol=1e-10)
-    assert not np.allclose(answer(config, turned)["av"], answer(config, full)["av"])
+    np.testing.assert_allclose(outputs(bare, turned)["av"], outputs(bare, full)["av"], rtol=1e-10)
+    assert not np.allclose(outputs(config, turned)["av"], outputs(config, full)["av"])
     maps = []
     for batch in (full, full | {"visual": turned["visual"]}):
         forward(moved(describe(config)), batch, config, trace=(trace := {}))
@@ -123,15 +123,14 @@ def test_positions_make_the_order_of_frames_matter_to_the_cross_encoders():
 
 def test_literal_positions_leave_out_a_modality_that_is_zero():
     p, zero = moved(describe(SMALL)), BATCH | {"audio": np.zeros_like(BATCH["audio"])}
-    announced = zero | {"audio_mask": np.zeros_like(BATCH["audio_mask"])}
-    seen = {**CODE, "positions": "literal"}, {**CODE, "positions": "valid"}
-    found = [answer(replace(SMALL, **change), batch, p)["av"] for change, batch in zip(seen, (zero, announced), strict=True)]
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-10)
+    masked = zero | {"audio_mask": np.zeros_like(BATCH["audio_mask"])}
+    literal, valid = (replace(SMALL, **CODE | {"positions": rule}) for rule in ("literal", "valid"))
+    np.testing.assert_allclose(outputs(literal, zero, p)["av"], outputs(valid, masked, p)["av"], rtol=1e-10)
 
 
-def test_an_auxiliary_network_knows_its_own_modality_alone_and_runs_one_encoder_three_times():
+def test_an_auxiliary_network_depends_on_its_own_modality_alone_and_runs_one_encoder_three_times():
     other = BATCH | {"audio": BATCH["audio"] + 1}
-    before, after = answer(SMALL), answer(SMALL, other)
+    before, after = outputs(SMALL), outputs(SMALL, other)
     np.testing.assert_array_equal(after["visual"], before["visual"])
     assert not np.allclose(after["audio"], before["audio"]) and not np.allclose(after["av"], before["av"])
     trace = {}
@@ -139,7 +138,7 @@ def test_an_auxiliary_network_knows_its_own_modality_alone_and_runs_one_encoder_
     assert len(trace["auxiliary.visual.layers.0.attention"]) == networks.PASSES == 3
 
 
-def test_what_is_noted_are_maps_and_the_answers_of_three_networks():
+def test_a_trace_holds_maps_and_the_logits_of_three_networks():
     trace = {}
     forward(moved(describe(SMALL)), BATCH, SMALL, trace=trace)
     shapes = {k: np.shape(v) for k, v in trace.items()}
@@ -154,28 +153,28 @@ def test_what_is_noted_are_maps_and_the_answers_of_three_networks():
         "audio.logits": (5, 4),
         "visual.logits": (5, 4),
     }
-    whole = trace["main.audio.cross.layers.0.attention"][1:]  # the first clip has no first frame: its first query is blind
+    whole = trace["main.audio.cross.layers.0.attention"][
+        1:
+    ]  # the first clip has no first frame: the keys of its first query are all masked
     np.testing.assert_allclose(whole.sum(-1), 1, rtol=1e-12)
     within = trace["main.visual.within.layers.0.attention"]
     assert (np.triu(within, 1) == 0).all()  # causal
-    assert (trace["main.visual.cross.layers.0.attention"][3] == 0).all()  # nobody looks at the voice that is not there
+    assert (trace["main.visual.cross.layers.0.attention"][3] == 0).all()  # no frame attends to the missing voice
 
 
-def test_a_prepended_token_sees_every_frame_that_is_there():
+def test_a_prepended_token_attends_to_every_valid_frame():
     config, trace = replace(SMALL, token="prepended"), {}
     forward(moved(describe(config)), BATCH, config, trace=trace)
-    seen = trace["main.visual.within.layers.0.attention"][:, 0, 0] > 0
-    np.testing.assert_array_equal(seen[:, 1:], BATCH["visual_mask"])
+    attends = trace["main.visual.within.layers.0.attention"][:, 0, 0] > 0
+    np.testing.assert_array_equal(attends[:, 1:], BATCH["visual_mask"])
 
 
-def test_the_answer_is_the_mean_of_logits_or_of_probabilities():
-    names = auxformer.NETWORKS
-    found = answer(SMALL)
-    np.testing.assert_allclose(found["logits"], np.mean([found[n] for n in names], 0), rtol=1e-12)
-    found = answer(replace(SMALL, average="probabilities"))
-    np.testing.assert_allclose(softmax(found["logits"]), np.mean([softmax(found[n]) for n in names], 0), rtol=1e-12)
-    hard = np.array([[[1e4, -1e4]], [[-1e4, 1e4]], [[0.0, -1e4]]])
-    np.testing.assert_allclose(softmax(auxformer.mean_probabilities(hard)[0]), [[2 / 3, 1 / 3]], rtol=1e-12)
+def test_the_output_is_the_mean_of_logits_or_of_probabilities():
+    out = outputs(SMALL)
+    np.testing.assert_allclose(out["logits"], np.mean([out[n] for n in auxformer.NETWORKS], 0), rtol=1e-12)
+    out = outputs(replace(SMALL, average="probabilities"))
+    probabilities = [softmax(out[n]) for n in auxformer.NETWORKS]
+    np.testing.assert_allclose(softmax(out["logits"]), np.mean(probabilities, 0), rtol=1e-12)
 
 
 def test_a_loss_with_weight_zero_trains_nothing_of_its_network():
@@ -194,10 +193,10 @@ def test_a_loss_with_weight_zero_trains_nothing_of_its_network():
 
 def test_the_optimized_training_takes_one_modality_from_two_fifths_of_a_batch():
     rng = np.random.default_rng(0)
-    batch = {m: np.ones((30, 4, 2), np.float32) for m in networks.MODALITIES}
-    batch |= {f"{m}_mask": np.ones((30, 4), bool) for m in networks.MODALITIES}
+    batch = {m: np.ones((30, 4, 2), np.float32) for m in auxformer.MODALITIES}
+    batch |= {f"{m}_mask": np.ones((30, 4), bool) for m in auxformer.MODALITIES}
     changed = augment(batch, SMALL, rng)
-    audio, visual = (~changed[f"{m}_mask"].any(1) for m in networks.MODALITIES)
+    audio, visual = (~changed[f"{m}_mask"].any(1) for m in auxformer.MODALITIES)
     assert audio.sum() == visual.sum() == 6 and not (audio & visual).any()
     assert not changed["audio"][audio].any() and changed["audio"][~audio].all()
     lost = {tuple(augment(batch, replace(SMALL, training="batch"), rng)["audio_mask"].any(1)) for _ in range(40)}
@@ -215,7 +214,7 @@ def test_a_saved_recognizer_keeps_its_switches(clips, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, message",
     [
         ({"token": "first"}, "token is 'first'; accepted: 'last_valid', 'last', 'mean', 'prepended'"),
         ({"causal": True}, "causal is True; accepted: 'clip', 'padded', 'off'"),
@@ -230,13 +229,9 @@ def test_a_saved_recognizer_keeps_its_switches(clips, tmp_path):
         ({"weights": (1.0, 1.0, 1.0)}, "with sum 1"),
         ({"heads": 4}, "width is 6 and heads 4; accepted"),
         ({"audio_every": 0}, "audio_every, visual_every are 0, 1; accepted: 1 or more"),
+        ({"audio_conv": False}, "audio_conv is False with audio 5 and width 6; accepted: audio = width"),
     ],
 )
-def test_a_wrong_switch_is_named(change, said):
-    with pytest.raises(ValueError, match=said):
-        replace(SMALL, **change)
-
-
-def test_without_a_projection_the_voice_has_the_width_of_the_network():
-    with pytest.raises(ValueError, match="audio_conv is False with audio 5 and width 6; accepted: audio = width"):
-        describe(replace(SMALL, audio_conv=False))
+def test_a_wrong_switch_is_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        describe(replace(SMALL, **change))
