@@ -7,6 +7,7 @@ import numpy as np
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 SENSES = ("voice", "face", "words", "body")
+WORD_RATE = 2.5  # words per second, where nothing times them
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer.data import gaps, sight, sound
+from refmer.data import corrupt_face, corrupt_sound, gaps
 from refmer.data.clips import SENSES
 
 
@@ -68,8 +68,8 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
         - "features": a contiguous block of every stream's features (its last axis) is dropped; its share of them, rounded.
         - "shift": the sense comes too late; seconds (negative: too early), to the nearest frame of each stream.
         - "white", "babble" (voices of other speakers among the clips), "peaks" (loud, two a second), "laughter" (a bout of
-          1.2 s): a sound over the wave; the SNR in dB where it sounds (`refmer.data.sound`). Synthetic clips only.
-        - "hand", "blur", "dim" (light), "flicker" (changing light), "turn" (of the head): see `refmer.data.sight.disturb`.
+          1.2 s): a sound over the wave; the SNR in dB where it sounds (`refmer.data.corrupt_sound`). Synthetic clips only.
+        - "hand", "blur", "dim" (light), "flicker" (changing light), "turn" (of the head): see `refmer.data.corrupt_face`.
     amount : float (bursty: sequence)
         0 changes nothing, nor does an SNR of inf.
     space : "standard" or "raw"
@@ -108,9 +108,9 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
         return lose(clips, sense, drawn, space, span)
     raw = overlaid(clips, kind, amount, span, seed) if kind in SOUNDS else None
     if kind in SOUNDS:
-        broken = sound.listen(raw, clips.name, streams)
+        broken = corrupt_sound.listen(raw, clips.name, streams)
     elif kind in SIGHTS:
-        broken = sight.disturb(rng, streams, kind, amount, (clips if scale_from is None else scale_from).streams)
+        broken = corrupt_face.disturb(rng, streams, kind, amount, (clips if scale_from is None else scale_from).streams)
     elif kind == "shift":
         broken = {name: shift(s, amount, space) for name, s in streams.items()}
     else:
@@ -214,7 +214,7 @@ def overlaid(clips, kind, snr, span, seed):
             "corrupted, or only in its sound: corrupt the sound first, then its features"
         )
     crowd = tuple(zip(clips.name.tolist(), clips.speaker.tolist(), strict=True))
-    return sound.Disturbed(clips.raw, kind, float(snr), seed, None if span is None else tuple(span), crowd)
+    return corrupt_sound.Disturbed(clips.raw, kind, float(snr), seed, None if span is None else tuple(span), crowd)
 
 
 def put(clips, senses, broken, span, raw):

@@ -98,10 +98,6 @@ class GilbertElliott:
         """Mean stay in the bad state, in slots: 1 / r."""
         return 1 / self.p_bad_to_good if self.p_bad_to_good else np.inf
 
-    def mean_gap(self):
-        """Mean stay in the good state, in slots: 1 / p."""
-        return 1 / self.p_good_to_bad if self.p_good_to_bad else np.inf
-
     def autocorrelation(self, lag):
         """Correlation of the states `lag` slots apart: (1 - p - r)^lag."""
         return (1 - self.p_good_to_bad - self.p_bad_to_good) ** lag

@@ -34,7 +34,7 @@ def alphas(model, train):
     """Both gates on every window of some new clips.
 
     The clips are synthetic, 6 s long, with 4 new speakers. From 2 to 3 s a hand covers the whole face (the tracker guesses:
-    refmer/data/sight.py); from 4 to 5 s there is white noise as loud as the voice (0 dB), before the front end.
+    refmer/data/corrupt_face.py); from 4 to 5 s there is white noise as loud as the voice (0 dB), before the front end.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 import refmer
-from refmer.data.synthetic.face import FEATURES
+from refmer.data.openface import FEATURES
 
 NAME = "s03-anger-1"
 HEADER = ["frame", " face_id", " timestamp", " confidence", " success", *(" " + column for column in FEATURES)]

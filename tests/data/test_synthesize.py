@@ -10,7 +10,7 @@ import pytest
 
 from refmer.data.clips import EMOTIONS
 from refmer.data.read import load_samples
-from refmer.data.synthetic import people
+from refmer.data.synthetic import raters
 from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_named, synthesize_recordings
 
 SAMPLES = Path(__file__).parents[2] / "data_samples"
@@ -29,29 +29,29 @@ def make():
     return module
 
 
-def test_ceilings_are_the_published_ones():
+def test_ceilings_are_the_published_ones(make):
     for sense, expected in (("voice", 45.9), ("face", 69.1), ("both", 75.4)):
-        assert abs(100 * people.ceiling(sense) - expected) < 0.1  # the shares have three digits
+        assert abs(100 * make.ceiling(sense) - expected) < 0.1  # the shares have three digits
 
 
 def test_what_is_shown_follows_the_shares_to_one_clip(bundled):
     for sense in ("voice", "face"):
         count = np.zeros((6, 6))
         np.add.at(count, (bundled.intended, bundled.truth[f"shown_{sense}"]), 1)
-        assert np.abs(count - 48 * people.SHARES[sense]).max() < 1
+        assert np.abs(count - 48 * raters.SHARES[sense]).max() < 1
 
 
 def test_senses_are_drawn_independently_of_each_other():
     seeds = range(200)
-    drawn = np.array([people.draw_shown(seed, s, 1, 0) for seed in seeds for s in range(24)])  # disgust
+    drawn = np.array([raters.draw_shown(seed, s, 1, 0) for seed in seeds for s in range(24)])  # disgust
     joint = np.histogram2d(*drawn.T, bins=(range(7), range(7)))[0] / len(drawn)
-    assert np.abs(joint - np.outer(people.SHARES["voice"][1], people.SHARES["face"][1])).max() < 0.02
+    assert np.abs(joint - np.outer(raters.SHARES["voice"][1], raters.SHARES["face"][1])).max() < 0.02
 
 
 def test_raters_average_to_the_published_shares_and_follow_what_is_shown():
-    p = people.rater_shares()
-    mean = np.einsum("iv,if,ivfk->ik", people.SHARES["voice"], people.SHARES["face"], p)
-    np.testing.assert_allclose(mean, people.SHARES["both"], atol=1e-9)
+    p = raters.rater_shares()
+    mean = np.einsum("iv,if,ivfk->ik", raters.SHARES["voice"], raters.SHARES["face"], p)
+    np.testing.assert_allclose(mean, raters.SHARES["both"], atol=1e-9)
     for k in range(6):
         assert (p[:, :, k, k] > np.delete(p[..., k], k, axis=2).max(2)).all()  # a face that shows k draws votes for k
 
@@ -59,15 +59,15 @@ def test_raters_average_to_the_published_shares_and_follow_what_is_shown():
 def test_raters_side_with_the_face_or_the_voice_as_often_as_on_crema_d():
     rng, n = np.random.default_rng(0), 20_000
     i = rng.integers(6, size=n)
-    v, f = ((rng.random((n, 1)) > people.SHARES[sense][i].cumsum(1)[:, :-1]).sum(1) for sense in ("voice", "face"))
-    emotion = people.plurality(rng.multinomial(people.RATERS, people.rater_shares()[i, v, f]), i)
+    v, f = ((rng.random((n, 1)) > raters.SHARES[sense][i].cumsum(1)[:, :-1]).sum(1) for sense in ("voice", "face"))
+    emotion = raters.plurality(rng.multinomial(raters.RATERS, raters.rater_shares()[i, v, f]), i)
     differ = v != f
     assert abs((emotion == v)[differ].mean() - 0.196) < 0.02 and abs((emotion == f)[differ].mean() - 0.675) < 0.03
 
 
 def test_ties_go_to_the_intended_class_if_it_is_among_them():
     votes = np.array([[4, 4, 2, 0, 0, 0], [4, 4, 2, 0, 0, 0], [1, 5, 4, 0, 0, 0]])
-    assert people.plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
+    assert raters.plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
 
 
 def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
@@ -149,7 +149,7 @@ def test_recordings_wander_and_annotators_follow():
 def test_a_simple_classifier_comes_close_below_people(bundled, make):
     found = make.machine(bundled)
     for sense in ("voice", "face", "both"):
-        assert people.ceiling(sense) - 0.08 <= found[sense] <= people.ceiling(sense), (sense, found)
+        assert make.ceiling(sense) - 0.08 <= found[sense] <= make.ceiling(sense), (sense, found)
 
 
 def test_words_and_body_give_the_emotion_away_to_nobody(bundled, make):

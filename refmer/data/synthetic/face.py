@@ -8,21 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from refmer.data.synthetic.wander import generator, wander
+from refmer.data.noise import gauss_markov, generator
+from refmer.data.openface import AU, FACE_RATE
 
-RATE = 25  # frames per second
 SIZE = 24  # pixels per side
 EXPRESSIVENESS = 0.9  # multiplies the table: how clearly the face shows what it shows (calibrated, see the data card)
 TRACKER_SD = (0.15, 0.33)  # noise of the tracked intensities: of a frame, of a whole clip
 
-AU = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
-FEATURES = (
-    *(f"AU{k:02d}_r" for k in AU),  # intensity, 0 to 5
-    *(f"AU{k:02d}_c" for k in sorted((*AU, 28))),  # presence, 0 or 1; OpenFace rates AU28 (lips sucked in) only so
-    *("pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz"),  # mm and radians
-    *(f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"),  # unit vectors in the camera's coordinates
-    *("gaze_angle_x", "gaze_angle_y"),  # radians
-)
 MOVES = (  # intensities at the apex of a typical expression
     {4: 3.0, 5: 1.5, 7: 2.0, 23: 2.0, 17: 0.8},  # anger
     {9: 2.8, 10: 2.0, 15: 0.8, 17: 1.2, 4: 1.2},  # disgust
@@ -64,35 +56,35 @@ def move(rng, person, show, opening):
     """
     T = len(show)
     au = EXPRESSIVENESS * show @ TABLE * np.exp(rng.normal(0, 0.25, len(AU))) + person.rest
-    au += 0.35 * smooth_wander(rng, T, len(AU), 0.4) + rng.normal(0, 0.25, len(AU))
+    au += 0.35 * smooth_noise(rng, T, len(AU), 0.4) + rng.normal(0, 0.25, len(AU))
     au[:, AU.index(25)] += 2.2 * opening
     au[:, AU.index(26)] += 1.6 * opening
     au[:, AU.index(45)] = blinks(rng, T)
     down = show[:, 5] + 0.3 * show[:, 1]  # sad and disgusted people look down
-    pose = smooth_wander(rng, T, 6, 1.5) * (9, 7, 15, 0.05, 0.07, 0.04) + (0, 0, 600, 0, 0, 0)
+    pose = smooth_noise(rng, T, 6, 1.5) * (9, 7, 15, 0.05, 0.07, 0.04) + (0, 0, 600, 0, 0, 0)
     pose[:, 3] += 0.06 * down
-    gaze = wander(rng, T, 2, 0.5, RATE) * (0.10, 0.06)
+    gaze = gauss_markov(rng, T, 2, 0.5, FACE_RATE) * (0.10, 0.06)
     gaze[:, 1] += 0.06 * down
     return np.clip(au, 0, 5), pose, gaze
 
 
-def smooth_wander(rng, T, width, seconds):
+def smooth_noise(rng, T, width, seconds):
     """Tracks (T, width) as muscles move: wandering, without jumps from frame to frame."""
-    return gaussian_filter1d(wander(rng, T, width, seconds, RATE), 3, axis=0)
+    return gaussian_filter1d(gauss_markov(rng, T, width, seconds, FACE_RATE), 3, axis=0)
 
 
 def blinks(rng, T):
     """AU45 (T,): about one blink in three seconds, each a fifth of a second long."""
-    start = rng.random(T) < 0.33 / RATE
+    start = rng.random(T) < 0.33 / FACE_RATE
     return np.convolve(start * rng.uniform(3, 5, T), (0.5, 1, 1, 0.6, 0.2))[:T]
 
 
 def track(rng, au, pose, gaze):
     """What a tracker reports (T, 49), columns FEATURES: the motion with noise, and decisions on presence."""
     T = len(au)
-    noisy = au + TRACKER_SD[0] * wander(rng, T, len(AU), 0.1, RATE) + TRACKER_SD[1] * rng.standard_normal(len(AU))
+    noisy = au + TRACKER_SD[0] * gauss_markov(rng, T, len(AU), 0.1, FACE_RATE) + TRACKER_SD[1] * rng.standard_normal(len(AU))
     presence = noisy + 0.3 * rng.standard_normal(noisy.shape) > 1
-    sucked = wander(rng, T, 1, 0.5, RATE) > 2.3
+    sucked = gauss_markov(rng, T, 1, 0.5, FACE_RATE) > 2.3
     presence = np.insert(presence, AU.index(45), sucked[:, 0], axis=1)
     angles = gaze + 0.015 * rng.standard_normal(gaze.shape)
     eyes = []

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.clips import EMOTIONS, Clips, Stream
+from refmer.data.clips import EMOTIONS, WORD_RATE, Clips, Stream
 from refmer.data.front_end import PROSODY, derived, front_end
+from refmer.data.openface import FACE_RATE, FEATURES
 from refmer.data.pack import pad
-from refmer.data.synthetic import face, voice, words
-from refmer.data.synthetic.perform import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
+from refmer.data.synthetic import voice
+from refmer.data.synthetic.signals import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
 
 STREAMS = {  # name: (rate, sense, features)
     "logmel": (50, "voice", ()),
     "prosody": (50, "voice", PROSODY),
-    "units": (face.RATE, "face", face.FEATURES),
-    "frames": (face.RATE, "face", ()),
-    "words": (words.RATE, "words", ()),
+    "units": (FACE_RATE, "face", FEATURES),
+    "frames": (FACE_RATE, "face", ()),
+    "words": (WORD_RATE, "words", ()),
     "body": (BODY_RATE, "body", ("skin_conductance", "heart_rate")),
 }
 
@@ -93,7 +94,7 @@ def synthesize_named(names, seed=0, duration=None):
         raise ValueError(f"names are {list(names)[:3]}...; accepted: at least one, and clips or recordings, not both")
     made = []
     for name in names:
-        made.append(perform(name, seed, duration))
+        made.append(make_signals(name, seed, duration))
         heard = front_end(made[-1]["wave"], voice.RATE)
         made[-1] |= {k: heard[k].astype(np.float32) for k in ("logmel", "prosody")}
     streams = {}
@@ -110,7 +111,7 @@ def synthesize_named(names, seed=0, duration=None):
         return Clips(**common, **labels, truth=truth)
     affect, mask = pad([m["affect"] for m in made])
     truth["affect"] = pad([m["felt"] for m in made])[0].astype(np.float32)
-    return Clips(**common, **labels, truth=truth, affect=Stream(affect, float(face.RATE), mask, "face", ("valence", "arousal")))
+    return Clips(**common, **labels, truth=truth, affect=Stream(affect, float(FACE_RATE), mask, "face", ("valence", "arousal")))
 
 
 def raw_signals(name, seed=0, duration=None):
@@ -132,8 +133,8 @@ def raw_signals(name, seed=0, duration=None):
     ValueError
         If the name is none of a synthetic clip.
     """
-    made = perform(name, seed, duration)
-    return RawSignals(made["wave"], voice.RATE, made["frames"], face.RATE)
+    made = make_signals(name, seed, duration)
+    return RawSignals(made["wave"], voice.RATE, made["frames"], FACE_RATE)
 
 
 def parse(name):
@@ -147,7 +148,7 @@ def parse(name):
     return "s", int(clip), EMOTIONS.index(emotion), int(take)
 
 
-def perform(name, seed, duration):
+def make_signals(name, seed, duration):
     """Signals, features, labels and truth of one name; duration None is the bundled corpus's."""
     kind, speaker, emotion, take = parse(name)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from refmer.data.synthetic.wander import generator
+from refmer.data.noise import generator
 
 RATE = 16000  # samples per second of the wave
 CONTROL = 100  # control points per second

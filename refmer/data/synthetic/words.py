@@ -4,7 +4,8 @@ import zlib
 
 import numpy as np
 
-RATE = 2.5  # words per second
+from refmer.data.clips import WORD_RATE
+
 WIDTH = 16  # of a word vector
 ADJECTIVES = {
     "awful": -3, "terrible": -2.5, "bad": -2, "dull": -1.2, "sad": -1.5, "odd": -0.5, "plain": 0,
@@ -16,7 +17,7 @@ NOUNS = ("film", "dinner", "meeting", "journey", "letter", "song", "game", "weat
 
 def length(seconds):
     """Words that are said in that time, at least one."""
-    return max(round(seconds * RATE), 1)
+    return max(round(seconds * WORD_RATE), 1)
 
 
 def write(rng, valence):

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 
 from refmer.data.clips import EMOTIONS
-from refmer.data.synthetic.wander import generator
+from refmer.data.noise import generator
 
 RATERS = 10
 BLOCK = (24, 2)  # speakers and takes over which what is shown follows the shares exactly
@@ -41,19 +41,6 @@ SHARES = {
 }
 # fmt: on
 SHARES = {sense: np.array(rows) / np.sum(rows, axis=1, keepdims=True) for sense, rows in SHARES.items()}  # rows sum to 1
-
-
-def ceiling(sense):
-    """Accuracy of the best guess of the intended emotion from what the sense ("voice", "face" or "both") shows.
-
-    All emotions are intended equally often; "both" knows what the voice and what the face show, which are drawn
-    independently of each other, given the intended emotion.
-    """
-    if sense == "both":
-        given = (SHARES["voice"][:, :, None] * SHARES["face"][:, None, :]).reshape(len(EMOTIONS), -1)
-    else:
-        given = SHARES[sense]
-    return given.max(0).sum() / len(EMOTIONS)
 
 
 def draw_shown(seed, speaker, emotion, take):

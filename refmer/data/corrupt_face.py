@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from refmer.data.gaps import centres
-from refmer.data.synthetic.wander import wander
+from refmer.data.noise import gauss_markov
 
 HEAD = 0.75  # radius of the head, as a share of half the image's width
 DETAIL = 0.25  # wavelength of what a tracker looks at (a brow, a lip), as a share of the image's side
@@ -71,7 +71,7 @@ def lights(rng, streams, kind, amount):
         return {k: np.full(s.mask.shape, 1 - amount if kind == "dim" else 1.0) for k, s in streams.items()}
     fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
     N, T = fastest.mask.shape
-    light = np.exp(amount * wander(rng, T, N, UNSTEADY, fastest.rate).T)
+    light = np.exp(amount * gauss_markov(rng, T, N, UNSTEADY, fastest.rate).T)
     return {k: np.array([np.interp(centres(s), centres(fastest), clip) for clip in light]) for k, s in streams.items()}
 
 

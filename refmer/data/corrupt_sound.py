@@ -8,9 +8,9 @@ import numpy as np
 from refmer.data.clips import Stream
 from refmer.data.front_end import derived, front_end
 from refmer.data.gaps import extent
+from refmer.data.noise import generator
 from refmer.data.pack import pad
 from refmer.data.synthetic.voice import VOWELS
-from refmer.data.synthetic.wander import generator
 
 TALKERS = 4  # voices in a babble
 PEAKS = 2.0  # loud peaks per second

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import refmer
-from refmer.data import sight
+from refmer.data import corrupt_face
 from refmer.data.clips import Clips, Stream
-from refmer.data.synthetic.face import FEATURES
+from refmer.data.openface import FEATURES
 
 DISTURBANCES = {"hand": 0.4, "blur": 0.06, "dim": 0.6, "flicker": 0.5, "turn": 40.0}
 
@@ -84,7 +84,7 @@ def test_a_blur_spreads_grey_and_keeps_its_sum(clips):
     point = np.zeros((1, 1, 24, 24), np.float32)
     point[0, 0, 11, 11] = 1
     stream = Stream(point, 25.0, np.ones((1, 1), bool), "face")
-    y = sight.repaint(stream, "blur", 0.06, np.ones((1, 1))).x[0, 0].astype(float)
+    y = corrupt_face.repaint(stream, "blur", 0.06, np.ones((1, 1))).x[0, 0].astype(float)
     at = np.arange(24) - 11
     assert y.sum() == pytest.approx(1, abs=1e-3)
     assert np.sqrt((y.sum(0) * at**2).sum()) == pytest.approx(0.06 * 24, rel=0.03)
@@ -94,11 +94,11 @@ def test_a_turned_head_moves_its_middle_and_its_pose(clips):
     x = np.zeros((1, 1, 3, 24), np.float32)
     x[..., 11:13] = 1
     angle = np.deg2rad(30)
-    at = (sight.turn(x, angle)[0, 0, 0] * np.arange(24)).sum() / sight.turn(x, angle)[0, 0, 0].sum()
-    assert at == pytest.approx(11.5 + sight.HEAD * 12 * np.sin(angle), abs=0.3)
-    np.testing.assert_allclose(sight.turn(x, 0.0), x, atol=1e-5)
-    mirrored = sight.turn(x[..., ::-1], -angle)[..., ::-1]
-    np.testing.assert_allclose(mirrored, sight.turn(x, angle), atol=1e-5)
+    at = (corrupt_face.turn(x, angle)[0, 0, 0] * np.arange(24)).sum() / corrupt_face.turn(x, angle)[0, 0, 0].sum()
+    assert at == pytest.approx(11.5 + corrupt_face.HEAD * 12 * np.sin(angle), abs=0.3)
+    np.testing.assert_allclose(corrupt_face.turn(x, 0.0), x, atol=1e-5)
+    mirrored = corrupt_face.turn(x[..., ::-1], -angle)[..., ::-1]
+    np.testing.assert_allclose(mirrored, corrupt_face.turn(x, angle), atol=1e-5)
     (u, v), _ = seen(clips, "turn", 30.0)
     np.testing.assert_allclose((v - u)[:, column("pose_Ry")], angle, atol=1e-5)
     np.testing.assert_array_equal(u[:, column("pose_Tx")], v[:, column("pose_Tx")])

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import refmer
 from refmer.data.clips import Clips
+from refmer.data.corrupt_sound import Disturbed, babble
 from refmer.data.front_end import front_end
-from refmer.data.sound import Disturbed, babble
 from refmer.data.synthetic.synthesize import Remake
 
 KINDS = ("white", "babble", "peaks", "laughter")

@@ -11,7 +11,7 @@ def generator(seed, what, *index):
     return np.random.default_rng([seed, zlib.crc32(what.encode()), *index])
 
 
-def wander(rng, length, width, seconds, rate):
+def gauss_markov(rng, length, width, seconds, rate):
     """Gauss-Markov tracks (length, width): mean 0, variance 1, correlation exp(-t / seconds) at `rate` Hz."""
     keep = float(np.exp(-1 / (seconds * rate)))
     noise = rng.standard_normal((length, width)) * (1 - keep**2) ** 0.5
