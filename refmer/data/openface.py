@@ -19,7 +19,7 @@ ACCEPTED = "a CSV that OpenFace 2 FeatureExtraction wrote (-aus -pose -gaze), wi
 
 
 def read_face(path, confidence):
-    """Features (T, 49) at 25 Hz and where there is a face (T,)."""
+    """Return features (T, 49) at 25 Hz and where they show a face, (T,) bool."""
     header, rows = read_table(path)
     missing = [column for column in (*FIRST, *FEATURES) if column not in header]
     if missing:
@@ -30,8 +30,8 @@ def read_face(path, confidence):
     at = {column: k for k, column in enumerate(header)}
     if "face_id" in at and len(np.unique(rows[:, at["face_id"]])) > 1:
         raise ValueError(f"openface_csv {path.name} has {len(np.unique(rows[:, at['face_id']]))} faces; accepted: {ACCEPTED}")
-    number, seconds, sure, success = (rows[:, at[column]] for column in FIRST)
-    good = (success == 1) & (sure >= confidence)
+    number, seconds, certainty, success = (rows[:, at[column]] for column in FIRST)
+    good = (success == 1) & (certainty >= confidence)
     x = rows[:, [at[column] for column in FEATURES]]
     check_numbers(path, number, seconds, x, good)
     if not 5 <= (len(rows) - 1) / (seconds[-1] - seconds[0]) <= 1000:
@@ -49,7 +49,7 @@ def read_face(path, confidence):
 
 
 def read_table(path):
-    """Names of the columns, and numbers (rows, columns), NaN for what is none."""
+    """Return the names of the columns and numbers (rows, columns), NaN for text that is not a number."""
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as f:
             lines = [line for line in csv.reader(f) if line]
@@ -71,20 +71,20 @@ def number_of(text):
 
 
 def check_numbers(path, number, seconds, x, good):
-    """Times rise, and every frame with a face has numbers."""
+    """Raise ValueError unless times rise and every frame with a face has finite numbers."""
     if not (np.isfinite(number).all() and np.isfinite(seconds).all() and (np.diff(seconds) > 0).all() and (seconds >= 0).all()):
         raise ValueError(f"openface_csv {path.name}: frame or timestamp is missing or does not rise; accepted: rising numbers")
     bad = np.argwhere(~np.isfinite(x) & good[:, None])
     if len(bad):
         frame, column = number[bad[0][0]], FEATURES[bad[0][1]]
         raise ValueError(
-            f"openface_csv {path.name}: {column} is no finite number in frame {frame:g} ({len(bad)} such values where there "
-            "is a face); accepted: finite numbers"
+            f"openface_csv {path.name}: {column} is not finite in frame {frame:g} ({len(bad)} such values in frames "
+            "with a face); accepted: finite numbers"
         )
 
 
 def to_rate(x, number, seconds, good):
-    """Frames at any rate to 25 Hz: frame t is centred at (t + 0.5) / 25 s.   -> (T, 49) float32, (T,) bool."""
+    """Resample frames of any rate to 25 Hz: frame t is centred at (t + 0.5) / 25 s.   -> (T, 49) float32, (T,) bool."""
     step = (seconds[-1] - seconds[0]) / (number[-1] - number[0])
     regular = seconds[0] + step * (number - number[0])
     if np.abs(regular - seconds).max() < 0.002:
@@ -94,9 +94,9 @@ def to_rate(x, number, seconds, good):
     t = (np.arange(T) + 0.5) / FACE_RATE
     after = np.clip(np.searchsorted(middle, t), 1, len(middle) - 1)
     nearest = after - (t - middle[after - 1] < middle[after] - t)
-    there = good[nearest] & (np.abs(middle[nearest] - t) <= max(step, 1 / FACE_RATE))
-    known = np.flatnonzero(good)
-    y = np.stack([np.interp(t, middle[known], column) for column in x[known].T], axis=1)
+    present = good[nearest] & (np.abs(middle[nearest] - t) <= max(step, 1 / FACE_RATE))
+    valid = np.flatnonzero(good)
+    y = np.stack([np.interp(t, middle[valid], column) for column in x[valid].T], axis=1)
     presence = [k for k, column in enumerate(FEATURES) if column.endswith("_c")]
-    y[:, presence] = np.where(there[:, None], x[nearest][:, presence], 0)
-    return y.astype(np.float32), there
+    y[:, presence] = np.where(present[:, None], x[nearest][:, presence], 0)
+    return y.astype(np.float32), present

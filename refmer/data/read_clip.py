@@ -1,4 +1,4 @@
-"""A clip of one's own: a sound file, what OpenFace 2 wrote about the face, vectors of the words."""
+"""A clip from files: a WAV file, a CSV that OpenFace 2 wrote about the face, and vectors of the words."""
 
 import warnings
 from pathlib import Path
@@ -17,7 +17,7 @@ VOICE_RATE = 2 * FACE_RATE
 
 
 def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="you", confidence=0.7):
-    """One clip from files, with the streams of the bundled corpus: what a trained Recognizer can be asked about.
+    """Read one clip from files, with the streams of the bundled corpus that a trained Recognizer needs.
 
     Parameters
     ----------
@@ -25,46 +25,46 @@ def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="yo
         A WAV file of 0.2 to 600 s with speech: any sample rate, up to 8 channels (averaged), 8 to 32 bit integers or floating
         point. Gives "logmel", "prosody", "mfcc" and "layers" (voice).
     openface_csv : path, optional
-        What OpenFace 2 wrote about one face: columns frame, timestamp (s), confidence, success, AUnn_r, AUnn_c, pose_T.,
+        A file of OpenFace 2 about one face: columns frame, timestamp (s), confidence, success, AUnn_r, AUnn_c, pose_T.,
         pose_R. and gaze_.; others are ignored. Gives "units" at 25 Hz: intensities, pose and gaze are interpolated between
         frames, presences (AUnn_c) are those of the nearest frame.
     words : array (T, D), optional
-        A vector per word. The corpus's own have D = 16; a model asks for the width it has learned.
+        A vector per word. The bundled corpus has D = 16; a Recognizer requires the width of its training clips.
     name : str, optional
-        Of the clip. Default: that of the first file.
+        Name of the clip. Default: that of the first file.
     speaker : str
-        Who it is.
+        Name of the speaker.
     confidence : float
-        Frames of the face with less, or with success 0, are masked: there is no face then.
+        Frames of the face with a lower confidence, or with success 0, are masked.
 
     Returns
     -------
     Clips
-        One clip without labels. Where sound and face differ in length, the shorter one is masked at its end. There are no
-        "frames" and no "body": a system that needs them, or what was not given, says so.
+        One clip without labels. Where sound and face differ in length, the shorter one is masked at its end. It has no
+        streams "frames" and "body": a system that needs them, or a file that was not given, raises ValueError.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If a file does not exist.
     ValueError
         If nothing is given, or a file is unreadable, too short or long, silent, without speech, without a column or a face, or
-        has NaN where there should be numbers.
+        has NaN instead of numbers.
     """
     if wav is None and openface_csv is None and words is None:
         raise ValueError("nothing to read; accepted: at least one of wav, openface_csv and words")
     if isinstance(confidence, bool | str) or not 0 <= confidence <= 1:
         raise ValueError(f"confidence is {confidence!r}; accepted: a number from 0 to 1")
-    heard = None if wav is None else read_voice(existing("wav", wav))
-    seen = None if openface_csv is None else read_face(existing("openface_csv", openface_csv), confidence)
-    T = max(0 if heard is None else -(-len(heard["logmel"]) // 2), 0 if seen is None else len(seen[0]))  # at 25 Hz
+    voice = None if wav is None else read_voice(existing("wav", wav))
+    face = None if openface_csv is None else read_face(existing("openface_csv", openface_csv), confidence)
+    T = max(0 if voice is None else -(-len(voice["logmel"]) // 2), 0 if face is None else len(face[0]))  # at 25 Hz
     streams = {}
-    if heard is not None:
+    if voice is not None:
         for k, features in (("logmel", ()), ("prosody", PROSODY)):
-            streams[k] = filled(heard[k], np.ones(len(heard[k]), bool), 2 * T, VOICE_RATE, "voice", features)
+            streams[k] = filled(voice[k], np.ones(len(voice[k]), bool), 2 * T, VOICE_RATE, "voice", features)
         streams |= derived(streams["logmel"])
-    if seen is not None:
-        streams["units"] = filled(*seen, T, FACE_RATE, "face", FEATURES)
+    if face is not None:
+        streams["units"] = filled(*face, T, FACE_RATE, "face", FEATURES)
     if words is not None:
         streams["words"] = word_stream(words, T / FACE_RATE)
     files = [Path(path).name for path in (wav, openface_csv) if path is not None]
@@ -73,7 +73,7 @@ def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="yo
 
 
 def existing(label, path):
-    """The path of a file of bearable size."""
+    """Return the path of a file; raise unless it exists and has at most LARGEST bytes."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{label} is {str(path)!r}: no such file")
@@ -83,10 +83,10 @@ def existing(label, path):
 
 
 def read_voice(path):
-    """The front end's features of a sound file."""
+    """Return the front end's features of a sound file."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks that hold no sound
+            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks without sound
             rate, wave = wavfile.read(path)
     except Exception as error:  # a damaged header makes scipy raise anything, struct.error and UnboundLocalError too
         raise ValueError(f"wav {path.name} cannot be read ({error}); accepted: a WAV file, PCM or floating point") from error
@@ -94,19 +94,19 @@ def read_voice(path):
     if not SHORTEST <= seconds <= LONGEST:
         raise ValueError(f"wav {path.name} lasts {seconds:.3f} s; accepted: {SHORTEST:g} to {LONGEST:g} s")
     try:
-        heard = front_end(wave, rate)
+        features = front_end(wave, rate)
     except ValueError as error:
         raise ValueError(f"wav {path.name}: {error}") from error
-    voiced = spoken(heard["prosody"])
+    voiced = spoken(features["prosody"])
     if voiced < SPEECH:
         raise ValueError(
             f"wav {path.name} has {voiced:.2f} s of voice in {seconds:.2f} s; accepted: speech, at least {SPEECH} s"
         )
-    return {k: heard[k].astype(np.float32) for k in ("logmel", "prosody")}
+    return {k: features[k].astype(np.float32) for k in ("logmel", "prosody")}
 
 
 def spoken(prosody):
-    """Seconds of sound with a pitch that holds for three frames and more, not 35 dB under the loudest.   prosody (T, 6)."""
+    """Return seconds with a steady pitch for three frames or more, at most 35 dB below the loudest.   prosody (T, 6)."""
     f0, _, energy = prosody[:, :3].T
     on = (f0 > 0) & (energy > energy.max() - 35)
     on[1:] &= (np.abs(np.log(np.maximum(f0[1:], 1) / np.maximum(f0[:-1], 1))) < 0.15) | ~on[:-1]
@@ -115,16 +115,16 @@ def spoken(prosody):
     return runs[runs >= 3].sum() / VOICE_RATE
 
 
-def filled(x, there, T, rate, sense, features):
-    """A stream of one clip of T frames, masked where nothing is there."""
+def filled(x, present, T, rate, sense, features):
+    """Return a stream of one clip of T frames, masked where no frame is present."""
     fill = T - len(x)
-    mask = np.pad(there, (0, fill))
+    mask = np.pad(present, (0, fill))
     x = np.where(mask[:, None], np.pad(x, ((0, fill), (0, 0))), np.float32(0))
     return Stream(x[None], float(rate), mask[None], sense, features)
 
 
 def word_stream(vectors, seconds):
-    """Words at even distances; 2.5 a second if nothing tells how long they took."""
+    """Return a stream of evenly spaced words, WORD_RATE per second if the duration is 0."""
     x = np.asarray(vectors)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiu":
         raise ValueError(f"words has shape {x.shape} and dtype {x.dtype}; accepted: numbers (words, width), at least one word")

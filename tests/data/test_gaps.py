@@ -1,4 +1,4 @@
-"""Lost moments: their rates and bursts are those of the closed forms, and every stream reads the same ones."""
+"""Lost moments: rates and bursts of the closed forms, and the same moments for every stream."""
 
 from dataclasses import replace
 
@@ -88,18 +88,18 @@ def test_a_chain_that_never_turns_bad_loses_what_the_good_state_loses():
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         ((1.2, 0.5), "p_good_to_bad is 1.2; accepted: a probability"),
         ((0.5, float("nan")), "p_bad_to_good is nan"),
         ((0.5, 0.5, 0, -1), "loss_bad is -1"),
-        ((0.5, 0.5, 0, 1, "bad"), "start is 'bad'; accepted: good, stationary"),
+        ((0.5, 0.5, 0, 1, "bad"), "start is 'bad'; accepted: 'good', 'stationary'"),
         ((0.5, 0.5, 0, 1, "good", 0), "rate is 0"),
         ((0, 0, 0, 1, "stationary"), "the chain never switches"),
     ],
 )
-def test_what_no_chain_can_have_is_named(arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_no_chain_can_have_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
         GilbertElliott(*arguments)
 
 

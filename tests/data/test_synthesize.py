@@ -1,4 +1,4 @@
-"""The corpus is what its data card says: people's shares, aligned senses, clips that depend on their names only."""
+"""The corpus agrees with its data card: people's shares, aligned senses, clips that depend on their names only."""
 
 import hashlib
 import importlib.util
@@ -34,7 +34,7 @@ def test_ceilings_are_the_published_ones(make):
         assert abs(100 * make.ceiling(sense) - expected) < 0.1  # the shares have three digits
 
 
-def test_what_is_shown_follows_the_shares_to_one_clip(bundled):
+def test_shown_emotions_follow_the_shares_to_one_clip(bundled):
     for sense in ("voice", "face"):
         count = np.zeros((6, 6))
         np.add.at(count, (bundled.intended, bundled.truth[f"shown_{sense}"]), 1)
@@ -48,7 +48,7 @@ def test_senses_are_drawn_independently_of_each_other():
     assert np.abs(joint - np.outer(raters.SHARES["voice"][1], raters.SHARES["face"][1])).max() < 0.02
 
 
-def test_raters_average_to_the_published_shares_and_follow_what_is_shown():
+def test_raters_average_to_the_published_shares_and_follow_the_shown_emotions():
     p = raters.rater_shares()
     mean = np.einsum("iv,if,ivfk->ik", raters.SHARES["voice"], raters.SHARES["face"], p)
     np.testing.assert_allclose(mean, raters.SHARES["both"], atol=1e-9)
@@ -73,9 +73,9 @@ def test_ties_go_to_the_intended_class_if_it_is_among_them():
 def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
     recordings = load_samples("recordings")
     for corpus, index in ((bundled, [0, 101, 287]), (recordings, [17])):
-        kept = corpus[index]
-        again = synthesize_named(kept.name.tolist(), seed=0)
-        files = kept.streams | ({"affect": kept.affect} if kept.affect else {})
+        part = corpus[index]
+        again = synthesize_named(part.name.tolist(), seed=0)
+        files = part.streams | ({"affect": part.affect} if part.affect else {})
         made = again.streams | ({"affect": again.affect} if again.affect else {})
         for k in files.keys() - {"mfcc", "layers"}:
             a, b = files[k].x[files[k].mask], made[k].x[made[k].mask]
@@ -89,7 +89,7 @@ def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
                 off = (a - b) / step
             assert (np.abs(off) > 0.51).mean() <= 1e-4 and np.abs(off).max() < 1.51, k
         for k in ("votes", "emotion", "sentiment", "speaker"):
-            np.testing.assert_array_equal(getattr(kept, k), getattr(again, k))
+            np.testing.assert_array_equal(getattr(part, k), getattr(again, k))
 
 
 def test_a_clip_depends_on_nothing_but_seed_and_name():
@@ -125,7 +125,7 @@ def test_the_mouth_leads_the_sound_by_the_lag():
         assert max(match) > 0.4 and abs(shifts[np.argmax(match)] / 50 - r.truth["lag"][i]) < 0.06
 
 
-def test_lengths_lags_labels_are_as_the_card_says(bundled):
+def test_lengths_lags_labels_agree_with_the_card(bundled):
     length = bundled.streams["frames"].mask.sum(1) / 25
     assert len(bundled) == 288 and length.min() >= 0.6 and length.max() <= 5 and ((length > 1.5) & (length < 3.5)).mean() > 0.6
     lag = bundled.truth["lag"]
@@ -137,7 +137,7 @@ def test_lengths_lags_labels_are_as_the_card_says(bundled):
     assert counts.min() >= 20 and counts.argmax() == EMOTIONS.index("neutral")
 
 
-def test_recordings_wander_and_annotators_follow():
+def test_affect_of_recordings_varies_and_annotators_follow():
     r = load_samples("recordings")
     length = r.affect.mask.sum(1) / r.affect.rate
     assert len(r) >= 36 and length.min() >= 12 and length.max() <= 24 and r.emotion is None and r.sentiment is None
@@ -147,12 +147,12 @@ def test_recordings_wander_and_annotators_follow():
 
 
 def test_a_simple_classifier_comes_close_below_people(bundled, make):
-    found = make.machine(bundled)
+    accuracy = make.machine(bundled)
     for sense in ("voice", "face", "both"):
-        assert make.ceiling(sense) - 0.08 <= found[sense] <= make.ceiling(sense), (sense, found)
+        assert make.ceiling(sense) - 0.08 <= accuracy[sense] <= make.ceiling(sense), (sense, accuracy)
 
 
-def test_words_and_body_give_the_emotion_away_to_nobody(bundled, make):
+def test_words_and_body_do_not_correlate_with_the_emotion(bundled, make):
     y = np.eye(6)[bundled.intended] - 1 / 6
     for k in ("words", "body"):
         x = make.summary(bundled.streams[k])
@@ -171,7 +171,7 @@ def test_the_card_has_the_counts_and_the_checksums(bundled, make):
 
 
 @pytest.mark.parametrize(
-    "call, said",
+    "call, message",
     [
         (lambda: synthesize(speakers=0), "speakers is 0"),
         (lambda: synthesize(1, takes=1.5), "takes is 1.5"),
@@ -182,6 +182,6 @@ def test_the_card_has_the_counts_and_the_checksums(bundled, make):
         (lambda: synthesize_named(["s00-fear-0", "r00-0"]), "not both"),
     ],
 )
-def test_bad_arguments_are_named(call, said):
-    with pytest.raises(ValueError, match=said):
+def test_bad_arguments_raise_errors(call, message):
+    with pytest.raises(ValueError, match=message):
         call()

@@ -1,6 +1,6 @@
-"""The synthetic corpus: people speak, faces move, raters vote. Signals, not random vectors, but no real person.
+"""Clips and recordings of the synthetic corpus: sound, images and features without any real person.
 
-Every clip is made from its name and the seed alone, so any of them can be made again, raw sound and frames included.
+A clip depends on its name and the seed only, so each can be generated again, raw sound and frames included.
 """
 
 import re
@@ -37,9 +37,9 @@ class RawSignals:
 
 @dataclass(frozen=True)
 class Remake:
-    """Makes the raw signals of a corpus again, clip by clip: called with a name, as `Clips.raw`.
+    """Generator of a corpus's raw signals, clip by clip: called with a name, as `Clips.raw`.
 
-    seed, duration: those that the corpus was made with; the defaults are the bundled corpus's.
+    seed, duration: those of the corpus; the defaults are the bundled corpus's.
     """
 
     seed: int = 0
@@ -50,7 +50,7 @@ class Remake:
 
 
 def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
-    """Acted clips: every speaker acts each of six emotions, `takes` times.
+    """Generate acted clips: every speaker acts each of six emotions, `takes` times.
 
     Parameters
     ----------
@@ -78,32 +78,36 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
 
 
 def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECONDS):
-    """Long recordings, in which valence and arousal wander; other speakers than those of the clips.
+    """Generate long recordings, in which valence and arousal vary, of other speakers than those of the clips.
 
-    Parameters and errors as `synthesize`; `affect` is the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) what
-    was felt, and there are no labels of emotion or sentiment.
+    Parameters and errors as `synthesize`, with `duration` (12, 24) s by default.
+
+    Returns
+    -------
+    Clips
+        With `affect`, the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) without their errors, and without labels of
+        emotion and sentiment.
     """
     check_counts(speakers, takes)
     return synthesize_named([f"r{s:02d}-{k}" for s in range(speakers) for k in range(takes)], seed, duration)
 
 
 def synthesize_named(names, seed=0, duration=None):
-    """The clips (or the recordings) of these names, as `synthesize` (or `synthesize_recordings`) makes them."""
+    """Generate the clips (or recordings) of these names, as `synthesize` (or `synthesize_recordings`) does."""
     kinds = {parse(name)[0] for name in names}
     if len(kinds) != 1:
         raise ValueError(f"names are {list(names)[:3]}...; accepted: at least one, and clips or recordings, not both")
     made = []
     for name in names:
         made.append(make_signals(name, seed, duration))
-        heard = front_end(made[-1]["wave"], voice.RATE)
-        made[-1] |= {k: heard[k].astype(np.float32) for k in ("logmel", "prosody")}
+        features = front_end(made[-1]["wave"], voice.RATE)
+        made[-1] |= {k: features[k].astype(np.float32) for k in ("logmel", "prosody")}
     streams = {}
     for k, (rate, sense, features) in STREAMS.items():
         x, mask = pad([m[k] for m in made])
         streams[k] = Stream(x, float(rate), mask, sense, features)
     streams |= derived(streams["logmel"])
-    labels = made[0]["labels"]
-    labels = {k: np.array([m["labels"][k] for m in made]) for k in labels}
+    labels = {k: np.array([m["labels"][k] for m in made]) for k in made[0]["labels"]}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
     common = dict(streams=streams, name=np.array(names), source=f"synthetic corpus of refmer, seed {seed}")
     common["raw"] = Remake(seed, duration and tuple(duration))
@@ -115,30 +119,31 @@ def synthesize_named(names, seed=0, duration=None):
 
 
 def raw_signals(name, seed=0, duration=None):
-    """Sound and frames of one synthetic clip, before any front end.
+    """Generate the sound and the frames of one synthetic clip, before any front end.
 
     Parameters
     ----------
     name : str
         As in `Clips.name`: "s03-anger-1" or, for a recording, "r03-1".
     seed, duration
-        Those that the corpus was made with; the defaults are the bundled corpus's.
+        Those of the corpus; the defaults are the bundled corpus's.
 
     Returns
     -------
     RawSignals
+        wave (S,) at 16 kHz, frames (T, 24, 24) at 25 Hz.
 
     Raises
     ------
     ValueError
-        If the name is none of a synthetic clip.
+        If the name is not that of a synthetic clip.
     """
     made = make_signals(name, seed, duration)
     return RawSignals(made["wave"], voice.RATE, made["frames"], FACE_RATE)
 
 
 def parse(name):
-    """ "s03-anger-1" -> ("s", 3, 0, 1) and "r03-1" -> ("r", 3, None, 1)."""
+    """Parse a name: "s03-anger-1" -> ("s", 3, 0, 1) and "r03-1" -> ("r", 3, None, 1)."""
     match = re.fullmatch(rf"(?:s(\d+)-({'|'.join(EMOTIONS)})|r(\d+))-(\d+)", str(name))
     if not match:
         raise ValueError(f"name is {name!r}; accepted: a synthetic clip's, such as 's03-anger-1', or a recording's, 'r03-1'")
@@ -149,7 +154,7 @@ def parse(name):
 
 
 def make_signals(name, seed, duration):
-    """Signals, features, labels and truth of one name; duration None is the bundled corpus's."""
+    """Return signals, features, labels and truth of one name; duration None is the bundled corpus's."""
     kind, speaker, emotion, take = parse(name)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed is {seed!r}; accepted: a whole number of at least 0")
