@@ -1,4 +1,4 @@
-"""Make everything in this folder: python data_samples/make.py. Takes ten seconds, needs refmer and matplotlib."""
+"""Make all files of this folder: python data_samples/make.py. Takes ten seconds, needs refmer and matplotlib."""
 
 import hashlib
 from dataclasses import replace
@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from refmer.data.clips import EMOTIONS
 from refmer.data.pack import pack
 from refmer.data.read import load_samples
-from refmer.data.synthetic.people import ceiling
+from refmer.data.synthetic.raters import SHARES
 from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_recordings
 
 HERE = Path(__file__).resolve().parent
@@ -37,12 +37,25 @@ UNITS = {
 
 
 def summary(stream):
-    """Mean and standard deviation over each clip's frames (N, 2 C)."""
+    """Return mean and standard deviation over each clip's frames (N, 2 C)."""
     return np.array([np.concatenate([x[m].mean(0), x[m].std(0)]) for x, m in zip(stream.x, stream.mask, strict=True)])
 
 
+def ceiling(sense):
+    """Return the accuracy of the best guess of the intended emotion from what a sense ("voice", "face" or "both") shows.
+
+    All emotions are intended equally often; "both" is given what the voice and what the face show, which are drawn
+    independently of each other, given the intended emotion.
+    """
+    if sense == "both":
+        given = (SHARES["voice"][:, :, None] * SHARES["face"][:, None, :]).reshape(len(EMOTIONS), -1)
+    else:
+        given = SHARES[sense]
+    return given.max(0).sum() / len(EMOTIONS)
+
+
 def machine(clips):
-    """Share of clips whose intended emotion a simple classifier finds: {"voice", "face", "both"}.
+    """Return the share of clips whose intended emotion a simple classifier predicts: {"voice", "face", "both"}.
 
     Per sense: summaries of its streams, standardised, linear discriminant analysis with shrinkage; six-fold
     cross-validation in which no speaker is in both parts. "both" multiplies the two senses' probabilities.
@@ -57,7 +70,7 @@ def machine(clips):
 
 
 def concordance(clips):
-    """Concordance of ridge regression, per second of a recording, with annotated valence and arousal, by speaker."""
+    """Return the concordance of ridge regression, per second of a recording, with annotated valence and arousal, by speaker."""
     x, y, groups = [], [], []
     for i in range(len(clips)):
         seconds = int(clips.affect.mask[i].sum() / clips.affect.rate)
@@ -78,7 +91,7 @@ def rates(clips):
 
 
 def write_examples():
-    """Six waves that show what was intended in voice and face, and the faces of the same clips on one sheet."""
+    """Write six waves of clips whose voice and face show the intended emotion, and their faces on one sheet."""
     clips = load_samples()
     rows = []
     for k, emotion in enumerate(EMOTIONS):
@@ -109,9 +122,9 @@ def class_table(clips):
     return "\n".join(lines)
 
 
-def people_table(found):
+def people_table(accuracy):
     lines = ["| sense | people (CREMA-D) | machine (this corpus) |", "|---|---|---|"]
-    lines += [f"| {k} | {100 * ceiling(k):.1f} % | {100 * found[k]:.1f} % |" for k in found]
+    lines += [f"| {k} | {100 * ceiling(k):.1f} % | {100 * accuracy[k]:.1f} % |" for k in accuracy]
     return "\n".join(lines)
 
 

@@ -1,17 +1,20 @@
-"""Clips: what a corpus is made of. Streams of the senses, labels from people, and who speaks."""
+"""Clips of a corpus: streams of the senses, labels from raters, and identifiers of the speakers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
+from refmer.choices import choose
+
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 SENSES = ("voice", "face", "words", "body")
+WORD_RATE = 2.5  # words per second, where nothing times them
 
 
 @dataclass(frozen=True)
 class Stream:
-    """One signal of one sense in every clip.
+    """One signal of one sense for N clips.
 
     Parameters
     ----------
@@ -23,7 +26,7 @@ class Stream:
     mask : bool array (N, T)
         True where the clip has a frame.
     sense : str
-        "voice", "face", "words" or "body": what a corruption of that sense hits.
+        "voice", "face", "words" or "body": a corruption of that sense changes all its streams.
     features : tuple of str, optional
         Names along the last axis.
     """
@@ -35,13 +38,12 @@ class Stream:
     features: tuple = ()
 
     def __post_init__(self):
-        if self.sense not in SENSES:
-            raise ValueError(f"sense is {self.sense!r}; accepted: {', '.join(SENSES)}")
+        choose("sense", self.sense, SENSES)
         if self.x.ndim < 3:
             raise ValueError(f"a stream's x has shape {self.x.shape}; accepted: (N, T, ...) with at least 3 axes")
         if self.mask.dtype != bool or self.mask.shape != self.x.shape[:2]:
             raise ValueError(f"mask is {self.mask.dtype} {self.mask.shape}; accepted: bool {self.x.shape[:2]}, like the stream")
-        # what is on disk is checked when it is read
+        # streams on disk are checked when they are read
         if isinstance(self.x, np.ndarray) and self.x.dtype.kind == "f" and not np.isfinite(self.x).all():
             n = int((~np.isfinite(self.x)).any(axis=tuple(range(1, self.x.ndim))).sum())
             raise ValueError(f"a {self.sense} stream has NaN or infinite features in {n} clips; accepted: finite values")
@@ -56,13 +58,13 @@ class Stream:
         return replace(self, x=self.x[index], mask=self.mask[index])
 
     def read(self, index):
-        """Clips at an index, in memory even where this stream is on disk."""
+        """Return the clips at an index, in memory even where this stream is on disk."""
         return replace(self, x=np.asarray(self.x[index]), mask=np.asarray(self.mask[index]))
 
 
 @dataclass(frozen=True)
 class Clips:
-    """N clips: streams, labels and ground truth. What a corpus lacks is None.
+    """N clips: streams, labels and ground truth. Labels that a corpus lacks are None.
 
     Parameters
     ----------
@@ -81,14 +83,14 @@ class Clips:
     affect : Stream, optional
         Valence and arousal (N, T, 2) in [-1, 1] over time.
     truth : dict of str to array (N, ...)
-        What only a synthetic corpus knows: "lag" (s), "shown_voice", "shown_face".
+        Ground truth of a synthetic corpus: "lag" (s), "shown_voice", "shown_face".
     classes : tuple of str
         Names of the K emotions.
     source : str
-        Where the data come from, as reports print it.
+        Origin of the data, as reports print it.
     raw : callable, optional
-        raw(name) makes the sound (with what was laid over it) and the undisturbed frames of a clip again, as a
-        `synthetic.synthesize.RawSignals`. Synthetic clips have it, until something changes the features of their voice.
+        raw(name) returns the sound (with every sound added to it) and the clean frames of a clip, as a
+        `synthetic.synthesize.RawSignals`. Synthetic clips have it until a corruption changes the features of their voice.
     """
 
     streams: dict
@@ -125,7 +127,7 @@ class Clips:
 
     @property
     def shape(self):
-        """(N,): scikit-learn's splitters and scorers index clips as they index arrays."""
+        """(N,), since scikit-learn's splitters and scorers index clips as they index arrays."""
         return (len(self.name),)
 
     def __len__(self):
@@ -136,7 +138,7 @@ class Clips:
         return f"Clips({len(self)} clips of {len(np.unique(self.speaker))} speakers; {streams}; {self.source})"
 
     def __getitem__(self, index):
-        """Clips at an int, slice, bool array, int array or (index, ...); an int keeps the clip axis."""
+        """Return the clips at an int, slice, bool array, int array or (index, ...); an int keeps the clip axis."""
         if isinstance(index, tuple):
             index = index[0]
         if isinstance(index, (int, np.integer)):
@@ -158,11 +160,11 @@ class Clips:
         return Clips(**part)
 
     def with_streams(self, **streams):
-        """The same clips with some streams replaced or added."""
+        """Return the same clips with some streams replaced or added."""
         return replace(self, streams={**self.streams, **streams})
 
     def split(self, by="speaker", test_size=0.25, seed=0):
-        """Two disjoint parts, (train, test): no speaker (or, with by="name", no clip) is in both.
+        """Return two disjoint parts, (train, test): no speaker (or, with by="name", no clip) is in both.
 
         Parameters
         ----------
@@ -171,15 +173,18 @@ class Clips:
             Share of the speakers (or clips) in the second part.
         seed : int
 
+        Returns
+        -------
+        train, test : Clips
+
         Raises
         ------
         ValueError
-            If there are fewer than two groups to part, or an argument is out of range.
+            If there are fewer than two speakers (or clips), or an argument is out of range.
         """
         from sklearn.model_selection import GroupShuffleSplit
 
-        if by not in ("speaker", "name"):
-            raise ValueError(f"by is {by!r}; accepted: 'speaker', 'name'")
+        choose("by", by, ("speaker", "name"))
         if not 0 < test_size < 1:
             raise ValueError(f"test_size is {test_size}; accepted: a share between 0 and 1")
         groups = getattr(self, by)

@@ -1,16 +1,17 @@
-"""Corruptions: clips -> new clips, seeded. They address a sense and hit all its streams."""
+"""Corruptions: seeded functions from clips to new clips that change all streams of a sense."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer.data import gaps, sight, sound
+from refmer.choices import choose
+from refmer.data import corrupt_face, corrupt_sound, gaps
 from refmer.data.clips import SENSES
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of corruption: what its amount may be, the amount that changes nothing, and the senses it can hit."""
+    """One kind of corruption: the accepted amounts, the amount that changes nothing, and the senses that it can change."""
 
     accepted: str
     low: float = 0.0
@@ -41,46 +42,46 @@ KINDS = {
 }
 GAPS = {"missing": gaps.scattered, "block": gaps.block, "bursty": gaps.bursty}
 SOUNDS = ("white", "babble", "peaks", "laughter")
-SIGHTS = ("hand", "blur", "dim", "flicker", "turn")
+FACES = ("hand", "blur", "dim", "flicker", "turn")
 SPACES = ("standard", "raw")
 PERS = ("clip", "frame")
 
 
 def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, per="clip", span=None, seed=0):
-    """Break one sense of some clips, or several.
+    """Corrupt one or several senses of clips.
 
-    Corruptions compose: corrupt what was corrupted. Those of the sound come first, since they make the features anew.
+    Corruptions compose: call `corrupt` on its result. Those of the sound come first, since they compute the features again.
 
     Parameters
     ----------
     clips : Clips
-        Left as they are.
+        Not changed.
     sense : "voice", "face", "words", "body", or several as in "voice+face"
         Several senses lose the same moments, as in paper 004 (section IV-C2); to lose moments independently, corrupt one sense
         after the other.
     kind : str
-        What happens, and what `amount` means:
+        The corruption, and the meaning of `amount`:
 
         - "gaussian": noise is added to the features; its standard deviation.
         - "missing": frames go missing, independently of each other; their share (1: the whole modality).
         - "bursty": frames go missing in bursts; the arguments of `refmer.data.gaps.GilbertElliott`, e.g. (0.05, 0.45).
         - "block": a contiguous part of the clip goes missing; its share of the duration.
         - "features": a contiguous block of every stream's features (its last axis) is dropped; its share of them, rounded.
-        - "shift": the sense comes too late; seconds (negative: too early), to the nearest frame of each stream.
+        - "shift": the sense is late; seconds (negative: early), to the nearest frame of each stream.
         - "white", "babble" (voices of other speakers among the clips), "peaks" (loud, two a second), "laughter" (a bout of
-          1.2 s): a sound over the wave; the SNR in dB where it sounds (`refmer.data.sound`). Synthetic clips only.
-        - "hand", "blur", "dim" (light), "flicker" (changing light), "turn" (of the head): see `refmer.data.sight.disturb`.
+          1.2 s): a sound added to the wave of synthetic clips; the SNR in dB where it is not 0 (`refmer.data.corrupt_sound`).
+        - "hand", "blur", "dim" (light), "flicker" (changing light), "turn" (of the head): see `refmer.data.corrupt_face`.
     amount : float (bursty: sequence)
         0 changes nothing, nor does an SNR of inf.
     space : "standard" or "raw"
         For gaussian: `amount` is in standard deviations of each feature over the frames of `scale_from` (the SNR of that is
         -20 log10(amount) dB), or in the features' own units (paper 000 adds N(0, 4) to raw features: negligible for some,
-        swamping for others; `snr` says by how much). For missing, bursty, block and shift: the mask becomes False where there
-        is nothing, which systems read as zero after standardising, or the raw feature becomes zero and nobody is told. For
-        features: they become the mean over `scale_from`, which is zero after standardising, or zero.
+        large for others; see `snr`). For missing, bursty, block and shift: the mask becomes False in frames without data, which
+        systems read as zero after standardising, or the raw feature becomes zero and the mask stays. For features: they become
+        the mean over `scale_from`, which is zero after standardising, or zero.
     scale_from : Clips, optional
-        The training clips; needed for gaussian and features in standard space. What is hidden of a face is guessed from them
-        (default: from the clips themselves).
+        The training clips; needed for gaussian and features in standard space. Hidden features of a face are drawn from their
+        mean and standard deviation (default: from those of the clips themselves).
     per : "clip" or "frame"
         One draw of gaussian noise per clip and feature, as paper 000 (its features are segment means), or one per frame.
     span : (start, end), optional
@@ -94,7 +95,7 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
     Raises
     ------
     ValueError
-        If an argument is none of the accepted ones, the clips have no stream of that sense, or they lack what the kind needs.
+        If an argument is not accepted, the clips have no stream of that sense, or they have no waves where the kind needs them.
     """
     senses = sense.split("+")
     check(clips, senses, kind=kind, space=space, per=per)
@@ -108,24 +109,24 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
         return lose(clips, sense, drawn, space, span)
     raw = overlaid(clips, kind, amount, span, seed) if kind in SOUNDS else None
     if kind in SOUNDS:
-        broken = sound.listen(raw, clips.name, streams)
-    elif kind in SIGHTS:
-        broken = sight.disturb(rng, streams, kind, amount, (clips if scale_from is None else scale_from).streams)
+        broken = corrupt_sound.voice_streams(raw, clips.name, streams)
+    elif kind in FACES:
+        broken = corrupt_face.face_streams(rng, streams, kind, amount, (clips if scale_from is None else scale_from).streams)
     elif kind == "shift":
         broken = {name: shift(s, amount, space) for name, s in streams.items()}
     else:
-        known = None if space == "raw" else training(kind, scale_from).streams
+        reference = None if space == "raw" else training(kind, scale_from).streams
         broken = {}
         for name, s in streams.items():
             if kind == "gaussian":
-                broken[name] = add_noise(rng, s, amount * (1.0 if known is None else valid(known[name]).std(0)), per)
+                broken[name] = add_noise(rng, s, amount * (1.0 if reference is None else valid(reference[name]).std(0)), per)
             else:
-                broken[name] = drop_features(rng, s, amount, 0 if known is None else valid(known[name]).mean(0))
+                broken[name] = drop_features(rng, s, amount, 0 if reference is None else valid(reference[name]).mean(0))
     return put(clips, senses, broken, span, raw)
 
 
 def lose(clips, sense, drawn, space="standard", span=None):
-    """The clips without the moments of one draw, which several senses can share.
+    """Remove the moments of one draw, which several senses can share.
 
     Parameters
     ----------
@@ -133,7 +134,7 @@ def lose(clips, sense, drawn, space="standard", span=None):
     sense : str
         As in `corrupt`.
     drawn : refmer.data.gaps.Gaps
-        With a slot for every moment of every clip: draw from all streams that shall share it.
+        With a slot for every moment of every clip: drawn from all streams that share it.
     space, span
         As in `corrupt`.
 
@@ -148,7 +149,7 @@ def lose(clips, sense, drawn, space="standard", span=None):
 
 
 def snr(clean, corrupted):
-    """Signal-to-noise ratio of each feature of a corrupted stream.
+    """Return the signal-to-noise ratio of each feature of a corrupted stream.
 
     Parameters
     ----------
@@ -159,7 +160,7 @@ def snr(clean, corrupted):
     -------
     array (...)
         10 log10 of the variance of the clean feature over the mean square of its change, in dB, over the frames that both have
-        in all clips. inf where nothing changed, -inf where a constant feature did.
+        in all clips. inf for an unchanged feature, -inf for a changed one that was constant.
 
     Raises
     ------
@@ -177,19 +178,19 @@ def snr(clean, corrupted):
         return np.where(noise == 0, np.inf, 10 * (np.log10(x.var(0)) - np.log10(noise)))
 
 
-def check(clips, senses, **chosen):
-    """An error for an unknown sense, kind, space or per, or a sense that the clips or the kind do not have."""
-    accepted = {"kind": KINDS, "space": SPACES, "per": PERS}
-    for label, value, words in [("sense", s, SENSES) for s in senses] + [(k, v, accepted[k]) for k, v in chosen.items()]:
-        if value not in words:
-            raise ValueError(f"{label} is {value!r}; accepted: {', '.join(words)}")
+def check(clips, senses, **switches):
+    """Raise ValueError for an unknown sense, kind, space or per, or a sense without a stream in the clips."""
+    for sense in senses:
+        choose("sense", sense, SENSES)
+    for name, value in switches.items():
+        choose(name, value, {"kind": KINDS, "space": SPACES, "per": PERS}[name])
     for sense in senses:
         if sense not in {s.sense for s in clips.streams.values()}:
             raise ValueError(f"these clips have no stream of {sense}; they have {', '.join(clips.streams)}")
 
 
 def check_amount(kind, amount, senses):
-    """An error for an amount that the kind does not take, or a sense that it cannot hit."""
+    """Raise ValueError for an amount that the kind does not accept, or a sense that it cannot change."""
     is_sequence = isinstance(amount, (tuple, list))
     if is_sequence != (kind == "bursty") or (is_sequence and len(amount) < 2):
         raise ValueError(f"amount is {amount}; accepted for {kind}: {KINDS[kind].accepted}")
@@ -200,31 +201,31 @@ def check_amount(kind, amount, senses):
 
 
 def training(kind, clips):
-    """The clips that say what standard space is, or an error."""
+    """Return the clips that define standard space; raise ValueError without them."""
     if clips is None:
         raise ValueError(f"{kind} in standard space needs scale_from, the training clips, whose features it is scaled by")
     return clips
 
 
 def overlaid(clips, kind, snr, span, seed):
-    """`raw` of the clips with a sound over it."""
+    """Return `raw` of the clips with a sound added to the wave."""
     if clips.raw is None:
         raise ValueError(
             f"{kind} needs waves; these clips ({clips.source}) have none; accepted: synthetic clips whose voice is not yet "
             "corrupted, or only in its sound: corrupt the sound first, then its features"
         )
     crowd = tuple(zip(clips.name.tolist(), clips.speaker.tolist(), strict=True))
-    return sound.Disturbed(clips.raw, kind, float(snr), seed, None if span is None else tuple(span), crowd)
+    return corrupt_sound.NoisySignals(clips.raw, kind, float(snr), seed, None if span is None else tuple(span), crowd)
 
 
 def put(clips, senses, broken, span, raw):
-    """The clips with broken streams within the span. Without `raw`, a broken voice has no wave that it could be made from."""
+    """Return the clips with broken streams within the span; a broken voice keeps no wave other than `raw`."""
     streams = {name: within(clips.streams[name], s, span) for name, s in broken.items()}
     return replace(clips.with_streams(**streams), raw=raw if "voice" in senses else clips.raw)
 
 
 def within(stream, broken, span):
-    """The broken stream in the frames whose centre lies in the span, the stream as it was elsewhere."""
+    """Return the broken stream in frames centred within the span, and the original one elsewhere."""
     if span is None:
         return broken
     t = gaps.centres(stream)
@@ -234,45 +235,45 @@ def within(stream, broken, span):
 
 
 def remove(stream, lost, space):
-    """Zeros in the frames (N, T) that are lost; in standard space the mask says so too."""
+    """Set the lost frames (N, T) to zero and, in standard space, their mask to False."""
     x = stream.x.copy()
     x[lost] = 0
     return replace(stream, x=x, mask=stream.mask if space == "raw" else stream.mask & ~lost)
 
 
 def shift(stream, seconds, space):
-    """The stream `seconds` later, to the nearest frame.
+    """Shift a stream by `seconds`, to the nearest frame.
 
-    A clip keeps its length: what slides over its end is gone, and where nothing comes in there is no frame.
+    A clip keeps its length: frames shifted over its end are lost, and frames without a source are missing.
     """
     T = stream.mask.shape[1]
     source = np.arange(T) - round(seconds * stream.rate)
     inside = (source >= 0) & (source < T)
     source = np.clip(source, 0, T - 1)
-    there = inside & stream.mask[:, source] & (stream.mask if space == "raw" else gaps.extent(stream.mask))
+    present = inside & stream.mask[:, source] & (stream.mask if space == "raw" else gaps.extent(stream.mask))
     x = stream.x[:, source]
-    x[~there] = 0
-    return replace(stream, x=x, mask=stream.mask if space == "raw" else there)
+    x[~present] = 0
+    return replace(stream, x=x, mask=stream.mask if space == "raw" else present)
 
 
 def valid(stream):
-    """The frames that are there, (frames, ...), in double precision."""
+    """Return the valid frames, (frames, ...), in double precision."""
     return stream.x[stream.mask].astype(np.float64)
 
 
 def add_noise(rng, stream, sd, per):
-    """x + sd n on the frames that are there; images become floating."""
+    """Add noise: x + sd n on valid frames; images become floating point."""
     shape = stream.x.shape if per == "frame" else (len(stream.x), 1, *stream.x.shape[2:])
     noise = (sd * rng.standard_normal(shape)).astype(np.float32)
-    there = stream.mask[(...,) + (None,) * (stream.x.ndim - 2)]
-    return replace(stream, x=stream.x.astype(np.float32) + np.where(there, noise, 0))
+    present = stream.mask[(...,) + (None,) * (stream.x.ndim - 2)]
+    return replace(stream, x=stream.x.astype(np.float32) + np.where(present, noise, 0))
 
 
 def drop_features(rng, stream, share, value):
-    """`value` in place of a contiguous block of features (last axis), in every clip another one."""
+    """Replace a contiguous block of features (last axis) by `value`, a different block in every clip."""
     D = stream.x.shape[-1]
     first = rng.integers(D - round(share * D) + 1, size=(len(stream.x), 1))
     hit = (np.arange(D) >= first) & (np.arange(D) < first + round(share * D))  # (N, D)
     hit = hit.reshape(len(hit), *(1,) * (stream.x.ndim - 2), D)
-    there = stream.mask[(...,) + (None,) * (stream.x.ndim - 2)]
-    return replace(stream, x=np.where(hit & there, value, stream.x).astype(stream.x.dtype))
+    present = stream.mask[(...,) + (None,) * (stream.x.ndim - 2)]
+    return replace(stream, x=np.where(hit & present, value, stream.x).astype(stream.x.dtype))

@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, read without trust."""
+"""Files: written atomically, and checked when they are read."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ LARGEST = 4 * 2**30  # bytes that an npz may unfold to
 
 @contextmanager
 def replacing(path):
-    """A binary file that takes the place of `path` when the block ends; a killed process leaves the old file."""
+    """Open a binary file that replaces `path` when the block ends; a killed process leaves the old file."""
     path = Path(path)
     handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
@@ -30,7 +30,7 @@ def replacing(path):
 
 @contextmanager
 def replacing_folder(path):
-    """A folder that becomes `path`, which must not exist, when the block ends; a killed process leaves a folder NAME*.part.
+    """Make a folder that becomes `path`, which must not exist, when the block ends; a killed process leaves NAME*.part.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def replacing_folder(path):
 
 
 def check_writable(path):
-    """Say before long work that its result could not be written.
+    """Raise OSError before long work whose result could not be written.
 
     Raises
     ------
@@ -81,22 +81,22 @@ def write_npz(path, arrays):
 
 
 def read_npz(path, what, largest=LARGEST):
-    """{name: array} of an npz, without pickle.
+    """Return {name: array} of an npz, without pickle.
 
     Parameters
     ----------
     path : str or path
     what : str
-        What the file should be, for the message.
+        Description of the expected file, for the message.
     largest : int
         Bytes that the file may unfold to.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is truncated, no npz, holds pickled objects, or unfolds to more than `largest`.
+        If it is truncated, not an npz, contains pickled objects, or unfolds to more than `largest`.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {path}; accepted: {what}")

@@ -19,13 +19,13 @@ WHAT = "a folder written by refmer.save_folder"
 
 
 class Rows(NDArrayOperatorsMixin):
-    """Some rows of an array on disk. Indexing rows reads nothing; np.asarray, or what else an array can do, reads them all.
+    """Rows of an array on disk. Indexing rows reads nothing; np.asarray and all other operations of arrays read them.
 
     Parameters
     ----------
     array : np.memmap (N, ...)
     index : int array (n,), optional
-        Which rows; default: all.
+        Indices of the rows; default: all.
     """
 
     def __init__(self, array, index=None):
@@ -50,7 +50,7 @@ class Rows(NDArrayOperatorsMixin):
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
-            raise ValueError("rows on disk cannot be had without a copy")
+            raise ValueError("rows on disk cannot be read without a copy")
         return np.array(self.array[self.index], dtype=dtype, subok=False)
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
@@ -69,7 +69,7 @@ def save_folder(clips, path):
     ----------
     clips : Clips or iterable of Clips
         An iterable, for example a generator, is written part by part: memory holds one part at a time. The parts have the same
-        labels and streams (shapes but for the number of clips, rates, senses). What makes raw signals again is not kept.
+        labels and streams (shapes except for the number of clips, rates, senses). `Clips.raw` is not saved.
     path : str or path
         A folder that does not exist yet.
 
@@ -78,7 +78,7 @@ def save_folder(clips, path):
     FileExistsError
         If `path` exists.
     ValueError
-        If there are no clips, parts differ, or a stream's name is no identifier.
+        If no clips are given, parts differ, or a stream's name is not an identifier.
     OSError
         If the folder cannot be written.
     """
@@ -108,25 +108,25 @@ def save_folder(clips, path):
 
 
 def load_folder(path):
-    """Clips of a folder: the labels in memory, the streams on disk until their rows are read.
+    """Load clips from a folder: labels into memory, streams stay on disk until their rows are read.
 
     `Recognizer.fit` reads them a mini-batch at a time (and all of them once, in chunks, for mean and sd), `predict` in chunks;
-    split and indexing by clips read nothing. Everything else takes them as the arrays they stand for: np.asarray(stream.x).
+    split and indexing by clips read nothing. Everything else converts them to arrays with np.asarray(stream.x).
 
     Parameters
     ----------
     path : str or path
-        What `refmer.save_folder` wrote.
+        A folder that `refmer.save_folder` wrote.
 
     Returns
     -------
     Clips
-        That features are finite is checked when they are read.
+        Features are checked to be finite when they are read.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     ValueError
         If a file of it is missing, truncated or foreign, or its parts do not fit together.
     """
@@ -154,7 +154,7 @@ def load_folder(path):
 
 
 def describe(clips):
-    """What all parts of a corpus share, as JSON keeps it."""
+    """Return the properties that all parts of a corpus share, as JSON stores them."""
     check_names([*clips.streams, *clips.truth])
     return {
         "format": FORMAT,
@@ -168,48 +168,42 @@ def describe(clips):
 
 
 def describe_stream(stream):
-    shape, dtype = list(stream.x.shape[1:]), stream.x.dtype.str
-    return {
-        "rate": float(stream.rate),
-        "sense": stream.sense,
-        "features": list(stream.features),
-        "shape": shape,
-        "dtype": dtype,
-    }
+    about = {"rate": float(stream.rate), "sense": stream.sense, "features": list(stream.features)}
+    return about | {"shape": list(stream.x.shape[1:]), "dtype": stream.x.dtype.str}
 
 
 def check_names(names):
-    """Names become names of files: none may lead out of the folder."""
+    """Raise ValueError for a name that is not safe as the name of a file."""
     for name in names:
         if not name.isidentifier():
             raise ValueError(f"a stream or truth is called {name!r}; accepted: letters, digits and _")
 
 
 def label_files(clips):
-    """{name of a file: array} of what is read into memory."""
+    """Return {name of a file: array} of the labels and the truth."""
     labels = {name: getattr(clips, name) for name in LABELS if getattr(clips, name) is not None}
     return labels | {f"truth-{name}": x for name, x in clips.truth.items()}
 
 
 def stream_files(clips):
-    """{name of a file: array or Rows} of all streams."""
+    """Return {name of a file: array or Rows} of all streams."""
     streams = {f"stream-{name}": s for name, s in clips.streams.items()} | ({"affect": clips.affect} if clips.affect else {})
     return {key: x for name, s in streams.items() for key, x in ((name, s.x), (f"{name}-mask", s.mask))}
 
 
 def chunks(x, numbers=2**20):
-    """Slices of rows that together are x, each with about so many numbers."""
+    """Return slices of rows that together cover x, each with about `numbers` numbers."""
     step = max(1, numbers // max(1, int(np.prod(x.shape[1:]))))
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
 def write_header(file, x, n):
-    """Of an .npy file of n rows like those of x."""
+    """Write the header of an .npy file of n rows like those of x."""
     npy.write_array_header_1_0(file, {"descr": npy.dtype_to_descr(x.dtype), "fortran_order": False, "shape": (n, *x.shape[1:])})
 
 
 def mapped(path, name):
-    """The array of a file, read-only and on disk. Never unpickles; a file shorter than its header says is refused."""
+    """Return the array of a file, read-only and on disk. Refuses pickles and files shorter than their header."""
     try:
         return npy.open_memmap(path / f"{name}.npy", mode="r")
     except (ValueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""From a wave to features: log-mel spectrogram, MFCC with deltas, F0, energy and descriptors of the spectrum."""
+"""The front end, from a wave to features: log-mel spectrogram, MFCC with deltas, F0, energy and descriptors of the spectrum."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,11 +9,12 @@ from scipy.fft import dct, irfft, next_fast_len, rfft
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import get_window, lfilter, resample_poly
 
+from refmer.choices import choose
 from refmer.data.clips import Stream
 
 PROSODY = ("f0", "voicing", "energy", "slope", "centroid", "flux")
 LAYERS = (1, 3, 9, 27)  # frames over which each layer of `layers_stream` averages
-FLOOR = 1e-10  # power under which everything is silence: the logarithm stays finite
+FLOOR = 1e-10  # power added to every band: the logarithm stays finite
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class FrontEnd:
     Parameters
     ----------
     rate : int
-        Samples per second that every wave is brought to.
+        Samples per second to which every wave is resampled.
     window, hop : int
         Samples in an analysis window and between windows. Frame t is centred at (t + 0.5) hop.
     bands : int
@@ -55,7 +56,7 @@ PRESETS = {
 
 
 def front_end(wave, rate, config="samples", trim=False):
-    """Features of one wave: check, resample, trim (if asked), normalise, analyse.
+    """Compute the features of one wave: check, resample, trim (optional), normalise, analyse.
 
     Parameters
     ----------
@@ -65,13 +66,13 @@ def front_end(wave, rate, config="samples", trim=False):
         Samples per second of the wave.
     config : FrontEnd or a name in PRESETS
     trim : bool
-        Cut silence from both ends; "span" tells what was kept. Off by default, so that sound stays aligned with a face.
+        Cut silence from both ends. Off by default, so that sound stays aligned with a face.
 
     Returns
     -------
     dict
         "logmel" (T, bands), natural logarithm of power; "prosody" (T, 6), see `prosody`; "rate", frames per second;
-        "span", the part of the wave that was kept, (start, stop) in seconds.
+        "span", the part of the wave that is analysed, (start, stop) in seconds.
 
     Raises
     ------
@@ -79,9 +80,7 @@ def front_end(wave, rate, config="samples", trim=False):
         If the wave is empty, silent, not finite, of a wrong shape or dtype, or shorter than one window.
     """
     if isinstance(config, str):
-        if config not in PRESETS:
-            raise ValueError(f"config is {config!r}; accepted: {', '.join(PRESETS)} or a FrontEnd")
-        config = PRESETS[config]
+        config = choose("config", config, PRESETS)
     wave = resample(check_wave(wave, rate), rate, config.rate)
     wave, span = trim_silence(wave, config.rate) if trim else (wave, (0.0, len(wave) / config.rate))
     if len(wave) < config.window:
@@ -96,7 +95,7 @@ def front_end(wave, rate, config="samples", trim=False):
 
 
 def check_wave(wave, rate):
-    """The wave as float64 (S,), or a ValueError that says what is wrong with it."""
+    """Return the wave as float64 (S,); raise ValueError for one that is not accepted."""
     wave = np.asarray(wave)
     if isinstance(rate, bool | str) or not np.isscalar(rate) or not 0 < rate < 1e9 or rate != int(rate):
         raise ValueError(f"rate is {rate!r}; accepted: a positive whole number of samples per second")
@@ -117,23 +116,23 @@ def check_wave(wave, rate):
 
 
 def resample(wave, rate, to):
-    """The wave (S,) at another rate, band-limited (polyphase filter)."""
+    """Resample a wave (S,) to another rate, band-limited (polyphase filter)."""
     rate, to = int(rate), int(to)
     return wave if rate == to else resample_poly(wave, to // gcd(rate, to), rate // gcd(rate, to))
 
 
 def pre_emphasize(wave, by):
-    """y[n] = x[n] - by x[n - 1]: lifts high frequencies, which voices have less of."""
+    """y[n] = x[n] - by x[n - 1]: amplifies high frequencies, which are weak in voices."""
     return lfilter([1, -by], [1], wave)
 
 
 def normalize(wave, level=0.1):
-    """The wave with root mean square `level`: one gain for all of it, so what is loud within it stays loud."""
+    """Scale a wave to root mean square `level`, with one gain for all samples."""
     return wave * (level / np.sqrt(np.mean(wave**2)))
 
 
 def trim_silence(wave, rate, below=35.0, step=0.01):
-    """Cut both ends where 10 ms frames are `below` dB under the loudest. Returns the part and its (start, stop) in s."""
+    """Cut both ends where 10 ms frames are `below` dB below the loudest. Returns the part and its (start, stop) in s."""
     n = max(int(step * rate), 1)
     frames = wave[: len(wave) // n * n].reshape(-1, n)
     if not len(frames):
@@ -145,13 +144,13 @@ def trim_silence(wave, rate, below=35.0, step=0.01):
 
 
 def spectra(wave, window, hop):
-    """Power spectra (T, window // 2 + 1) of Hann windows; frame t is centred at (t + 0.5) hop, T = len(wave) // hop."""
+    """Return power spectra (T, window // 2 + 1) of Hann windows; frame t is centred at (t + 0.5) hop, T = len(wave) // hop."""
     x = rfft(framed(wave, window, hop) * get_window("hann", window))
     return (x.real**2 + x.imag**2) / window
 
 
 def framed(wave, window, hop):
-    """Overlapping frames (T, window), a view. The ends are mirrored, so that there is a frame for every hop."""
+    """Return overlapping frames (T, window), a view; the ends are mirrored, so that every hop has a frame."""
     before = (window - hop) // 2
     wave = np.pad(wave, (before, window), mode="reflect")
     return np.lib.stride_tricks.sliding_window_view(wave, window)[: (len(wave) - before - window) // hop * hop : hop]
@@ -159,7 +158,7 @@ def framed(wave, window, hop):
 
 @lru_cache
 def mel_filters(rate, window, bands, low=50.0):
-    """Triangles (window // 2 + 1, bands) of equal width on the mel scale 2595 log10(1 + f / 700), each of sum 1."""
+    """Return triangles (window // 2 + 1, bands) of equal width on the mel scale 2595 log10(1 + f / 700), each of sum 1."""
     mel = np.linspace(np.log1p(low / 700), np.log1p(rate / 2 / 700), bands + 2)
     edge = 700 * np.expm1(mel)
     f = np.arange(window // 2 + 1)[:, None] * rate / window
@@ -171,20 +170,20 @@ def mel_filters(rate, window, bands, low=50.0):
 
 
 def log_mel(wave, config=PRESETS["samples"]):
-    """ln of the mel power spectrum (T, bands) of a pre-emphasised wave (S,)."""
+    """Return ln of the mel power spectrum (T, bands) of a pre-emphasised wave (S,)."""
     power = spectra(pre_emphasize(wave, config.pre_emphasis), config.window, config.hop)
     return np.log(power @ mel_filters(config.rate, config.window, config.bands) + FLOOR)
 
 
 def mfcc(logmel, coefficients=13):
-    """MFCC with deltas and delta-deltas (T, 3 coefficients): the orthonormal DCT-II of the log-mel spectrum (T, bands)."""
+    """Return MFCC, deltas and delta-deltas (T, 3 coefficients): the orthonormal DCT-II of the log-mel spectrum (T, bands)."""
     c = dct(logmel, axis=-1, norm="ortho")[:, :coefficients]
     d = deltas(c)
     return np.concatenate([c, d, deltas(d)], axis=-1)
 
 
 def mfcc_stream(logmel):
-    """The stream "mfcc" (N, T, 39) of a stream of log-mel spectra, each clip for itself."""
+    """Return the stream "mfcc" (N, T, 39) of a stream of log-mel spectra, computed for each clip."""
     x = np.zeros((*logmel.mask.shape, 39), np.float32)
     for clip, frames, mask in zip(x, logmel.x, logmel.mask, strict=True):
         clip[mask] = mfcc(frames[mask])
@@ -193,36 +192,36 @@ def mfcc_stream(logmel):
 
 
 def layers_stream(logmel):
-    """The stream "layers" (N, T, L, 40): the log-mel of `logmel` at half its rate, in L = 4 resolutions.
+    """Return the stream "layers" (N, T, L, 40): the log-mel at half its rate, in L = 4 resolutions.
 
-    Layer l is the moving average over LAYERS[l] frames of each clip. A stand-in, of the same shape, for the hidden layers of a
-    pretrained speech encoder (paper 004 reads the 25 layers of WavLM).
+    Layer l is the moving average over LAYERS[l] frames of each clip. It replaces the hidden layers of a pretrained speech
+    encoder (paper 004 uses the 25 layers of WavLM).
     """
     pairs = logmel.mask[:, : logmel.mask.shape[1] // 2 * 2].reshape(len(logmel.mask), -1, 2)
     mask = pairs.all(2)
     x = np.zeros((*mask.shape, len(LAYERS), logmel.x.shape[-1]), np.float32)
-    for clip, frames, there in zip(x, logmel.x, mask, strict=True):
-        halved = frames[: 2 * len(there)].reshape(len(there), 2, -1).mean(1)[there]
-        clip[there] = np.stack([uniform_filter1d(halved, size, axis=0, mode="nearest") for size in LAYERS], axis=1)
+    for clip, frames, valid in zip(x, logmel.x, mask, strict=True):
+        halved = frames[: 2 * len(valid)].reshape(len(valid), 2, -1).mean(1)[valid]
+        clip[valid] = np.stack([uniform_filter1d(halved, size, axis=0, mode="nearest") for size in LAYERS], axis=1)
     return Stream(x, logmel.rate / 2, mask, logmel.sense)
 
 
 def derived(logmel):
-    """The streams that are computed from "logmel" instead of being stored: {"mfcc", "layers"}."""
+    """Return the streams that are computed from "logmel" instead of being stored: "mfcc" and "layers"."""
     return {"mfcc": mfcc_stream(logmel), "layers": layers_stream(logmel)}
 
 
 def deltas(x, reach=2):
-    """Slope of the line fitted over t - reach .. t + reach, per frame (T, C); the ends are repeated (Young, HTK)."""
+    """Return the slope of the line fitted over t - reach .. t + reach, per frame (T, C); the ends are repeated (Young, HTK)."""
     padded = np.pad(x, ((reach, reach), (0, 0)), mode="edge")
     t = range(-reach, reach + 1)
     return sum(k * padded[reach + k : reach + k + len(x)] for k in t) / sum(k * k for k in t)
 
 
 def prosody(wave, config=PRESETS["samples"]):
-    """Features (T, 6) as named in PROSODY.
+    """Return the features (T, 6) named in PROSODY.
 
-    f0 (Hz, 0 where there is no voice), voicing (the autocorrelation at that period, 0 to 1), energy (dB), slope (dB per
+    f0 (Hz, 0 without voice), voicing (the autocorrelation at that period, 0 to 1), energy (dB), slope (dB per
     kHz of the line fitted to the spectrum in dB), centroid (Hz), flux (sum of squared changes of the spectrum's shape).
     """
     power = spectra(wave, config.window, config.hop)
@@ -239,10 +238,10 @@ def prosody(wave, config=PRESETS["samples"]):
 
 
 def pitch(wave, config, low=60.0, high=500.0, voiced=0.5):
-    """F0 (T,) in Hz, 0 where unvoiced, and voicing (T,): the peak of the autocorrelation (Boersma 1993).
+    """Return F0 (T,) in Hz, 0 where unvoiced, and voicing (T,): the peak of the autocorrelation (Boersma 1993).
 
     The window is at least 40 ms long: two periods and more of a deep voice. Dividing by the window's own autocorrelation
-    undoes its taper.
+    removes the effect of its taper.
     """
     window = max(config.window, int(0.04 * config.rate))
     if len(wave) < window:

@@ -1,9 +1,10 @@
-"""Which moments of clips are lost: drawn once in continuous time, read at the frames of any stream."""
+"""Lost moments of clips, drawn once in continuous time and read at the frames of any stream."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from refmer.choices import choose
 from refmer.ops.markov import markov
 
 SHARES = {  # shares of the frames that the papers let go missing
@@ -15,7 +16,7 @@ STARTS = ("good", "stationary")
 
 @dataclass(frozen=True)
 class Gaps:
-    """Lost moments of N clips; one draw, that any stream of any sense can be read against.
+    """Lost moments of N clips: one draw, which several streams and senses can share.
 
     Parameters
     ----------
@@ -29,7 +30,7 @@ class Gaps:
     rate: float
 
     def at(self, stream):
-        """(N, T) bool: frames of a stream whose centre lies in a lost slot; what comes after the last slot is like it."""
+        """Return (N, T) bool: True for frames centred in a lost slot; frames after the last slot are like it."""
         slot = (centres(stream) * self.rate).astype(int)
         return self.lost[:, np.minimum(slot, self.lost.shape[1] - 1)]
 
@@ -38,10 +39,9 @@ class Gaps:
 class GilbertElliott:
     """A channel with a good and a bad state (Gilbert 1960; Elliott 1963), a Markov chain that loses frames in bursts.
 
-    Paper 004 (section IV-C2) loses every frame in the bad state and none in the good one, and starts in the good one. It does
-    not say whether its p_L and p_N are probabilities of staying or of switching; if of staying, these are
-    p_good_to_bad = 1 - p_N and p_bad_to_good = 1 - p_L. netem's `gemodel p r 1-h 1-k` has our arguments in the same order, but
-    for the last two: loss_bad is its 1-h and loss_good its 1-k.
+    Paper 004 (section IV-C2) loses every frame in the bad state and none in the good one, and starts in the good one. It leaves
+    open whether its p_L and p_N are probabilities of staying or of switching; if of staying, then p_good_to_bad = 1 - p_N and
+    p_bad_to_good = 1 - p_L. netem's `gemodel p r 1-h 1-k` has p_good_to_bad, p_bad_to_good, loss_bad, loss_good in this order.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class GilbertElliott:
     Raises
     ------
     ValueError
-        If a probability is outside [0, 1], the rate is not positive, or the start is another word.
+        If a probability is outside [0, 1], the rate is not positive, or the start is not accepted.
     """
 
     p_good_to_bad: float
@@ -72,8 +72,7 @@ class GilbertElliott:
         for label in ("p_good_to_bad", "p_bad_to_good", "loss_good", "loss_bad"):
             if not 0 <= getattr(self, label) <= 1:
                 raise ValueError(f"{label} is {getattr(self, label)}; accepted: a probability from 0 to 1")
-        if self.start not in STARTS:
-            raise ValueError(f"start is {self.start!r}; accepted: {', '.join(STARTS)}")
+        choose("start", self.start, STARTS)
         if not 0 < self.rate < np.inf:
             raise ValueError(f"rate is {self.rate}; accepted: a positive number of slots per second")
         if self.start == "stationary" and self.p_good_to_bad + self.p_bad_to_good == 0:
@@ -82,7 +81,7 @@ class GilbertElliott:
             )
 
     def bad_share(self, slots=None):
-        """Expected share of bad slots among the first `slots`; None: in the long run, p / (p + r)."""
+        """Return the expected share of bad slots among the first `slots`; None: in the long run, p / (p + r)."""
         p, r = self.p_good_to_bad, self.p_bad_to_good
         if p == 0 and self.start == "good":
             return 0.0
@@ -91,36 +90,32 @@ class GilbertElliott:
         return p / (p + r) * (1 - (1 - (1 - p - r) ** slots) / (slots * (p + r)))
 
     def expected_loss(self, slots=None):
-        """Expected share of lost slots among the first `slots`; None: in the long run."""
+        """Return the expected share of lost slots among the first `slots`; None: in the long run."""
         return self.loss_good + (self.loss_bad - self.loss_good) * self.bad_share(slots)
 
     def mean_burst(self):
-        """Mean stay in the bad state, in slots: 1 / r."""
+        """Return the mean stay in the bad state, in slots: 1 / r."""
         return 1 / self.p_bad_to_good if self.p_bad_to_good else np.inf
 
-    def mean_gap(self):
-        """Mean stay in the good state, in slots: 1 / p."""
-        return 1 / self.p_good_to_bad if self.p_good_to_bad else np.inf
-
     def autocorrelation(self, lag):
-        """Correlation of the states `lag` slots apart: (1 - p - r)^lag."""
+        """Return the correlation of the states `lag` slots apart: (1 - p - r)^lag."""
         return (1 - self.p_good_to_bad - self.p_bad_to_good) ** lag
 
     def states(self, rng, clips, slots):
-        """Draws (clips, slots) bool of the chain, True in the bad state."""
+        """Draw the chain: (clips, slots) bool, True in the bad state."""
         u = rng.random((slots, clips))
         first = u[:1] < (self.bad_share() if self.start == "stationary" else 0)
         return markov(u, first, float(self.p_good_to_bad), float(self.p_bad_to_good)).T
 
 
 def scattered(rng, streams, share):
-    """Gaps: every slot is lost with probability `share`, independently of the others; slots are the fastest stream's frames."""
+    """Lose every slot with probability `share`, independently; slots are the fastest stream's frames. Returns Gaps."""
     fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
     return Gaps(rng.random(fastest.mask.shape) < share, fastest.rate)
 
 
 def block(rng, streams, share):
-    """Gaps: one contiguous part of every clip, `share` of its duration; slots are the fastest stream's frames."""
+    """Lose one contiguous part of every clip, `share` of its duration; slots are the fastest stream's frames. Returns Gaps."""
     fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
     duration = np.max([extent(s.mask).sum(1) / s.rate for s in streams.values()], axis=0)[:, None]  # (N, 1)
     start = duration * (1 - share) * rng.random(duration.shape)
@@ -129,17 +124,17 @@ def block(rng, streams, share):
 
 
 def bursty(rng, streams, chain):
-    """Gaps as a GilbertElliott chain draws them, of its own rate."""
+    """Lose slots as a GilbertElliott chain does, at its rate. Returns Gaps."""
     slots = int(np.ceil(max(s.mask.shape[1] / s.rate for s in streams.values()) * chain.rate))
     bad = chain.states(rng, len(next(iter(streams.values())).mask), slots)
     return Gaps(rng.random(bad.shape) < np.where(bad, chain.loss_bad, chain.loss_good), chain.rate)
 
 
 def extent(mask):
-    """(N, T) bool: True up to each clip's last frame, gaps included."""
+    """Return (N, T) bool: True up to each clip's last frame, gaps included."""
     return np.logical_or.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
 
 
 def centres(stream):
-    """Seconds (T,) at which the frames of a stream are centred."""
+    """Return the centres (T,) of a stream's frames in seconds."""
     return (np.arange(stream.mask.shape[1]) + 0.5) / stream.rate

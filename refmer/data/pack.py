@@ -1,4 +1,4 @@
-"""Clips in a small file: valid frames end to end, quantised, in an npz that needs no pickle."""
+"""Clips in a small file: valid frames, concatenated and quantised, in an npz without pickle."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ LABELS = ("name", "speaker", "intended", "votes", "emotion", "sentiment")
 
 
 def pad(parts):
-    """Clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
+    """Pad clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
     lengths = np.array([len(part) for part in parts])
     x = np.zeros((len(parts), lengths.max(initial=0), *parts[0].shape[1:]), parts[0].dtype)
     mask = np.arange(x.shape[1]) < lengths[:, None]
@@ -28,8 +28,7 @@ def pack(path, clips, bits):
         Each mask must be True up to the clip's length and False after it.
     bits : dict of str to int
         8 or 16 per stream (and "affect"): a feature becomes that many bits between its least and greatest value.
-        Images (uint8 in multiples of 17) are kept as they are: 16 greys, each as its difference from the frame before,
-        which is mostly 0.
+        Images (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
     """
     arrays = {k: getattr(clips, k) for k in LABELS if getattr(clips, k) is not None}
     arrays |= {"classes": np.array(clips.classes), "source": np.array(clips.source)}
@@ -50,7 +49,7 @@ def pack(path, clips, bits):
 
 
 def pack_features(name, x, bits):
-    """x (frames, ...) as integers code, x = low + step code per feature."""
+    """Quantise x (frames, ...) to integers code, x = low + step code per feature."""
     top = 2**bits - 1
     low = x.min(axis=0)
     step = np.maximum(x.max(axis=0) - low, 1e-12) / top
@@ -59,19 +58,19 @@ def pack_features(name, x, bits):
 
 
 def pack_images(name, x):
-    """Greys x (frames, h, w) as differences of level modulo 16 to the frame before."""
+    """Store greys x (frames, h, w) as differences of level modulo 16 to the frame before."""
     if (x % 17).any():
-        raise ValueError(f"{name} has greys that are no multiples of 17; accepted: 16 greys")
+        raise ValueError(f"{name} has greys that are not multiples of 17; accepted: 16 greys")
     return {f"{name}/change": np.diff(x // 17, axis=0, prepend=np.zeros_like(x[:1])) & 15}
 
 
 def unpack(path):
-    """Read what `pack` wrote.
+    """Read clips from a file that `pack` wrote.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
         If it is truncated, foreign, unfolds to more than 512 MiB, or its parts do not fit together.
     """
@@ -84,7 +83,7 @@ def unpack(path):
 
 
 def assemble(arrays):
-    """Clips from the arrays of a file."""
+    """Return the clips of a file's arrays."""
     names = [k.removesuffix("/length") for k in arrays if k.endswith("/length")]
     streams = {name: unpack_stream(name, arrays) for name in names}
     labels = {k: arrays.get(k) for k in LABELS}
@@ -100,7 +99,7 @@ def assemble(arrays):
 
 
 def unpack_stream(name, arrays):
-    """One stream, zero-padded to its longest clip: float32, or uint8 images."""
+    """Return one stream, zero-padded to its longest clip: float32, or uint8 images."""
     length = arrays[f"{name}/length"]
     if f"{name}/change" in arrays:
         valid = (np.add.accumulate(arrays[f"{name}/change"], axis=0, dtype=np.uint8) & 15) * np.uint8(17)

@@ -1,8 +1,9 @@
-"""Clips from files."""
+"""The bundled corpus: its folder and its clips."""
 
 from dataclasses import replace
 from pathlib import Path
 
+from refmer.choices import choose
 from refmer.data.front_end import derived
 from refmer.data.pack import unpack
 from refmer.data.synthetic.synthesize import Remake
@@ -12,12 +13,12 @@ KINDS = ("clips", "recordings")
 
 
 def load_samples(kind="clips"):
-    """The bundled corpus. It is synthetic: see the data card, data_samples/README.md.
+    """Load the bundled corpus. It is synthetic: see the data card, data_samples/README.md.
 
     Parameters
     ----------
     kind : "clips" or "recordings"
-        288 acted clips of six emotions, or 36 recordings in which valence and arousal wander.
+        288 acted clips of six emotions, or 36 recordings in which valence and arousal vary.
 
     Returns
     -------
@@ -27,23 +28,22 @@ def load_samples(kind="clips"):
     Raises
     ------
     ValueError
-        If `kind` is another word or the file is damaged.
+        If `kind` is not accepted or the file is damaged.
     FileNotFoundError
         If the samples are neither in the package nor beside it.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; accepted: {', '.join(KINDS)}")
+    choose("kind", kind, KINDS)
     clips = unpack(samples_folder() / f"{kind}.npz")
     return replace(clips.with_streams(**derived(clips.streams["logmel"])), raw=Remake())
 
 
 def samples_folder():
-    """Where the samples are: inside an installed package, or in data_samples/ of a checkout."""
+    """Return the folder of the samples: inside an installed package, or data_samples/ of a checkout."""
     return bundled("samples", "data_samples", "clips.npz", ", or run data_samples/make.py")
 
 
 def bundled(inside, beside, name, otherwise=""):
-    """The folder that holds the file `name`: `inside` of an installed package, or `beside` it in a checkout."""
+    """Return the folder that holds the file `name`: `inside` of an installed package, or `beside` it in a checkout."""
     places = (PACKAGE / inside, PACKAGE.parent / beside)
     for place in places:
         if (place / name).is_file():

@@ -1,4 +1,4 @@
-"""Features in units of their spread in training: zero mean, unit standard deviation, and 0 where there is no frame."""
+"""Features in units of their spread in training: zero mean, unit standard deviation, and 0 where no frame is."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from refmer.data.folder import chunks
 
 
 def scaling(stream):
-    """Mean and standard deviation of each feature over the frames that are there; a constant feature gets 1."""
+    """Return mean and standard deviation of each feature over the valid frames; a constant feature gets 1."""
     n, mean, var = 0, np.zeros(stream.x.shape[2:]), np.zeros(stream.x.shape[2:])
     for rows in chunks(stream.x):
         part = stream.read(rows)
@@ -16,7 +16,7 @@ def scaling(stream):
         if len(valid):
             n += len(valid)
             share, step = len(valid) / n, valid.mean(0) - mean
-            mean += share * step  # of what came so far and this chunk together (Chan et al. 1983)
+            mean += share * step  # of the chunks so far and this one (Chan et al. 1983)
             var += share * (valid.var(0) - var) + share * (1 - share) * step * step
     if n == 0:
         raise ValueError(f"a {stream.sense} stream has no frame in any clip; accepted: at least one")
@@ -25,14 +25,14 @@ def scaling(stream):
 
 
 def standardise(name, stream, mean, sd):
-    """(x - mean) / sd, and 0 where there is no frame."""
+    """Return the stream with (x - mean) / sd, and 0 where no frame is."""
     if stream.x.shape[2:] != mean.shape:
         raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
     return replace(stream, x=standard(stream.x, stream.mask, mean, sd))
 
 
 def standard(x, mask, mean, sd):
-    """The same of arrays."""
+    """Return the same for arrays x (N, T, ...) and mask (N, T)."""
     x = (np.asarray(x, np.float32) - mean) / sd
     x[~mask] = 0
     return x

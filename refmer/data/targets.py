@@ -1,31 +1,31 @@
-"""What is learned: the labels of clips, by name of the target."""
+"""Targets of training: the labels of clips, by name of the target."""
 
 import numpy as np
+
+from refmer.choices import choose
 
 SENTIMENT_CLASSES = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 TASKS = {"sentiment": "classes", "emotion": "classes", "votes": "votes", "affect": "regression"}
 
 
 def task_of(target):
-    """ "classes" (one of K), "votes" (the shares of raters) or "regression" (valence and arousal over time)."""
-    if target not in TASKS:
-        raise ValueError(f"target is {target!r}; accepted: {', '.join(TASKS)}")
-    return TASKS[target]
+    """Return "classes" (one of K), "votes" (the shares of raters) or "regression" (valence and arousal over time)."""
+    return choose("target", target, TASKS)
 
 
 def sentiment_class(sentiment):
-    """Seven classes 0..6: clipped to [-3, 3] and rounded, halves to even (numpy.round), as MulT and MMSA do."""
+    """Return one of seven classes 0..6: clipped to [-3, 3] and rounded, halves to even (numpy.round), as MulT and MMSA do."""
     return np.round(np.clip(sentiment, -3, 3)).astype(int) + 3
 
 
 def class_names(clips, target):
-    """Names of the classes of a target; of a regression, of its dimensions."""
+    """Return the names of a target's classes or, for a regression, of its dimensions."""
     names = {"sentiment": SENTIMENT_CLASSES, "affect": ("valence", "arousal")}
     return names.get(target, tuple(clips.classes))
 
 
 def labels(clips, target):
-    """The truth that predictions are compared with.
+    """Return the labels that predictions are compared with.
 
     Returns
     -------
@@ -48,17 +48,17 @@ def labels(clips, target):
 
 
 def above_chance(shares):
-    """Which classes a clip has (N, K): a share strictly above 1 / K (paper 004, IV)."""
+    """Return True for the classes of each clip (N, K): a share strictly above 1 / K (paper 004, IV)."""
     return shares > 1 / shares.shape[1]
 
 
 def soft_targets(clips, target, classes):
-    """What a loss on logits is given, (N, K) float32: one-hot classes, or the shares of the votes."""
+    """Return the targets of a loss on logits, (N, K) float32: one-hot classes, or the shares of the votes."""
     value = labels(clips, target)
     return value if target == "votes" else np.eye(classes, dtype=np.float32)[value]
 
 
 def class_count(clips, target, classes):
-    """Clips of each class, (K,) float32; of votes, clips in which the class is above chance."""
+    """Return the number of clips of each class, (K,) float32; for votes, of clips in which the class is above chance."""
     soft = soft_targets(clips, target, classes)
     return (above_chance(soft) if target == "votes" else soft).sum(0).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Sliding windows: what a recognizer sees of clips as time goes by."""
+"""Sliding windows over clips."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from refmer.data.clips import Clips
 
 
 def windows(clips, window, hop):
-    """Every clip cut into overlapping windows.
+    """Cut every clip into overlapping windows.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def windows(clips, window, hop):
     Clips
         N * W clips without labels: the W windows of the first clip, then those of the second.
     ends : array (W,)
-        Second at which each window ends, when its answer can be known.
+        Second at which each window ends, and its prediction is available.
 
     Raises
     ------

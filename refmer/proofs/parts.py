@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.layers import answers, auxformer, cmaer, convolution, dense, encoders, sequence, temporal
+from refmer.layers import auxformer, cmaer, convolution, dense, encoders, sequence, tlab, tlab_code
 from refmer.ops import convolution as convolution_ops
 from refmer.ops import dense as dense_ops
 from refmer.proofs import Case, plain, seeded
@@ -21,7 +21,7 @@ STREAMS, VALID = {"a": X, "b": LONG}, {"a": SHORT, "b": WHOLE}
 
 
 def cases():
-    parts = (ops, dense_and_sequence, convolution_and_encoders, of_answers, of_auxformer, of_cmaer, of_tlab_jca)
+    parts = (ops, dense_and_sequence, convolution_and_encoders, of_auxformer, of_cmaer, of_tlab_jca)
     return [case for part in parts for case in part()]
 
 
@@ -59,16 +59,6 @@ def convolution_and_encoders():
         Case("tcn_block", seeded(convolution.tcn_block, 2, 2, mask=SHORT, rate=0.2), (X,), block, "masked, dropout"),
         Case("thin", lambda x: encoders.thin(x, 2), (IMAGE,)),
     ]
-
-
-def of_answers():
-    h, valid = normal(2 * B, T, C), np.concatenate([SHORT, ~SHORT])  # two windows of 3 steps, 5 in all
-
-    def answer(f):
-        return lambda p, h: f(dense.linear, p, h, valid, B, D)
-
-    functions = (answers.every_step, answers.every_window, answers.whole_clip)
-    return [Case(f.__name__, answer(f), (h,), dense.describe_linear(C, 2)) for f in functions]
 
 
 def of_auxformer():
@@ -129,29 +119,38 @@ def of_cmaer():
 
 
 def of_tlab_jca():
-    rows, rates = [], temporal.Rates(lstm=0.1, attention=0.1, fusion=0.1, head=0.1)
-    for part in temporal.PARTS.values():
-        name, keys = part.__name__.rpartition(".")[2], ("*key.b",) if part is temporal.PARTS["code"] else ()
-        given = {"valid": SHORT, "rates": rates}
-        rows += [
-            Case(f"{name}.recur", seeded(part.recur, **given), (X,), part.describe_recur(C, 2), directions=True),
-            Case(
-                f"{name}.attend", seeded(part.attend, **given, band=1, trace=None), (X, Y), part.describe_attend(C), zero=keys
-            ),
-            Case(f"{name}.fuse", seeded(part.fuse, **given, trace=None), (X, Y), part.describe_fuse(C, T, D), directions=True),
-            Case(f"{name}.join", seeded(part.join, **given), (X,), part.describe_join(C, E, 1), directions=True),
-            Case(f"{name}.head", seeded(part.head, rates=rates), (X,), part.describe_head(C, D, 2)),
-        ]
+    windows, valid = normal(2 * B, T, C), np.concatenate([SHORT, ~SHORT])  # two windows of 3 steps a clip, 5 steps in all
 
-    def residual(f):  # y: both outputs of eq. (11), and both of the inputs whose gradients come in with theirs
-        def layer(a, v, sound, x):
-            fa, fv, back = f(*Y[..., :E].astype(a.real.dtype)[None].repeat(2, 0), a, v, sound, x, SHORT, SHORT)
-            return (fa, fv, a, v), lambda dy: tuple(np.zeros_like(dy[0]) + d for d in back(*dy))
+    def residual(f):
+        def layer(y, block, x):
+            y, back = f(y, block, x, SHORT, SHORT)
+            return y, lambda dy: tuple(dx + np.zeros_like(dy) for dx in back(dy))
 
         return layer
 
-    inputs, unused = tuple(normal(4, B, T, E)), ("input.2", "input.3")
-    return rows + [
-        Case("of_input", residual(temporal.of_input), inputs),
-        Case("of_tlab", residual(temporal.of_tlab), inputs, zero=unused),
+    def gathered(target, pooled):
+        return lambda h: tlab.gather(h, valid, B, D, target, pooled)
+
+    def answered(target):
+        def layer(y):
+            out, back = tlab.answer(y, T, B, D, target)
+            (name,) = out
+            return out[name], lambda dy: back({name: dy})
+
+        return layer
+
+    unused, three = ("input.1", "input.2"), (X, Y, normal(3, B, T, C)[2])
+    fuse, code = tlab_code.describe_coattentions(C, T), tlab_code.describe_regressors(C, D, 2)
+    return [
+        Case("block_residual", residual(tlab.block_residual), three, zero=unused),
+        Case("input_residual", residual(tlab.input_residual), three),
+        *(
+            Case("gather", gathered(*way), (windows,), variant=str(way))
+            for way in (("affect", False), ("affect", True), ("emotion", False))
+        ),
+        Case("answer", answered("affect"), (windows,), variant="every step"),
+        Case("answer", answered("affect"), (windows[:, 0],), variant="every window"),
+        Case("answer", answered("emotion"), (X[:, 0],), variant="logits"),
+        Case("coattentions", seeded(tlab_code.coattentions, SHORT, rate=0.1), (X, Y), fuse, "masked, dropout", directions=True),
+        Case("regressors", seeded(tlab_code.regressors, rate=0.1), (X,), code, "dropout"),
     ]

@@ -1,4 +1,4 @@
-"""Clips: indexing, splitting, and what is refused."""
+"""Clips: indexing, splitting, and errors."""
 
 from dataclasses import replace
 
@@ -28,16 +28,16 @@ def make(n=7, t=5, **changes):
 )
 def test_indexing_takes_the_same_clips_from_everything(index):
     clips, positions = make(), np.arange(7)
-    wanted = np.atleast_1d(positions[np.array(index, dtype=int) if isinstance(index, list) and not index else index])
+    expected = np.atleast_1d(positions[np.array(index, dtype=int) if isinstance(index, list) and not index else index])
     for part in (clips[index], clips[index, ...]):
-        assert part.shape == (len(wanted),)
-        np.testing.assert_array_equal(part.name, clips.name[wanted])
-        np.testing.assert_array_equal(part.streams["units"].x, clips.streams["units"].x[wanted])
-        np.testing.assert_array_equal(part.truth["lag"], clips.truth["lag"][wanted])
+        assert part.shape == (len(expected),)
+        np.testing.assert_array_equal(part.name, clips.name[expected])
+        np.testing.assert_array_equal(part.streams["units"].x, clips.streams["units"].x[expected])
+        np.testing.assert_array_equal(part.truth["lag"], clips.truth["lag"][expected])
 
 
 @given(st.integers(0, 99), st.sampled_from(["speaker", "name"]))
-def test_split_keeps_groups_apart_and_loses_nobody(seed, by):
+def test_split_keeps_groups_apart_and_loses_no_clip(seed, by):
     clips = make()
     train, test = clips.split(by=by, test_size=0.3, seed=seed)
     assert not set(getattr(train, by)) & set(getattr(test, by))
@@ -54,12 +54,12 @@ UNITS = make().streams["units"]
 
 
 @pytest.mark.parametrize(
-    "broken, said",
+    "broken, message",
     [
         (lambda: nan(UNITS), "NaN or infinite features in 1 clips"),
         (lambda: replace(UNITS, mask=UNITS.mask[:, :3]), r"mask is bool \(7, 3\); accepted: bool \(7, 5\)"),
         (lambda: replace(UNITS, mask=UNITS.mask.astype(int)), "mask is int64"),
-        (lambda: replace(UNITS, sense="smell"), "sense is 'smell'; accepted: voice, face"),
+        (lambda: replace(UNITS, sense="smell"), "sense is 'smell'; accepted: 'voice', 'face'"),
         (lambda: replace(UNITS, rate=0.0), "rate is 0.0"),
         (lambda: replace(UNITS, x=UNITS.x[:, :, 0]), r"shape \(7, 5\)"),
         (lambda: replace(UNITS, x=UNITS.x.astype(complex)), "complex128"),
@@ -74,10 +74,10 @@ UNITS = make().streams["units"]
         (lambda: make()[[0, 4]].split(), "2 clips of 1 speaker: at least 2"),
     ],
 )
-def test_what_is_wrong_is_named(broken, said):
-    with pytest.raises((ValueError, IndexError), match=said):
+def test_wrong_arguments_raise_errors(broken, message):
+    with pytest.raises((ValueError, IndexError), match=message):
         broken()
 
 
-def test_repr_tells_what_there_is():
+def test_repr_summarises_clips_and_streams():
     assert "7 clips of 4 speakers; units (5, 3) at 25 Hz" in repr(make())

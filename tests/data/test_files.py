@@ -1,4 +1,4 @@
-"""Files are whole or not there, and nothing read is trusted."""
+"""Files are written whole or not at all, and checked when they are read."""
 
 import io
 import zipfile
@@ -44,11 +44,11 @@ def bomb():
 
 
 @pytest.mark.parametrize(
-    "content, said", [(b"hello", "zip"), (whole()[:-40], "zip"), (pickled(), "pickle"), (bomb(), "unfolds to 100000 bytes")]
+    "content, message", [(b"hello", "zip"), (whole()[:-40], "zip"), (pickled(), "pickle"), (bomb(), "unfolds to 100000 bytes")]
 )
-def test_files_that_cannot_be_trusted_are_refused(tmp_path, content, said):
+def test_damaged_files_are_refused(tmp_path, content, message):
     (tmp_path / "f.npz").write_bytes(content)
-    with pytest.raises(ValueError, match=rf"f.npz cannot be read \(.*{said}.*accepted: a test file"):
+    with pytest.raises(ValueError, match=rf"f.npz cannot be read \(.*{message}.*accepted: a test file"):
         read_npz(tmp_path / "f.npz", "a test file", largest=50_000)
 
 

@@ -1,4 +1,4 @@
-"""Clips on disk: the same clips and the same training as in memory, nothing read before its time, and what is refused."""
+"""Clips on disk: the same clips and the same training as in memory, lazy reading, and errors."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def same(a, b):
     return (a.classes, a.source) == (b.classes, b.source)
 
 
-def test_what_is_saved_comes_back_and_stays_on_disk(clips, on_disk):
+def test_saved_clips_are_read_back_and_stay_on_disk(clips, on_disk):
     assert same(clips, on_disk) and repr(on_disk) == repr(clips)
     for part in (on_disk, on_disk[3:9], on_disk[[4, 4, 0]], on_disk.split()[0]):
         for s in part.streams.values():
@@ -72,9 +72,9 @@ INDEX = st.one_of(st.slices(7), st.lists(st.integers(-7, 6), min_size=1), st.lis
 
 @given(first=INDEX, second=st.slices(7), one=st.integers(-7, 6))
 def test_rows_are_indexed_as_arrays_are(rows, first, second, one):
-    found = rows[first][second]
-    assert isinstance(found, Rows) and found.shape == ARRAY[first][second].shape and found.dtype == ARRAY.dtype
-    np.testing.assert_array_equal(np.asarray(found), ARRAY[first][second])
+    result = rows[first][second]
+    assert isinstance(result, Rows) and result.shape == ARRAY[first][second].shape and result.dtype == ARRAY.dtype
+    np.testing.assert_array_equal(np.asarray(result), ARRAY[first][second])
     np.testing.assert_array_equal(rows[one], ARRAY[one])
     np.testing.assert_array_equal(rows[:, 1:, 0], ARRAY[:, 1:, 0])
     np.testing.assert_array_equal(rows[rows > 9], ARRAY[ARRAY > 9])
@@ -141,7 +141,7 @@ def test_mean_and_deviation_over_chunks_are_those_over_all_frames():
         scaling(refmer.Stream(x, 25.0, mask & False, "face"))
 
 
-def test_what_is_not_finite_on_disk_is_named_when_it_is_read(clips, tmp_path):
+def test_infinite_features_on_disk_raise_errors_when_they_are_read(clips, tmp_path):
     model = refmer.Recognizer("concatenation").fit(clips, epochs=1, progress=False)
     refmer.save_folder(clips, tmp_path / "corpus")
     np.load(tmp_path / "corpus" / "stream-units.npy", mmap_mode="r+")[5, 0] = np.nan
@@ -157,7 +157,7 @@ def npy(x, **options):
 
 
 @pytest.mark.parametrize(
-    "file, content, said",
+    "file, content, message",
     [
         ("clips.json", None, "No such file"),
         ("clips.json", b"[", "JSONDecodeError"),
@@ -178,7 +178,7 @@ def npy(x, **options):
         ("emotion.npy", npy(np.full(48, 9)), "outside the classes"),
     ],
 )
-def test_a_folder_that_is_damaged_is_refused(clips, tmp_path, file, content, said):
+def test_a_folder_that_is_damaged_is_refused(clips, tmp_path, file, content, message):
     refmer.save_folder(clips, tmp_path / "corpus")
     path = tmp_path / "corpus" / file
     if content is None:
@@ -187,11 +187,11 @@ def test_a_folder_that_is_damaged_is_refused(clips, tmp_path, file, content, sai
         path.write_text(json.dumps(json.loads(path.read_text()) | content))
     else:
         path.write_bytes(content(path.read_bytes()) if callable(content) else content)
-    with pytest.raises(ValueError, match=rf"(?s)corpus cannot be read .*{said}.*accepted: a folder written by"):
+    with pytest.raises(ValueError, match=rf"(?s)corpus cannot be read .*{message}.*accepted: a folder written by"):
         refmer.load_folder(tmp_path / "corpus")
 
 
-def test_features_that_the_index_does_not_name_are_refused(clips, tmp_path):
+def test_features_of_another_dtype_than_the_index_are_refused(clips, tmp_path):
     refmer.save_folder(clips, tmp_path / "corpus")
     units = clips.streams["units"].x
     np.save(tmp_path / "corpus" / "stream-units.npy", units.astype(np.float64))
@@ -207,7 +207,7 @@ def stopped(clips):
 
 
 @pytest.mark.parametrize(
-    "parts, error, said",
+    "parts, error, message",
     [
         (lambda clips: [], ValueError, "no clips to save"),
         (lambda clips: clips[:0], ValueError, "no clips to save"),
@@ -217,8 +217,8 @@ def stopped(clips):
         (stopped, KeyboardInterrupt, "^$"),
     ],
 )
-def test_what_cannot_be_saved_leaves_nothing(clips, tmp_path, parts, error, said):
-    with pytest.raises(error, match=said):
+def test_a_failed_save_leaves_no_files(clips, tmp_path, parts, error, message):
+    with pytest.raises(error, match=message):
         refmer.save_folder(parts(clips), tmp_path / "corpus")
     assert not list(tmp_path.iterdir())
 

@@ -1,4 +1,4 @@
-"""The front end, against tones and pulses whose features are known."""
+"""The front end, compared with tones and pulses of given features."""
 
 import numpy as np
 import pytest
@@ -30,15 +30,15 @@ def pulses(f0, rate, seconds=0.7):
 
 @settings(max_examples=25)
 @given(f0=st.floats(75, 440), preset=st.sampled_from(sorted(PRESETS)))
-def test_pitch_of_a_known_pitch(f0, preset):
+def test_pitch_of_pulses(f0, preset):
     config = PRESETS[preset]
-    found, voicing = pitch(pulses(f0, config.rate), config)
-    assert np.abs(found[3:-3] / f0 - 1).max() < 0.02 and voicing[3:-3].min() > 0.8
+    f0s, voicing = pitch(pulses(f0, config.rate), config)
+    assert np.abs(f0s[3:-3] / f0 - 1).max() < 0.02 and voicing[3:-3].min() > 0.8
 
 
 def test_noise_is_mostly_unvoiced():
-    found, _ = pitch(np.random.default_rng(0).standard_normal(16000), PRESETS["samples"])
-    assert (found == 0).mean() > 0.8
+    f0, _ = pitch(np.random.default_rng(0).standard_normal(16000), PRESETS["samples"])
+    assert (f0 == 0).mean() > 0.8
 
 
 @settings(max_examples=20)
@@ -90,7 +90,7 @@ def test_centroid_energy_and_slope():
     assert prosody(dull)[:, 3].mean() < prosody(noise)[:, 3].mean() - 1
 
 
-def test_flux_sees_change_only():
+def test_flux_measures_change_only():
     t = np.arange(16000) / 16000
     tone = np.where(t < 0.5, np.sin(2 * np.pi * 500 * t), np.sin(2 * np.pi * 1500 * t))
     flux = prosody(tone)[:, 5]
@@ -114,7 +114,7 @@ def test_integers_and_channels():
     assert np.abs(front_end(unsigned, 16000)["prosody"][:, 0] - 150)[3:-3].max() < 3
 
 
-def test_trimming_tells_what_it_kept():
+def test_trimming_returns_the_span_of_the_remaining_part():
     wave = np.concatenate([np.zeros(3200), pulses(150, 16000, 0.5), np.zeros(1600)])
     part, span = trim_silence(wave, 16000)
     assert span == (0.2, 0.7) and len(part) == 8000
@@ -140,7 +140,7 @@ def test_mfcc_is_an_orthonormal_map_and_starts_with_the_mean():
 
 
 @pytest.mark.parametrize(
-    "wave, rate, said",
+    "wave, rate, message",
     [
         (np.array([]), 16000, "shape"),
         (np.zeros((100, 9)), 16000, "shape"),
@@ -155,13 +155,13 @@ def test_mfcc_is_an_orthonormal_map_and_starts_with_the_mean():
         (pulses(150, 16000, 0.03), 16000, "at least one window of 512"),
     ],
 )
-def test_bad_waves_are_named(wave, rate, said):
-    with pytest.raises(ValueError, match=said):
+def test_bad_waves_raise_errors(wave, rate, message):
+    with pytest.raises(ValueError, match=message):
         front_end(wave, rate)
 
 
-def test_bad_settings_are_named():
-    with pytest.raises(ValueError, match="samples, auxformer, tlab_jca, raver"):
+def test_bad_settings_raise_errors():
+    with pytest.raises(ValueError, match="'samples', 'auxformer', 'tlab_jca', 'raver'"):
         front_end(pulses(150, 16000), 16000, "mine")
     with pytest.raises(ValueError, match="hop <= window"):
         FrontEnd(hop=600)

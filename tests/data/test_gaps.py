@@ -1,4 +1,4 @@
-"""Lost moments: their rates and bursts are those of the closed forms, and every stream reads the same ones."""
+"""Lost moments: rates and bursts of the closed forms, and the same moments for every stream."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def assert_mean(draws, expected):
 def test_the_long_run_loses_r_1_minus_k_plus_p_1_minus_h_over_p_plus_r():
     assert GilbertElliott(0.05, 0.45, loss_good=0.01).expected_loss() == pytest.approx(0.109, abs=1e-12)
     simple = GilbertElliott(0.05, 0.45)
-    assert (simple.expected_loss(), simple.mean_burst(), simple.mean_gap()) == pytest.approx((0.1, 1 / 0.45, 20))
+    assert (simple.expected_loss(), simple.mean_burst()) == pytest.approx((0.1, 1 / 0.45))
     assert simple.autocorrelation(3) == pytest.approx(0.5**3)
 
 
@@ -59,14 +59,14 @@ def test_bursts_gaps_and_correlation_are_those_of_draws(p, r):
     bad = chain.states(np.random.default_rng(3), 700, 90)
     left, stayed = bad[:, :-1] & ~bad[:, 1:], bad[:, :-1]
     assert 1 / chain.mean_burst() == pytest.approx(left.sum() / stayed.sum(), rel=0.12)
-    assert 1 / chain.mean_gap() == pytest.approx((~bad[:, :-1] & bad[:, 1:]).sum() / (~stayed).sum(), rel=0.12)
+    assert chain.p_good_to_bad == pytest.approx((~bad[:, :-1] & bad[:, 1:]).sum() / (~stayed).sum(), rel=0.12)
     share = chain.expected_loss()
     for lag in (1, 2, 5):
         product = (bad[:, :-lag] - share) * (bad[:, lag:] - share)
         assert_mean(product, share * (1 - share) * chain.autocorrelation(lag))
 
 
-def test_runs_are_as_long_as_mean_burst_and_mean_gap_say():
+def test_runs_are_as_long_as_the_probabilities_of_switching_imply():
     chain = GilbertElliott(0.07, 0.3)
     bad = chain.states(np.random.default_rng(4), 11, 4000)
     change = np.flatnonzero(np.diff(bad.ravel()))
@@ -83,23 +83,23 @@ def test_the_first_slot_is_good_unless_stationary():
 
 def test_a_chain_that_never_turns_bad_loses_what_the_good_state_loses():
     still = GilbertElliott(0, 0, loss_good=0.2)
-    assert still.expected_loss() == still.expected_loss(7) == 0.2 and still.mean_burst() == still.mean_gap() == np.inf
+    assert still.expected_loss() == still.expected_loss(7) == 0.2 and still.mean_burst() == np.inf
     assert GilbertElliott(0, 0, start="good").expected_loss(9) == 0
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         ((1.2, 0.5), "p_good_to_bad is 1.2; accepted: a probability"),
         ((0.5, float("nan")), "p_bad_to_good is nan"),
         ((0.5, 0.5, 0, -1), "loss_bad is -1"),
-        ((0.5, 0.5, 0, 1, "bad"), "start is 'bad'; accepted: good, stationary"),
+        ((0.5, 0.5, 0, 1, "bad"), "start is 'bad'; accepted: 'good', 'stationary'"),
         ((0.5, 0.5, 0, 1, "good", 0), "rate is 0"),
         ((0, 0, 0, 1, "stationary"), "the chain never switches"),
     ],
 )
-def test_what_no_chain_can_have_is_named(arguments, said):
-    with pytest.raises(ValueError, match=said):
+def test_what_no_chain_can_have_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
         GilbertElliott(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""Sub-sequences: what of a stream falls into each, and which of them count."""
+"""Sub-sequences: the frames of a stream in each, and the valid ones."""
 
 import numpy as np
 import pytest
@@ -15,11 +15,11 @@ def stream(T, rate=25, valid=None, N=2, shape=(3,), sense="voice"):
 
 def test_sub_sequences_hold_the_frames_of_their_time():
     s = stream(10, rate=5, valid=[10, 7])
-    x, there, valid = inputs.sub_sequences(s, 0.8)  # 4 frames each
+    x, present, valid = inputs.sub_sequences(s, 0.8)  # 4 frames each
     assert x.shape == (2, 3, 4, 3)
     np.testing.assert_array_equal(x[:, :2].reshape(2, 8, 3), s.x[:, :8])
     np.testing.assert_array_equal(x[0, 2, :2], s.x[0, 8:])
-    assert (x[0, 2, 2:] == 0).all() and there[0, 2].tolist() == [True, True, False, False]
+    assert (x[0, 2, 2:] == 0).all() and present[0, 2].tolist() == [True, True, False, False]
     assert valid.tolist() == [[True, True, True], [True, True, False]]  # half a sub-sequence counts, none does not
 
 
@@ -47,12 +47,12 @@ def test_streams_of_other_rates_are_cut_at_the_same_times():
 def test_more_padding_adds_sub_sequences_that_do_not_count():
     s = stream(40, valid=[40, 17])
     long = Stream(np.pad(s.x, ((0, 0), (0, 60), (0, 0))), 25, np.pad(s.mask, ((0, 0), (0, 60))), "voice")
-    for got, wanted in zip(inputs.sub_sequences(long, 0.64), inputs.sub_sequences(s, 0.64), strict=True):
-        np.testing.assert_array_equal(got[:, : wanted.shape[1]], wanted)
-        assert not got[:, wanted.shape[1] :].any()
+    for result, expected in zip(inputs.sub_sequences(long, 0.64), inputs.sub_sequences(s, 0.64), strict=True):
+        np.testing.assert_array_equal(result[:, : expected.shape[1]], expected)
+        assert not result[:, expected.shape[1] :].any()
 
 
-def test_means_are_over_the_frames_that_are_there():
+def test_means_are_over_the_present_frames():
     s = stream(10, rate=5, valid=[10, 7])
     mean, valid = inputs.sub_sequence_means(s, 0.8)
     np.testing.assert_allclose(mean[0, 2], s.x[0, 8:].mean(0))
@@ -61,7 +61,7 @@ def test_means_are_over_the_frames_that_are_there():
 
 
 @pytest.mark.parametrize("sampled", [0, 17])
-def test_what_cannot_be_sampled_is_named(sampled):
+def test_impossible_samples_raise_errors(sampled):
     with pytest.raises(ValueError, match=rf"0.64 s at 25 Hz are 16 frames, sampled is {sampled}"):
         inputs.sub_sequences(stream(40), 0.64, sampled)
 

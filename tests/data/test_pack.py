@@ -1,4 +1,4 @@
-"""Packed clips come back within half a quantization step, and damaged files are refused."""
+"""Packed clips are read back within half a quantization step, and damaged files are refused."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def some_clips(lengths=(5, 2, 7), seed=0):
 
 @settings(max_examples=20)
 @given(lengths=st.lists(st.integers(1, 9), min_size=1, max_size=5), seed=st.integers(0, 99))
-def test_what_is_packed_comes_back(tmp_path_factory, lengths, seed):
+def test_packed_clips_are_read_back(tmp_path_factory, lengths, seed):
     path = tmp_path_factory.mktemp("pack") / "c.npz"
     clips = some_clips(tuple(lengths), seed)
     pack(path, clips, BITS)
@@ -120,5 +120,5 @@ def test_load_samples_gives_every_stream():
         assert "synthetic" in c.source and c.streams["frames"].x.dtype == np.uint8
         assert all(s.x.dtype == np.float32 for k, s in c.streams.items() if k != "frames")
         assert c.streams["logmel"].rate == 2 * c.streams["units"].rate == 50
-    with pytest.raises(ValueError, match="clips, recordings"):
+    with pytest.raises(ValueError, match="kind is 'movies'; accepted: 'clips', 'recordings'"):
         read.load_samples("movies")

@@ -1,4 +1,4 @@
-"""read_clip: what goes out as a sound file and an OpenFace CSV comes back as the bundled streams; every error is clear."""
+"""read_clip: a sound file and an OpenFace CSV written from a bundled clip are read back as its streams; errors."""
 
 import csv
 
@@ -8,7 +8,7 @@ from scipy.io import wavfile
 from scipy.signal import resample_poly
 
 import refmer
-from refmer.data.synthetic.face import FEATURES
+from refmer.data.openface import FEATURES
 
 NAME = "s03-anger-1"
 HEADER = ["frame", " face_id", " timestamp", " confidence", " success", *(" " + column for column in FEATURES)]
@@ -21,7 +21,7 @@ def bundled():
 
 
 def own(stream):
-    """The frames that are there in the only clip."""
+    """Return the valid frames of the only clip."""
     return stream.x[0][stream.mask[0]]
 
 
@@ -57,14 +57,14 @@ def write_csv(path, units, rate=25.0, header=None, change=None):
     ],
 )
 def test_a_sound_file_gives_the_bundled_streams(tmp_path, bundled, rate, stereo, dtype):
-    """Resampling takes the highest bands away: log-mel is compared below 7 kHz, where 8 bits and the stored ones allow."""
+    """Resampling removes the highest bands: log-mel is compared below 7 kHz, where 8 bits and the stored ones allow."""
     clips = refmer.read_clip(wav=write_wav(tmp_path / "me.wav", rate, stereo, dtype))
     assert clips.name[0] == "me" and set(clips.streams) == {"logmel", "prosody", "mfcc", "layers"}
     limit = 1.0 if dtype == np.uint8 else 0.05
     for name, s in clips.streams.items():
-        wanted = bundled.streams[name]
-        assert (s.rate, s.sense, s.features, s.x.dtype) == (wanted.rate, wanted.sense, wanted.features, np.float32)
-        assert s.mask.sum() == wanted.mask.sum() and s.x.shape[2:] == wanted.x.shape[2:]
+        expected = bundled.streams[name]
+        assert (s.rate, s.sense, s.features, s.x.dtype) == (expected.rate, expected.sense, expected.features, np.float32)
+        assert s.mask.sum() == expected.mask.sum() and s.x.shape[2:] == expected.x.shape[2:]
     error = np.abs(own(clips.streams["logmel"]) - own(bundled.streams["logmel"]))[:, :37]
     assert np.median(error) < limit
     if dtype != np.uint8:
@@ -106,7 +106,7 @@ def test_the_shorter_of_voice_and_face_is_masked_at_its_end(tmp_path, bundled):
     assert clips.streams["words"].rate == pytest.approx(4 / (len(units) / 25))
 
 
-def test_a_trained_model_answers_as_for_the_bundled_clip(tmp_path, bundled, model):
+def test_a_trained_model_predicts_the_same_as_for_the_bundled_clip(tmp_path, bundled, model):
     words = own(bundled.streams["words"])
     path = write_csv(tmp_path / "me.csv", own(bundled.streams["units"]))
     clips = refmer.read_clip(write_wav(tmp_path / "me.wav"), path, words, speaker="me")
@@ -124,7 +124,7 @@ WAVS = {
 
 
 @pytest.mark.parametrize("message", WAVS)
-def test_bad_sound_is_named(tmp_path, message):
+def test_bad_sound_raises_errors(tmp_path, message):
     path = tmp_path / "me.wav"
     wavfile.write(path, 16000, WAVS[message].astype(np.float32))
     with pytest.raises(ValueError, match=message):
@@ -132,7 +132,7 @@ def test_bad_sound_is_named(tmp_path, message):
 
 
 @pytest.mark.parametrize("length", [0, 3, 20, 40, 43])
-def test_truncated_and_foreign_files_are_named(tmp_path, length):
+def test_truncated_and_foreign_files_raise_errors(tmp_path, length):
     whole = write_wav(tmp_path / "whole.wav").read_bytes()
     for content in (whole[:length], b"x" * length):
         (tmp_path / "me.wav").write_bytes(content)
@@ -142,7 +142,7 @@ def test_truncated_and_foreign_files_are_named(tmp_path, length):
 
 TABLES = {
     "lacks the columns AU01_r": dict(header=[column.replace("AU01_r", "AU1") for column in HEADER]),
-    "AU04_r is no finite number in frame 6": dict(change={(5, " AU04_r"): "nan"}),
+    "AU04_r is not finite in frame 6": dict(change={(5, " AU04_r"): "nan"}),
     "none with success 1 and a confidence of 0.7": dict(change={(t, " success"): "0" for t in range(20)}),
     "frame or timestamp": dict(change={(5, " timestamp"): "0.001"}),
     "2 faces": dict(change={(5, " face_id"): "1"}),
@@ -152,28 +152,30 @@ TABLES = {
 
 
 @pytest.mark.parametrize("message", TABLES)
-def test_a_bad_table_is_named(tmp_path, bundled, message):
+def test_a_bad_table_raises_errors(tmp_path, bundled, message):
     path = write_csv(tmp_path / "me.csv", own(bundled.streams["units"])[:20], **TABLES[message])
     with pytest.raises(ValueError, match=message):
         refmer.read_clip(openface_csv=path)
 
 
 @pytest.mark.parametrize("content", [b"", b"a, b\n1, 2\n", b"\x00\xff" * 50, (",".join(HEADER) + "\n").encode()])
-def test_what_is_no_table_is_named(tmp_path, content):
+def test_other_content_than_a_table_raises_errors(tmp_path, content):
     (tmp_path / "me.csv").write_bytes(content)
     with pytest.raises(ValueError, match="openface_csv me.csv"):
         refmer.read_clip(openface_csv=tmp_path / "me.csv")
 
 
-def test_bad_arguments_are_named(tmp_path):
-    for arguments, message in (
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
         ({}, "nothing to read"),
         ({"words": np.ones(3)}, r"words has shape \(3,\)"),
         ({"words": np.full((2, 3), np.nan)}, "NaN or infinite values in 2 words"),
         ({"words": np.ones((2, 3)), "confidence": 2}, "confidence is 2"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            refmer.read_clip(**arguments)
-    for argument in ("wav", "openface_csv"):
-        with pytest.raises(FileNotFoundError, match=f"{argument} is .*none"):
-            refmer.read_clip(**{argument: tmp_path / "none"})
+        ({"wav": "none"}, "wav is .*none"),
+        ({"openface_csv": "none"}, "openface_csv is .*none"),
+    ],
+)
+def test_bad_arguments_raise_errors(arguments, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        refmer.read_clip(**arguments)

@@ -1,4 +1,4 @@
-"""The corpus is what its data card says: people's shares, aligned senses, clips that depend on their names only."""
+"""The corpus agrees with its data card: people's shares, aligned senses, clips that depend on their names only."""
 
 import hashlib
 import importlib.util
@@ -10,7 +10,7 @@ import pytest
 
 from refmer.data.clips import EMOTIONS
 from refmer.data.read import load_samples
-from refmer.data.synthetic import people
+from refmer.data.synthetic import raters
 from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_named, synthesize_recordings
 
 SAMPLES = Path(__file__).parents[2] / "data_samples"
@@ -29,29 +29,29 @@ def make():
     return module
 
 
-def test_ceilings_are_the_published_ones():
+def test_ceilings_are_the_published_ones(make):
     for sense, expected in (("voice", 45.9), ("face", 69.1), ("both", 75.4)):
-        assert abs(100 * people.ceiling(sense) - expected) < 0.1  # the shares have three digits
+        assert abs(100 * make.ceiling(sense) - expected) < 0.1  # the shares have three digits
 
 
-def test_what_is_shown_follows_the_shares_to_one_clip(bundled):
+def test_shown_emotions_follow_the_shares_to_one_clip(bundled):
     for sense in ("voice", "face"):
         count = np.zeros((6, 6))
         np.add.at(count, (bundled.intended, bundled.truth[f"shown_{sense}"]), 1)
-        assert np.abs(count - 48 * people.SHARES[sense]).max() < 1
+        assert np.abs(count - 48 * raters.SHARES[sense]).max() < 1
 
 
 def test_senses_are_drawn_independently_of_each_other():
     seeds = range(200)
-    drawn = np.array([people.draw_shown(seed, s, 1, 0) for seed in seeds for s in range(24)])  # disgust
+    drawn = np.array([raters.draw_shown(seed, s, 1, 0) for seed in seeds for s in range(24)])  # disgust
     joint = np.histogram2d(*drawn.T, bins=(range(7), range(7)))[0] / len(drawn)
-    assert np.abs(joint - np.outer(people.SHARES["voice"][1], people.SHARES["face"][1])).max() < 0.02
+    assert np.abs(joint - np.outer(raters.SHARES["voice"][1], raters.SHARES["face"][1])).max() < 0.02
 
 
-def test_raters_average_to_the_published_shares_and_follow_what_is_shown():
-    p = people.rater_shares()
-    mean = np.einsum("iv,if,ivfk->ik", people.SHARES["voice"], people.SHARES["face"], p)
-    np.testing.assert_allclose(mean, people.SHARES["both"], atol=1e-9)
+def test_raters_average_to_the_published_shares_and_follow_the_shown_emotions():
+    p = raters.rater_shares()
+    mean = np.einsum("iv,if,ivfk->ik", raters.SHARES["voice"], raters.SHARES["face"], p)
+    np.testing.assert_allclose(mean, raters.SHARES["both"], atol=1e-9)
     for k in range(6):
         assert (p[:, :, k, k] > np.delete(p[..., k], k, axis=2).max(2)).all()  # a face that shows k draws votes for k
 
@@ -59,23 +59,23 @@ def test_raters_average_to_the_published_shares_and_follow_what_is_shown():
 def test_raters_side_with_the_face_or_the_voice_as_often_as_on_crema_d():
     rng, n = np.random.default_rng(0), 20_000
     i = rng.integers(6, size=n)
-    v, f = ((rng.random((n, 1)) > people.SHARES[sense][i].cumsum(1)[:, :-1]).sum(1) for sense in ("voice", "face"))
-    emotion = people.plurality(rng.multinomial(people.RATERS, people.rater_shares()[i, v, f]), i)
+    v, f = ((rng.random((n, 1)) > raters.SHARES[sense][i].cumsum(1)[:, :-1]).sum(1) for sense in ("voice", "face"))
+    emotion = raters.plurality(rng.multinomial(raters.RATERS, raters.rater_shares()[i, v, f]), i)
     differ = v != f
     assert abs((emotion == v)[differ].mean() - 0.196) < 0.02 and abs((emotion == f)[differ].mean() - 0.675) < 0.03
 
 
 def test_ties_go_to_the_intended_class_if_it_is_among_them():
     votes = np.array([[4, 4, 2, 0, 0, 0], [4, 4, 2, 0, 0, 0], [1, 5, 4, 0, 0, 0]])
-    assert people.plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
+    assert raters.plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
 
 
 def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
     recordings = load_samples("recordings")
     for corpus, index in ((bundled, [0, 101, 287]), (recordings, [17])):
-        kept = corpus[index]
-        again = synthesize_named(kept.name.tolist(), seed=0)
-        files = kept.streams | ({"affect": kept.affect} if kept.affect else {})
+        part = corpus[index]
+        again = synthesize_named(part.name.tolist(), seed=0)
+        files = part.streams | ({"affect": part.affect} if part.affect else {})
         made = again.streams | ({"affect": again.affect} if again.affect else {})
         for k in files.keys() - {"mfcc", "layers"}:
             a, b = files[k].x[files[k].mask], made[k].x[made[k].mask]
@@ -89,7 +89,7 @@ def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
                 off = (a - b) / step
             assert (np.abs(off) > 0.51).mean() <= 1e-4 and np.abs(off).max() < 1.51, k
         for k in ("votes", "emotion", "sentiment", "speaker"):
-            np.testing.assert_array_equal(getattr(kept, k), getattr(again, k))
+            np.testing.assert_array_equal(getattr(part, k), getattr(again, k))
 
 
 def test_a_clip_depends_on_nothing_but_seed_and_name():
@@ -125,7 +125,7 @@ def test_the_mouth_leads_the_sound_by_the_lag():
         assert max(match) > 0.4 and abs(shifts[np.argmax(match)] / 50 - r.truth["lag"][i]) < 0.06
 
 
-def test_lengths_lags_labels_are_as_the_card_says(bundled):
+def test_lengths_lags_labels_agree_with_the_card(bundled):
     length = bundled.streams["frames"].mask.sum(1) / 25
     assert len(bundled) == 288 and length.min() >= 0.6 and length.max() <= 5 and ((length > 1.5) & (length < 3.5)).mean() > 0.6
     lag = bundled.truth["lag"]
@@ -137,7 +137,7 @@ def test_lengths_lags_labels_are_as_the_card_says(bundled):
     assert counts.min() >= 20 and counts.argmax() == EMOTIONS.index("neutral")
 
 
-def test_recordings_wander_and_annotators_follow():
+def test_affect_of_recordings_varies_and_annotators_follow():
     r = load_samples("recordings")
     length = r.affect.mask.sum(1) / r.affect.rate
     assert len(r) >= 36 and length.min() >= 12 and length.max() <= 24 and r.emotion is None and r.sentiment is None
@@ -147,12 +147,12 @@ def test_recordings_wander_and_annotators_follow():
 
 
 def test_a_simple_classifier_comes_close_below_people(bundled, make):
-    found = make.machine(bundled)
+    accuracy = make.machine(bundled)
     for sense in ("voice", "face", "both"):
-        assert people.ceiling(sense) - 0.08 <= found[sense] <= people.ceiling(sense), (sense, found)
+        assert make.ceiling(sense) - 0.08 <= accuracy[sense] <= make.ceiling(sense), (sense, accuracy)
 
 
-def test_words_and_body_give_the_emotion_away_to_nobody(bundled, make):
+def test_words_and_body_do_not_correlate_with_the_emotion(bundled, make):
     y = np.eye(6)[bundled.intended] - 1 / 6
     for k in ("words", "body"):
         x = make.summary(bundled.streams[k])
@@ -171,7 +171,7 @@ def test_the_card_has_the_counts_and_the_checksums(bundled, make):
 
 
 @pytest.mark.parametrize(
-    "call, said",
+    "call, message",
     [
         (lambda: synthesize(speakers=0), "speakers is 0"),
         (lambda: synthesize(1, takes=1.5), "takes is 1.5"),
@@ -182,6 +182,6 @@ def test_the_card_has_the_counts_and_the_checksums(bundled, make):
         (lambda: synthesize_named(["s00-fear-0", "r00-0"]), "not both"),
     ],
 )
-def test_bad_arguments_are_named(call, said):
-    with pytest.raises(ValueError, match=said):
+def test_bad_arguments_raise_errors(call, message):
+    with pytest.raises(ValueError, match=message):
         call()

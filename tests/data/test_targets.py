@@ -14,10 +14,10 @@ def test_sentiment_rounds_halves_to_even_and_clips():
     )
 
 
-def test_labels_that_are_not_there_are_named(clips):
+def test_missing_labels_raise_errors(clips):
     with pytest.raises(ValueError, match="no sentiment labels"):
         targets.labels(replace(clips, sentiment=None), "sentiment")
-    with pytest.raises(ValueError, match="target is 'age'; accepted: sentiment, emotion, votes, affect"):
+    with pytest.raises(ValueError, match="target is 'age'; accepted: 'sentiment', 'emotion', 'votes', 'affect'"):
         targets.labels(clips, "age")
 
 

@@ -1,6 +1,6 @@
-"""A drawn face moved by action units (Ekman and Friesen 1978), and the track of it that a tool like OpenFace would give.
+"""A drawn face moved by action units (Ekman and Friesen 1978), and the columns that OpenFace 2 would write about it.
 
-Which units an emotion moves follows EMFACS; columns are named as in OpenFace 2 (Baltrusaitis et al. 2018).
+The units of an emotion follow EMFACS.
 """
 
 from dataclasses import dataclass
@@ -8,21 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from refmer.data.synthetic.wander import generator, wander
+from refmer.data.noise import gauss_markov, generator
+from refmer.data.openface import AU, FACE_RATE
 
-RATE = 25  # frames per second
 SIZE = 24  # pixels per side
-EXPRESSIVENESS = 0.9  # multiplies the table: how clearly the face shows what it shows (calibrated, see the data card)
+EXPRESSIVENESS = 0.9  # multiplies the table: clarity of the face's expression (calibrated, see the data card)
 TRACKER_SD = (0.15, 0.33)  # noise of the tracked intensities: of a frame, of a whole clip
 
-AU = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
-FEATURES = (
-    *(f"AU{k:02d}_r" for k in AU),  # intensity, 0 to 5
-    *(f"AU{k:02d}_c" for k in sorted((*AU, 28))),  # presence, 0 or 1; OpenFace rates AU28 (lips sucked in) only so
-    *("pose_Tx", "pose_Ty", "pose_Tz", "pose_Rx", "pose_Ry", "pose_Rz"),  # mm and radians
-    *(f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"),  # unit vectors in the camera's coordinates
-    *("gaze_angle_x", "gaze_angle_y"),  # radians
-)
 MOVES = (  # intensities at the apex of a typical expression
     {4: 3.0, 5: 1.5, 7: 2.0, 23: 2.0, 17: 0.8},  # anger
     {9: 2.8, 10: 2.0, 15: 0.8, 17: 1.2, 4: 1.2},  # disgust
@@ -48,7 +40,7 @@ class Person:
 
 
 def make_person(seed, what, index):
-    """Person `index` of a corpus `what`."""
+    """Return person `index` of a corpus `what`."""
     rng = generator(seed, what + " face", index)
     rest = np.abs(rng.normal(0, 0.35, len(AU)))
     return Person(
@@ -58,41 +50,41 @@ def make_person(seed, what, index):
 
 
 def move(rng, person, show, opening):
-    """What the face does: action units (T, 17) in 0..5, pose (T, 6) in mm and radians, gaze angles (T, 2) in radians.
+    """Return the motion of a face: action units (T, 17) in 0..5, pose (T, 6) in mm and radians, gaze angles (T, 2).
 
-    show (T, 6) is the intensity of each emotion, opening (T,) how far speech opens the mouth.
+    show (T, 6) is the intensity of each emotion, opening (T,) the opening of the mouth by speech.
     """
     T = len(show)
     au = EXPRESSIVENESS * show @ TABLE * np.exp(rng.normal(0, 0.25, len(AU))) + person.rest
-    au += 0.35 * smooth_wander(rng, T, len(AU), 0.4) + rng.normal(0, 0.25, len(AU))
+    au += 0.35 * smooth_noise(rng, T, len(AU), 0.4) + rng.normal(0, 0.25, len(AU))
     au[:, AU.index(25)] += 2.2 * opening
     au[:, AU.index(26)] += 1.6 * opening
     au[:, AU.index(45)] = blinks(rng, T)
     down = show[:, 5] + 0.3 * show[:, 1]  # sad and disgusted people look down
-    pose = smooth_wander(rng, T, 6, 1.5) * (9, 7, 15, 0.05, 0.07, 0.04) + (0, 0, 600, 0, 0, 0)
+    pose = smooth_noise(rng, T, 6, 1.5) * (9, 7, 15, 0.05, 0.07, 0.04) + (0, 0, 600, 0, 0, 0)
     pose[:, 3] += 0.06 * down
-    gaze = wander(rng, T, 2, 0.5, RATE) * (0.10, 0.06)
+    gaze = gauss_markov(rng, T, 2, 0.5, FACE_RATE) * (0.10, 0.06)
     gaze[:, 1] += 0.06 * down
     return np.clip(au, 0, 5), pose, gaze
 
 
-def smooth_wander(rng, T, width, seconds):
-    """Tracks (T, width) as muscles move: wandering, without jumps from frame to frame."""
-    return gaussian_filter1d(wander(rng, T, width, seconds, RATE), 3, axis=0)
+def smooth_noise(rng, T, width, seconds):
+    """Return random tracks (T, width), smooth from frame to frame."""
+    return gaussian_filter1d(gauss_markov(rng, T, width, seconds, FACE_RATE), 3, axis=0)
 
 
 def blinks(rng, T):
-    """AU45 (T,): about one blink in three seconds, each a fifth of a second long."""
-    start = rng.random(T) < 0.33 / RATE
+    """Return AU45 (T,): about one blink in three seconds, each a fifth of a second long."""
+    start = rng.random(T) < 0.33 / FACE_RATE
     return np.convolve(start * rng.uniform(3, 5, T), (0.5, 1, 1, 0.6, 0.2))[:T]
 
 
 def track(rng, au, pose, gaze):
-    """What a tracker reports (T, 49), columns FEATURES: the motion with noise, and decisions on presence."""
+    """Return the output of a tracker (T, 49), columns FEATURES: the motion with noise, and decisions on presence."""
     T = len(au)
-    noisy = au + TRACKER_SD[0] * wander(rng, T, len(AU), 0.1, RATE) + TRACKER_SD[1] * rng.standard_normal(len(AU))
+    noisy = au + TRACKER_SD[0] * gauss_markov(rng, T, len(AU), 0.1, FACE_RATE) + TRACKER_SD[1] * rng.standard_normal(len(AU))
     presence = noisy + 0.3 * rng.standard_normal(noisy.shape) > 1
-    sucked = wander(rng, T, 1, 0.5, RATE) > 2.3
+    sucked = gauss_markov(rng, T, 1, 0.5, FACE_RATE) > 2.3
     presence = np.insert(presence, AU.index(45), sucked[:, 0], axis=1)
     angles = gaze + 0.015 * rng.standard_normal(gaze.shape)
     eyes = []
@@ -104,7 +96,7 @@ def track(rng, au, pose, gaze):
 
 
 def draw(person, au, pose, gaze):
-    """Frames (T, 24, 24) uint8 in 16 greys (multiples of 17) of a face that moves so."""
+    """Draw frames (T, 24, 24) uint8 in 16 greys (multiples of 17) of a face with this motion."""
     a = {k: v for k, v in zip(AU, au.T.astype(np.float32)[:, :, None, None], strict=True)}  # each (T, 1, 1)
     tx, ty, _, nod, turn, roll = pose.T.astype(np.float32)[:, :, None, None]
     y, x = np.mgrid[:SIZE, :SIZE].astype(np.float32) - (SIZE - 1) / 2
@@ -115,7 +107,7 @@ def draw(person, au, pose, gaze):
     paint(image, disc(x, y / 1.2, person.width) * edge(person.fringe - 11.5 - y + 0.04 * x * x), person.hair)
     x, y = x - 7 * turn, y - 7 * nod  # features in the middle of the face move further when it turns
     gaze = gaze.astype(np.float32)[:, :, None, None]
-    for side, part in ((-1, np.s_[:, 1:16, :15]), (1, np.s_[:, 1:16, 9:])):  # only the pixels that a part can reach
+    for side, part in ((-1, np.s_[:, 1:16, :15]), (1, np.s_[:, 1:16, 9:])):  # only the pixels that a part can cover
         draw_eye(image[part], person, a, side * x[part], y[part], side * gaze[:, 0], gaze[:, 1])
     part = np.s_[:, 7:19, 4:20]
     draw_nose(image[part], person, a, x[part], y[part])
@@ -125,7 +117,7 @@ def draw(person, au, pose, gaze):
 
 
 def draw_eye(image, person, a, x, y, look_x, look_y):
-    """One eye, its brow and the cheek under it; x grows outwards from the middle of the face."""
+    """Draw one eye, its brow and the cheek under it; x grows outwards from the middle of the face."""
     height = np.clip(1.3 + 0.28 * a[5] - 0.22 * a[7] - 0.16 * a[6] - 0.1 * a[9], 0.4, 2.6) * np.clip(1 - a[45] / 3, 0, 1)
     u, v = x - 4.0, y + 1.8
     paint(image, edge(height - np.abs(v) - 0.22 * u * u * height) * edge(2.1 - np.abs(u)), 1.0)
@@ -141,7 +133,7 @@ def draw_eye(image, person, a, x, y, look_x, look_y):
 
 
 def draw_nose(image, person, a, x, y):
-    """The nose's shadow, its wrinkles (AU9) and the fold beside it (AU10)."""
+    """Draw the nose's shadow, its wrinkles (AU9) and the fold beside it (AU10)."""
     shade = 0.65 * person.skin
     up = 0.25 * a[9]
     paint(image, edge(1.4 - np.abs(x)) * edge(0.4 - np.abs(y - 2.6 + up)), shade)
@@ -151,7 +143,7 @@ def draw_nose(image, person, a, x, y):
 
 
 def draw_mouth(image, person, a, x, y):
-    """Lips around an opening: corners up with AU12, down with AU15, wide with AU20, narrow and thin with AU23."""
+    """Draw lips around an opening: corners up with AU12, down with AU15, wide with AU20, narrow and thin with AU23."""
     half = person.mouth + 0.35 * a[12] + 0.4 * a[20] - 0.3 * a[23] - 0.15 * a[17]
     bend = (0.45 * a[12] - 0.55 * a[15] - 0.2 * a[17]) * (0.5 - (x / half) ** 2)
     gap = np.clip(0.22 * (a[25] - 0.3) + 0.42 * a[26] + 0.12 * a[10], 0, 3.2) * np.clip(1 - (x / half) ** 2, 0, 1)
@@ -164,7 +156,7 @@ def draw_mouth(image, person, a, x, y):
 
 
 def edge(inside):
-    """Coverage of a pixel from its distance (pixels) inside a shape's border: a straight line instead of a staircase."""
+    """Return the coverage of a pixel from its distance (pixels) inside a shape's border (anti-aliasing)."""
     return np.clip(inside + np.float32(0.5), 0, 1)
 
 
@@ -173,5 +165,5 @@ def disc(x, y, radius):
 
 
 def paint(image, coverage, grey):
-    """image = (1 - coverage) image + coverage grey, in place."""
+    """Set image = (1 - coverage) image + coverage grey, in place."""
     image += coverage * (np.float32(grey) - image)

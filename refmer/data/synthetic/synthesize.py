@@ -1,6 +1,6 @@
-"""The synthetic corpus: people speak, faces move, raters vote. Signals, not random vectors, but no real person.
+"""Clips and recordings of the synthetic corpus: sound, images and features without any real person.
 
-Every clip is made from its name and the seed alone, so any of them can be made again, raw sound and frames included.
+A clip depends on its name and the seed only, so each can be generated again, raw sound and frames included.
 """
 
 import re
@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.clips import EMOTIONS, Clips, Stream
+from refmer.data.clips import EMOTIONS, WORD_RATE, Clips, Stream
 from refmer.data.front_end import PROSODY, derived, front_end
+from refmer.data.openface import FACE_RATE, FEATURES
 from refmer.data.pack import pad
-from refmer.data.synthetic import face, voice, words
-from refmer.data.synthetic.perform import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
+from refmer.data.synthetic import voice
+from refmer.data.synthetic.signals import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
 
 STREAMS = {  # name: (rate, sense, features)
     "logmel": (50, "voice", ()),
     "prosody": (50, "voice", PROSODY),
-    "units": (face.RATE, "face", face.FEATURES),
-    "frames": (face.RATE, "face", ()),
-    "words": (words.RATE, "words", ()),
+    "units": (FACE_RATE, "face", FEATURES),
+    "frames": (FACE_RATE, "face", ()),
+    "words": (WORD_RATE, "words", ()),
     "body": (BODY_RATE, "body", ("skin_conductance", "heart_rate")),
 }
 
@@ -36,9 +37,9 @@ class RawSignals:
 
 @dataclass(frozen=True)
 class Remake:
-    """Makes the raw signals of a corpus again, clip by clip: called with a name, as `Clips.raw`.
+    """Generator of a corpus's raw signals, clip by clip: called with a name, as `Clips.raw`.
 
-    seed, duration: those that the corpus was made with; the defaults are the bundled corpus's.
+    seed, duration: those of the corpus; the defaults are the bundled corpus's.
     """
 
     seed: int = 0
@@ -49,7 +50,7 @@ class Remake:
 
 
 def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
-    """Acted clips: every speaker acts each of six emotions, `takes` times.
+    """Generate acted clips: every speaker acts each of six emotions, `takes` times.
 
     Parameters
     ----------
@@ -77,32 +78,36 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
 
 
 def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECONDS):
-    """Long recordings, in which valence and arousal wander; other speakers than those of the clips.
+    """Generate long recordings, in which valence and arousal vary, of other speakers than those of the clips.
 
-    Parameters and errors as `synthesize`; `affect` is the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) what
-    was felt, and there are no labels of emotion or sentiment.
+    Parameters and errors as `synthesize`, with `duration` (12, 24) s by default.
+
+    Returns
+    -------
+    Clips
+        With `affect`, the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) without their errors, and without labels of
+        emotion and sentiment.
     """
     check_counts(speakers, takes)
     return synthesize_named([f"r{s:02d}-{k}" for s in range(speakers) for k in range(takes)], seed, duration)
 
 
 def synthesize_named(names, seed=0, duration=None):
-    """The clips (or the recordings) of these names, as `synthesize` (or `synthesize_recordings`) makes them."""
+    """Generate the clips (or recordings) of these names, as `synthesize` (or `synthesize_recordings`) does."""
     kinds = {parse(name)[0] for name in names}
     if len(kinds) != 1:
         raise ValueError(f"names are {list(names)[:3]}...; accepted: at least one, and clips or recordings, not both")
     made = []
     for name in names:
-        made.append(perform(name, seed, duration))
-        heard = front_end(made[-1]["wave"], voice.RATE)
-        made[-1] |= {k: heard[k].astype(np.float32) for k in ("logmel", "prosody")}
+        made.append(make_signals(name, seed, duration))
+        features = front_end(made[-1]["wave"], voice.RATE)
+        made[-1] |= {k: features[k].astype(np.float32) for k in ("logmel", "prosody")}
     streams = {}
     for k, (rate, sense, features) in STREAMS.items():
         x, mask = pad([m[k] for m in made])
         streams[k] = Stream(x, float(rate), mask, sense, features)
     streams |= derived(streams["logmel"])
-    labels = made[0]["labels"]
-    labels = {k: np.array([m["labels"][k] for m in made]) for k in labels}
+    labels = {k: np.array([m["labels"][k] for m in made]) for k in made[0]["labels"]}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
     common = dict(streams=streams, name=np.array(names), source=f"synthetic corpus of refmer, seed {seed}")
     common["raw"] = Remake(seed, duration and tuple(duration))
@@ -110,34 +115,35 @@ def synthesize_named(names, seed=0, duration=None):
         return Clips(**common, **labels, truth=truth)
     affect, mask = pad([m["affect"] for m in made])
     truth["affect"] = pad([m["felt"] for m in made])[0].astype(np.float32)
-    return Clips(**common, **labels, truth=truth, affect=Stream(affect, float(face.RATE), mask, "face", ("valence", "arousal")))
+    return Clips(**common, **labels, truth=truth, affect=Stream(affect, float(FACE_RATE), mask, "face", ("valence", "arousal")))
 
 
 def raw_signals(name, seed=0, duration=None):
-    """Sound and frames of one synthetic clip, before any front end.
+    """Generate the sound and the frames of one synthetic clip, before any front end.
 
     Parameters
     ----------
     name : str
         As in `Clips.name`: "s03-anger-1" or, for a recording, "r03-1".
     seed, duration
-        Those that the corpus was made with; the defaults are the bundled corpus's.
+        Those of the corpus; the defaults are the bundled corpus's.
 
     Returns
     -------
     RawSignals
+        wave (S,) at 16 kHz, frames (T, 24, 24) at 25 Hz.
 
     Raises
     ------
     ValueError
-        If the name is none of a synthetic clip.
+        If the name is not that of a synthetic clip.
     """
-    made = perform(name, seed, duration)
-    return RawSignals(made["wave"], voice.RATE, made["frames"], face.RATE)
+    made = make_signals(name, seed, duration)
+    return RawSignals(made["wave"], voice.RATE, made["frames"], FACE_RATE)
 
 
 def parse(name):
-    """ "s03-anger-1" -> ("s", 3, 0, 1) and "r03-1" -> ("r", 3, None, 1)."""
+    """Parse a name: "s03-anger-1" -> ("s", 3, 0, 1) and "r03-1" -> ("r", 3, None, 1)."""
     match = re.fullmatch(rf"(?:s(\d+)-({'|'.join(EMOTIONS)})|r(\d+))-(\d+)", str(name))
     if not match:
         raise ValueError(f"name is {name!r}; accepted: a synthetic clip's, such as 's03-anger-1', or a recording's, 'r03-1'")
@@ -147,8 +153,8 @@ def parse(name):
     return "s", int(clip), EMOTIONS.index(emotion), int(take)
 
 
-def perform(name, seed, duration):
-    """Signals, features, labels and truth of one name; duration None is the bundled corpus's."""
+def make_signals(name, seed, duration):
+    """Return signals, features, labels and truth of one name; duration None is the bundled corpus's."""
     kind, speaker, emotion, take = parse(name)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed is {seed!r}; accepted: a whole number of at least 0")

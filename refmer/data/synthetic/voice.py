@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import lfilter
 
-from refmer.data.synthetic.wander import generator
+from refmer.data.noise import generator
 
 RATE = 16000  # samples per second of the wave
 CONTROL = 100  # control points per second
-BLOCK = 320  # samples for which the vocal tract stands still
-EXPRESSIVENESS = 2.7  # multiplies the table: how clearly the voice shows what it shows (calibrated, see the data card)
+BLOCK = 320  # samples with the same filter of the vocal tract
+EXPRESSIVENESS = 2.7  # multiplies the table: clarity of the voice's expression (calibrated, see the data card)
 
 # fmt: off
 #             pitch  range  rate  loudness bright pressed jitter breath  formants
@@ -47,7 +47,7 @@ class Speaker:
 
 
 def make_speaker(seed, what, index):
-    """Speaker `index` of a corpus `what`; even ones are men (about 115 Hz), odd ones women (about 205 Hz)."""
+    """Return speaker `index` of a corpus `what`; even ones are men (about 115 Hz), odd ones women (about 205 Hz)."""
     rng = generator(seed, what + " voice", index)
     woman = index % 2
     pitch = (205 if woman else 115) * 2 ** (rng.normal(0, 1.2) / 12)
@@ -56,7 +56,7 @@ def make_speaker(seed, what, index):
 
 
 def speak(rng, speaker, show):
-    """A wave of what the voice shows, and how far the mouth is open for it.
+    """Return a wave of a voice that shows emotions, and the opening of its mouth.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def speak(rng, speaker, show):
     -------
     wave : float64 array (640 T,) within [-1, 1], at 16 kHz
     opening : array (4 T,), at 100 Hz
-        How far the mouth is open while this sound is made, from 0 to about 1.
+        Opening of the mouth during this sound, from 0 to about 1.
     """
     style = EXPRESSIVENESS * np.repeat(show, 4, axis=0) @ STYLE + speaker.habit + rng.standard_normal(11) * CLIP_SD
     pitch, span, rate, loudness, bright, pressed, jitter, breath = style.T[:8]
@@ -81,12 +81,12 @@ def speak(rng, speaker, show):
     room = np.sqrt(np.mean(wave**2)) * 10 ** (-speaker.noise / 20)
     wave += room * rng.standard_normal(len(wave))
     opening = level * (vowel[:, 0] - 150) / 600
-    wave *= min(0.07, 0.95 / np.abs(wave).max())  # the microphone is turned down for the loudest: nothing is clipped
+    wave *= min(0.07, 0.95 / np.abs(wave).max())  # a lower gain for the loudest: nothing is clipped
     return wave, np.minimum(opening, 1.2)
 
 
 def syllables(rng, rate):
-    """Where the talk is (in syllables), its level, its hiss and its vowel's formants (n, 3), over n control points."""
+    """Return position (in syllables), level, hiss and the vowel's formants (n, 3) over n control points."""
     n = len(rate)
     place = np.cumsum(4.4 * np.clip(1 + rate, 0.5, 1.8)) / CONTROL  # about 4.4 syllables per second
     count = int(place[-1]) + 2
@@ -105,7 +105,7 @@ def syllables(rng, rate):
 
 
 def intonation(rng, speaker, syllable, pitch, span, jitter):
-    """F0 (Hz): the speaker's pitch, an accent per syllable, a slow fall and jitter, in semitones."""
+    """Return F0 (Hz): the speaker's pitch, an accent per syllable, a slow fall and jitter, in semitones."""
     count = int(syllable[-1]) + 2
     accents = np.interp(syllable, np.arange(count) + 0.5, rng.uniform(1, 2.5, count) * (-1) ** np.arange(count))
     fall = 1.5 - 3 * np.linspace(0, 1, len(syllable))
@@ -115,7 +115,7 @@ def intonation(rng, speaker, syllable, pitch, span, jitter):
 
 
 def source(noise, f0, level, pressed, breath):
-    """Air flow's derivative (S,): pulses of KLGLOTT88 (Klatt and Klatt 1990), t (2 - 3 t / open), and breath."""
+    """Return the air flow's derivative (S,): pulses of KLGLOTT88 (Klatt and Klatt 1990), t (2 - 3 t / open), and breath."""
     phase = np.cumsum(at_samples(f0)) / RATE
     phase -= np.floor(phase)
     open_share = at_samples(np.clip(0.6 - pressed, 0.35, 0.9))
@@ -124,7 +124,7 @@ def source(noise, f0, level, pressed, breath):
 
 
 def tract_filter(wave, formants, bright):
-    """An all-pole filter: a resonance per formant (Klatt 1980), five in all, and one real pole for the source's tilt."""
+    """Apply an all-pole filter: a resonance per formant (Klatt 1980), five in all, and one real pole for the source's tilt."""
     blocks = len(wave) // BLOCK
     formants = formants.reshape(blocks, -1, 3).mean(1)  # (blocks, 3)
     upper = formants[:, 2:] * np.array([1.35, 1.75])
@@ -143,6 +143,6 @@ def tract_filter(wave, formants, bright):
 
 
 def at_samples(control):
-    """A control track (n,) at 100 Hz, interpolated to 16 kHz (160 n,); point i is at i / 100 seconds."""
+    """Interpolate a control track (n,) at 100 Hz to 16 kHz (160 n,); point i is at i / 100 seconds."""
     ramp = np.arange(RATE // CONTROL) * CONTROL / RATE
     return (control[:, None] + np.diff(control, append=control[-1:])[:, None] * ramp).ravel()

@@ -1,10 +1,11 @@
-"""A small language: sentences about the day, words of known valence, and a fixed vector for each word."""
+"""A small language: sentences, words with a given valence, and a fixed vector for each word."""
 
 import zlib
 
 import numpy as np
 
-RATE = 2.5  # words per second
+from refmer.data.clips import WORD_RATE
+
 WIDTH = 16  # of a word vector
 ADJECTIVES = {
     "awful": -3, "terrible": -2.5, "bad": -2, "dull": -1.2, "sad": -1.5, "odd": -0.5, "plain": 0,
@@ -15,12 +16,12 @@ NOUNS = ("film", "dinner", "meeting", "journey", "letter", "song", "game", "weat
 
 
 def length(seconds):
-    """Words that are said in that time, at least one."""
-    return max(round(seconds * RATE), 1)
+    """Return the number of words in that time, at least one."""
+    return max(round(seconds * WORD_RATE), 1)
 
 
 def write(rng, valence):
-    """A sentence with an adjective near each valence wanted at its place.
+    """Return a sentence whose adjectives are near the valence at their positions.
 
     valence (T,) in [-3, 3] is the tone over time, one value per word; returns T words. The pattern "and the film was
     really good" repeats and is counted from the end, so that the shortest sentence is an adjective.
@@ -28,10 +29,10 @@ def write(rng, valence):
     adjectives, adverbs = list(ADJECTIVES), list(ADVERBS)
     fit = np.array(list(ADJECTIVES.values()))
     words = []
-    for t, want in enumerate(valence):
+    for t, target in enumerate(valence):
         from_end = (len(valence) - 1 - t) % 6
         if from_end == 0:
-            words.append(adjectives[np.abs(fit - want + rng.normal(0, 0.5, len(fit))).argmin()])
+            words.append(adjectives[np.abs(fit - target + rng.normal(0, 0.5, len(fit))).argmin()])
         elif from_end == 1:
             words.append(adverbs[rng.integers(len(adverbs))])
         else:
@@ -40,13 +41,13 @@ def write(rng, valence):
 
 
 def tone(words):
-    """Mean valence of a sentence's adjectives, each times the adverb before it; within [-3.6, 3.6]."""
+    """Return the mean valence of a sentence's adjectives, each times the adverb before it; within [-3.6, 3.6]."""
     pairs = zip(["", *words], words, strict=False)
     return float(np.mean([ADVERBS.get(before, 1) * ADJECTIVES[word] for before, word in pairs if word in ADJECTIVES]))
 
 
 def vectors(words):
-    """Word vectors (T, 16): random, but the same for the same word, with valence along the first axis."""
+    """Return word vectors (T, 16): random, equal for equal words, with valence along the first axis."""
     out = np.stack([np.random.default_rng(zlib.crc32(word.encode())).standard_normal(WIDTH) * 0.5 for word in words])
     out[:, 0] = [ADJECTIVES.get(word, 0) / 2 for word in words]
     return out

@@ -1,7 +1,7 @@
-"""What befalls the drawn face before its features: a hand over it, blur, too little or unsteady light, a turned head.
+"""Corruptions of the face's images and units: an occluding hand, blur, dim or flickering light, a turned head.
 
-The images themselves are changed. The action units are not computed from pixels in a synthetic corpus (they stand in for
-OpenFace), so what a disturbance does to them is a model, not a measurement: see `track`.
+The images are changed directly. The action units of the synthetic corpus are not computed from pixels (they replace the output
+of OpenFace), so the effect of a corruption on them is a model: see `track`.
 """
 
 from dataclasses import replace
@@ -10,36 +10,36 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from refmer.data.gaps import centres
-from refmer.data.synthetic.wander import wander
+from refmer.data.noise import gauss_markov
 
 HEAD = 0.75  # radius of the head, as a share of half the image's width
-DETAIL = 0.25  # wavelength of what a tracker looks at (a brow, a lip), as a share of the image's side
+DETAIL = 0.25  # wavelength of details that a tracker measures (a brow, a lip), as a share of the image's side
 UNSTEADY = 0.3  # seconds over which a changing light stays correlated
-PLACE = {  # where the features are, as shares of the image's height from the top
+PLACE = {  # heights of the features, as shares of the image's height from the top
     **dict.fromkeys(("AU01", "AU02", "AU04"), 0.28),  # brows
     **dict.fromkeys(("AU05", "AU07", "AU45", "gaze"), 0.40),  # eyes
-    **dict.fromkeys(("AU06", "AU09", "pose"), 0.52),  # cheeks, nose; the pose is known from the whole head
+    **dict.fromkeys(("AU06", "AU09", "pose"), 0.52),  # cheeks, nose; the pose is measured on the whole head
     "AU10": 0.65,
     **dict.fromkeys(("AU12", "AU14", "AU15", "AU20", "AU23", "AU25", "AU26", "AU28"), 0.75),  # mouth
     "AU17": 0.88,  # chin
 }
 
 
-def disturb(rng, streams, kind, amount, reference):
-    """The streams "frames" and "units" of a disturbed face.
+def face_streams(rng, streams, kind, amount, reference):
+    """Return the streams "frames" and "units" of a corrupted face.
 
     Parameters
     ----------
     rng : numpy Generator
     streams : dict of str to Stream
-        Of the face; a stream of another name cannot be made again from images.
+        Streams of the face, named "frames" and "units".
     kind : "hand", "blur", "dim", "flicker" or "turn"
     amount : float
         "hand": share of the image that it covers, from the chin upwards. "blur": standard deviation of the blur, as a share of
-        the image's side. "dim": share of the light that is gone. "flicker": standard deviation of the logarithm of the light
+        the image's side. "dim": share of the light that is removed. "flicker": standard deviation of the logarithm of the light
         over time. "turn": degrees by which the head turns towards the image's right.
     reference : dict of str to Stream
-        Streams whose mean and standard deviation are what the tracker expects of a face.
+        Streams whose mean and standard deviation replace hidden features.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def disturb(rng, streams, kind, amount, reference):
     Raises
     ------
     ValueError
-        If there are other streams, or the units have no names.
+        If a stream has another name, or the units have no feature names.
     """
     unknown = sorted(set(streams) - {"frames", "units"})
     if unknown:
@@ -66,17 +66,17 @@ def disturb(rng, streams, kind, amount, reference):
 
 
 def lights(rng, streams, kind, amount):
-    """{name: (N, T)} the light on the face: 1 as it was, 0 dark; the same at the same moment in every stream."""
+    """Return {name: (N, T)}, the light on the face: 1 unchanged, 0 dark; equal at the same moment in every stream."""
     if kind != "flicker":
         return {k: np.full(s.mask.shape, 1 - amount if kind == "dim" else 1.0) for k, s in streams.items()}
     fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
     N, T = fastest.mask.shape
-    light = np.exp(amount * wander(rng, T, N, UNSTEADY, fastest.rate).T)
+    light = np.exp(amount * gauss_markov(rng, T, N, UNSTEADY, fastest.rate).T)
     return {k: np.array([np.interp(centres(s), centres(fastest), clip) for clip in light]) for k, s in streams.items()}
 
 
 def repaint(stream, kind, amount, light):
-    """Changed images, of the dtype they had."""
+    """Return changed images, of the same dtype."""
     x = stream.x.astype(np.float32)
     if kind == "hand":
         x = cover(x, amount)
@@ -92,8 +92,7 @@ def repaint(stream, kind, amount, light):
 
 
 def cover(x, share):
-    """A hand over the lower `share` of images (N, T, h, w): of the grey in the middle of the face, with dark lines between the
-    fingers."""
+    """Cover the lower `share` of images (N, T, h, w) with the grey of the face's middle and dark lines between fingers."""
     h, w = x.shape[2:]
     rows = (np.arange(h) + 0.5) / h > 1 - share
     skin = x[:, :, h // 3 : -(h // 3), w // 3 : -(w // 3)].mean((2, 3), keepdims=True)
@@ -102,7 +101,7 @@ def cover(x, share):
 
 
 def turn(x, angle):
-    """Images (N, T, h, w) of a head, taken as a cylinder, that turns by `angle` (radians); its far side looks like its rim."""
+    """Turn the head in images (N, T, h, w), a cylinder, by `angle` (radians); its far side repeats its rim."""
     w = x.shape[-1]
     u = (2 * np.arange(w) + 1) / w - 1  # -1 to 1 across the image
     across = np.arcsin(np.clip(u / HEAD, -1, 1)) - angle
@@ -114,11 +113,10 @@ def turn(x, angle):
 
 
 def visibility(stream, kind, amount, light):
-    """How well the tracker sees each feature, 0 to 1, (N, T, F) or (F,).
+    """Return the visibility of each feature, 0 to 1, (N, T, F) or (F,).
 
-    A hand hides what is under it; a blur of deviation s leaves exp(-2 (pi s / DETAIL)^2) of the contrast of details (its
-    transfer function); of dim light d remains d, and twice too bright is as bad as half; of a face turned by an angle its
-    cosine is seen, and its pose as well as before.
+    A hand hides the features under it; a blur of deviation s leaves exp(-2 (pi s / DETAIL)^2) of the contrast of details (its
+    transfer function); light d leaves min(d, 1 / d); a turn by an angle leaves its cosine, and all of the pose.
     """
     places = np.array([place(name) for name in feature_names(stream)])
     if kind == "hand":
@@ -133,14 +131,14 @@ def visibility(stream, kind, amount, light):
 
 
 def feature_names(stream):
-    """The names of a stream of units, or an error."""
+    """Return the feature names of a stream of units; raise ValueError without them."""
     if not stream.features:
         raise ValueError("the units have no feature names; accepted: a stream with features, such as AU12_r and gaze_angle_x")
     return stream.features
 
 
 def place(name):
-    """Height at which a feature such as "AU12_r" is in the face."""
+    """Return the height of a feature such as "AU12_r" in the face."""
     key = name.split("_")[0]
     if key not in PLACE:
         raise ValueError(f"feature {name!r} has no place in the face; accepted: names that begin with {', '.join(PLACE)}")
@@ -148,9 +146,9 @@ def place(name):
 
 
 def track(rng, stream, visible, reference):
-    """The model of a tracker: v x + (1 - v) (m + s n), for v the visibility of a feature.
+    """Model a tracker: v x + (1 - v) (m + s n), with v the visibility of a feature.
 
-    What it does not see it guesses: the mean m of faces with the noise of their whole variety, s n, anew in each frame.
+    m and s are the mean and standard deviation over the reference, n is standard normal noise, drawn for each frame.
     Intensities (AU.._r) stay within 0 to 5, presences (AU.._c) are decided again.
     """
     valid = reference.x[reference.mask].astype(np.float64)
@@ -164,6 +162,6 @@ def track(rng, stream, visible, reference):
 
 
 def turn_pose(stream, degrees):
-    """The same units with a pose that is turned further."""
+    """Add `degrees` to the yaw (pose_Ry) of the units."""
     turned = np.deg2rad(degrees) * (np.array(stream.features) == "pose_Ry")
     return replace(stream, x=(stream.x + turned * stream.mask[..., None]).astype(stream.x.dtype))

@@ -1,4 +1,4 @@
-"""What people see and hear in acted emotions, and how the corpus draws its labels from it.
+"""Raters: the emotions that voice and face show, and the votes for them, drawn from people's answers.
 
 The shares are those of CREMA-D (Cao et al. 2014, made available under the Open Database License): given the emotion
 that was intended (row), the share of clips whose raters' majority answered each emotion (column), ties shared.
@@ -9,11 +9,11 @@ from functools import cache
 import numpy as np
 
 from refmer.data.clips import EMOTIONS
-from refmer.data.synthetic.wander import generator
+from refmer.data.noise import generator
 
 RATERS = 10
-BLOCK = (24, 2)  # speakers and takes over which what is shown follows the shares exactly
-# Log-odds that a rater gains for what a sense shows. Where voice and face show different emotions, the plurality of the votes
+BLOCK = (24, 2)  # speakers and takes over which the shown emotions follow the shares exactly
+# Log-odds that an answer gains from a sense that shows it. Where voice and face differ, the plurality of the votes
 # then is what the voice shows in 20 % of clips and what the face shows in 69 %; on CREMA-D, 20 % and 68 % of 2,794 clips.
 TILT = {"voice": 0.6, "face": 1.0}
 
@@ -43,25 +43,12 @@ SHARES = {
 SHARES = {sense: np.array(rows) / np.sum(rows, axis=1, keepdims=True) for sense, rows in SHARES.items()}  # rows sum to 1
 
 
-def ceiling(sense):
-    """Accuracy of the best guess of the intended emotion from what the sense ("voice", "face" or "both") shows.
-
-    All emotions are intended equally often; "both" knows what the voice and what the face show, which are drawn
-    independently of each other, given the intended emotion.
-    """
-    if sense == "both":
-        given = (SHARES["voice"][:, :, None] * SHARES["face"][:, None, :]).reshape(len(EMOTIONS), -1)
-    else:
-        given = SHARES[sense]
-    return given.max(0).sum() / len(EMOTIONS)
-
-
 def draw_shown(seed, speaker, emotion, take):
-    """The emotions that the voice and the face of one clip show: (voice, face), indices into EMOTIONS.
+    """Draw the emotions that the voice and the face of one clip show: (voice, face), indices into EMOTIONS.
 
     A random draw would scatter: 48 clips per emotion are few. So 24 speakers x 2 takes are dealt 48 equal slots of
     [0, 1] in random order, each sense in its own, and the shares cut them. The corpus follows the table to one clip,
-    while a clip depends on nothing but its own four numbers.
+    while a clip depends only on its own four numbers.
     """
     rng = generator(seed, "shown", emotion, speaker // BLOCK[0], take // BLOCK[1])
     slots = BLOCK[0] * BLOCK[1]
@@ -72,10 +59,10 @@ def draw_shown(seed, speaker, emotion, take):
 
 @cache
 def rater_shares():
-    """P (intended, voice, face, answer): how a rater answers a clip, given what was meant and what the senses show.
+    """Return P (intended, voice, face, answer), the probabilities of a rater's answer.
 
     Every answer's odds are raised by exp(TILT) for each sense that shows it. Weights per intended emotion, found by
-    iterative proportional fitting, make the average over what is shown equal to the shares of "both".
+    iterative proportional fitting, make the average over the shown emotions equal to the shares of "both".
     """
     k = np.eye(len(EMOTIONS))
     tilt = np.exp(TILT["voice"] * k[:, None, :] + TILT["face"] * k[None, :, :])  # (voice, face, answer)
@@ -89,7 +76,7 @@ def rater_shares():
 
 
 def plurality(votes, intended):
-    """The answer with most votes (..., K); a tie goes to the intended class if it is among them, else to the first."""
+    """Return the answer with most votes (..., K); a tie goes to the intended class if it is among them, else to the first."""
     most = votes == votes.max(-1, keepdims=True)
     meant = np.take_along_axis(most, intended[..., None], -1)[..., 0]
     return np.where(meant, intended, most.argmax(-1))

@@ -7,12 +7,12 @@ from scipy.signal import lfilter, lfiltic
 
 
 def generator(seed, what, *index):
-    """A generator for one thing, such as (0, "clip", speaker, emotion, take): independent of all others."""
+    """Return a generator for one thing, such as (0, "clip", speaker, emotion, take): independent of all others."""
     return np.random.default_rng([seed, zlib.crc32(what.encode()), *index])
 
 
-def wander(rng, length, width, seconds, rate):
-    """Gauss-Markov tracks (length, width): mean 0, variance 1, correlation exp(-t / seconds) at `rate` Hz."""
+def gauss_markov(rng, length, width, seconds, rate):
+    """Return Gauss-Markov tracks (length, width): mean 0, variance 1, correlation exp(-t / seconds) at `rate` Hz."""
     keep = float(np.exp(-1 / (seconds * rate)))
     noise = rng.standard_normal((length, width)) * (1 - keep**2) ** 0.5
     start = lfiltic([1], [1, -keep], [1])[:, None] * rng.standard_normal(width)  # the track begins in its steady state

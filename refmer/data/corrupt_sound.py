@@ -1,4 +1,4 @@
-"""What befalls the waveform before the front end: white noise, babble, loud peaks, laughter-like bursts."""
+"""Corruptions of the waveform before the front end: white noise, babble, loud peaks, laughter-like bursts."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -8,9 +8,9 @@ import numpy as np
 from refmer.data.clips import Stream
 from refmer.data.front_end import derived, front_end
 from refmer.data.gaps import extent
+from refmer.data.noise import generator
 from refmer.data.pack import pad
 from refmer.data.synthetic.voice import VOWELS
-from refmer.data.synthetic.wander import generator
 
 TALKERS = 4  # voices in a babble
 PEAKS = 2.0  # loud peaks per second
@@ -20,22 +20,22 @@ LAUGHTER = 1.2  # seconds
 
 
 @dataclass(frozen=True)
-class Disturbed:
-    """Raw signals with a sound laid over the wave: called with a clip's name, as `Clips.raw`.
+class NoisySignals:
+    """Raw signals with a sound added to the wave: called with a clip's name, as `Clips.raw`.
 
     Parameters
     ----------
     raw : callable
-        Gives the signals without that sound.
+        Returns the signals without that sound.
     kind : "white", "babble", "peaks" or "laughter"
     snr : float
-        10 log10 of the mean power of the clip over the mean power of the sound, where it sounds (dB).
+        10 log10 of the mean power of the clip over the mean power of the sound where it is not 0 (dB).
     seed : int
         The sound depends on the seed, the kind and the clip's name only, so it is the same at every SNR.
     span : (start, end) or None
-        Seconds within which it sounds.
+        Seconds within which the sound is added.
     crowd : tuple of (name, speaker)
-        Clips whose speakers make the babble.
+        Clips whose other speakers are the voices of babble.
     """
 
     raw: object
@@ -58,25 +58,25 @@ class Disturbed:
         return replace(signals, wave=overlay(wave, sound, self.snr).astype(np.float32))
 
     def others(self, rng, name):
-        """Waves of TALKERS clips of other speakers, as they were before anything befell them."""
+        """Return uncorrupted waves of TALKERS clips of other speakers."""
         speaker = dict(self.crowd)[name]
         names = [other for other, who in self.crowd if who != speaker]
         if not names:
             raise ValueError(f"babble over {name} needs clips of other speakers; these are all of speaker {speaker}")
         raw = self.raw
-        while isinstance(raw, Disturbed):
+        while isinstance(raw, NoisySignals):
             raw = raw.raw
         return [wave_of(raw, str(other)) for other in rng.choice(names, TALKERS, replace=len(names) < TALKERS)]
 
 
 @lru_cache(maxsize=512)
 def wave_of(raw, name):
-    """The wave of a clip, kept: a babble needs each of them several times."""
+    """Return the wave of a clip, cached: babble needs each of them several times."""
     return raw(name).wave
 
 
 def overlay(wave, sound, snr):
-    """wave + gain sound (S,), such that where the sound is not 0 its mean power is `snr` dB under that of the whole wave."""
+    """Return wave + gain sound (S,): where the sound is not 0, its mean power is `snr` dB below that of the whole wave."""
     if not sound.any():
         return wave
     ratio = np.mean(wave**2) / np.mean(sound[sound != 0] ** 2)
@@ -84,18 +84,18 @@ def overlay(wave, sound, snr):
 
 
 def white(rng, n, rate):
-    """Noise (n,) of equal power at all frequencies."""
+    """Return noise (n,) of equal power at all frequencies."""
     return rng.standard_normal(n)
 
 
 def babble(rng, n, voices):
-    """Several voices at once (n,), equally loud, each from a random place on and from the beginning again."""
+    """Return the sum (n,) of several voices, equally loud, each rotated by a random number of samples and repeated."""
     parts = [np.resize(np.roll(v, -rng.integers(len(v))), n).astype(np.float64) for v in voices]
     return sum(part / (np.sqrt(np.mean(part**2)) + 1e-12) for part in parts) if n else np.zeros(0)
 
 
 def peaks(rng, n, rate):
-    """Knocks (n,): white noise that rises at once and decays by 1/e in 20 ms, cut after 60 ms; one at least."""
+    """Return knocks (n,): white noise that rises at once and decays by 1/e in 20 ms, cut after 60 ms; at least one."""
     sound = np.zeros(n)
     knock = np.exp(-np.arange(int(0.06 * rate)) / (0.02 * rate))
     for start in rng.integers(n, size=max(rng.poisson(PEAKS * n / rate), 1)) if n else ():
@@ -105,7 +105,7 @@ def peaks(rng, n, rate):
 
 
 def laughter(rng, n, rate):
-    """A bout of laughter (n,): calls of falling pitch in the timbre of an open vowel, with breath, silence between them."""
+    """Return a bout of laughter (n,): calls of falling pitch in the timbre of an open vowel, with breath and pauses."""
     length = min(n, int(LAUGHTER * rate))
     t = np.arange(length) / rate
     call = t * CALLS % 1
@@ -120,38 +120,33 @@ def laughter(rng, n, rate):
     return sound
 
 
-def listen(raw, names, streams):
-    """The streams of the voice from the waves that `raw` gives: the front end again; frames that were missing stay so.
+def voice_streams(raw, names, streams):
+    """Return the streams of the voice, computed again from the waves of `raw`; missing frames stay missing.
 
     Raises
     ------
     ValueError
-        If a stream is none of the front end's, or does not last as long as its wave.
+        If a stream is not one of the front end, or is not as long as its wave.
     """
-    heard = []
-    for name in names:
-        signals = raw(str(name))
-        heard.append(front_end(signals.wave, signals.rate))
-    fresh = {k: Stream(*padded(heard, k), "voice") for k in ("logmel", "prosody")}
-    fresh |= derived(fresh["logmel"])
-    unknown = sorted(set(streams) - set(fresh))
+    signals = [raw(str(name)) for name in names]
+    outputs = [front_end(s.wave, s.rate) for s in signals]
+    new = {}
+    for k in ("logmel", "prosody"):
+        x, mask = pad([output[k].astype(np.float32) for output in outputs])
+        new[k] = Stream(x, outputs[0]["rate"], mask, "voice")
+    new |= derived(new["logmel"])
+    unknown = sorted(set(streams) - set(new))
     if unknown:
-        raise ValueError(f"voice streams {', '.join(unknown)} cannot be made from a wave; accepted: {', '.join(fresh)}")
-    return {k: fill(k, s, fresh[k]) for k, s in streams.items()}
+        raise ValueError(f"voice streams {', '.join(unknown)} cannot be made from a wave; accepted: {', '.join(new)}")
+    return {k: fill(k, s, new[k]) for k, s in streams.items()}
 
 
-def padded(heard, name):
-    """(x, rate, mask) of one feature of all clips."""
-    x, mask = pad([h[name].astype(np.float32) for h in heard])
-    return x, heard[0]["rate"], mask
-
-
-def fill(name, stream, fresh):
-    """A stream with new features, its padding and gaps as they were."""
-    T = min(stream.mask.shape[1], fresh.mask.shape[1])
-    if (extent(stream.mask).sum(1) > fresh.mask.sum(1)).any() or fresh.mask[:, T:].any():
+def fill(name, stream, new):
+    """Return a stream with new features and its old padding and gaps."""
+    T = min(stream.mask.shape[1], new.mask.shape[1])
+    if (extent(stream.mask).sum(1) > new.mask.sum(1)).any() or new.mask[:, T:].any():
         raise ValueError(f"{name} does not last as long as the sound it was made from; accepted: whole clips")
     x = np.zeros(stream.x.shape, np.float32)
-    x[:, :T] = fresh.x[:, :T]
+    x[:, :T] = new.x[:, :T]
     x[~stream.mask] = 0
     return replace(stream, x=x)

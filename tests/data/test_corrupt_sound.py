@@ -1,4 +1,4 @@
-"""Sounds over the wave: the stated SNR, the stated shape, and features made from what is then heard."""
+"""Sounds added to the wave: the stated SNR, the stated shape, and features computed again."""
 
 import numpy as np
 import pytest
@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 import refmer
 from refmer.data.clips import Clips
+from refmer.data.corrupt_sound import NoisySignals, babble
 from refmer.data.front_end import front_end
-from refmer.data.sound import Disturbed, babble
 from refmer.data.synthetic.synthesize import Remake
 
 KINDS = ("white", "babble", "peaks", "laughter")
 VOICE = ("logmel", "prosody", "mfcc", "layers")
 
 
-def disturbed(clips, kind, snr, span=None, seed=1):
+def noisy_signals(clips, kind, snr, span=None, seed=1):
     crowd = tuple(zip(clips.name.tolist(), clips.speaker.tolist(), strict=True))
-    return Disturbed(clips.raw, kind, snr, seed, span, crowd)
+    return NoisySignals(clips.raw, kind, snr, seed, span, crowd)
 
 
 @given(kind=st.sampled_from(KINDS), snr=st.floats(-20, 30), clip=st.integers(0, 47), seed=st.integers(0, 9))
@@ -25,7 +25,7 @@ def disturbed(clips, kind, snr, span=None, seed=1):
 def test_the_snr_is_the_stated_one_where_the_sound_sounds(clips, kind, snr, clip, seed):
     name = clips.name[clip]
     clean = clips.raw(name).wave.astype(np.float64)
-    added = disturbed(clips, kind, snr, seed=seed)(name).wave - clean
+    added = noisy_signals(clips, kind, snr, seed=seed)(name).wave - clean
     sounds = np.abs(added) > 0
     assert 10 * np.log10(np.mean(clean**2) / np.mean(added[sounds] ** 2)) == pytest.approx(snr, abs=0.05)
 
@@ -44,10 +44,10 @@ def test_all_features_of_the_voice_are_made_again(clips):
     part = clips[[3, 17, 40]]
     broken = refmer.corrupt(part, "voice", "white", 5.0, seed=2)
     for i, name in enumerate(part.name):
-        heard = front_end(broken.raw(name).wave, 16000)
+        expected = front_end(broken.raw(name).wave, 16000)
         for k in ("logmel", "prosody"):
             b = broken.streams[k]
-            np.testing.assert_allclose(b.x[i, b.mask[i]], heard[k], rtol=1e-5, atol=1e-5)
+            np.testing.assert_allclose(b.x[i, b.mask[i]], expected[k], rtol=1e-5, atol=1e-5)
     for k in VOICE:
         s, b = part.streams[k], broken.streams[k]
         np.testing.assert_array_equal(b.mask, s.mask)
@@ -71,16 +71,16 @@ def test_the_louder_the_sound_the_more_the_features_change(clips):
     assert change[0] < change[1] < change[2]
 
 
-def test_a_clip_hears_the_same_whoever_else_is_there(clips):
+def test_the_sound_of_a_clip_does_not_depend_on_the_other_clips(clips):
     alone = refmer.corrupt(clips[[7]], "voice", "peaks", 0.0, seed=3).streams["logmel"].x
     np.testing.assert_array_equal(refmer.corrupt(clips[[2, 7]], "voice", "peaks", 0.0, seed=3).streams["logmel"].x[1:], alone)
 
 
-def test_babble_is_of_other_speakers_as_they_sound_undisturbed(clips):
+def test_babble_is_of_clean_waves_of_other_speakers(clips):
     noisy = refmer.corrupt(clips, "voice", "white", 0.0)
-    heard = disturbed(noisy, "babble", 0.0).others(np.random.default_rng(1), clips.name[0])
+    voices = noisy_signals(noisy, "babble", 0.0).others(np.random.default_rng(1), clips.name[0])
     others = [clips.raw(name).wave for name in clips.name[clips.speaker != clips.speaker[0]]]
-    assert len(heard) == 4 and all(any(np.array_equal(wave, other) for other in others) for wave in heard)
+    assert len(voices) == 4 and all(any(np.array_equal(wave, other) for other in others) for wave in voices)
     with pytest.raises(ValueError, match="needs clips of other speakers; these are all of speaker s00"):
         refmer.corrupt(clips[:3], "voice", "babble", 0.0)
 
@@ -112,13 +112,13 @@ def test_sounds_compose_and_the_span_holds(clips):
 
 def test_laughter_is_calls_with_silence_between_them(clips):
     name = clips.name[int(np.argmax(clips.streams["logmel"].mask.sum(1)))]
-    loud = np.abs(disturbed(clips, "laughter", 0.0)(name).wave - clips.raw(name).wave) > 1e-6
+    loud = np.abs(noisy_signals(clips, "laughter", 0.0)(name).wave - clips.raw(name).wave) > 1e-6
     held = np.convolve(loud, np.ones(160), "same") > 80  # over 10 ms
     calls = (np.diff(held.astype(int)) == 1).sum()
     assert 5 <= calls <= 6 and loud.sum() < 1.2 * 16000  # 1.2 s at 4.4 calls per second
 
 
-def test_gaps_stay_gaps_and_what_has_no_wave_is_named(clips):
+def test_clips_without_waves_raise_errors(clips):
     foreign = Clips(clips.streams, clips.name, clips.speaker)
     broken = refmer.corrupt(clips, "voice", "missing", 0.3)
     for bad in (foreign, broken):
