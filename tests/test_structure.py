@@ -1,4 +1,4 @@
-"""The rules of the house (who may import whom) are kept."""
+"""The rules of the layout are kept: who may import whom, what stands where, and that nothing is there twice or for nothing."""
 
 import ast
 import re
@@ -6,56 +6,169 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import refmer
+from refmer import params
+from refmer.count import example
+from refmer.ops.twins import kernels
+from refmer.systems import BASELINES, SYSTEMS, find
 
 ROOT = Path(refmer.__file__).parent
-FILES = sorted(ROOT.rglob("*.py"))
-# what each part may import, besides itself; files directly in refmer/ are parts of their own
+TOP = ROOT.parent
+FILES = sorted(path for path in ROOT.rglob("*.py") if "tutorials" not in path.parts)  # an installed package holds the tutorials
+CHECKOUT = pytest.mark.skipif(not (TOP / "pyproject.toml").exists(), reason="needs a checkout")
+# what each part may import, besides itself; files directly in refmer/ are parts; later lines may import earlier ones only
 LOWER = {
-    "ops": {"kernels"},
-    "kernels": set(),
-    "params": set(),
     "choices": set(),
-    "count": {"params"},
+    "params": set(),
+    "kernels": set(),
+    "ops": {"kernels", "choices"},
     "check": {"params", "ops"},
     "layers": {"params", "ops", "choices"},
     "data": {"ops", "choices"},
     "train": {"params", "ops", "data", "choices"},
     "evaluate": {"ops", "choices"},
-    "systems": {"params", "ops", "layers", "data", "train", "baselines", "choices"},
+    "count": {"params"},
+    "systems": {"params", "ops", "layers", "data", "train", "choices"},
     "baselines": {"params", "ops", "layers", "data", "train", "systems", "choices"},
-    "int8": {"params", "ops", "layers", "systems", "baselines", "train", "data", "evaluate", "kernels"},
+    "int8": {"params", "ops", "layers", "systems", "train", "data", "kernels", "choices"},
 }
 
 
 def imports(path):
-    """Every imported module of a file, `refmer` itself left out."""
+    """The full name of every module that a file imports, at its top or inside a function."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ([f"refmer.{alias.name}" for alias in node.names] if node.module == "refmer" else [node.module])
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def module_name(path):
+    parts = path.relative_to(TOP).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_one_way(path):
     part = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    found = {name.split(".")[1] for name in imports(path) if name.startswith("refmer.")}
+    names = set(imports(path))
+    parts = {name.split(".")[1] for name in names if name.startswith("refmer.")} & {
+        p.name.removesuffix(".py") for p in ROOT.iterdir()
+    }
     if part in LOWER:
-        assert found <= LOWER[part] | {part}, f"{path} imports {sorted(found - LOWER[part] - {part})}"
-    others = {name.split(".")[0] for name in imports(path)}
-    assert "torch" not in others or False
-    assert "numba" not in others or part in ("kernels", "int8", "tutorials")  # an installed package holds the tutorials
+        assert parts <= LOWER[part] | {part}, f"{path} imports {sorted(parts - LOWER[part] - {part})}"
+    others = {name.split(".")[0] for name in names}
+    assert "torch" not in others
+    assert "numba" not in others or part in ("kernels", "int8")
+
+
+def test_no_part_is_below_itself():
+    order = list(LOWER)
+    for part, lower in LOWER.items():
+        assert all(order.index(name) < order.index(part) for name in lower)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    modules = {module_name(path): path for path in FILES}
+    graph = {name: {m for m in imports(path) if m in modules and m != name} for name, path in modules.items()}
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, f"circle: {' > '.join([*path[path.index(name) :], name])}"
+        if name not in done:
+            path.append(name)
+            for other in sorted(graph[name]):
+                if other != "refmer" and not name.startswith(f"{other}."):  # a package is imported before what it contains
+                    visit(other)
+            path.pop()
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ops").glob("*.py")), ids=lambda p: p.stem)
-def test_a_backward_stands_under_its_forward(path):
+def test_a_backward_follows_its_forward(path):
     names = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
     for above, name in zip(["", *names], names, strict=False):
         if name.endswith("_backward") and not name.startswith("_"):
             assert above == name.removesuffix("_backward")
+
+
+@pytest.mark.parametrize("folder, names", [("systems", SYSTEMS), ("baselines", BASELINES)])
+def test_every_system_file_is_registered(folder, names):
+    assert {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__", "protocol"} == set(names)
+
+
+@CHECKOUT
+def test_the_readme_lists_every_system_and_every_tutorial():
+    readme = (TOP / "README.md").read_text()
+    for name in SYSTEMS:
+        assert f"`refmer/systems/{name}.py`" in readme
+    for path in (TOP / "tutorials").glob("[0-9][0-9]_*.py"):
+        number, _, topic = path.stem.partition("_")
+        assert f"{number} {topic.replace('_', ' ')}" in readme or int(number) in (10, 11, 12, 13, 14)
+
+
+@CHECKOUT
+def test_every_public_function_of_the_core_is_used():
+    users = [*FILES, *(TOP / "tutorials").glob("*.py"), *(TOP / "benchmarks").glob("**/*.py")]
+    text = {path: path.read_text() for path in users if path.relative_to(TOP).parts[1] not in ("proofs", "kernels", "tests")}
+    for part in ("ops", "layers", "systems", "baselines", "train"):
+        for path in sorted((ROOT / part).glob("*.py")):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not node.name.endswith("_backward"):
+                    uses = sum(len(re.findall(rf"\b{node.name}\b", source)) for source in text.values())
+                    assert uses > 1, f"{path}: nothing uses {node.name}"
+
+
+RIDDLES = re.compile(r"(What|How|Whether|Which|Who|Where|That|Nothing)\b")
+WORDS = re.compile(r"\b(so-manieth|befalls?|anew|altogether|besides)\b", re.I)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_docstrings_name_what_they_describe(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            text = ast.get_docstring(node) or ""
+            assert not RIDDLES.match(text) and not WORDS.search(text), text
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_training_step_enters_at_most_fifteen_files(name):
+    system = find(name)
+    config = system.Config.tiny()
+    batch = example(system, config)
+    p = params.init(system.describe(config), 0)
+    g, files = params.zeros_like(p), set()
+
+    def profile(frame, event, arg):
+        if event == "call" and frame.f_code.co_filename.startswith(str(ROOT)):
+            files.add(Path(frame.f_code.co_filename).name)
+
+    with kernels(False):
+        sys.setprofile(profile)
+        try:
+            out, backward = system.forward(p, batch, config, np.random.default_rng(0))
+            _, _, dout = system.loss(out, batch | truth(out), config)
+            backward(dout, g)
+        finally:
+            sys.setprofile(None)
+    files -= {"twins.py"}  # the switch itself: with REFMER_KERNELS=0 the definitions are not wrapped
+    assert len(files) <= 15, sorted(files)
+
+
+def truth(out):
+    """A target and class counts for any output."""
+    if "affect" in out:
+        y = np.random.default_rng(1).normal(size=out["affect"].shape).astype(np.float32)
+        return {"target": y, "target_mask": np.ones(y.shape[:2], bool)}
+    K = out["logits"].shape[-1]
+    return {"target": np.eye(K, dtype=np.float32)[:1], "class_count": np.ones(K, np.float32)}
 
 
 def test_import_loads_numpy_at_most():
@@ -72,7 +185,6 @@ def test_public_names_resolve_and_others_are_named():
         _ = refmer.Recogniser
 
 
+@CHECKOUT
 def test_version_is_in_the_changelog():
-    changelog = ROOT.parent / "CHANGELOG.md"
-    if changelog.exists():  # not beside an installed package
-        assert re.search(rf"^## {re.escape(refmer.__version__)}", changelog.read_text(), re.M)
+    assert re.search(rf"^## {re.escape(refmer.__version__)}", (TOP / "CHANGELOG.md").read_text(), re.M)

@@ -39,8 +39,8 @@ def measure(model, cell, train, test):
 def alphas(model, train):
     """Both gates on every window of new clips.
 
-    From 2 to 3 s a hand covers the whole face (the tracker guesses: refmer/data/corrupt_face.py); from 4 to 5 s there is white noise
-    as loud as the voice (0 dB), before the front end.
+    From 2 to 3 s a hand covers the whole face (refmer/data/corrupt_face.py: the tracker guesses); from 4 to 5 s white
+    noise as loud as the voice (0 dB), before the front end.
 
     Returns the second at which each window ends, (W,), and {"visual", "audio": (N, W)}.
     """
