@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from refmer.data.scaling import standard
-from refmer.recognizer import probabilities, stacked
+from refmer.layers.trace import stacked
 from refmer.systems import find
+from refmer.systems.protocol import probabilities
 
 SLACK = 1e-6  # frames: a time that should be a whole number of frames may miss it by so much
 

@@ -23,6 +23,7 @@ from typing import ClassVar
 
 from refmer.choices import choose
 from refmer.data.inputs import sequences, sub_sequence_means, width
+from refmer.ops.activations import softmax
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,8 @@ class System:
     def target(self, affect, config):
         """Return the target of a regression: the mean of each sub-sequence (B, S, 2), and its mask (B, S)."""
         return dict(zip(("target", "target_mask"), sub_sequence_means(affect, config.seconds), strict=True))
+
+
+def probabilities(out):
+    """Return the probabilities (B, K) in a system's output."""
+    return out["probabilities"] if "probabilities" in out else softmax(out["logits"])
