@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from refmer import __version__, params
+from refmer.choices import choose
 from refmer.data import targets
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
@@ -274,8 +275,7 @@ class Recognizer(BaseEstimator):
         write_npz(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
     def _system(self):
-        if self.size not in SIZES:
-            raise ValueError(f"size is {self.size!r}; accepted: {', '.join(SIZES)}")
+        choose("size", self.size, SIZES)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; accepted: integers from 0 to 2**32 - 1")
         return find(self.system)

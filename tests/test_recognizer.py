@@ -87,7 +87,7 @@ def fit(clips, system="concatenation", **options):
         (lambda clips: fit(clips[:0]), "no clips to fit on"),
         (lambda clips: fit(clips[clips.speaker == clips.speaker[0]]), "of 1 speaker: at least 2 are needed"),
         (lambda clips: fit(replace(clips, sentiment=None)), "no sentiment labels"),
-        (lambda clips: fit(clips, size="huge"), "size is 'huge'; accepted: tiny, paper"),
+        (lambda clips: fit(clips, size="huge"), "size is 'huge'; accepted: 'tiny', 'paper'"),
         (lambda clips: fit(clips, system="wave"), "no system is called 'wave'"),
         (lambda clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
         (lambda clips: fit(clips, seed=-1), "seed is -1; accepted"),
