@@ -26,7 +26,7 @@ LOWER = {
     "evaluate": {"ops", "choices"},
     "systems": {"params", "ops", "layers", "data", "train", "baselines", "choices"},
     "baselines": {"params", "ops", "layers", "data", "train", "systems", "choices"},
-    "int8": {"params", "ops", "layers", "systems", "baselines", "train", "data", "evaluate", "kernels"},
+    "int8": {"params", "choices", "ops", "layers", "systems", "baselines", "train", "data", "evaluate", "kernels"},
 }
 
 
