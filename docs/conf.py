@@ -5,8 +5,8 @@
 writes docs/_build/html, a folder that a browser opens without a server or a network. The tutorials run while the site is built;
 one that fails, fails the build. Output is cached in docs/_build/.jupyter_cache until a tutorial, refmer or the corpus changes.
 
-jupytext reads the percent scripts of the tutorials as notebooks, and MyST-NB runs them and makes pages of them. MathJax comes from
-the package sphinx-mathjax-offline and draws SVG, since browsers may refuse fonts to pages that are opened from a folder.
+jupytext reads the percent scripts of the tutorials as notebooks, and MyST-NB runs them and makes pages of them. MathJax is that
+of the package sphinx-mathjax-offline and draws SVG, since browsers may refuse fonts to pages that are opened from a folder.
 """
 
 import hashlib

@@ -47,7 +47,7 @@ class Model(nn.Module):
 
 
 class Encoder(nn.Module):
-    """LN(layer_L(... layer_1(x))) of x scaled, with positions and dropout; x attends to the memory, if given, else to itself."""
+    """LN(layer_L(... layer_1(x))) of scaled x, with positions and dropout; x attends to a memory or to itself."""
 
     def __init__(self, config, drop_attention, learned=False):
         super().__init__()
