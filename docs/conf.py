@@ -12,6 +12,7 @@ of the package sphinx-mathjax-offline and draws SVG, since browsers may refuse f
 import hashlib
 import importlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -71,7 +72,6 @@ autodoc_default_options = {"members": True, "undoc-members": True}
 default_role = "literal"
 napoleon_google_docstring = False
 napoleon_use_param = False  # "width, heads : int" stays one entry
-napoleon_use_ivar = True
 python_maximum_signature_line_length = 84
 
 # pages
@@ -92,8 +92,9 @@ def copy_mathjax(app, error):
     """Copy the two parts of MathJax that are used, of 24 MB."""
     if error is None and app.builder.format == "html":
         source = Path(importlib.import_module("sphinx-mathjax-offline").__file__).parent / "static" / "mathjax"
-        for part in ("tex-svg.js", "input/tex/extensions"):
-            pages.copy(source / part, Path(app.outdir) / "_static" / "mathjax" / part)
+        target = Path(app.outdir) / "_static" / "mathjax"
+        shutil.copytree(source / "input/tex/extensions", target / "input/tex/extensions", dirs_exist_ok=True)
+        shutil.copy(source / "tex-svg.js", target)
 
 
 def setup(app):
@@ -103,6 +104,5 @@ def setup(app):
     app.connect("autodoc-process-signature", pages.signature)
     app.connect("autodoc-skip-member", pages.skip)
     app.connect("doctree-read", pages.link_names)
-    app.connect("html-collect-pages", pages.lead_back, priority=400)  # before viewcode
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,7 +3,6 @@
 import ast
 import inspect
 import re
-import shutil
 
 from docutils import nodes
 from sphinx.addnodes import pending_xref
@@ -27,14 +26,6 @@ def write(folder, texts):
         path = folder / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
-
-
-def copy(source, target):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, dirs_exist_ok=True)
-    else:
-        shutil.copy(source, target)
 
 
 def reference(package):
@@ -125,16 +116,6 @@ def skip(app, what, name, obj, skipped, options):
         return None
     field = not callable(obj) and not isinstance(obj, property | classmethod | staticmethod)
     return True if field or re.fullmatch("set_.*_request", name) else None
-
-
-def lead_back(app):
-    """Link a source to the entry on the page of its own module, although it may be described on other pages, too."""
-    modules = getattr(app.env, "_viewcode_modules", {})
-    for module, entry in list(modules.items()):
-        if entry:
-            code, tags, used, _ = entry
-            modules[module] = code, tags, dict.fromkeys(used, f"api/{module}"), module
-    return ()
 
 
 NAME = re.compile(r"refmer(\.\w+)+")

@@ -50,13 +50,20 @@ class Recognizer(BaseEstimator):
     ----------
     history_ : list of dict
         For each epoch: epoch, lr, train_loss, dev_loss.
-    classes_, class_names_ : int array (K,), tuple of str
-        The classes 0 to K - 1, and their names.
-    config_, recipe_, p_ : Config, Recipe, Tree
-        Configuration, training recipe and parameters.
-    scaling_, rates_ : dict
-        For each stream: mean and standard deviation of its features, and frames per second, on the training clips. Files
-        written by early versions lack `rates_`.
+    classes_ : int array (K,)
+        0 to K - 1.
+    class_names_ : tuple of str
+        Names of the classes.
+    config_ : Config
+        Configuration, with the widths of the clips.
+    recipe_ : Recipe
+        Training recipe.
+    p_ : Tree
+        Parameters.
+    scaling_ : dict of str to (mean, standard deviation)
+        Scaling of the features of each stream, from the training clips.
+    rates_ : dict of str to float
+        Frames per second of each stream. Files of early versions lack it.
     speakers_ : array of str
         All speakers of the training and development clips.
     quantized_ : dict

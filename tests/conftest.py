@@ -1,9 +1,10 @@
-"""Small corpora that tests share; nobody writes into them."""
+"""Corpora and recognizers that tests share: read only."""
 
 import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import pytest
 from hypothesis import settings
@@ -22,14 +23,25 @@ def clips():
 
 @pytest.fixture(scope="session")
 def model(clips):
-    """A recognizer of emotions, trained for a moment."""
+    """A recognizer of emotions, trained for four epochs."""
     return refmer.Recognizer("openface_adaptive", config={"target": "emotion"}, seed=1).fit(clips, epochs=4, progress=False)
+
+
+@pytest.fixture(scope="session")
+def fitted(clips):
+    """fitted(name): that recognizer of emotions, trained for one epoch, once in a session."""
+
+    @cache
+    def train(name):
+        return refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
+
+    return train
 
 
 @pytest.fixture(scope="session", autouse=True)
 def runs(request, tmp_path_factory):
-    """{path: future of the finished process} of the tutorials that are asked for: two at a time, beside all other tests."""
-    asked = [item.callspec.params["path"] for item in request.session.items if item.originalname == "test_it_runs"]
+    """{path: future of the finished process} of the selected tutorials: two at a time, beside all other tests."""
+    paths = [item.callspec.params["path"] for item in request.session.items if item.originalname == "test_it_runs"]
     env = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     folder = tmp_path_factory.mktemp("tutorials")
 
@@ -37,4 +49,4 @@ def runs(request, tmp_path_factory):
         return subprocess.run([sys.executable, path], env=env, cwd=folder, capture_output=True, text=True, timeout=300)
 
     with ThreadPoolExecutor(2) as pool:
-        yield {path: pool.submit(run, path) for path in asked}
+        yield {path: pool.submit(run, path) for path in paths}
