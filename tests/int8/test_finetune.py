@@ -57,9 +57,8 @@ def test_it_never_ends_worse_than_it_starts(clips, system):
     tuned = finetune.fine_tune(model, p, maps, clips, 3)
     _, dev = clips.split(by="speaker", test_size=0.15, seed=model.seed)
     batch = model.labelled_batch(dev, clips)
-    before, after = (
-        evaluate(find(system), model.config_, finetune.fake_quantized(q, maps, True, "max"), batch) for q in (p, tuned)
-    )
+    rounded = (finetune.fake_quantized(q, maps, True, "max") for q in (p, tuned))
+    before, after = (evaluate(find(system), model.config_, q, batch) for q in rounded)
     assert after <= before  # the start is a candidate
     assert (after < before) == (tuned.vector != p.vector).any()
     np.testing.assert_array_equal(p.vector, module.float_tree(model).vector)  # the model is unchanged

@@ -38,13 +38,12 @@ def matrices(model):
 def test_every_map_of_every_system_is_int8_and_is_multiplied(fitted, clips, name, monkeypatch):
     model = fitted(name)
     small, used = refmer.quantize(model), set()
-    for name in {"linear", "lstm"} & set(vars(QuantizedMatrix)):
 
-        def counted(self, *rest, method=getattr(QuantizedMatrix, name), **named):
-            used.add(id(self))
-            return method(self, *rest, **named)
+    def counted(method):
+        return lambda self, *rest, **named: used.add(id(self)) or method(self, *rest, **named)
 
-        monkeypatch.setattr(QuantizedMatrix, name, counted)
+    for way in {"linear", "lstm"} & set(vars(QuantizedMatrix)):
+        monkeypatch.setattr(QuantizedMatrix, way, counted(getattr(QuantizedMatrix, way)))
     answer = small.predict_proba(clips[:5])
     assert used == {id(W) for W in matrices(small).values()}  # nothing is quantized that no product reads
     assert np.isfinite(answer).all() and not np.array_equal(answer, model.predict_proba(clips[:5]))
