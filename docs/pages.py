@@ -8,6 +8,11 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 
 ORDER = ("ops", "layers", "systems", "baselines", "kernels", "int8", "data", "train", "evaluate", "experiments")
+ABOUT = """\
+Every entry links to its source, with equation, forward and backward on one screen.
+
+* :doc:`refmer <refmer>`: the public interface.
+"""
 
 
 def make(root, here):
@@ -36,12 +41,10 @@ def reference(package):
         if path.name != "__main__.py":
             modules[name] = ast.get_docstring(ast.parse(path.read_text())) or ""
     texts = {f"{name}.rst": module_page(name, modules) for name in modules if name != "refmer"}
-    top = [name for name in modules if name.count(".") == 1]
     rank = {f"refmer.{name}": i for i, name in enumerate(ORDER)}
-    packages = sorted((name for name in top if children(name, modules)), key=lambda name: (rank.get(name, len(ORDER)), name))
-    alone = [name for name in top if name not in packages]
+    top = sorted(children("refmer", modules), key=lambda name: rank.get(name, len(ORDER)))
     texts["refmer.rst"] = public_page()
-    texts["index.rst"] = index_page(modules, packages, alone)
+    texts["index.rst"] = heading("Reference") + ABOUT + table(top, modules) + contents(["refmer", *top])
     return texts
 
 
@@ -55,7 +58,7 @@ def heading(title, mark="="):
 
 def contents(names):
     lines = "".join(f"   {name.rpartition('.')[2]} <{name}>\n" for name in names)
-    return f".. toctree::\n   :hidden:\n\n{lines}\n"
+    return f".. toctree::\n   :hidden:\n\n{lines}"
 
 
 def table(names, modules):
@@ -66,8 +69,7 @@ def table(names, modules):
 
 def module_page(name, modules):
     text = heading(name.removeprefix("refmer.")) + f".. automodule:: {name}\n\n"
-    below = children(name, modules)
-    if below:
+    if below := children(name, modules):
         text += heading("Modules", "-") + table(below, modules) + contents(below)
     return text
 
@@ -83,22 +85,12 @@ def public_page():
     return text
 
 
-def index_page(modules, packages, alone):
-    text = heading("Reference")
-    text += "Every entry links to its source, with equation, forward and backward on one screen.\n\n"
-    text += "* :doc:`refmer <refmer>`: the public interface.\n\n"
-    text += heading("Packages", "-") + table(packages, modules)
-    text += heading("Modules", "-") + table(alone, modules)
-    return text + contents(["refmer", *packages, *alone])
-
-
-CODE_OR_HEADER = re.compile(r"(`[^`]+`|^\S.* : .*$)|([\\*|_])", re.M)
+LITERAL = re.compile(r"(^\S.* : .*$|`[^`]+`(?!\w))|(`[^`]+`)|([\\*|_])", re.M)
 
 
 def escaped(text):
     """Escape reST markup outside of `code` and of the headers `name : type` of numpydoc sections, which napoleon escapes."""
-    text = CODE_OR_HEADER.sub(lambda match: match[1] or f"\\{match[2]}", text)
-    return re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", text)
+    return LITERAL.sub(lambda match: match[1] or (f"{match[2]}\\ " if match[2] else f"\\{match[3]}"), text)
 
 
 def docstring(app, what, name, obj, options, lines):
