@@ -191,12 +191,12 @@ class Recognizer(BaseEstimator):
         """
         return self.scores(self.predict(clips), clips)[HEADLINES[self.task]]
 
-    def scores(self, answer, clips):
+    def scores(self, predictions, clips):
         """Return all scores of predictions.
 
         Parameters
         ----------
-        answer : array
+        predictions : array
             Predictions, as returned by `predict`.
         clips : Clips
             Labelled clips.
@@ -209,10 +209,10 @@ class Recognizer(BaseEstimator):
         label, task = targets.labels(clips, self.config_.target), self.task
         if task == "regression":
             truth = find(self.system).target(label, self.config_)
-            return metrics.regression(truth["target"], answer, truth["target_mask"])
+            return metrics.regression(truth["target"], predictions, truth["target_mask"])
         if task == "votes":
-            return metrics.votes(targets.above_chance(label), answer)
-        return metrics.classification(label, answer, self.class_names_, self.config_.target)
+            return metrics.votes(targets.above_chance(label), predictions)
+        return metrics.classification(label, predictions, self.class_names_, self.config_.target)
 
     def explain(self, clips):
         """Return named intermediates of the forward pass.

@@ -215,9 +215,9 @@ def sensitivity(model, clips, *, per_channel=True, clip="max"):
 
 
 def decisions(model, clips):
-    """Return (answer, right) of each decision: one per clip, of votes one per clip and class; None of a regression."""
+    """Return (prediction, correct) of each decision: one per clip, of votes one per clip and class; None of a regression."""
     if model.task == "regression":
         return None
-    answer, truth = model.predict(clips), targets.labels(clips, model.config_.target)
+    prediction, truth = model.predict(clips), targets.labels(clips, model.config_.target)
     truth = targets.above_chance(truth) if model.task == "votes" else truth
-    return answer, answer == truth
+    return prediction, prediction == truth
