@@ -195,7 +195,7 @@ def duration(seconds):
 
 
 def aligned(rows, left):
-    """Return the lines of a table without rules; columns in `left` are flush left."""
+    """Lines of a table without rules; columns in `left` are flush left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

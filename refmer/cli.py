@@ -196,14 +196,14 @@ def experiment(args):
 
 
 def add_places(c):
-    """Add the options of where an experiment computes."""
+    """Where an experiment computes."""
     c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
     c.add_argument("--backend", choices=("local", "dask"), default="local", help="processes here, or a Dask cluster's workers")
     c.add_argument("--scheduler", metavar="ADDRESS", help="of the Dask cluster, e.g. tcp://10.0.0.1:8786")
 
 
 def scheduler_of(args):
-    """Return the address that --backend dask needs, else None."""
+    """The address that --backend dask needs, else None."""
     if (args.backend == "dask") != (args.scheduler is not None):
         raise ValueError("--backend dask and --scheduler ADDRESS go together")
     return args.scheduler
