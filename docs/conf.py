@@ -104,5 +104,6 @@ def setup(app):
     app.connect("autodoc-process-signature", pages.signature)
     app.connect("autodoc-skip-member", pages.skip)
     app.connect("doctree-read", pages.link_names)
+    app.connect("html-collect-pages", pages.lead_back, priority=400)  # before viewcode
     app.connect("build-finished", copy_mathjax)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

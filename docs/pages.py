@@ -110,6 +110,16 @@ def skip(app, what, name, obj, skipped, options):
     return True if field or re.fullmatch("set_.*_request", name) else None
 
 
+def lead_back(app):
+    """Link a source to the entry on the page of its own module, although it may be described on other pages, too."""
+    modules = getattr(app.env, "_viewcode_modules", {})
+    for module, entry in list(modules.items()):
+        if entry:
+            code, tags, used, _ = entry
+            modules[module] = code, tags, dict.fromkeys(used, f"api/{module}"), module
+    return ()
+
+
 NAME = re.compile(r"refmer(\.\w+)+")
 FILE = re.compile(r"refmer(/\w+)+\.py")
 
