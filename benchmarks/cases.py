@@ -1,7 +1,7 @@
-"""Operations forward and backward: as a user of refmer calls them, and as a user of PyTorch does.
+"""Operations forward and backward, as a user of refmer and a user of PyTorch call them.
 
-A case is a name and `make(torch)`, where torch is the module or None, which returns the Work: the same on both sides, from the
-same parameters and inputs (a test compares the results of what is not random).
+A case is a name and `make(torch)`, where torch is the module or None. It returns the Work, the same on both sides, from the
+same parameters and inputs (a test compares the results of everything that is not random).
 """
 
 from collections.abc import Callable
@@ -23,14 +23,14 @@ FLOAT = 4  # bytes
 
 
 class Work(NamedTuple):
-    """What a row times.
+    """The functions that a row times.
 
     Parameters
     ----------
     shape : tuple of int
     ours : function () -> arrays
     torch : {"torch": function, "fused": function}
-        Empty without PyTorch; "fused" only where an optimizer takes part.
+        Empty without PyTorch; "fused" only with an optimizer.
     flops, bytes : float
         Multiplications and additions of the matrix products, forward and backward; bytes that must be read and written.
     """
@@ -50,14 +50,14 @@ class Case(NamedTuple):
 
 
 def normal(*shape, seed=0):
-    """Gaussian float32."""
+    """Return Gaussian float32 numbers."""
     return np.random.default_rng([seed, *shape]).normal(size=shape).astype(np.float32)
 
 
 def layer(describe, run, x, module, names, *, flip=False, flops=0.0):
-    """A layer of refmer and a module of PyTorch with its parameters.
+    """Return the work of a layer of refmer, of a module of PyTorch with the same parameters, and its limits.
 
-    module(torch) makes the module, names {its parameter: path in refmer's tree} fills it, transposed; flip: it reads (B, C, T).
+    module(torch) makes it; names {its parameter: path in refmer's tree} fill it, transposed. flip: it reads (B, C, T).
     """
     p = params.init(describe, 0)
     p.vector += 0.1 * normal(len(p.vector), seed=1)  # no bias is 0
@@ -84,7 +84,7 @@ def layer(describe, run, x, module, names, *, flip=False, flops=0.0):
 
 
 def differentiated(torch, f, inputs, upstream=None, parameters=()):
-    """Forward and backward: () -> y and the gradients of the inputs; those of the parameters are computed too."""
+    """Return () -> y and the gradients of the inputs; those of the parameters are computed, too."""
     for x in inputs:
         x.requires_grad_()
 
@@ -97,7 +97,7 @@ def differentiated(torch, f, inputs, upstream=None, parameters=()):
 
 
 def work(torch, shape, ours, theirs, **limits):
-    """The Work, with PyTorch's side if it is there."""
+    """Return the Work, with PyTorch's side if it is installed."""
     return Work(shape, ours, {} if torch is None or theirs is None else {"torch": theirs(torch)}, **limits)
 
 
@@ -116,7 +116,7 @@ def lstm(B, T, D, H, torch):
 
 
 def conv1d(B, C, T, torch):
-    """Causal, kernel size 3."""
+    """Causal convolution, kernel size 3."""
 
     def module(torch):
         return torch.nn.Sequential(torch.nn.ConstantPad1d((2, 0), 0.0), torch.nn.Conv1d(C, C, 3))
@@ -134,7 +134,7 @@ def conv1d(B, C, T, torch):
 
 
 def attention(B, T, C, heads, torch):
-    """Between the maps: heads apart, softmax(q k^T / sqrt(D)) v, heads together."""
+    """Attention between the maps: split heads, softmax(q k^T / sqrt(D)) v, merge heads."""
     q, k, v, dy = (normal(B, T, C, seed=i) for i in range(4))
 
     def ours():
@@ -172,7 +172,7 @@ def linear(N, D, E, torch):
 
 
 def pointwise(f, backward, shape, theirs, torch):
-    """f of refmer.ops, which saves its output or what it returns besides."""
+    """Return the work of an f of refmer.ops, which saves its output or what it returns in addition."""
     x, dy = normal(*shape), normal(*shape, seed=1)
 
     def ours():
@@ -187,7 +187,7 @@ def pointwise(f, backward, shape, theirs, torch):
 
 
 def softmax(B, H, T, torch):
-    """Over the keys of attention, with padding."""
+    """Softmax over the keys of attention, with padding."""
     valid = np.arange(T) < np.random.default_rng(0).integers(1, T + 1, B)[:, None]  # (B, T)
     mask = valid[:, None, None]
 
@@ -299,7 +299,7 @@ def ccc(N, D, torch):
 
 
 def with_gradients(torch, leaves):
-    """PyTorch's parameters of these shapes, each with its gradient."""
+    """Return PyTorch parameters of these shapes, each with its gradient."""
     made = [torch.nn.Parameter(torch.tensor(normal(*leaf.shape))) for leaf in leaves]
     for x in made:
         x.grad = 0.01 * torch.randn_like(x)
@@ -307,7 +307,7 @@ def with_gradients(torch, leaves):
 
 
 def adamw(torch):
-    """The 78 arrays (2 million parameters) of paper 000's published network."""
+    """AdamW on the 78 arrays (2 million parameters) of paper 000's published network."""
     system = find("openface_adaptive")
     leaves = [leaf for _, leaf in params.walk(system.describe(system.Config.paper())) if not leaf.state]
     n = sum(prod(leaf.shape) for leaf in leaves)
@@ -328,7 +328,7 @@ def adamw(torch):
 
 
 def clip_norm(torch):
-    """A gradient as long as that of AuxFormer's tiny network, always too long."""
+    """Clipping of a gradient of the size of AuxFormer's tiny network, whose norm is always above the limit."""
     leaves = [leaf for _, leaf in params.walk(auxformer.describe(auxformer.Config.tiny()))]
     n = sum(prod(leaf.shape) for leaf in leaves)
     grad = normal(n)
@@ -345,7 +345,7 @@ def clip_norm(torch):
 
 
 def markov(clips, slots, torch):
-    """Bursty loss of frames: a chain of two states per clip."""
+    """Bursty loss of frames by a chain of two states per clip."""
     chain, rng = GilbertElliott(0.05, 0.45), np.random.default_rng(0)
 
     def theirs(torch):

@@ -5,19 +5,18 @@ import argparse
 import out_of_core
 import scaling
 import table
-
 from refmer.cli import names, report_errors
 from refmer.data.files import check_writable
 
 
 def main(argv=None):
-    """Run a command line; returns the exit status, as `refmer.cli.main` does."""
+    """Run a command line and return the exit status, as `refmer.cli.main` does."""
     args = parser().parse_args(argv)
     return report_errors(run, args)
 
 
 def parser():
-    """The options."""
+    """Return the parser of the options."""
     c = argparse.ArgumentParser(
         prog="python benchmarks", description="Times: NumPy definitions, kernels, and PyTorch if it is installed (two minutes)."
     )
@@ -40,7 +39,7 @@ def parser():
 
 
 def run(args):
-    """Measure what the options ask for, and print it."""
+    """Measure as the options select, and print the result."""
     if args.scaling is not None:
         print(scaling.run(args.scaling, args.out or "."))
     elif args.out_of_core is not None:

@@ -1,4 +1,4 @@
-"""What a time was measured on, and what that machine can do at best."""
+"""The machine that a time was measured on, and its best rates."""
 
 import os
 import platform
@@ -18,7 +18,7 @@ VECTORS = re.compile(r"fma|avx|avx2|avx512\w*|amx\w*|neon|asimd|sve2?")
 
 
 def describe(threads):
-    """Lines of text: the processor, its vector instructions, the versions, the threads."""
+    """Return lines of text: the processor, its vector instructions, the versions, the threads."""
     name, flags = processor()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     blas = {
@@ -29,13 +29,13 @@ def describe(threads):
     return [
         f"processor  {name}, {cores} cores",
         f"vectors    {' '.join(flags) or 'unknown'}",
-        f"software   {', '.join(f'{p} {found(p)}' for p in ('numpy', 'numba', 'torch'))}; BLAS: {', '.join(sorted(blas))}",
+        f"software   {', '.join(f'{p} {version_of(p)}' for p in ('numpy', 'numba', 'torch'))}; BLAS: {', '.join(sorted(blas))}",
         f"threads    {threads}",
     ]
 
 
 def processor():
-    """The processor's name and its vector instructions, as the operating system tells them, else as NumPy does."""
+    """Return the processor's name and its vector instructions, from the operating system or else from NumPy."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
@@ -45,8 +45,8 @@ def processor():
     return name[1] if name else platform.machine(), [f for f in (flags[1].split() if flags else []) if VECTORS.fullmatch(f)]
 
 
-def found(package):
-    """Its version, or "-"."""
+def version_of(package):
+    """Return the version of an installed package, or "-"."""
     try:
         return version(package)
     except PackageNotFoundError:
@@ -54,13 +54,13 @@ def found(package):
 
 
 def clock(threads):
-    """CPU time for one thread, which other processes do not lengthen; for more threads the clock on the wall."""
+    """Return the clock: CPU time for one thread, independent of other processes; wall time for more threads."""
     return process_time if threads == 1 else perf_counter
 
 
 @lru_cache
 def product_rate(threads):
-    """Floating-point operations per second of NumPy's product of two float32 matrices."""
+    """Return the floating-point operations per second of NumPy's product of two float32 matrices."""
     a = np.random.default_rng(0).random((SIDE, SIDE), dtype=np.float32)
     out = np.empty_like(a)
     return 2 * SIDE**3 / typical(lambda: np.matmul(a, a, out), clock(threads))
@@ -68,7 +68,7 @@ def product_rate(threads):
 
 @lru_cache
 def copy_rate(size, threads):
-    """Bytes per second, read and written, of copying half of `size` bytes to the other half."""
+    """Return the bytes per second, read and written, of copying half of `size` bytes to the other half."""
     a = np.ones(max(size // 2, 1), np.uint8)
     b = a.copy()
     calls = max(1, 2**22 // len(a))  # small copies many times: the clock is too coarse for one
@@ -81,7 +81,7 @@ def copy_rate(size, threads):
 
 
 def typical(f, now):
-    """The median of the seconds that a few calls take, after two untimed ones."""
+    """Return the median seconds of REPEATS calls, after two untimed ones."""
     times = []
     for _ in range(REPEATS + 2):
         start = now()

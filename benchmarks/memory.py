@@ -1,4 +1,4 @@
-"""Memory of this process, as Linux counts it."""
+"""Memory of this process, as counted by Linux."""
 
 import ctypes
 import threading
@@ -8,7 +8,7 @@ STATUS = Path("/proc/self/status")
 
 
 def status(key):
-    """Bytes of a line of /proc/self/status, such as RssAnon (resident, no pages of files); nan where there is none."""
+    """Return the bytes in a line of /proc/self/status, such as RssAnon (resident, no pages of files); nan without it."""
     for line in STATUS.read_text().splitlines() if STATUS.exists() else ():
         if line.startswith(f"{key}:"):
             return 1024 * int(line.split()[1])
@@ -16,7 +16,7 @@ def status(key):
 
 
 class AnonymousPeak:
-    """with AnonymousPeak() as peak: ... -> peak.start, peak.bytes: anonymous memory at the start and at most (every 10 ms)."""
+    """Context manager: anonymous memory at its start (`start`) and its peak (`bytes`), sampled every 10 ms."""
 
     def __enter__(self):
         self.start = self.bytes = status("RssAnon")
@@ -36,14 +36,14 @@ class AnonymousPeak:
 
 
 class ResidentPeak:
-    """with ResidentPeak() as peak: ... -> peak.bytes: how far resident memory rose above the start (VmHWM, exact)."""
+    """Context manager: rise of resident memory above its start (`bytes`, from VmHWM, exact)."""
 
     def __enter__(self):
         try:
-            ctypes.CDLL(None).malloc_trim(0)  # memory freed before is given back, so that its use shows again
-            Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew
+            ctypes.CDLL(None).malloc_trim(0)  # returns freed memory to the system, so that using it again counts
+            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
         except (OSError, AttributeError, TypeError):
-            pass  # then what fits into an earlier peak of the process does not show
+            pass  # then only a rise above an earlier peak of the process counts
         self.start = status("VmRSS")
         return self
 

@@ -6,21 +6,21 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from memory import AnonymousPeak
 
 import refmer
+from memory import AnonymousPeak
 from refmer.systems import find
 
 LIMIT = 1e9  # bytes of anonymous memory that a run stays below
 
 
 def run(gigabytes=4.0, system="auxformer"):
-    """`demonstrate` in a folder that is removed afterwards, in the system's place for temporary files (TMPDIR).
+    """Run `demonstrate` in a temporary folder (in TMPDIR), which is removed afterwards.
 
     Returns
     -------
     str
-        What was done, how long it took and how much memory it needed.
+        The corpus, the times and the peak of memory.
     """
     with tempfile.TemporaryDirectory(prefix="refmer-") as folder:
         return text(demonstrate(gigabytes, folder, system))
@@ -40,21 +40,21 @@ def demonstrate(gigabytes, folder, system="auxformer"):
     Returns
     -------
     dict
-        system, gigabytes, clips, write_s, train_s, start_bytes and peak_bytes of anonymous memory over all of it (nan where
-        there is no /proc), history.
+        system, gigabytes, clips, write_s, train_s, start_bytes and peak_bytes of anonymous memory over the whole run (nan
+        without /proc), history.
 
     Raises
     ------
     ValueError
         If `gigabytes` is not positive.
     OSError
-        If the disk has no room.
+        If the disk lacks space.
     """
     if not gigabytes > 0:
         raise ValueError(f"gigabytes is {gigabytes}; accepted: a positive number")
-    room = shutil.disk_usage(folder).free
-    if room < 1.1e9 * gigabytes:
-        raise OSError(f"{folder} has {room / 1e9:.1f} GB free; a corpus of {gigabytes:g} GB needs {1.1 * gigabytes:.1f}")
+    free = shutil.disk_usage(folder).free
+    if free < 1.1e9 * gigabytes:
+        raise OSError(f"{folder} has {free / 1e9:.1f} GB free; a corpus of {gigabytes:g} GB needs {1.1 * gigabytes:.1f}")
     with AnonymousPeak() as peak:
         start = time.perf_counter()
         refmer.save_folder(noisy_copies(gigabytes, system), f"{folder}/corpus")
@@ -75,7 +75,7 @@ def demonstrate(gigabytes, folder, system="auxformer"):
 
 
 def noisy_copies(gigabytes, system):
-    """Parts of a corpus of at least so many bytes: the bundled clips over and over, spoken by other speakers, with noise."""
+    """Yield parts of a corpus of this size: the bundled clips repeatedly, with noise and with other names of speakers."""
     module, rng = find(system), np.random.default_rng(0)
     clips = refmer.load_samples("recordings" if system == "tlab_jca" else "clips")
     clips = replace(clips, streams={k: clips.streams[k] for k in module.streams(module.Config.tiny())}, truth={})
@@ -86,7 +86,7 @@ def noisy_copies(gigabytes, system):
 
 
 def noisy(stream, rng):
-    """The features of a stream with noise of a tenth of their deviation; images as they are."""
+    """Return the features of a stream with noise of a tenth of their deviation; images unchanged."""
     if stream.x.dtype.kind != "f":
         return stream.x
     noise = rng.standard_normal(stream.x.shape, stream.x.dtype) * (0.1 * stream.x.std((0, 1)))
@@ -94,13 +94,13 @@ def noisy(stream, rng):
 
 
 def size(clips):
-    """Bytes of the streams."""
+    """Return the bytes of the streams."""
     return sum(int(np.prod(a.shape)) * a.dtype.itemsize for s in clips.streams.values() for a in (s.x, s.mask))
 
 
 def text(result):
-    """A result in three lines."""
-    memory = "its memory is only known on Linux"
+    """Return a result as three lines of text."""
+    memory = "memory is measured on Linux only"
     if np.isfinite(peak := result["peak_bytes"]):
         verdict = "below" if peak < LIMIT else "NOT BELOW"
         memory = (

@@ -1,4 +1,4 @@
-"""How time and memory of a training epoch grow with clips, frames and width: `python benchmarks --scaling`."""
+"""Growth of the time and memory of a training epoch with clips, frames and width: `python benchmarks --scaling`."""
 
 import json
 import multiprocessing
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from memory import ResidentPeak
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import refmer
+from memory import ResidentPeak
 from refmer.data.clips import Stream
 from refmer.data.files import check_writable, write_text
 from refmer.data.targets import task_of
@@ -35,11 +35,11 @@ UNITS = {"seconds": 1, "bytes": 1e6}
 
 
 def run(system="auxformer", out=".", axes=None):
-    """Measure, and write scaling-SYSTEM.json and scaling-SYSTEM.png.
+    """Measure the scaling of a system, and write scaling-SYSTEM.json and scaling-SYSTEM.png.
 
-    Every point is a process of its own, with one thread: tiny size of the system, its mini-batches, data of noise, all frames
-    there (`*every` of its Config 1: each frame is attended to). Memory is how far training raised the resident memory, and the
-    training data themselves.
+    Every point is measured in its own process, with one thread: tiny size of the system, its mini-batches, data of noise, all
+    frames valid and attended to (`*every` of its Config is 1). Memory is the rise of resident memory in training plus the
+    training data.
 
     Parameters
     ----------
@@ -47,12 +47,12 @@ def run(system="auxformer", out=".", axes=None):
     out : str or path
         An existing folder.
     axes : dict, optional
-        As AXES; default: those that mean something to the system.
+        As AXES. Default: those that apply to the system.
 
     Returns
     -------
     str
-        The table.
+        The table of the measurements.
     """
     find(system)
     path = Path(out) / f"scaling-{system}"
@@ -65,27 +65,27 @@ def run(system="auxformer", out=".", axes=None):
             rows[axis].append(point | alone(point))
     hardware = {"machine": platform.machine(), "python": platform.python_version(), "numpy": np.__version__, "threads": 1}
     result = {"system": system, "refmer": refmer.__version__, **hardware, "axes": rows}
-    result["exponents"] = {axis: {q: exponent(found, axis, q) for q in QUANTITIES} for axis, found in rows.items()}
+    result["exponents"] = {axis: {q: exponent(part, axis, q) for q in QUANTITIES} for axis, part in rows.items()}
     write_text(path.with_suffix(".json"), json.dumps(result, indent=1) + "\n")
     save(draw(result), path.with_suffix(".png"))
     return table(result)
 
 
 def alone(point):
-    """`measure` in a fresh process, whose memory nothing else has raised."""
+    """Run `measure` in a new process, so that its memory is that of the measurement alone."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, point).result()
 
 
 def measure(point):
-    """Median CPU time of an epoch (other programs do not count), and peak memory of training (None where it is not known)."""
+    """Return the median CPU time of an epoch, and the peak memory of training (None if it cannot be measured)."""
     with threadpool_limits(1):
         train(**point | {"clips": 2, "frames": 4}, epochs=1)  # loads or compiles the kernels
         return train(**point, epochs=EPOCHS)
 
 
 def train(system, clips, frames, epochs, width=None):
-    """Train on noise; the development set is one clip."""
+    """Train on noise, with one clip as the development set; return {"seconds": of an epoch, "bytes": of memory}."""
     module = find(system)
     config, batch = noise(module, clips, frames, {} if width is None else {"width": width})
     recipe = replace(RECIPES[module.RECIPE]["tiny"], epochs=epochs, patience=epochs)
@@ -100,16 +100,16 @@ def train(system, clips, frames, epochs, width=None):
 
 
 def noise(module, clips, frames, changes):
-    """(Config, batch) of so many clips of so many frames, streams as wide as those of the bundled corpus."""
+    """Return (Config, batch) of so many clips of so many frames, streams as wide as those of the bundled corpus."""
     rng, fields = np.random.default_rng(0), module.Config.__dataclass_fields__
     config = module.Config.tiny(**changes | {name: 1 for name in fields if name.endswith("every")})
     if task_of(config.target) == "regression":
         config = replace(config, target="emotion")
-    there = np.ones((clips, frames), bool)
+    valid = np.ones((clips, frames), bool)
     samples = refmer.load_samples().streams
     streams = {
         name: Stream(
-            rng.standard_normal((clips, frames, *samples[name].x.shape[2:]), np.float32), 25.0, there, samples[name].sense
+            rng.standard_normal((clips, frames, *samples[name].x.shape[2:]), np.float32), 25.0, valid, samples[name].sense
         )
         for name in module.streams(config)
     }
@@ -119,7 +119,7 @@ def noise(module, clips, frames, changes):
 
 
 def exponent(rows, axis, quantity):
-    """b of quantity = a axis^b, fitted to the logarithms of the upper half of the range; None where something is not known."""
+    """Return b of quantity = a axis^b, fitted to the logarithms of the upper half of the range; None if values are missing."""
     x, y = (np.array([row[key] for row in rows], float) for key in (axis, quantity))
     upper = x >= np.sqrt(x.min() * x.max())
     if upper.sum() < 2 or not np.isfinite(y[upper]).all() or not (y[upper] > 0).all():
@@ -128,21 +128,21 @@ def exponent(rows, axis, quantity):
 
 
 def draw(result):
-    """Log-log: a row of panels per quantity, a column per axis."""
+    """Return the log-log figure: a row of panels per quantity, a column per axis."""
     axes = result["axes"]
     figure = Figure(figsize=(3.6 * len(axes) + 0.4, 6.4), layout="constrained")
     panels = figure.subplots(len(QUANTITIES), len(axes), squeeze=False, sharex="col", sharey="row")
     for column, (axis, rows) in enumerate(axes.items()):
         for (quantity, label), ax in zip(QUANTITIES.items(), panels[:, column], strict=True):
-            known = [(row[axis], row[quantity] / UNITS[quantity]) for row in rows if row[quantity] is not None]
+            points = [(row[axis], row[quantity] / UNITS[quantity]) for row in rows if row[quantity] is not None]
             b = result["exponents"][axis][quantity]
             fitted = "" if b is None else f"upper half: {axis}$^{{{b:.2f}}}$"
             look = {"color": COLOURS[column], "marker": MARKS[column]}
-            if known:
-                ax.loglog(*zip(*known, strict=True), base=10, linewidth=1.8, markersize=6, label=fitted or None, **look)
+            if points:
+                ax.loglog(*zip(*points, strict=True), base=10, linewidth=1.8, markersize=6, label=fitted or None, **look)
                 fitted and ax.legend(frameon=False, loc="upper left")
             else:
-                ax.text(0.5, 0.5, "known on Linux only", ha="center", transform=ax.transAxes)
+                ax.text(0.5, 0.5, "measured on Linux only", ha="center", transform=ax.transAxes)
             ax.set_xticks([row[axis] for row in rows], [f"{row[axis]}" for row in rows])
             ax.minorticks_off()
             ax.grid(color="0.92")
@@ -157,7 +157,7 @@ def draw(result):
 
 
 def table(result):
-    """The points in columns, and a line of exponents under each axis."""
+    """Return the points in columns, and a line of exponents under each axis."""
     lines = []
     for axis, rows in result["axes"].items():
         lines.append(f"{axis:>12}  {'seconds':>10}  {'MB':>8}")

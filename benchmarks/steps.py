@@ -1,7 +1,7 @@
-"""One training step of each system at its tiny size, on a batch of the bundled corpus: refmer's, and PyTorch's eager one.
+"""One training step of each system at its tiny size, on a batch of the bundled corpus, by refmer and by eager PyTorch.
 
-PyTorch's side is torch_models/SYSTEM.py. It reads what refmer's own augmentation makes of the batch: both sides augment alike.
-Beside them, one step of `Recognizer.stream`.
+PyTorch's side is torch_models/SYSTEM.py; refmer augments the batch for both sides. STREAMS time one step of
+`Recognizer.stream`.
 """
 
 from copy import copy
@@ -11,8 +11,8 @@ from importlib import import_module
 from typing import NamedTuple
 
 import numpy as np
-from cases import Case, Work
 
+from cases import Case, Work
 from refmer import params
 from refmer.count import count, example
 from refmer.systems import SYSTEMS, find
@@ -21,7 +21,7 @@ from refmer.warm_up import trained
 
 
 class Start(NamedTuple):
-    """What a training step takes."""
+    """The arguments of a training step."""
 
     system: object
     config: object
@@ -34,7 +34,7 @@ WINDOW_S, HOP_S = 2.0, 0.4  # whole numbers of frames of every stream
 
 
 def start(name):
-    """The first batch of the bundled corpus as it is trained on, and a system with its first parameters."""
+    """Return the first training batch of the bundled corpus, and a system with its initial parameters."""
     model, clips = trained(name)
     system, few = find(name), clips[: model.recipe_.batch]
     batch = model.labelled_batch(few, clips)
@@ -42,7 +42,7 @@ def start(name):
 
 
 def step(name, torch):
-    """The Work of one system: the learning rate is 0, so the parameters stay where they begin."""
+    """Return the Work of a training step; the learning rate is 0, so that the parameters stay the same."""
     begin = start(name)
     system, config, p, batch, recipe = begin
     rng, g, moments = np.random.default_rng(0), params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
@@ -54,14 +54,13 @@ def step(name, torch):
     sides = {}
     if torch is not None:
         sides = {side: torch_step(torch, name, begin, fused) for side, fused in (("torch", None), ("fused", True))}
-    seen = system.augment(batch, config, rng)
-    macs, _ = count(system, config, seen)
+    macs, _ = count(system, config, system.augment(batch, config, rng))
     clips = len(batch["target"])
     return Work((clips, params.count(p.description)), ours, sides, flops=3 * 2 * macs)
 
 
 def torch_step(torch, name, begin, fused):
-    """() -> the loss, after one update as in refmer.train.fit.train_step."""
+    """Return () -> the loss, after one update as in refmer.train.fit.train_step."""
     system, config, p, batch, recipe = begin
     module = import_module(f"torch_models.{name}")
     model = module.Model(config)
@@ -85,7 +84,7 @@ def torch_step(torch, name, begin, fused):
 
 
 def stream(name, size, torch):
-    """The Work of one answer while frames come: to take in those of a hop, and the forward on the window that they end."""
+    """Return the Work of one step of a stream: writing the frames of a hop, and the forward on the window."""
     model, clips = trained(name, every=6)
     if size == "paper":
         model = at_paper_size(model, clips)
@@ -100,7 +99,7 @@ def stream(name, size, torch):
 
 
 def at_paper_size(model, clips):
-    """The recognizer with the published sizes and first parameters: what it answers is noise, in the time that it takes."""
+    """Return the recognizer with the published sizes and initial parameters: its predictions are noise, its time is real."""
     system, K, target = find(model.system), model.config_.classes, model.config_.target
     large, config = copy(model), system.Config.paper(classes=K, target=target)
     large.config_ = replace(config, **system.widths(model.streams_of(clips, config), config))

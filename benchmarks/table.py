@@ -1,7 +1,7 @@
-"""Rows of times side by side: how they are measured, and the text and JSON made of them.
+"""The table of times: measurement, text and JSON.
 
-The sides of a row are "numpy" (the definitions), "kernel" (what a user gets), and where PyTorch is importable "torch" and,
-if an optimizer takes part, "fused" (PyTorch with its fused AdamW).
+The sides of a row are "numpy" (the definitions), "kernel" (the default of refmer), and where PyTorch is importable "torch" and,
+with an optimizer, "fused" (PyTorch with its fused AdamW).
 """
 
 import json
@@ -10,38 +10,38 @@ from statistics import median
 from time import perf_counter, sleep
 from typing import NamedTuple
 
-import hardware
-from cases import CASES
-from steps import STEPS, STREAMS
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+import hardware
+from cases import CASES
 from refmer.data.files import write_text
 from refmer.ops.twins import kernels
 from refmer.text import table
+from steps import STEPS, STREAMS
 
 SECONDS = {False: 1.6, True: 12.0}  # for a row; True: a training step
 QUICK = {False: 0.15, True: 1.5}
 ROUNDS = 9  # that the seconds are divided into
 LEAST_ROUNDS = 3
-REST = 0.06  # seconds between sides when there are several threads: pools that spin fall asleep
-LEAST = 5e-6  # seconds: what a call from Python costs anyway; a limit below it says nothing
+REST = 0.06  # seconds between sides with several threads, after which spinning pools sleep
+LEAST = 5e-6  # seconds: the cost of a call from Python; a lower limit means nothing
 GUIDE = """\
-Medians of calls in turn with the other columns, forward and backward, float32; CPU time with one thread, else the clock on the
-wall. NumPy: the definitions; kernel: what refmer runs; PyTorch: eager, with autograd. "limit" is the share of the best
-that the machine can do which the kernels reach: the multiply-adds of matrix products at the rate of a large one ("product"),
-or the bytes at the rate of copying as many ("copy"), whichever takes longer; empty where that is below 5 us, as a call costs.
+Medians of calls in turn with the other columns, forward and backward, float32; CPU time with one thread, else wall time.
+NumPy: the definitions; kernel: the default of refmer; PyTorch: eager, with autograd. "limit" is the kernels' share of the
+machine's best rate: the multiply-adds of matrix products at the rate of a large one ("product"), or the bytes at the rate of
+copying as many ("copy"), whichever takes longer; empty if that is below 5 us, the cost of a call.
 Ratios above 1: the kernels are faster.
 Shapes: lstm (B, T, D, H), conv1d (B, C, T), attention (B, T, C, heads), step (clips, parameters), stream (frames,
 parameters).
 A step is one of refmer.train.fit on the bundled corpus: augmentation (in NumPy for PyTorch too), forward, loss, backward,
-clipping, AdamW (Adam, where the recipe couples the decay); at rate 0, so that every call does the same work. In rows with
-":fused" PyTorch has its fused optimizer. A stream is one answer of Recognizer.stream (forward only), once every 0.4 s of frames
-on a window of 2 s. Kernels have one thread; BLAS and PyTorch have the threads stated."""
+clipping, AdamW (Adam, where the recipe couples the decay), at rate 0, so that every call does the same work. In rows with
+":fused" PyTorch has its fused optimizer. A stream is one step of Recognizer.stream (forward only), every 0.4 s of frames on a
+window of 2 s. Kernels have one thread; BLAS and PyTorch have the threads stated."""
 
 
 class Row(NamedTuple):
-    """Seconds of one call by side; the seconds that the machine needs at best, and for what."""
+    """Seconds of one call by side; least seconds of the machine, and the bound: "product", "copy" or ""."""
 
     name: str
     shape: tuple
@@ -51,7 +51,7 @@ class Row(NamedTuple):
 
 
 def bench(threads=1, quick=False, only=None):
-    """Measure.
+    """Measure the rows of the table.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def bench(threads=1, quick=False, only=None):
     Raises
     ------
     ValueError
-        If there is no such row, or `threads` is below 1.
+        If a row does not exist, or `threads` is below 1.
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; accepted: 1 or more")
@@ -90,7 +90,7 @@ def bench(threads=1, quick=False, only=None):
 
 
 def pytorch(threads):
-    """PyTorch with so many threads, or None where it cannot be imported."""
+    """Return PyTorch with so many threads, or None if it cannot be imported."""
     try:
         import torch
     except ImportError:
@@ -100,23 +100,23 @@ def pytorch(threads):
 
 
 def medians(sides, seconds, threads):
-    """{side: seconds of one call}, medians of blocks of calls in turn, the order reversed each round.
+    """Return {side: seconds of one call}, medians of blocks of calls in turn, the order reversed each round.
 
-    Two untimed calls precede each block. Rounds go on until `seconds` have passed; there are LEAST_ROUNDS at least.
+    Two untimed calls precede each block. Rounds go on until `seconds` have passed, for LEAST_ROUNDS at least.
     """
     now, rest = hardware.clock(threads), REST if threads > 1 else 0.0
     calls = {side: calls_in(seconds / ROUNDS / len(sides), side, f) for side, f in sides.items()}
-    found, order, end = {side: [] for side in sides}, list(sides), perf_counter() + seconds
-    while len(found[order[0]]) < LEAST_ROUNDS or perf_counter() < end:
+    times, order, end = {side: [] for side in sides}, list(sides), perf_counter() + seconds
+    while len(times[order[0]]) < LEAST_ROUNDS or perf_counter() < end:
         for side in order:
             sleep(rest)
-            found[side].append(block(side, sides[side], calls[side], now, warm=2))
+            times[side].append(block(side, sides[side], calls[side], now, warm=2))
         order.reverse()
-    return {side: median(times) for side, times in found.items()}
+    return {side: median(values) for side, values in times.items()}
 
 
 def block(side, f, calls, now, warm):
-    """Seconds per call."""
+    """Return the seconds per call of a block of calls."""
     with kernels(False) if side == "numpy" else nullcontext():
         for _ in range(warm):
             f()
@@ -127,13 +127,13 @@ def block(side, f, calls, now, warm):
 
 
 def calls_in(seconds, side, f):
-    """How many calls fill the time on the wall, from 1 on."""
+    """Return the number of calls, at least 1, that take so many seconds of wall time."""
     block(side, f, 1, perf_counter, warm=2)  # compiles
     return max(1, round(seconds / block(side, f, 3, perf_counter, warm=0)))
 
 
 def parts(name, work, seconds, threads):
-    """The Row of a case; where a fused optimizer takes part, a second one, NAME:fused, with its time in PyTorch's place."""
+    """Return the Row of a case; with a fused optimizer also NAME:fused, with its time in PyTorch's place."""
     ours = {side: seconds[side] for side in ("numpy", "kernel")}
     limit = limits(work, threads)
     rows = [Row(name, work.shape, ours | {"torch": seconds.get("torch")}, *limit)]
@@ -143,7 +143,7 @@ def parts(name, work, seconds, threads):
 
 
 def limits(work, threads):
-    """(seconds that the machine needs at best, "product" or "copy"), or (None, "") where they say nothing."""
+    """Return (least seconds of the machine, "product" or "copy"), or (None, "") if they are below the cost of a call."""
     product = work.flops / hardware.product_rate(threads) if work.flops else 0.0
     copy = work.bytes / hardware.copy_rate(int(work.bytes), threads) if work.bytes else 0.0
     best = max(product, copy)
@@ -151,8 +151,8 @@ def limits(work, threads):
 
 
 def as_json(rows, threads):
-    """A JSON list; times in seconds, null without PyTorch."""
-    found = [
+    """Return a JSON list; times in seconds, null without PyTorch."""
+    entries = [
         {
             "name": row.name,
             "shape": row.shape,
@@ -162,16 +162,16 @@ def as_json(rows, threads):
         }
         for row in rows
     ]
-    return json.dumps(found, indent=1)
+    return json.dumps(entries, indent=1)
 
 
 def ratio(row, side):
-    """How many times longer a side takes than the kernel, or None."""
+    """Return the time of a side over that of the kernel, or None."""
     return None if row.seconds[side] is None else row.seconds[side] / row.seconds["kernel"]
 
 
 def as_text(rows, threads):
-    """The table, what it was measured on, and what the columns mean."""
+    """Return the machine, the table, and the meaning of its columns."""
     head = ["", "shape", "NumPy", "kernel", "PyTorch", "NumPy/kernel", "PyTorch/kernel", "limit", ""]
     body = []
     for row in rows:
@@ -182,13 +182,13 @@ def as_text(rows, threads):
     product, copy = hardware.product_rate(threads), hardware.copy_rate(2**28, threads)
     rates = f"limits     {product / 1e9:.0f} GF/s (product of matrices of 1024), {copy / 1e9:.1f} GB/s (copy of 128 MB)"
     lines = [*hardware.describe(threads), rates, "", table(head, body, range(2, 8), markdown=False), "", GUIDE]
-    if hardware.found("torch") == "-":
+    if hardware.version_of("torch") == "-":
         lines.append("PyTorch is not installed: its columns are empty. `pip install torch` fills them.")
     return "\n".join(lines)
 
 
 def duration(seconds):
-    """In microseconds or milliseconds, three digits."""
+    """Return a time in microseconds or milliseconds, three digits."""
     if seconds is None:
         return "-"
     number, unit = (seconds * 1e6, "us") if seconds < 1e-3 else (seconds * 1e3, "ms")

@@ -1,8 +1,8 @@
 """The built site in headless Chromium, opened from its folder, without a network.
 
-    python docs/browser_test.py [docs/_build/html] [--screenshots FOLDER]
+    python docs/browser_test.py [docs/_build/html]
 
-Needs Chromium and chromedriver (on Debian: apt-get install chromium chromium-driver) and what the extra `docs` brings.
+Needs Chromium and chromedriver (on Debian: apt-get install chromium chromium-driver) and the extra `docs`.
 """
 
 import argparse
@@ -28,14 +28,12 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND",  # no network: what is not in the folder fails
+    "--host-resolver-rules=MAP * ~NOTFOUND",  # no network: requests outside the folder fail
 )
 PHONE, DESK = (375, 667), (1280, 900)
 
-
-SHOWN = ("index", "tutorials", "tutorials/01_one_layer", "api/index", "api/refmer", "api/refmer.ops.attention", "deviations")
 CONTENT = {"formula": ".math mjx-container svg", "code cell": ".cell_input", "output": ".cell_output"}
-FOUND = {"attention": "ops.attention", "upstream": "01_one_layer", "linear": "layers.dense", "MOSEI": "deviations"}
+PAGES = {"attention": "ops.attention", "upstream": "01_one_layer", "linear": "layers.dense", "MOSEI": "deviations"}
 NEEDED = {
     "Chromium": ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"),
     "chromedriver": ("chromedriver", "chromium.chromedriver"),
@@ -44,7 +42,7 @@ LIGHTNESS = """
 const channels = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3);
 return channels.reduce((sum, channel) => sum + Number(channel), 0) / 765;
 """
-# the theme scrolls what stands in .content rather than the page
+# the theme scrolls the contents of .content rather than the page
 BEYOND = """
 const boxes = [document.documentElement, document.body, ...document.querySelectorAll('.page, .main, .content')];
 return Math.max(...boxes.map(box => box.scrollWidth - box.clientWidth));
@@ -52,19 +50,18 @@ return Math.max(...boxes.map(box => box.scrollWidth - box.clientWidth));
 
 
 class Browser:
-    """A page at a time: opened, settled, and what went wrong on the way."""
+    """One open page, and the errors on the way to it."""
 
     def __init__(self, site):
-        found = {name: next(filter(None, map(shutil.which, names)), None) for name, names in NEEDED.items()}
-        missing = [name for name, path in found.items() if path is None]
-        if missing:
+        paths = {name: next(filter(None, map(shutil.which, names)), None) for name, names in NEEDED.items()}
+        if missing := [name for name, path in paths.items() if path is None]:
             sys.exit(f"no {' and no '.join(missing)} on this machine; on Debian: apt-get install chromium chromium-driver")
         options = webdriver.ChromeOptions()
-        options.binary_location = found["Chromium"]
+        options.binary_location = paths["Chromium"]
         for option in OPTIONS:
             options.add_argument(option)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(found["chromedriver"]))
+        self.driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(paths["chromedriver"]))
         self.site = site
 
     def open(self, page, size=DESK):
@@ -80,11 +77,11 @@ class Browser:
         return self.driver.execute_script(code, *arguments)
 
     def wait(self, code, seconds=20):
-        WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(lambda _: self.js(code), f"waited in vain: {code}")
+        WebDriverWait(self.driver, seconds, poll_frequency=0.05).until(lambda _: self.js(code), f"timeout: {code}")
 
     def complaints(self):
-        """Console errors and warnings, failed requests, and requests that leave the folder, since the last call."""
-        found = [f"console: {entry['message']}" for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
+        """Return console errors and warnings, failed requests, and requests outside the folder, since the last call."""
+        errors = [f"console: {entry['message']}" for entry in self.driver.get_log("browser") if entry["level"] != "INFO"]
         addresses = {}
         for entry in self.driver.get_log("performance"):
             event = json.loads(entry["message"])["message"]
@@ -92,20 +89,14 @@ class Browser:
             if method == "Network.requestWillBeSent":
                 address = addresses[params["requestId"]] = params["request"]["url"]
                 if not address.startswith(("file:", "data:", "blob:")):
-                    found.append(f"outside request: {address}")
+                    errors.append(f"outside request: {address}")
             if method == "Network.loadingFailed" and not params.get("canceled"):
-                found.append(f"failed request: {addresses.get(params['requestId'])}: {params['errorText']}")
-        return found
-
-    def screenshot(self, path, height=1400):
-        width = self.js("return innerWidth")
-        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width == PHONE[0]}
-        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        self.driver.save_screenshot(str(path))
+                errors.append(f"failed request: {addresses.get(params['requestId'])}: {params['errorText']}")
+        return errors
 
 
 def every_page(browser):
-    """Quiet, nothing wider than a phone, no formula left as text."""
+    """Check every page: no errors, nothing wider than a phone, no formula left as text."""
     pages = sorted(path.relative_to(browser.site) for path in browser.site.rglob("*.html"))
     assert len(pages) > 50, f"only {len(pages)} pages"
     problems = []
@@ -138,7 +129,7 @@ return left;
 
 
 def tutorials(browser):
-    """Each has formulas drawn, a figure, and code with what it printed."""
+    """Check that each tutorial has formulas, code and output."""
     pages = sorted((browser.site / "tutorials").glob("[0-9][0-9]_*.html"))
     assert pages, "no tutorials"
     for page in pages:
@@ -151,27 +142,27 @@ def tutorials(browser):
 
 
 def dark_mode(browser):
-    """The button changes the page, and the next page remembers it."""
+    """Check that the button changes the theme, which stays on the next page."""
     browser.open("index.html")
     button = next(b for b in browser.driver.find_elements(By.CSS_SELECTOR, "button.theme-toggle") if b.is_displayed())
-    seen = {}
+    lightness = {}
     for _ in range(3):
         button.click()
         browser.wait("return document.body.dataset.theme")
-        seen[browser.js("return document.body.dataset.theme")] = browser.js(LIGHTNESS)
-    assert seen["light"] > 0.9 and seen["dark"] < 0.2, seen
+        lightness[browser.js("return document.body.dataset.theme")] = browser.js(LIGHTNESS)
+    assert lightness["light"] > 0.9 and lightness["dark"] < 0.2, lightness
     while browser.js("return document.body.dataset.theme") != "dark":
         button.click()
     browser.open("tutorials.html")
     assert browser.js("return document.body.dataset.theme") == "dark"
     assert browser.js(LIGHTNESS) < 0.2
     browser.js("localStorage.clear()")
-    return str(sorted(seen))
+    return str(sorted(lightness))
 
 
 def search(browser):
-    """Words of tutorials, names of functions and words of the tables are found, from the keyboard."""
-    for word, page in FOUND.items():
+    """Check that words of tutorials, names of functions and words of tables are found, from the keyboard."""
+    for word, page in PAGES.items():
         browser.open("index.html")
         browser.driver.switch_to.active_element.send_keys("/")
         field = browser.driver.switch_to.active_element
@@ -186,7 +177,7 @@ def search(browser):
 
 
 def keyboard(browser):
-    """The first keys lead to the content; every stop is visible; the theme button answers to Enter."""
+    """Check that the first Tab skips to the content, and that the theme button reacts to Enter."""
     browser.open("tutorials/01_one_layer.html")
     body, stops = browser.driver.find_element(By.TAG_NAME, "body"), []
     body.send_keys(Keys.TAB)
@@ -206,7 +197,7 @@ def keyboard(browser):
 
 
 def phone(browser):
-    """The menu opens, and leads somewhere."""
+    """Check that the menu opens and its links work."""
     browser.open("index.html", PHONE)
     browser.driver.find_element(By.CSS_SELECTOR, "label.nav-overlay-icon").click()
     link = browser.driver.find_element(By.CSS_SELECTOR, ".sidebar-drawer a[href='tutorials.html']")
@@ -217,38 +208,21 @@ def phone(browser):
     return "menu works"
 
 
-def screenshots(browser, folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    for page in SHOWN:
-        for theme in ("light", "dark"):
-            for name, size in {"phone": PHONE, "desk": DESK}.items():
-                browser.open("index.html")
-                browser.js("localStorage.setItem('theme', arguments[0])", theme)
-                browser.open(f"{page}.html", size)
-                browser.screenshot(folder / f"{page.replace('/', '-')}-{name}-{theme}.png")
-    browser.js("localStorage.clear()")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("site", nargs="?", type=Path, default=HERE / "_build" / "html")
-    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="also take pictures, to look at")
-    arguments = parser.parse_args()
-    site = arguments.site.resolve()
+    site = parser.parse_args().site.resolve()
     if not (site / "index.html").exists():
-        sys.exit(f"no site in {arguments.site}; first: sphinx-build -M html docs docs/_build -W -j auto")
-    browser = Browser(site)
-    failed = False
+        sys.exit(f"no site in {site}; first: sphinx-build -M html docs docs/_build -W -j auto")
+    browser, failed = Browser(site), False
     try:
         for test in (every_page, tutorials, dark_mode, search, keyboard, phone):
             begin = time.time()
             try:
-                said = test(browser)
-            except Exception as error:  # the other tests still have something to say
-                failed, said = True, f"FAILED\n{error}"
-            print(f"{test.__name__.replace('_', ' ')}: {said} ({time.time() - begin:.0f} s)", flush=True)
-        if arguments.screenshots:
-            screenshots(browser, arguments.screenshots)
+                result = test(browser)
+            except Exception as error:  # the other tests still run
+                failed, result = True, f"FAILED\n{error}"
+            print(f"{test.__name__.replace('_', ' ')}: {result} ({time.time() - begin:.0f} s)", flush=True)
     finally:
         browser.driver.quit()
     sys.exit(failed)

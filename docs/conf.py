@@ -1,20 +1,18 @@
-"""The site. From the top of the repository, with what the extra `docs` brings:
+"""The site. From the top of the repository, with the extra `docs`:
 
     pip install ".[docs]" && sphinx-build -M html docs docs/_build -W -j auto
 
-makes docs/_build/html, a folder that can be opened without a server or a network. Tutorials run while the site is built; one
-that fails, fails the build. Their output is kept in docs/_build/.jupyter_cache until a tutorial, refmer or the corpus changes.
+writes docs/_build/html, a folder that a browser opens without a server or a network. The tutorials run while the site is built;
+one that fails, fails the build. Output is cached in docs/_build/.jupyter_cache until a tutorial, refmer or the corpus changes.
 
-Why these tools. The tutorials are percent scripts with mathematics in Markdown: jupytext reads them as notebooks unchanged, and
-MyST-NB runs them, keeps their output and makes pages of them. Sphinx-gallery would want their text in reST; a generator of
-sites from notebooks alone has no reference. Furo has light and dark mode, works on a phone and with a keyboard, and asks no
-other host for anything. MathJax comes from the package sphinx-mathjax-offline and draws SVG, so that formulas need no fonts,
-which some browsers refuse to pages that are opened from a folder.
+jupytext reads the percent scripts of the tutorials as notebooks, and MyST-NB runs them and makes pages of them. MathJax is that
+of the package sphinx-mathjax-offline and draws SVG, since browsers may refuse fonts to pages that are opened from a folder.
 """
 
 import hashlib
 import importlib
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -44,7 +42,7 @@ extensions = [
 ]
 
 # tutorials
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # this refmer, no other
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # this checkout's refmer
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -53,7 +51,7 @@ def fingerprint(*files):
     return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:16]
 
 
-# all that a tutorial's output depends on, besides itself
+# what the output of tutorials depends on, in addition to their text
 BASIS = sorted([*(ROOT / "refmer").rglob("*.py"), *(ROOT / "data_samples").glob("*.npz"), HERE / "matplotlibrc"])
 nb_custom_formats = {".py": ["jupytext.reads", {"fmt": "py:percent"}]}
 nb_execution_mode = "cache"
@@ -66,14 +64,14 @@ nb_output_stderr = "remove"  # progress bars, and kernels that compile
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_dmath_double_inline = True
 myst_heading_anchors = 3
-copybutton_selector = "div:not(.equation):not(.output_area) > div.highlight > pre"
+copybutton_selector = "div:not(.output_area) > div.highlight > pre"
 
 # reference
 autodoc_member_order = "bysource"  # a backward stands under its forward
 autodoc_default_options = {"members": True, "undoc-members": True}
+default_role = "literal"
 napoleon_google_docstring = False
-napoleon_use_param = False  # "width, heads : int" stays one entry, as its text speaks of both
-napoleon_use_ivar = True
+napoleon_use_param = False  # "width, heads : int" stays one entry
 python_maximum_signature_line_length = 84
 
 # pages
@@ -82,24 +80,25 @@ pygments_dark_style = "github-dark"
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static", *(f"../data_samples/{path.name}" for path in sorted((ROOT / "data_samples").glob("*.wav")))]
 html_css_files = ["site.css"]
-suppress_warnings = ["ref.python"]  # public names are documented where they live, too: either will do
+suppress_warnings = ["ref.python"]  # public names are documented in their modules, too: either target is right
 html_domain_indices = False  # the reference lists the modules
-html_show_search_summary = False  # would need to fetch pages, which no browser allows in a folder
+html_show_search_summary = False  # needs to fetch pages, which no browser allows in a folder
 html_show_copyright = False
 mathjax_path = "mathjax/tex-svg.js"
 mathjax3_config = {"options": {"enableMenu": False}}
 
 
 def copy_mathjax(app, error):
-    """The two parts of MathJax that are used, of 24 MB."""
+    """Copy the two parts of MathJax that are used, of 24 MB."""
     if error is None and app.builder.format == "html":
         source = Path(importlib.import_module("sphinx-mathjax-offline").__file__).parent / "static" / "mathjax"
-        for part in ("tex-svg.js", "input/tex/extensions"):
-            pages.copy(source / part, Path(app.outdir) / "_static" / "mathjax" / part)
+        target = Path(app.outdir) / "_static" / "mathjax"
+        shutil.copytree(source / "input/tex/extensions", target / "input/tex/extensions", dirs_exist_ok=True)
+        shutil.copy(source / "tex-svg.js", target)
 
 
 def setup(app):
-    app.add_config_value("made_by", fingerprint(HERE / "pages.py", HERE / "reading.py"), "env")  # a change makes all pages anew
+    app.add_config_value("made_by", fingerprint(HERE / "pages.py"), "env")  # a change rebuilds all pages
     app.connect("builder-inited", lambda app: pages.make(ROOT, HERE))
     app.connect("autodoc-process-docstring", pages.docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", pages.signature)

@@ -1,7 +1,8 @@
-"""The command line. Every subcommand is a function; what it needs is imported when it runs."""
+"""The command line. Every subcommand is a function, which imports the modules that it needs."""
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -17,15 +18,15 @@ First steps:
   refmer compare --quick                        the same with one seed and two corruptions
   refmer train openface_adaptive --out my.npz   trains one system and saves it
   refmer evaluate my.npz --corrupt face:missing:0.5
-                                                its scores on speakers it has not met, half of the face's frames missing
+                                                its scores on speakers not in its training, half of the face's frames missing
   refmer quantize my.npz                        makes it four times as small (INT8), and reports what that changes
-  refmer claims --quick                         what the papers claim, and what holds here
+  refmer claims --quick                         tests the papers' claims on the synthetic corpus
   refmer check                                  proves every gradient by the complex step, and prints the table
 """
 
 
 def main(argv=None):
-    """Run a command line; returns the exit status: 0, 1 for a failure, 2 for wrong usage, 130 for Ctrl-C."""
+    """Run a command line and return the exit status: 0, 1 for a failure, 130 for Ctrl-C; wrong usage exits with status 2."""
     args = parser().parse_args(argv)
     return report_errors(args.run, args)
 
@@ -35,7 +36,7 @@ def report_errors(run, args):
     try:
         return run(args) or 0
     except KeyboardInterrupt:
-        print("\nrefmer: stopped; what was finished is kept", file=sys.stderr)
+        print("\nrefmer: stopped; finished results are kept", file=sys.stderr)
         return 130
     except (ValueError, KeyError, OSError, MemoryError, FloatingPointError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
@@ -44,7 +45,7 @@ def report_errors(run, args):
 
 
 def parser():
-    """All subcommands and their options."""
+    """Return the parser of all subcommands and their options."""
     top = argparse.ArgumentParser(prog="refmer", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter)
     top.add_argument("--version", action="version", version=f"refmer {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -82,34 +83,32 @@ def add_experiments(commands):
 
 
 def add_models(commands):
-    """Training one system, and asking it."""
+    """Add the subcommands that train, evaluate and quantize one system."""
     c = commands.add_parser("train", help="train one system on the bundled corpus and save it")
     c.add_argument("system", help="name of a system or baseline")
     c.add_argument("--size", choices=("tiny", "paper"), default="tiny", help="seconds, or the published size (default: tiny)")
-    c.add_argument("--epochs", type=int, metavar="N", help="at most so many (default: the recipe's)")
-    c.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the split, initial parameters and training (default: 0)"
-    )
-    c.add_argument("--target", help="what to learn, if not the system's own: sentiment, emotion, votes, affect")
-    c.add_argument("--out", required=True, metavar="FILE.npz", help="where to save the trained recognizer")
+    c.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs (default: the recipe's)")
+    c.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the training (default: 0)")
+    c.add_argument("--target", help="label to learn: sentiment, emotion, votes, affect (default: the system's)")
+    c.add_argument("--out", required=True, metavar="FILE.npz", help="file for the trained recognizer")
     c.set_defaults(run=train)
 
-    c = commands.add_parser("evaluate", help="scores of a saved recognizer on speakers that it has not met")
+    c = commands.add_parser("evaluate", help="score a saved recognizer on speakers that are not in its training data")
     c.add_argument("file", metavar="FILE.npz")
     c.add_argument(
         "--corrupt",
         action="append",
         default=[],
         metavar="SENSE:KIND:AMOUNT[:SPACE]",
-        help="break the input first, e.g. face:missing:0.5, voice:gaussian:2:raw, voice:babble:0 (dB) or, in both senses at "
-        "once, voice+face:bursty:0.05,0.45; may be given several times (see refmer.corrupt)",
+        help="break the input first, e.g. face:missing:0.5, voice:gaussian:2:raw, voice:babble:0 (dB) or, of both senses, "
+        "voice+face:bursty:0.05,0.45; may be given several times (see refmer.corrupt)",
     )
     c.add_argument("--seed", type=int, default=0, metavar="N", help="of the corruption (default: 0)")
     c.set_defaults(run=evaluate)
 
     c = commands.add_parser("quantize", help="make a saved recognizer small (INT8), and report what that changes")
     c.add_argument("file", metavar="FILE.npz")
-    c.add_argument("--out", metavar="SMALL.npz", help="where to save it (default: FILE-int8.npz)")
+    c.add_argument("--out", metavar="SMALL.npz", help="file for the small one (default: FILE-int8.npz)")
     c.add_argument("--folds", type=int, default=5, metavar="N", help="of the cross-validation, by speaker (default: 5)")
     c.add_argument("--seeds", type=int, default=5, metavar="N", help="its repetitions; 0: no cross-validation (default: 5)")
     c.add_argument("--clip", choices=("max", "mse"), default="max", help="scale of the weights (default: max)")
@@ -118,14 +117,14 @@ def add_models(commands):
         "--activations", choices=("row", "tensor", "static"), default="row", help="range of the inputs of maps (default: row)"
     )
     c.add_argument("--finetune", type=int, default=0, metavar="N", help="epochs of quantization-aware training (default: 0)")
-    c.add_argument("--sensitivity", action="store_true", help="report also each learned map by itself")
+    c.add_argument("--sensitivity", action="store_true", help="also report each learned map by itself")
     c.add_argument("--folder", default="refmer-quantize", metavar="DIR", help="for the figure and finished trainings")
     c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
     c.set_defaults(run=quantize)
 
 
 def add_tables(commands):
-    """Sizes, proofs, tutorials and compilation."""
+    """Add the subcommands of sizes, proofs, tutorials and compilation."""
     c = commands.add_parser("params", help="parameters, multiply-accumulates and memory of the published sizes")
     c.add_argument("--json", action="store_true", help="JSON instead of a table")
     c.set_defaults(run=params)
@@ -134,16 +133,16 @@ def add_tables(commands):
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.set_defaults(run=check)
 
-    c = commands.add_parser("tutorials", help="list the tutorials, or copy them to where you want to work in them")
-    c.add_argument("--out", metavar="DIR", help="copy them here")
+    c = commands.add_parser("tutorials", help="list the tutorials, or copy them to a folder")
+    c.add_argument("--out", metavar="DIR", help="folder for the copies")
     c.set_defaults(run=tutorials)
 
-    c = commands.add_parser("warm-up", help="compile every kernel now, so that nothing waits for it later")
+    c = commands.add_parser("warm-up", help="compile every kernel ahead of its first use")
     c.set_defaults(run=warm_up)
 
 
 def names(text):
-    """ "a,b" -> ("a", "b")."""
+    """Split "a,b" into ("a", "b")."""
     return tuple(filter(None, text.split(",")))
 
 
@@ -189,18 +188,15 @@ def evaluate(args):
     model = load_recognizer(args.file)
     target = model.config_.target
     clips = load_samples(corpus_of(target))
-    met = np.isin(clips.speaker, model.speakers_)
-    if met.all():
-        raise ValueError(
-            f"{args.file} has met all {len(model.speakers_)} speakers of the bundled corpus: nobody is left to test on"
-        )
-    test = clips[~met]
-    broken = test
+    trained = np.isin(clips.speaker, model.speakers_)
+    if trained.all():
+        raise ValueError(f"{args.file} was trained on all {len(model.speakers_)} speakers of the bundled corpus: none is left")
+    broken = test = clips[~trained]
     for text in args.corrupt:
-        broken = corrupted(broken, text, clips[met], args.seed)
+        broken = corrupted(broken, text, clips[trained], args.seed)
     scores = model.scores(model.predict(broken), test)
     speakers = len(np.unique(test.speaker))
-    print(f"{model.system}, {target}, on {scores.pop('n')} synthetic clips of {speakers} speakers it has not met")
+    print(f"{model.system}, {target}, on {scores.pop('n')} synthetic clips of {speakers} speakers not in its training")
     print("inputs: " + (", ".join(args.corrupt) or "clean"))
     for name, value in scores.items():
         if isinstance(value, float):
@@ -236,12 +232,20 @@ def check(args):
 
 def tutorials(args):
     """`refmer tutorials`."""
-    from refmer import learn
+    from refmer.data.read import bundled
 
-    for path, title in learn.tutorials():
-        print(f"{path.name:40} {title}")
+    first = "01_one_layer.py"
+    paths = sorted(bundled("tutorials", "tutorials", first).glob("[0-9][0-9]_*.py"))
+    for path in paths:
+        print(f"{path.name:40} {path.read_text().splitlines()[1].removeprefix('# # ')}")
     if args.out:
-        print(f"{len(learn.copy(args.out))} tutorials are in {args.out}: run one as a script, or open it as a notebook")
+        out = Path(args.out)
+        if present := [path.name for path in paths if (out / path.name).exists()]:  # somebody may have worked in it
+            raise FileExistsError(f"{out} already holds {present[0]}; accepted: a folder without the tutorials")
+        out.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            shutil.copyfile(path, out / path.name)
+        print(f"{len(paths)} tutorials are in {out}: run one as a script, or open it as a notebook")
 
 
 def warm_up(args):
@@ -252,12 +256,11 @@ def warm_up(args):
 
 
 def corrupted(clips, text, train, seed):
-    """Clips broken as a text says: SENSE:KIND:AMOUNT[:SPACE]."""
+    """Return clips with the corruption SENSE:KIND:AMOUNT[:SPACE]."""
     from refmer import corrupt
 
-    parts = text.split(":")
     try:
-        sense, kind, amount, *space = parts
+        sense, kind, amount, *space = text.split(":")
         amount = tuple(map(float, amount.split(","))) if "," in amount else float(amount)
         (space,) = space or ("standard",)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Recognizer: a system behind the interface of a scikit-learn estimator, from clips to answers."""
+"""Recognizer: a system behind the interface of a scikit-learn estimator."""
 
 import json
 import os
@@ -11,50 +11,63 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-import refmer
-from refmer import params
+from refmer import __version__, params
+from refmer.choices import choose
 from refmer.data import targets
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
 from refmer.data.scaling import scaling, standardise
 from refmer.evaluate import metrics
 from refmer.int8.files import folded, restored, stored
-from refmer.ops.activations import softmax
+from refmer.layers.trace import stacked
+from refmer.stream import Stream
 from refmer.systems import find
+from refmer.systems.protocol import probabilities
 from refmer.train.fit import CHUNK, Lazy, fit, take, train_step
 from refmer.train.recipes import RECIPES
 
 SIZES = ("tiny", "paper")
 FORMAT = "refmer recognizer 1"
+ARGUMENTS = ("system", "size", "config", "seed")
 HEADLINES = {"classes": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
 class Recognizer(BaseEstimator):
-    """Train, ask, explain, save one of the systems.
+    """A multimodal emotion recognition system as a scikit-learn estimator.
 
     Parameters
     ----------
     system : str
-        Name of a system or baseline: see `refmer.systems`.
-    size : "tiny" or "paper"
-        A size that trains in seconds, or the published one.
+        Name of a system or baseline: a key of `refmer.systems.SYSTEMS` or `BASELINES`.
+    size : {"tiny", "paper"}, default "tiny"
+        The size that trains in seconds, or the published one.
     config : dict, optional
-        Fields of the system's Config to change, e.g. {"gate": False}; widths come from the clips.
-    seed : int
-        Of initial parameters, order of clips, dropout, and the development speakers.
+        Fields of the system's Config to change, e.g. {"gate": False}. The widths of the inputs follow from the clips.
+    seed : int, default 0
+        Seed of the initial parameters, the order of clips, dropout, and the choice of the development speakers.
 
     Attributes
     ----------
     history_ : list of dict
-        Per epoch: epoch, lr, train_loss, dev_loss.
-    classes_ : array (K,)
-        0..K-1; `class_names_` has their names.
-    config_, recipe_, p_, scaling_, speakers_
-        What fit chose and learned; `speakers_` are all speakers it has seen.
-    quantized_ : dict
-        How it was made small; only there if `refmer.quantize` made it.
+        For each epoch: epoch, lr, train_loss, dev_loss.
+    classes_ : int array (K,)
+        0 to K - 1.
+    class_names_ : tuple of str
+        Names of the classes.
+    config_ : Config
+        Configuration, with the widths of the clips.
+    recipe_ : Recipe
+        Training recipe.
+    p_ : Tree
+        Parameters.
+    scaling_ : dict of str to (mean, standard deviation)
+        Scaling of the features of each stream, from the training clips.
     rates_ : dict of str to float
-        Frames per second of each stream it reads, as in training; missing if the file is of a version that did not keep them.
+        Frames per second of each stream. Files of early versions lack it.
+    speakers_ : array of str
+        All speakers of the training and development clips.
+    quantized_ : dict
+        Options and ranges of the quantization; only of a result of `refmer.quantize`.
     """
 
     def __init__(self, system, size="tiny", config=None, seed=0):
@@ -69,25 +82,27 @@ class Recognizer(BaseEstimator):
         Parameters
         ----------
         clips : Clips
-            Those of `refmer.load_folder` are read a mini-batch at a time: they may be larger than memory.
+            Labelled clips. Those of `refmer.load_folder` are read one mini-batch at a time and may exceed the memory.
         y : ignored
-            The labels are in the clips; scikit-learn passes this.
+            Present for scikit-learn: the labels are in the clips.
         dev : Clips, optional
-            Development set, whose loss chooses the epoch that is kept. Default: 15 % of the speakers of `clips`, by seed.
+            Development set, whose loss selects the epoch that is kept. Default: 15 % of the speakers of `clips`, by seed.
         epochs : int, optional
-            At most so many; default: the recipe's.
-        progress : bool
-            Show a bar (never in a pipe).
+            Largest number of epochs. Default: the recipe's.
+        progress : bool, default True
+            Show a progress bar (never in a pipe).
 
         Returns
         -------
         Recognizer
-            Itself.
+            The fitted recognizer itself.
 
         Raises
         ------
         ValueError
-            Empty clips, a single speaker and no `dev`, missing labels or streams, an unknown size, system or field.
+            Without clips, with a single speaker and no `dev`, for missing labels or streams, an unknown size or field.
+        KeyError
+            For an unknown system.
         """
         system = self._system()
         if len(clips) == 0:
@@ -122,23 +137,37 @@ class Recognizer(BaseEstimator):
         return self
 
     def predict_proba(self, clips):
-        """Probabilities (N, K) of the classes (of votes: expected shares).
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        clips : Clips
+
+        Returns
+        -------
+        array (N, K)
+            Probabilities of the classes; of votes, the expected shares.
 
         Raises
         ------
         ValueError
-            For a regression, which has none.
+            For a regression.
         """
         self._check_probabilities()
         return probabilities(self.outputs(clips))
 
     def predict(self, clips):
-        """The answers.
+        """Return the predictions.
+
+        Parameters
+        ----------
+        clips : Clips
 
         Returns
         -------
-        Classes: int array (N,), indices into `class_names_`. Votes: bool array (N, K), the classes above chance. Affect: array
-        (N, T, 2), valence and arousal of T sub-sequences.
+        array
+            Classes: int (N,), indices into `class_names_`. Votes: bool (N, K), the classes above chance. Affect: float
+            (N, T, 2), valence and arousal of T sub-sequences.
         """
         check_is_fitted(self)
         if self.task == "regression":
@@ -147,90 +176,119 @@ class Recognizer(BaseEstimator):
         return targets.above_chance(p) if self.task == "votes" else p.argmax(1)
 
     def score(self, clips, y=None):
-        """The headline metric of the task: accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean CCC of affect."""
+        """Return the headline score of the predictions.
+
+        Parameters
+        ----------
+        clips : Clips
+            Labelled clips.
+        y : ignored
+
+        Returns
+        -------
+        float
+            Accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of valence and arousal.
+        """
         return self.scores(self.predict(clips), clips)[HEADLINES[self.task]]
 
-    def scores(self, answer, clips):
-        """All scores of answers, as `predict` gives them, to the labels of clips: a dict by name (evaluate/metrics.py)."""
+    def scores(self, predictions, clips):
+        """Return all scores of predictions.
+
+        Parameters
+        ----------
+        predictions : array
+            Predictions, as returned by `predict`.
+        clips : Clips
+            Labelled clips.
+
+        Returns
+        -------
+        dict of str to float
+            Scores by name: see `refmer.evaluate.metrics`.
+        """
         label, task = targets.labels(clips, self.config_.target), self.task
         if task == "regression":
             truth = find(self.system).target(label, self.config_)
-            return metrics.regression(truth["target"], answer, truth["target_mask"])
+            return metrics.regression(truth["target"], predictions, truth["target_mask"])
         if task == "votes":
-            return metrics.votes(targets.above_chance(label), answer)
-        return metrics.classification(label, answer, self.class_names_, self.config_.target)
+            return metrics.votes(targets.above_chance(label), predictions)
+        return metrics.classification(label, predictions, self.class_names_, self.config_.target)
 
     def explain(self, clips):
-        """Named intermediates of the system: gates (N, 1), attention maps (N, H, T, S); what occurs R times is (N, R, ...)."""
+        """Return named intermediates of the forward pass.
+
+        Parameters
+        ----------
+        clips : Clips
+
+        Returns
+        -------
+        dict of str to array
+            Gates (N, 1), attention maps (N, H, T, S), ...; an intermediate that occurs R times is (N, R, ...).
+        """
         traces = []
         self.outputs(clips, traces)
         traces = [stacked(trace) for trace in traces]
         return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
 
     def stream(self, window_s=2.0, hop_s=0.1, patience_s=0.25):
-        """Answer while frames still come, on a sliding window: `stream.push({"units": frames, ...})`.
+        """Return a stream that predicts on a sliding window while frames arrive.
 
         Parameters
         ----------
-        window_s, hop_s : float
-            Seconds that an answer looks back, and from one answer to the next.
-        patience_s : float
-            How long a step waits for a stream that is behind the others before its frames count as missing.
+        window_s, hop_s : float, default 2.0, 0.1
+            Length of the window, and time from one prediction to the next, in seconds.
+        patience_s : float, default 0.25
+            Seconds that a step waits for a stream that is behind the others; then its frames count as missing.
 
         Returns
         -------
         Stream
-            See `refmer.stream.Stream.push`; probabilities and gates are those of `predict_proba` and `explain` on the window.
+            See `refmer.stream.Stream.push`. Its results equal `predict_proba` and `explain` on the window.
 
         Raises
         ------
         ValueError
-            Not fitted, a regression, no known rates (an old file), window_s or hop_s not positive, patience_s negative.
+            For a recognizer that is not fitted, predicts affect or lacks `rates_`; for window_s or hop_s not positive, or
+            patience_s negative.
         """
-        from refmer.stream import Stream
-
         self._check_probabilities()
         if not hasattr(self, "rates_"):
             raise ValueError("this recognizer's file has no frame rates, as earlier versions did not keep them: fit it again")
         return Stream(self, window_s, hop_s, patience_s)
 
     def save(self, path):
-        """Write an npz: parameters by name, scaling, and a JSON text of everything else. Read it with `refmer.load_recognizer`.
+        """Write the recognizer to a file; `refmer.load_recognizer` reads it.
 
-        A quantized recognizer is written as it is: 8-bit arrays and their scales.
+        Parameters
+        ----------
+        path : str or path
+            An npz file: parameters by name (of a quantized recognizer the 8-bit arrays and their scales), the scaling, and
+            a JSON text of everything else.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
         """
         check_is_fitted(self)
-        meta = {
-            "format": FORMAT,
-            "refmer": refmer.__version__,
-            "numpy": np.__version__,
-            "system": self.system,
-            "size": self.size,
-            "config": self.config,
-            "seed": self.seed,
-            "config_": asdict(self.config_),
-            "recipe_": asdict(self.recipe_),
-            "class_names_": self.class_names_,
-            "speakers_": self.speakers_.tolist(),
-            "history_": self.history_,
-        }
-        if hasattr(self, "rates_"):
-            meta["rates_"] = self.rates_
-        if hasattr(self, "quantized_"):
-            meta["quantized_"] = self.quantized_
-        arrays = {f"p/{path}": x for path, x in stored(params.named(self.p_)).items()}
+        meta = {"format": FORMAT, "refmer": __version__, "numpy": np.__version__}
+        meta |= {name: getattr(self, name) for name in ARGUMENTS}
+        meta |= {"config_": asdict(self.config_), "recipe_": asdict(self.recipe_), "class_names_": self.class_names_}
+        meta |= {"speakers_": self.speakers_.tolist(), "history_": self.history_}
+        meta |= {name: getattr(self, name) for name in ("rates_", "quantized_") if hasattr(self, name)}
+        arrays = {f"p/{name}": x for name, x in stored(params.named(self.p_)).items()}
         arrays |= {f"scaling/{name}": np.stack(pair) for name, pair in self.scaling_.items()}
         write_npz(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
     def _system(self):
-        if self.size not in SIZES:
-            raise ValueError(f"size is {self.size!r}; accepted: {', '.join(SIZES)}")
+        choose("size", self.size, SIZES)
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; accepted: integers from 0 to 2**32 - 1")
         return find(self.system)
 
     def config_of(self, system):
-        """The Config of this size with the given fields, widths still the published ones."""
+        """Return the Config of this size with the changes of `config`; its widths are not yet those of the clips."""
         changes = dict(self.config or {})
         accepted = [field.name for field in fields(system.Config)]
         if unknown := set(changes) - set(accepted):
@@ -238,14 +296,30 @@ class Recognizer(BaseEstimator):
         return getattr(system.Config, self.size)(**changes)
 
     def streams_of(self, clips, config):
-        wanted = find(self.system).streams(config)
-        missing = [name for name in wanted if name not in clips.streams]
+        """Return the streams of clips that the system reads: {name: Stream}."""
+        required = find(self.system).streams(config)
+        missing = [name for name in required if name not in clips.streams]
         if missing:
-            raise ValueError(f"{self.system} needs the streams {', '.join(wanted)}; these clips lack {', '.join(missing)}")
-        return {name: clips.streams[name] for name in wanted}
+            raise ValueError(f"{self.system} needs the streams {', '.join(required)}; these clips lack {', '.join(missing)}")
+        return {name: clips.streams[name] for name in required}
 
     def batch(self, clips):
-        """Standardised streams, as the system reads them: made at once, or when rows are taken if the clips are on disk."""
+        """Return the system's inputs.
+
+        Parameters
+        ----------
+        clips : Clips
+
+        Returns
+        -------
+        dict of str to array, or Lazy
+            Standardised streams and their masks; for clips on disk an object that makes them when rows are taken.
+
+        Raises
+        ------
+        ValueError
+            Without clips, or if they lack a stream.
+        """
         if len(clips) == 0:
             raise ValueError("no clips; accepted: at least one")
         streams = self.streams_of(clips, self.config_)
@@ -257,7 +331,20 @@ class Recognizer(BaseEstimator):
         return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(None)
 
     def labelled_batch(self, clips, train):
-        """Return `batch(clips)` and what the loss needs beside the output; `class_count` (K,) is that of the clips `train`."""
+        """Return the system's inputs with the target and what else the loss needs.
+
+        Parameters
+        ----------
+        clips : Clips
+            Labelled clips.
+        train : Clips
+            Training clips, which `class_count` (K,) is counted on.
+
+        Returns
+        -------
+        dict of str to array, or Lazy
+            `batch(clips)` with `target` and `class_count`, or, of a regression, `target` and `target_mask`.
+        """
         target, K = self.config_.target, len(self.classes_)
         if self.task == "regression":
             truth = find(self.system).target(targets.labels(clips, target), self.config_)
@@ -267,17 +354,28 @@ class Recognizer(BaseEstimator):
 
     @property
     def task(self):
-        """The kind of label that was learned: "classes", "votes" or "regression"."""
+        """The kind of label: "classes", "votes" or "regression"."""
         return targets.task_of(self.config_.target)
 
     def outputs(self, clips, traces=None):
-        """The system's output for clips, in evaluation; with a list, also the trace of every chunk."""
+        """Return the system's outputs in evaluation.
+
+        Parameters
+        ----------
+        clips : Clips
+        traces : list, optional
+            The trace of each chunk of clips is appended to it.
+
+        Returns
+        -------
+        dict of str to array
+            "logits" (N, K) or "affect" (N, T, 2), and other outputs of the system.
+        """
         check_is_fitted(self)
-        batch, outs = self.batch(clips), []
+        system, batch, outs = find(self.system), self.batch(clips), []
         for start in range(0, len(clips), CHUNK):
             trace = None if traces is None else {}
-            out, _ = find(self.system).forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)
-            outs.append(out)
+            outs.append(system.forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)[0])
             if traces is not None:
                 traces.append(trace)
         return {name: np.concatenate([out[name] for out in outs]) for name in outs[0]}
@@ -288,12 +386,12 @@ class Recognizer(BaseEstimator):
             raise ValueError(f"{self.system} learned {self.config_.target}, a regression without probabilities: use predict")
 
     def _announce(self, system, batch):
-        """Memory and time of a published size before it starts; refuses what does not fit."""
+        """Print memory and time of training a published size; MemoryError if it does not fit."""
         n = params.count(system.describe(self.config_))
-        need, there = 5 * 4 * n, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # p, g, m, v and the best p
+        need, memory = 5 * 4 * n, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # p, g, m, v and the best p
         text = f"{self.system}: {n:,} parameters, {need / 1e6:.0f} MB to train without activations"
-        if need > there:
-            raise MemoryError(f"{text}; this machine has {there / 1e6:.0f} MB. Use size='tiny' or smaller widths")
+        if need > memory:
+            raise MemoryError(f"{text}; this machine has {memory / 1e6:.0f} MB. Use size='tiny' or smaller widths")
         p, rng = params.init(system.describe(self.config_), self.seed), np.random.default_rng(0)
         g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
         rows = take(batch, slice(self.recipe_.batch))
@@ -310,22 +408,30 @@ class Recognizer(BaseEstimator):
 
 
 def load_recognizer(path):
-    """The recognizer that `Recognizer.save` wrote.
+    """Read a recognizer that `Recognizer.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Recognizer
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
     ValueError
-        If it is truncated, foreign, or its parts do not fit together.
+        If it is truncated, of another kind, or its parts do not fit together.
     """
-    what = "a file written by Recognizer.save or `refmer train`"
-    arrays = read_npz(path, what)
+    accepted = "a file written by Recognizer.save or `refmer train`"
+    arrays = read_npz(path, accepted)
     try:
         meta = json.loads(str(arrays.pop("meta")))
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
-        model = Recognizer(meta["system"], meta["size"], meta["config"], meta["seed"])
+        model = Recognizer(*(meta[name] for name in ARGUMENTS))
         system = model._system()
         model.config_ = system.Config(**meta["config_"])
         model.recipe_ = replace(RECIPES[system.RECIPE][model.size], **meta["recipe_"])
@@ -343,15 +449,5 @@ def load_recognizer(path):
             if set(model.rates_) != set(model.scaling_) or not all(0 < rate < np.inf for rate in model.rates_.values()):
                 raise ValueError(f"its rates are {model.rates_}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ValueError(f"{path} is no recognizer ({error}); accepted: {what}") from error
+        raise ValueError(f"{path} is no recognizer ({error}); accepted: {accepted}") from error
     return model
-
-
-def stacked(trace):
-    """What occurs R times in a trace as one array (N, R, ...)."""
-    return {name: np.stack(x, 1) if isinstance(x, list) else x for name, x in trace.items()}
-
-
-def probabilities(out):
-    """(N, K) of a system's output."""
-    return out["probabilities"] if "probabilities" in out else softmax(out["logits"])

@@ -1,4 +1,4 @@
-"""Answers while the frames still come: a recognizer on a sliding window (paper 000, live demonstration)."""
+"""Predictions on a sliding window while frames arrive (paper 000, live demonstration)."""
 
 import math
 from time import perf_counter
@@ -7,14 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from refmer.data.scaling import standard
-from refmer.recognizer import probabilities, stacked
+from refmer.layers.trace import stacked
 from refmer.systems import find
+from refmer.systems.protocol import probabilities
 
-SLACK = 1e-6  # frames: a time that should be a whole number of frames may miss it by so much
+SLACK = 1e-6  # frames: rounding error of a time that is a whole number of frames
 
 
 class Step(NamedTuple):
-    """The answer for one window.
+    """The prediction for one window.
 
     Parameters
     ----------
@@ -23,11 +24,11 @@ class Step(NamedTuple):
     probabilities : array (K,)
         Of the classes (of votes: expected shares), as `Recognizer.predict_proba`.
     gates : dict of str to float or array
-        What the system traces under the name of a gate, and AWOM's `weights` of the modalities, as `Recognizer.explain`
-        without the axis of clips; a single number is a float. Empty where a system has none.
+        Traced gates, and AWOM's `weights` of the modalities, as `Recognizer.explain` without the axis of clips; a single
+        number is a float. Empty if the system has none.
     delay_s : float
-        Age of the window's end when the answer was ready: by how much the farthest stream, with the frames of this push, is
-        past `time_s` (waiting for late streams or for the rest of a long push), plus seconds from the call of push to here.
+        Age of the window's end when the prediction was ready: the time by which the farthest stream, including the frames of
+        this push, is past `time_s`, plus the seconds since the call of push.
     """
 
     time_s: float
@@ -37,7 +38,7 @@ class Step(NamedTuple):
 
 
 class Window(NamedTuple):
-    """What a system's `inputs` reads of a stream: a clip of standardised frames."""
+    """One clip of standardised frames, as a system's `inputs` reads a stream."""
 
     x: np.ndarray  # (1, T, ...)
     mask: np.ndarray  # (1, T)
@@ -45,22 +46,22 @@ class Window(NamedTuple):
 
 
 class Ring:
-    """The newest frames of one stream, standardised: frame t is in row t % capacity; `end` is the first that is yet to come."""
+    """The newest standardised frames of one stream: frame t is in row t % capacity; `end` is the next frame expected."""
 
     def __init__(self, rate, capacity, mean, sd):
         self.rate, self.mean, self.sd, self.end = rate, mean, sd, 0
         self.x, self.mask = np.zeros((capacity, *mean.shape), np.float32), np.zeros(capacity, bool)
 
     def write(self, start, x, mask):
-        """Frames from `start` on. Those that were left out before are missing; those too old to be kept are dropped."""
+        """Write frames from number `start` on. Skipped frames are missing; frames older than the ring are dropped."""
         n, end = len(self.mask), max(self.end, start + len(x))
         self.mask[np.arange(max(self.end, start - n), start) % n] = False
-        kept = max(end - n - start, 0)
-        rows = np.arange(start + kept, start + len(x)) % n
-        self.x[rows], self.mask[rows], self.end = x[kept:], mask[kept:], end
+        first = max(end - n - start, 0)  # older frames have left the ring
+        rows = np.arange(start + first, start + len(x)) % n
+        self.x[rows], self.mask[rows], self.end = x[first:], mask[first:], end
 
     def read(self, end, count):
-        """The `count` frames before `end`, in arrays of their own: a quantized matrix knows its input again by identity."""
+        """Return the `count` frames before `end` as new arrays: a quantized matrix recognises its last input by identity."""
         t, n = np.arange(end - count, end), len(self.mask)
         rows = t % n
         mask = self.mask[rows] & (t >= max(self.end - n, 0)) & (t < self.end)
@@ -70,15 +71,13 @@ class Ring:
 
 
 class Stream:
-    """A recognizer that is given frames as they come; made by `Recognizer.stream`, which says what the arguments are.
+    """Predictions of a recognizer on a sliding window; made by `Recognizer.stream`, which documents the arguments.
 
-    Step k ends at window_s + k hop_s: nothing is answered before the first full window. The window of a stream is its newest
-    floor(window_s rate) frames (at least one) that are complete at that time, so no step waits for a frame that ends later.
-    A step is answered when all streams have these frames. A stream that falls silent holds the steps up until another is
-    `patience_s` past the end of the window; then what it did not send is missing (mask False).
-
-    The answer is that of `Recognizer.predict_proba` for a clip of these frames, and the mean and standard deviation that
-    standardise them are the recognizer's: nothing adapts. Memory is one ring of frames per stream, made here.
+    Step k ends at window_s + k hop_s; the first one at the first full window. The window of a stream consists of its newest
+    floor(window_s rate) frames (at least one) that are complete at that time. A step is computed when all streams have these
+    frames, or when another stream is `patience_s` past the end of the window: then the frames of a silent stream are missing
+    (mask False). The result is that of `Recognizer.predict_proba` for a clip of these frames, standardised with the
+    recognizer's own mean and standard deviation. Memory is one ring of frames per stream, allocated here.
     """
 
     def __init__(self, model, window_s, hop_s, patience_s):
@@ -95,49 +94,50 @@ class Stream:
             self.rings[name] = Ring(rate, self.counts[name] + math.ceil(patience_s * rate) + 2, *model.scaling_[name])
 
     def push(self, frames, valid=None, start=None):
-        """Give some frames, of one stream or several; what belongs to the same time is best given at once.
+        """Add frames of one or several streams; frames of the same time are best given together.
 
         Parameters
         ----------
         frames : dict of str to array (n, ...)
             Raw features by name of the stream, n frames of each at its own rate (`Recognizer.rates_`).
         valid : dict of str to bool array (n,), optional
-            False: no face was found, the packet was lost, ...; that frame's features are not looked at. Default: all are there.
+            False marks a missing frame (no face found, packet lost), whose features are ignored. Default: all valid.
         start : dict of str to float, optional
-            Second at which the first of these frames begins, to the nearest frame; what was left out before is missing, what
-            comes late still counts in windows to come. Default: they follow the stream's last frame or, where steps have been
-            answered without it, the last step; so a sender that stopped, and then sends what it has kept, must say when it was.
+            Second at which the first of these frames begins, to the nearest frame. Skipped frames are missing; late frames
+            count in later windows. Default: they follow the stream's last frame or, where steps were computed without it, the
+            last step; so a sender that stopped, and then sends stored frames, must give their start.
 
         Returns
         -------
         list of Step
-            The steps that can be answered now, oldest first; often none.
+            The steps that can be computed now, oldest first; often empty.
 
         Raises
         ------
         ValueError
-            An unknown stream, frames of another shape than in training, valid frames that are not finite, a start that is
-            negative or more than window_s + patience_s ahead of all streams. Nothing has changed then.
+            For an unknown stream, frames of another shape than in training, valid frames that are not finite, a start that is
+            negative or more than window_s + patience_s ahead of all streams. The stream is then unchanged.
         """
         begun = perf_counter()
-        given = {name: self._checked(name, frames, valid or {}, start or {}) for name in self._known(frames, valid, start)}
+        valid, start = valid or {}, start or {}
+        self._check_names(frames, valid, start)
+        given = {name: self._checked(name, frames, valid, start) for name in frames}
         ends = [(at + len(x)) / self.rings[name].rate for name, (at, x, _) in given.items()]
         farthest = max([self._reached(), *ends])
-        found = []
+        steps = []
         while self._ready(given):
             time_s, probability, gates = self._step()
-            found.append(Step(time_s, probability, gates, max(farthest - time_s, 0.0) + perf_counter() - begun))
-        return found
+            steps.append(Step(time_s, probability, gates, max(farthest - time_s, 0.0) + perf_counter() - begun))
+        return steps
 
-    def _known(self, frames, valid, start):
-        for label, names in (("stream", frames), ("valid", valid or ()), ("start", start or ())):
+    def _check_names(self, frames, valid, start):
+        for label, names in (("stream", frames), ("valid", valid), ("start", start)):
             accepted = self.rings if label == "stream" else frames
             if unknown := [name for name in names if name not in accepted]:
                 raise ValueError(f"{label} {', '.join(map(repr, unknown))} is not among {', '.join(accepted)}")
-        return frames
 
     def _checked(self, name, frames, valid, start):
-        """(number of the first frame, standardised frames, mask)."""
+        """Return (number of the first frame, standardised frames, mask)."""
         ring, x = self.rings[name], np.asarray(frames[name])
         if x.dtype.kind not in "fiu" or x.shape[1:] != ring.mean.shape:
             accepted = f"real numbers ({', '.join(['n', *map(str, ring.mean.shape)])})"
@@ -161,18 +161,18 @@ class Stream:
         return round(start[name] * ring.rate), x, mask
 
     def _reached(self):
-        """Seconds of the farthest stream."""
+        """Return the end of the farthest stream, in seconds."""
         return max(ring.end / ring.rate for ring in self.rings.values())
 
     def _end(self, k):
         return self.window_s + k * self.hop_s
 
     def _ready(self, given):
-        """Take in what the next step may need of the frames given, and say whether it can be answered."""
+        """Write the given frames that the next step may need; return whether it can be computed."""
         end, late = self._end(self.steps), self._end(self.steps) + self.patience_s
         for name, (at, x, mask) in given.items():
             ring = self.rings[name]
-            limit = math.ceil(late * ring.rate - SLACK)  # no further: the ring still holds the window
+            limit = math.ceil(late * ring.rate - SLACK)  # no further, so that the ring still holds the window
             n = min(max(limit - at, 0), len(x))
             if n or at > ring.end:
                 ring.write(min(at, limit), x[:n], mask[:n])
@@ -181,7 +181,7 @@ class Stream:
         return all(r.end >= before(end, r.rate) for r in rings) or any(r.end >= late * r.rate - SLACK for r in rings)
 
     def _step(self):
-        """(time_s, probabilities, gates) of the next window."""
+        """Return (time_s, probabilities, gates) of the next window."""
         time_s, trace = self._end(self.steps), {}
         self.steps += 1
         windows = {k: ring.read(before(time_s, ring.rate), self.counts[k]) for k, ring in self.rings.items()}
@@ -191,5 +191,5 @@ class Stream:
 
 
 def before(seconds, rate):
-    """Number of frames that are complete."""
+    """Return the number of frames that are complete after so many seconds."""
     return math.floor(seconds * rate + SLACK)

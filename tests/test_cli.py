@@ -1,8 +1,9 @@
-"""The command line: what a stranger types first."""
+"""The command line."""
 
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def test_help_is_a_page_that_names_every_command():
         assert command in text
 
 
-def test_train_then_evaluate_on_speakers_it_has_not_met(tmp_path, capsys):
+def test_train_then_evaluate_on_other_speakers(tmp_path, capsys):
     path = str(tmp_path / "m.npz")
     assert main(["train", "concatenation", "--epochs", "3", "--target", "emotion", "--out", path]) == 0
     assert "216 synthetic clips of 18 speakers" in capsys.readouterr().out
@@ -37,28 +38,27 @@ def test_train_then_evaluate_on_speakers_it_has_not_met(tmp_path, capsys):
     assert len(set(scores.values())) > 1 and np.isfinite(list(scores.values())).all()
 
 
+UNREADABLE = ("face", "face:missing:half", "face:missing:1:raw:more")
+
+
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (["evaluate", "gone.npz"], "no file gone.npz"),
         (["train", "wave", "--out", "m.npz"], "no system is called 'wave'; accepted: openface_adaptive"),
         (["train", "concatenation", "--out", "no/such/m.npz"], "no folder no/such"),
         (["train", "concatenation", "--target", "age", "--out", "m.npz"], "no row is called 'concatenation@age'"),
         (["compare", "--systems", "a,b"], "no system is called 'a'"),
+        (["ablate", "concatenation"], "concatenation"),
+        *((["evaluate", "saved", "--corrupt", text], f"--corrupt is '{text}'; accepted: SENSE:") for text in UNREADABLE),
     ],
 )
-def test_errors_are_one_line_and_status_1(tmp_path, monkeypatch, capsys, arguments, said):
+def test_errors_are_one_line_and_status_1(model, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
+    model.save("saved")
     assert main(arguments) == 1
     error = capsys.readouterr().err
-    assert said in error and "Traceback" not in error and not list(tmp_path.glob("*.npz"))
-
-
-@pytest.mark.parametrize("text", ["face", "face:missing:half", "face:missing:1:raw:more"])
-def test_a_corruption_that_cannot_be_read_is_named(model, tmp_path, capsys, text):
-    model.save(tmp_path / "m.npz")
-    assert main(["evaluate", str(tmp_path / "m.npz"), "--corrupt", text]) == 1
-    assert f"--corrupt is '{text}'; accepted: SENSE:KIND:AMOUNT" in capsys.readouterr().err
+    assert message in error and "Traceback" not in error and not list(tmp_path.glob("*.npz"))
 
 
 def test_bursty_losses_of_both_senses_can_be_written(clips):
@@ -91,5 +91,18 @@ def test_every_experiment_takes_the_options_of_its_command(name):
 def test_an_experiment_runs_from_its_command(tmp_path, capsys):
     assert main(["gates", "--quick", "--jobs", "1", "--out", str(tmp_path)]) == 0
     assert "synthetic" in capsys.readouterr().out and (tmp_path / "figures" / "gates.png").exists()
-    assert main(["ablate", "concatenation", "--out", str(tmp_path)]) == 1
-    assert "concatenation" in capsys.readouterr().err
+
+
+def test_tutorials_are_listed_and_copied_without_overwriting(tmp_path, capsys):
+    paths = sorted((Path(__file__).parents[1] / "tutorials").glob("[0-9][0-9]_*.py"))
+    assert main(["tutorials", "--out", str(tmp_path / "mine")]) == 0
+    out = capsys.readouterr().out
+    assert paths and all(path.name in out for path in paths) and "1. One layer" in out
+    copies = tmp_path / "mine"
+    assert all((copies / path.name).read_text() == path.read_text() for path in paths)
+    for path in paths[1:]:
+        (copies / path.name).unlink()
+    (copies / paths[0].name).write_text("edited")
+    assert main(["tutorials", "--out", str(copies)]) == 1
+    assert f"already holds {paths[0].name}" in capsys.readouterr().err
+    assert [path.read_text() for path in copies.iterdir()] == ["edited"]

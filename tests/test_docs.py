@@ -1,7 +1,7 @@
-"""The sources of the site, and, if it has been built, that its links lead somewhere and that it asks no other host."""
+"""The sources of the site; if it has been built, its links, its text, and its independence of other hosts."""
 
+import ast
 import html
-import importlib.util
 import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,16 +13,6 @@ DOCS = ROOT / "docs"
 SITE = DOCS / "_build" / "html"
 MADE = (DOCS / "api", DOCS / "tutorials")  # written while the site is built
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("data_samples/*.md")])
-
-
-def load(path):
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-reading = load(DOCS / "reading.py")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -37,49 +27,6 @@ def test_links_between_pages_lead_to_files(page):
 def test_menu_of_the_site_names_every_page():
     menu = re.search(r"```\{toctree\}(.*?)```", (DOCS / "index.md").read_text(), re.S).group(1).split()
     assert {path.stem for path in DOCS.glob("*.md")} - {"index"} <= set(menu)
-
-
-def test_prose_of_docstrings_holds_no_markup():
-    found = reading.rest(["**options, x_t and |y|: see `f(*x)`s", "and `g_`."])
-    assert found == [r"\ \*\*options, x\_t and \|y\|: see \ ``f(*x)``\ s and \ ``g_``\ .", ""]
-
-
-def test_equations_of_docstrings_are_short_lines():
-    lines = ["y = x W + b.   x (..., D), W (D, E), b (E).", "", "c is a number or (B|1, 1).", "", "h (B, T, H), as it was."]
-    found = "\n".join(reading.rest(lines, equations=True))
-    assert ".. code-block:: text\n   :class: equation\n\n   y = x W + b.\n   x (..., D), W (D, E), b (E).\n" in found
-    assert found.count(":class: equation") == 2
-    assert "\\ c is a number or (B\\|1, 1).\n" in found
-    assert "equation" not in "\n".join(reading.rest(lines))
-
-
-def test_long_equations_are_cut_at_stops():
-    long = "rho = 2 s_xy / (s_x^2 + s_y^2) of each (Lin et al. 1989. Really; yes), by eq. 15, over time;"
-    assert reading.equation([f"{long} a constant", "has rho = 0. So it is."]) == [long, "a constant has rho = 0. So it is."]
-
-
-def test_sections_of_docstrings_keep_their_names():
-    lines = [
-        "Ask.",
-        "",
-        "Parameters",
-        "----------",
-        "p_, *q : array |x|",
-        "    Of `a`,",
-        "    or b_.",
-        "",
-        "Returns",
-        "-------",
-        "{x_}",
-    ]
-    found = reading.rest(lines)
-    assert found[2:6] == ["Parameters", "----------", r"p_, *q : array \|x\|", r"    \ Of \ ``a``\ , or b\_."]
-    assert found[6:] == ["", "Returns", "-------", r"{x\_}", ""]
-
-
-def test_lists_and_code_of_docstrings():
-    found = reading.rest(["One:", "- a is", "  `b`", "- c", "", "    x * y"])
-    assert found == [r"\ One:", "", r"- a is \ ``b``", "- c", "", ".. code-block:: text", "", "   x * y", ""]
 
 
 TAG = re.compile(r"<(\w+)\b([^>]*)>")
@@ -102,6 +49,15 @@ def site():
 def test_site_has_every_tutorial(site):
     for path in (ROOT / "tutorials").glob("[0-9][0-9]_*.py"):
         assert SITE / "tutorials" / f"{path.stem}.html" in site
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "refmer" / "ops").glob("[!_]*.py")), ids=lambda path: path.stem)
+def test_site_has_the_text_of_docstrings(site, path):
+    page = (SITE / "api" / f"refmer.ops.{path.stem}.html").read_text()
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", "", page)).split())
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and ast.get_docstring(node):
+            assert " ".join(ast.get_docstring(node).split("\n")[0].replace("`", "").split()) in text
 
 
 def test_site_needs_no_other_host(site):

@@ -1,4 +1,4 @@
-"""Recognizer: what a user touches, scikit-learn's tools on it, and what is refused."""
+"""Recognizer: its interface, scikit-learn's tools on it, and its errors."""
 
 import json
 from dataclasses import replace
@@ -13,6 +13,10 @@ from refmer.data.clips import Clips
 from refmer.data.files import read_npz, write_npz
 
 
+def fit(clips, system="concatenation", **options):
+    return refmer.Recognizer(system, **options).fit(clips, epochs=1, progress=False)
+
+
 def test_probabilities_predictions_and_score_agree(model, clips):
     p = model.predict_proba(clips)
     assert p.shape == (len(clips), 6) and model.class_names_ == clips.classes
@@ -21,7 +25,7 @@ def test_probabilities_predictions_and_score_agree(model, clips):
     assert model.score(clips) == np.mean(p.argmax(1) == clips.emotion)
 
 
-def test_a_clip_alone_is_answered_as_among_others(model, clips):
+def test_a_clip_has_the_same_answer_alone_and_among_others(model, clips):
     np.testing.assert_allclose(model.predict_proba(clips[3]), model.predict_proba(clips)[3:4], rtol=1e-5, atol=1e-6)
 
 
@@ -36,9 +40,9 @@ def test_longer_padding_changes_no_answer(model, clips):
 
 
 def test_explain_gives_named_arrays_with_a_row_per_clip(model, clips):
-    found = model.explain(clips)
-    assert {"visual.gate", "audio.gate", "layers.0.attention"} <= set(found)
-    assert all(len(x) == len(clips) for x in found.values())
+    traces = model.explain(clips)
+    assert {"visual.gate", "audio.gate", "layers.0.attention"} <= set(traces)
+    assert all(len(x) == len(clips) for x in traces.values())
 
 
 def test_the_same_seed_gives_the_same_file_and_a_loaded_model_the_same_answers(clips, tmp_path):
@@ -53,9 +57,7 @@ def test_the_same_seed_gives_the_same_file_and_a_loaded_model_the_same_answers(c
 
 
 def test_an_ablation_survives_saving(clips, tmp_path):
-    model = refmer.Recognizer("openface_adaptive", config={"modalities": ("text",), "gate": False}).fit(
-        clips, epochs=1, progress=False
-    )
+    model = fit(clips, "openface_adaptive", config={"modalities": ("text",), "gate": False})
     model.save(tmp_path / "m.npz")
     assert (refmer.load_recognizer(tmp_path / "m.npz").predict(clips) == model.predict(clips)).all()
 
@@ -77,73 +79,64 @@ def test_scikit_learn_clones_cross_validates_and_searches(clips):
     assert search.best_params_["config"]["hidden"] in (4, 5)
 
 
-def fit(clips, system="concatenation", **options):
-    return refmer.Recognizer(system, **options).fit(clips, epochs=1, progress=False)
+def words_only(clips):
+    return Clips({"words": clips.streams["words"]}, clips.name, clips.speaker, sentiment=clips.sentiment)
+
+
+def narrow(clips):
+    s = clips.streams["units"]
+    return clips.with_streams(units=replace(s, x=s.x[..., :9], features=()))
 
 
 @pytest.mark.parametrize(
-    "wrong, said",
+    "call, message",
     [
-        (lambda clips: fit(clips[:0]), "no clips to fit on"),
-        (lambda clips: fit(clips[clips.speaker == clips.speaker[0]]), "of 1 speaker: at least 2 are needed"),
-        (lambda clips: fit(replace(clips, sentiment=None)), "no sentiment labels"),
-        (lambda clips: fit(clips, size="huge"), "size is 'huge'; accepted: tiny, paper"),
-        (lambda clips: fit(clips, system="wave"), "no system is called 'wave'"),
-        (lambda clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
-        (lambda clips: fit(clips, seed=-1), "seed is -1; accepted"),
-        (lambda clips: refmer.Recognizer("concatenation").fit(clips, epochs=0), "epochs is 0"),
-        (lambda clips: refmer.Recognizer("concatenation").predict(clips), "not fitted"),
-        (
-            lambda clips: fit(Clips({"words": clips.streams["words"]}, clips.name, clips.speaker, sentiment=clips.sentiment)),
-            "lack units",
-        ),
+        (lambda model, clips: fit(clips[:0]), "no clips to fit on"),
+        (lambda model, clips: fit(clips[clips.speaker == clips.speaker[0]]), "of 1 speaker: at least 2 are needed"),
+        (lambda model, clips: fit(replace(clips, sentiment=None)), "no sentiment labels"),
+        (lambda model, clips: fit(clips, size="huge"), "size is 'huge'; accepted: 'tiny', 'paper'"),
+        (lambda model, clips: fit(clips, "wave"), "no system is called 'wave'"),
+        (lambda model, clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
+        (lambda model, clips: fit(clips, seed=-1), "seed is -1; accepted"),
+        (lambda model, clips: refmer.Recognizer("concatenation").fit(clips, epochs=0), "epochs is 0"),
+        (lambda model, clips: refmer.Recognizer("concatenation").predict(clips), "not fitted"),
+        (lambda model, clips: fit(words_only(clips)), "lack units"),
+        (lambda model, clips: model.predict(narrow(clips)), r"units has frames of shape \(9,\); accepted: \(49,\)"),
+        (lambda model, clips: model.predict(clips[:0]), "no clips"),
     ],
 )
-def test_what_is_wrong_is_named(clips, wrong, said):
-    with pytest.raises((ValueError, KeyError), match=said):
-        wrong(clips)
-
-
-def test_clips_of_other_widths_or_none_are_refused(model, clips):
-    s = clips.streams["units"]
-    with pytest.raises(ValueError, match=r"stream units has frames of shape \(9,\); accepted: \(49,\)"):
-        model.predict(clips.with_streams(units=replace(s, x=s.x[..., :9], features=())))
-    with pytest.raises(ValueError, match="no clips"):
-        model.predict(clips[:0])
-
-
-def broken_files(path):
-    arrays = read_npz(path, "")
-    meta = json.loads(str(arrays["meta"]))
-    yield "truncated", path.read_bytes()[:-100], "cannot be read"
-    yield "foreign", b"PK not really", "cannot be read"
-    for label, changes, said in [
-        ("other npz", {"meta": np.array("{}")}, "'format'"),
-        ("other format", {"meta": np.array(json.dumps(meta | {"format": "x"}))}, "its format is 'x'"),
-        ("unknown system", {"meta": np.array(json.dumps(meta | {"system": "x"}))}, "no system is called 'x'"),
-        ("cut parameter", {"p/maps.0.b": arrays["p/maps.0.b"][1:]}, "parameter maps.0.b has shape"),
-        ("extra parameter", {"p/more": np.zeros(2)}, r"unknown \['more'\]"),
-        ("not a number", {"p/maps.0.b": arrays["p/maps.0.b"] * np.nan}, "maps.0.b .*not finite"),
-    ]:
-        write_npz(path.with_name("broken.npz"), arrays | changes)
-        yield label, path.with_name("broken.npz").read_bytes(), said
+def test_errors_name_the_cause(model, clips, call, message):
+    with pytest.raises((ValueError, KeyError), match=message):
+        call(model, clips)
 
 
 def test_files_that_are_no_recognizer_are_refused(clips, tmp_path):
-    fit(clips).save(tmp_path / "m.npz")
-    for label, content, said in list(broken_files(tmp_path / "m.npz")):
-        (tmp_path / "f.npz").write_bytes(content)
-        with pytest.raises(ValueError, match=rf"(?s)f.npz .*{said}.*accepted: a file written by Recognizer.save"):
-            refmer.load_recognizer(tmp_path / "f.npz")
-            pytest.fail(label)
+    path = tmp_path / "f.npz"
+    fit(clips).save(path)
+    arrays, truncated = read_npz(path, ""), path.read_bytes()[:-100]
+    meta = json.loads(str(arrays["meta"]))
+    for content, message in (
+        (truncated, "cannot be read"),
+        (b"PK not really", "cannot be read"),
+        ({"meta": np.array("{}")}, "'format'"),
+        ({"meta": np.array(json.dumps(meta | {"format": "x"}))}, "its format is 'x'"),
+        ({"meta": np.array(json.dumps(meta | {"system": "x"}))}, "no system is called 'x'"),
+        ({"p/maps.0.b": arrays["p/maps.0.b"][1:]}, "parameter maps.0.b has shape"),
+        ({"p/more": np.zeros(2)}, r"unknown \['more'\]"),
+        ({"p/maps.0.b": arrays["p/maps.0.b"] * np.nan}, "maps.0.b .*not finite"),
+    ):
+        path.write_bytes(content) if isinstance(content, bytes) else write_npz(path, arrays | content)
+        with pytest.raises(ValueError, match=rf"(?s)f.npz .*{message}.*accepted: a file written by Recognizer.save"):
+            refmer.load_recognizer(path)
+            pytest.fail(message)
 
 
-def test_a_published_size_says_what_it_takes(clips, capsys):
-    refmer.Recognizer("concatenation", size="paper").fit(clips, epochs=1, progress=False)
-    assert "parameters" in (said := capsys.readouterr().err) and "s an epoch, at most 1 epochs" in said
+def test_a_published_size_prints_memory_and_time(clips, capsys):
+    fit(clips, size="paper")
+    assert "parameters" in (text := capsys.readouterr().err) and "s an epoch, at most 1 epochs" in text
 
 
 def test_a_size_beyond_the_memory_is_refused(clips, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: 10)
     with pytest.raises(MemoryError, match="this machine has 0 MB"):
-        refmer.Recognizer("concatenation", size="paper").fit(clips, epochs=1, progress=False)
+        fit(clips, size="paper")

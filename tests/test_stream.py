@@ -1,4 +1,4 @@
-"""Recognizer.stream: the answers of predict_proba on each window, whatever comes when; silence, lateness, memory, refusals."""
+"""Recognizer.stream: the results of predict_proba on each window; silent and late streams, memory, errors."""
 
 import gc
 import json
@@ -38,7 +38,7 @@ def in_pieces(stream, clip, seed):
 
 
 def window_of(clip, end, seconds):
-    """The clip that a window should be: the newest frames that are complete."""
+    """The clip expected for a window: the newest complete frames."""
     streams = {}
     for name, s in clip.streams.items():
         last = before(end, s.rate)
@@ -101,7 +101,7 @@ def test_a_covered_face_is_a_clip_without_those_frames(model, long):
     assert steps[0].gates == open_face[0].gates and steps[1].gates["visual.gate"] != open_face[1].gates["visual.gate"]
 
 
-def test_silence_is_waited_for_and_then_missing(model, long):
+def test_a_silent_stream_is_missing_after_patience_s(model, long):
     stream, units = model.stream(2.0, 0.4, patience_s=0.3), long.streams["units"]
     rest = {k: x for k, x in everything(long, model).items() if k != "units"}
     rate = model.rates_
@@ -115,11 +115,11 @@ def test_silence_is_waited_for_and_then_missing(model, long):
     missing = units.mask & (np.arange(units.mask.shape[1]) < 50)
     hidden = long.with_streams(units=replace(units, x=units.x * missing[..., None], mask=missing))
     same(step, model, window_of(hidden, 2.4, 2.0))
-    # what was late counts from now on, at its place; then 0.2 s are left out
+    # late frames count from now on, at their time; 0.2 s are left out
     steps = stream.push(until(2.72, 4.0) | {"units": units.x[0, 60:100]}, start={"units": 2.4})
     assert [round(s.time_s, 6) for s in steps] == [2.8, 3.2, 3.6, 4.0]
-    there = (np.arange(units.mask.shape[1]) < 50) | (np.arange(units.mask.shape[1]) >= 60)
-    hidden = long.with_streams(units=replace(units, x=units.x * there[:, None], mask=units.mask & there))
+    valid = (np.arange(units.mask.shape[1]) < 50) | (np.arange(units.mask.shape[1]) >= 60)
+    hidden = long.with_streams(units=replace(units, x=units.x * valid[:, None], mask=units.mask & valid))
     for step in steps:
         same(step, model, window_of(hidden, step.time_s, 2.0))
     steps = stream.push(until(4.0, 6.0) | {"units": units.x[0, 50:150]}, start={"units": 2.0})
@@ -142,7 +142,7 @@ def test_delay_counts_waiting_and_computing(model, long, monkeypatch):
     np.testing.assert_allclose([s.delay_s for s in steps], expected, rtol=1e-9)
 
 
-def test_after_a_long_run_nothing_has_grown(model, long):
+def test_after_a_long_run_memory_has_not_grown(model, long):
     stream, second = model.stream(2.0, 0.4), {k: x[: round(2 * model.rates_[k])] for k, x in everything(long, model).items()}
 
     def run(rounds):
@@ -158,26 +158,26 @@ def test_after_a_long_run_nothing_has_grown(model, long):
         tracemalloc.stop()
     assert stream.steps == 400 * 5 - 4
     assert after - first < 20_000  # 20 bytes a step: less than any object
-    held = sum(ring.x.nbytes + ring.mask.nbytes for ring in stream.rings.values())
-    assert held < 3 * 4 * sum(x.size for x in second.values())
+    size = sum(ring.x.nbytes + ring.mask.nbytes for ring in stream.rings.values())
+    assert size < 3 * 4 * sum(x.size for x in second.values())
     # frames of an hour in one call
     stream = model.stream(2.0, 600.0)
     assert len(stream.push({k: np.tile(x, (1800, 1)) for k, x in second.items() if k in ("units", "words")})) == 6
-    assert held == sum(ring.x.nbytes + ring.mask.nbytes for ring in stream.rings.values())
+    assert size == sum(ring.x.nbytes + ring.mask.nbytes for ring in stream.rings.values())
 
 
-def test_what_was_handed_to_the_system_is_not_written_into(model, long):
-    stream, seen = model.stream(1.0, 0.2), []
+def test_inputs_of_the_system_are_not_overwritten(model, long):
+    stream, inputs_given = model.stream(1.0, 0.2), []
 
     def inputs(windows, config):
-        seen.extend((w.x, w.x.copy(), w.mask, w.mask.copy()) for w in windows.values())
+        inputs_given.extend((w.x, w.x.copy(), w.mask, w.mask.copy()) for w in windows.values())
         return system.inputs(windows, config)
 
     system, stream.system = stream.system, SimpleNamespace(inputs=inputs, forward=stream.system.forward)
     stream.push(everything(long, model))
-    assert len(seen) == 26 * 4
-    assert all((x == x0).all() and (mask == mask0).all() for x, x0, mask, mask0 in seen)
-    assert not any(np.shares_memory(w[0], ring.x) for w in seen for ring in stream.rings.values())
+    assert len(inputs_given) == 26 * 4
+    assert all((x == x0).all() and (mask == mask0).all() for x, x0, mask, mask0 in inputs_given)
+    assert not any(np.shares_memory(w[0], ring.x) for w in inputs_given for ring in stream.rings.values())
 
 
 def test_a_ring_is_the_newest_part_of_an_endless_array():
@@ -185,27 +185,27 @@ def test_a_ring_is_the_newest_part_of_an_endless_array():
     x, mask, end = np.zeros((400, 2), np.float32), np.zeros(400, bool), 0
     for _ in range(60):
         start, n = max(end + rng.integers(-4, 4), 0), rng.integers(0, 11)
-        part, there = rng.normal(size=(n, 2)).astype(np.float32), rng.random(n) < 0.7
-        ring.write(start, part, there)
-        x[start : start + n], mask[start : start + n], end = part, there, max(end, start + n)
+        part, valid = rng.normal(size=(n, 2)).astype(np.float32), rng.random(n) < 0.7
+        ring.write(start, part, valid)
+        x[start : start + n], mask[start : start + n], end = part, valid, max(end, start + n)
         first = max(end - 7, 0)
         read = ring.read(end + 2, 9)
-        there = np.pad(mask[first : end + 2], (9 - (end + 2 - first), 0))[-9:]
-        np.testing.assert_array_equal(read.mask[0], there)
-        np.testing.assert_array_equal(read.x[0][there], x[first : end + 2][mask[first : end + 2]])
-        assert (read.x[0][~there] == 0).all()
+        valid = np.pad(mask[first : end + 2], (9 - (end + 2 - first), 0))[-9:]
+        np.testing.assert_array_equal(read.mask[0], valid)
+        np.testing.assert_array_equal(read.x[0][valid], x[first : end + 2][mask[first : end + 2]])
+        assert (read.x[0][~valid] == 0).all()
 
 
-def test_rates_are_saved_and_files_without_them_say_so(model, clips, tmp_path):
+def test_rates_are_saved_and_a_stream_needs_them(model, clips, tmp_path):
     model.save(tmp_path / "m.npz")
     assert (
         refmer.load_recognizer(tmp_path / "m.npz").rates_ == model.rates_ == {k: clips.streams[k].rate for k in model.scaling_}
     )
     arrays = read_npz(tmp_path / "m.npz", "")
     meta = json.loads(str(arrays.pop("meta")))
-    for rates, said in (({"units": 25.0}, "no recognizer .its rates"), (dict.fromkeys(model.rates_, 0.0), "no recognizer")):
+    for rates, message in (({"units": 25.0}, "no recognizer .its rates"), (dict.fromkeys(model.rates_, 0.0), "no recognizer")):
         write_npz(tmp_path / "bad.npz", {"meta": np.array(json.dumps(meta | {"rates_": rates})), **arrays})
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             refmer.load_recognizer(tmp_path / "bad.npz")
     del meta["rates_"]
     write_npz(tmp_path / "old.npz", {"meta": np.array(json.dumps(meta)), **arrays})
@@ -221,7 +221,7 @@ U = np.zeros((3, 49))
 
 
 @pytest.mark.parametrize(
-    "arguments, said",
+    "arguments, message",
     [
         (({"faces": U},), "stream 'faces' is not among units, prosody, mfcc, words"),
         (({"units": U}, {"words": np.ones(3, bool)}), "valid 'words' is not among prosody, units"),
@@ -237,15 +237,15 @@ U = np.zeros((3, 49))
         (({"units": U}, None, {"units": np.nan}), "start of units is nan"),
     ],
 )
-def test_wrong_frames_are_named_and_change_nothing(model, arguments, said):
+def test_wrong_frames_are_named_and_change_nothing(model, arguments, message):
     stream = model.stream()
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         stream.push({"prosody": np.zeros((4, 6)), **arguments[0]}, *arguments[1:])
     assert stream.steps == 0 and all(ring.end == 0 for ring in stream.rings.values())
 
 
 @pytest.mark.parametrize(
-    "options, said",
+    "options, message",
     [
         ({"window_s": 0}, "window_s is 0; accepted"),
         ({"hop_s": -0.1}, "hop_s is -0.1"),
@@ -254,15 +254,14 @@ def test_wrong_frames_are_named_and_change_nothing(model, arguments, said):
         ({"patience_s": -1}, "patience_s is -1"),
     ],
 )
-def test_wrong_spans_are_named(model, options, said):
-    with pytest.raises(ValueError, match=said):
+def test_wrong_spans_are_named(model, options, message):
+    with pytest.raises(ValueError, match=message):
         model.stream(**options)
 
 
-def test_what_cannot_stream_says_why():
+def test_recognizers_that_cannot_stream():
     with pytest.raises(ValueError, match="not fitted"):
         refmer.Recognizer("openface_adaptive").stream()
-    recordings = refmer.load_samples("recordings")
-    model = refmer.Recognizer("leader_follower").fit(recordings, epochs=1, progress=False)
+    model = refmer.Recognizer("leader_follower").fit(refmer.load_samples("recordings"), epochs=1, progress=False)
     with pytest.raises(ValueError, match="a regression without probabilities"):
         model.stream()

@@ -1,4 +1,4 @@
-"""The tutorials run, two at a time, and each uses only what it or an earlier one has introduced."""
+"""The tutorials run, two at a time, and each uses only names that it or an earlier one introduces."""
 
 import ast
 import re
@@ -19,12 +19,12 @@ def test_it_runs(path, runs):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_there_are_sixteen_in_order():
+def test_sixteen_in_order():
     assert [path.name[:2] for path in TUTORIALS] == [f"{n:02}" for n in range(1, 17)]
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
-def test_it_uses_what_has_been_introduced(path):
+def test_it_uses_introduced_names(path):
     earlier = set().union(*(introduced(p) for p in TUTORIALS if p < path), set())
     here, uses = introduced(path), used(path)
     assert uses <= earlier | here, f"not introduced: {sorted(uses - earlier - here)}"
@@ -51,13 +51,13 @@ ALLOWED = {  # the clock and the compiler, where they are the topic; files of on
 
 
 def introduced(path):
-    """The names of refmer in the header's list."""
+    """Return the names of refmer in the header's list."""
     listed = re.search(r"^# Introduces:(.*?)^#$", path.read_text(), re.M | re.S)
     return set(re.findall(r"`([\w.]+)`", listed[1]))
 
 
 def imported(path):
-    """The modules that are imported."""
+    """Yield the imported modules."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
@@ -66,18 +66,18 @@ def imported(path):
 
 
 def used(path):
-    """Full names of the functions and classes of refmer that the code mentions."""
+    """Return the full names of the functions and classes of refmer that the code uses."""
     tree, alias = ast.parse(path.read_text()), {}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "refmer":
             alias |= {name.asname or name.name: f"{node.module}.{name.name}" for name in node.names}
         elif isinstance(node, ast.Import):
             alias |= {name.asname or name.name: name.name for name in node.names if name.name.split(".")[0] == "refmer"}
-    return {found for node in ast.walk(tree) if (found := resolve(node, alias))}
+    return {name for node in ast.walk(tree) if (name := resolve(node, alias))}
 
 
 def resolve(node, alias):
-    """The full name of what a name or a chain of attributes stands for: up to the first that is no module."""
+    """Return the full name of a name or a chain of attributes, up to the first that is no module."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.insert(0, node.attr)
@@ -85,15 +85,15 @@ def resolve(node, alias):
     if not isinstance(node, ast.Name) or node.id not in alias:
         return None
     name, parts = alias[node.id].split(".")[0], alias[node.id].split(".")[1:] + parts
-    found = import_module(name)
-    while isinstance(found, ModuleType) and parts:
+    value = import_module(name)
+    while isinstance(value, ModuleType) and parts:
         name = f"{name}.{parts.pop(0)}"
-        found = member(name)
-    return name if callable(found) or not isinstance(found, ModuleType) else None
+        value = member(name)
+    return None if isinstance(value, ModuleType) and not callable(value) else name
 
 
 def member(name):
-    """What a full name stands for: an attribute of what is above it, or a module that nobody has imported yet."""
+    """Return the value of a full name: an attribute of its parent, or a module that is not yet imported."""
     above, _, last = name.rpartition(".")
-    there = import_module(above)
-    return getattr(there, last) if hasattr(there, last) else import_module(name)
+    parent = import_module(above)
+    return getattr(parent, last) if hasattr(parent, last) else import_module(name)

@@ -1,4 +1,4 @@
-"""What refmer drops, call by call."""
+"""Spies on refmer's dropout."""
 
 import numpy as np
 
@@ -7,18 +7,18 @@ import refmer.ops.dense
 
 
 def dropped(monkeypatch):
-    """[(numbers, rate)] of each call of dropout from now on; nothing is dropped."""
-    found = []
+    """Return a list that receives (numbers, rate) of each later call of dropout, which then drops nothing."""
+    calls = []
 
     def dropout(x, key, rate):
-        found.append((x.size, rate))
+        calls.append((x.size, rate))
         return x
 
     def kept(n, key, rate):
-        found.append((n, rate))
+        calls.append((n, rate))
         return np.ones(n, bool)
 
     monkeypatch.setattr(refmer.ops.dense, "dropout", dropout)
     monkeypatch.setattr(refmer.ops.dense, "dropout_backward", lambda dy, key, rate: dy)
     monkeypatch.setattr(refmer.layers.attention, "kept", kept)
-    return found
+    return calls

@@ -1,21 +1,21 @@
-"""A corpus on disk is trained on without being in memory."""
+"""Training on a corpus on disk, which is not in memory."""
 
 import shutil
 import time
 from collections import namedtuple
 
 import numpy as np
-import out_of_core
 import pytest
-from memory import STATUS, AnonymousPeak, ResidentPeak, status
 
+import out_of_core
 import refmer
+from memory import STATUS, AnonymousPeak, ResidentPeak, status
 
 linux = pytest.mark.skipif(not STATUS.exists(), reason="memory is read from /proc")
 
 
 @linux
-def test_anonymous_and_resident_memory_are_seen():
+def test_anonymous_and_resident_memory_are_measured():
     with ResidentPeak() as resident, AnonymousPeak() as anonymous:
         x = np.ones(8_000_000)
         time.sleep(0.1)
@@ -36,14 +36,14 @@ def test_training_on_256_megabytes_takes_little_memory(tmp_path):
     assert len(on_disk) == len(np.unique(on_disk.name)) == result["clips"] and len(np.unique(on_disk.speaker)) > 24
 
 
-@pytest.mark.parametrize("peak, said", [(4e8, "400 MB, below the limit of 1000"), (2e9, "NOT BELOW"), (np.nan, "on Linux")])
-def test_the_verdict_follows_the_peak(monkeypatch, peak, said):
+@pytest.mark.parametrize("peak, message", [(4e8, "400 MB, below the limit of 1000"), (2e9, "NOT BELOW"), (np.nan, "on Linux")])
+def test_the_verdict_follows_the_peak(monkeypatch, peak, message):
     result = {"system": "s", "clips": 9, "gigabytes": 4.0, "write_s": 1.0, "train_s": 2.0, "start_bytes": 1e8}
     monkeypatch.setattr(out_of_core, "demonstrate", lambda *args: result | {"peak_bytes": peak})
-    assert said in out_of_core.run() and "9 clips, 4.00 GB" in out_of_core.run()
+    assert message in out_of_core.run() and "9 clips, 4.00 GB" in out_of_core.run()
 
 
-def test_what_cannot_be_done_is_said_first(tmp_path, monkeypatch):
+def test_wrong_sizes_and_a_full_disk_are_errors_before_the_work(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="gigabytes is 0"):
         out_of_core.demonstrate(0, tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: namedtuple("Usage", "free")(4e9))

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 import scaling
 from memory import STATUS
 
@@ -19,7 +20,7 @@ def test_a_power_law_gives_its_exponent(b):
     assert scaling.exponent(bent, "frames", "seconds") == pytest.approx(b, abs=1e-9)  # the lower half does not count
 
 
-def test_no_exponent_where_nothing_is_known():
+def test_no_exponent_without_values():
     unknown = [row | {"bytes": None} for row in power_law()]
     assert scaling.exponent(unknown, "frames", "bytes") is None
     assert scaling.exponent(power_law(values=(16,)), "frames", "seconds") is None
@@ -34,8 +35,8 @@ def test_every_axis_spans_a_factor_of_32(axis):
 @pytest.mark.slow
 @pytest.mark.parametrize("system", ["auxformer", "openface_adaptive", "of_cmaer_cat", "raver", "tlab_jca"])
 def test_a_point_of_every_system_is_measured(system):
-    found = scaling.train(system, clips=3, frames=16, width=8, epochs=2)
-    assert found["seconds"] > 0 and (found["bytes"] is None or found["bytes"] > 0)
+    result = scaling.train(system, clips=3, frames=16, width=8, epochs=2)
+    assert result["seconds"] > 0 and (result["bytes"] is None or result["bytes"] > 0)
 
 
 def test_all_frames_attend_to_all_frames():
@@ -48,26 +49,26 @@ def test_a_run_writes_figure_and_table(tmp_path):
     text = scaling.run(
         "openface_adaptive", tmp_path, {"clips": ((32, 64), {"frames": 4}), "width": ((8, 256), {"clips": 4, "frames": 4})}
     )
-    found = json.loads((tmp_path / "scaling-openface_adaptive.json").read_text())
-    assert [row["width"] for row in found["axes"]["width"]] == [8, 256] and found["threads"] == 1
-    assert "exponent" in text and f"{found['axes']['clips'][0]['seconds']:.4f}" in text
+    result = json.loads((tmp_path / "scaling-openface_adaptive.json").read_text())
+    assert [row["width"] for row in result["axes"]["width"]] == [8, 256] and result["threads"] == 1
+    assert "exponent" in text and f"{result['axes']['clips'][0]['seconds']:.4f}" in text
     if STATUS.exists():
-        assert found["axes"]["width"][1]["bytes"] > found["axes"]["width"][0]["bytes"] > 0
+        assert result["axes"]["width"][1]["bytes"] > result["axes"]["width"][0]["bytes"] > 0
     assert (tmp_path / "scaling-openface_adaptive.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_figure_is_drawn_where_memory_is_unknown_too():
+def test_a_figure_is_drawn_without_memory():
     rows = {"frames": [row | {"bytes": None} for row in power_law()], "width": power_law("width", values=(8, 256))}
-    exponents = {axis: {q: scaling.exponent(found, axis, q) for q in scaling.QUANTITIES} for axis, found in rows.items()}
+    exponents = {axis: {q: scaling.exponent(part, axis, q) for q in scaling.QUANTITIES} for axis, part in rows.items()}
     result = {"system": "auxformer", "axes": rows, "exponents": exponents}
     figure = scaling.draw(result)
     texts = [t.get_text() for ax in figure.axes for t in (*ax.texts, *(ax.get_legend().texts if ax.get_legend() else ()))]
-    assert "known on Linux only" in texts and "upper half: frames$^{2.00}$" in texts
+    assert "measured on Linux only" in texts and "upper half: frames$^{2.00}$" in texts
     assert [line.split() for line in scaling.table(result).splitlines()][1] == ["16", "0.0026", "-"]
     assert np.isfinite([row["seconds"] for row in rows["width"]]).all()
 
 
-def test_what_is_wrong_is_named_before_the_work(tmp_path):
+def test_errors_come_before_the_work(tmp_path):
     with pytest.raises(KeyError, match="no system is called 'wave'"):
         scaling.run("wave", tmp_path)
     with pytest.raises(FileNotFoundError, match="no folder"):

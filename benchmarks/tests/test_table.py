@@ -1,21 +1,22 @@
-"""python benchmarks: the same work on every side, times in turn, a table and a list."""
+"""The table of times: the same work on every side, times in turn, text and JSON."""
 
 import json
 import re
 
-import hardware
 import numpy as np
-import out_of_core
 import pytest
+
+import hardware
+import out_of_core
 import scaling
 import table
 from cases import CASES, Work
 from command import main
+from refmer.ops import twins
 from steps import STEPS, STREAMS, step
 
-from refmer.ops import twins
-
-RANDOM = ("dropout", "markov", "adamw", "clip_norm")  # draw anew, or change what they are given
+RANDOM = ("dropout", "markov", "adamw", "clip_norm")  # random, or in place
+NO_TORCH = "PyTorch is not installed: pip install torch"
 KEYS = ["name", "shape", "threads", "numpy_s", "kernel_s", "torch_s", "ratio_to_torch"]
 
 
@@ -34,13 +35,13 @@ def test_rows_are_the_same_on_the_command_line_and_in_the_list(tmp_path, capsys)
             assert row["ratio_to_torch"] is None
         else:
             assert row["ratio_to_torch"] == pytest.approx(row["torch_s"] / row["kernel_s"])
-    assert rows[-1]["torch_s"] is None  # PyTorch has no such thing
+    assert rows[-1]["torch_s"] is None  # PyTorch has no stream
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bench.json"]
 
 
 def test_without_pytorch_its_columns_are_empty(monkeypatch, capsys):
     monkeypatch.setattr(table, "pytorch", lambda threads: None)
-    monkeypatch.setattr(hardware, "found", lambda package: "-")
+    monkeypatch.setattr(hardware, "version_of", lambda package: "-")
     table.main(quick=True, only=["ccc"])
     text = capsys.readouterr().out
     assert re.search(r"^ccc +32 x 2 +\S+ us +\S+ us +- +\S+ +-", text, re.M)
@@ -51,11 +52,11 @@ def test_without_pytorch_its_columns_are_empty(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments, said", [(["--rows", "gru"], "no rows are called gru; accepted: lstm"), (["--threads", "0"], "1 or more")]
+    "arguments, message", [(["--rows", "gru"], "no rows are called gru; accepted: lstm"), (["--threads", "0"], "1 or more")]
 )
-def test_wrong_options_are_named(capsys, arguments, said):
+def test_wrong_options_are_named(capsys, arguments, message):
     assert main(arguments) == 1
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_scaling_and_out_of_core_run_instead(monkeypatch, capsys):
@@ -75,8 +76,8 @@ def test_sides_take_turns_with_definitions_on_the_first_only(monkeypatch):
     ran = []
     sides = {side: lambda side=side: ran.append((side, twins._on)) for side in ("numpy", "kernel", "torch")}
     monkeypatch.setattr(table, "calls_in", lambda *_: 2)
-    found = table.medians(sides, 0.0, threads=1)
-    assert list(found) == list(sides) and all(s >= 0 for s in found.values())
+    times = table.medians(sides, 0.0, threads=1)
+    assert list(times) == list(sides) and all(s >= 0 for s in times.values())
     order = [side for side, _ in ran[::4]]  # blocks of two untimed and two timed calls
     assert order[:9] == ["numpy", "kernel", "torch", "torch", "kernel", "numpy", "numpy", "kernel", "torch"]
     assert all(on == (side != "numpy" and twins._on) for side, on in ran)
@@ -110,7 +111,7 @@ def test_durations_have_three_digits():
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.name not in RANDOM], ids=lambda c: c.name)
 def test_pytorch_does_the_same_work(case):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
     work = case.make(torch)
     for ours, theirs in zip(work.ours(), work.torch["torch"](), strict=True):
         theirs = np.asarray(theirs)
@@ -137,9 +138,8 @@ def test_a_stream_answers_once_a_call(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", STEPS, ids=lambda c: c.name)
 def test_a_step_of_pytorch_has_a_loss(case):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason=NO_TORCH)
     name = case.name.removeprefix("step:")
-    pytest.importorskip(f"torch_models.{name}")
     work = step(name, torch)
     assert set(work.torch) == {"torch", "fused"} and work.flops > 0
     assert all(np.isfinite(run()) for run in work.torch.values())

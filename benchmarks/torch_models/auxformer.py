@@ -1,27 +1,14 @@
-"""AuxFormer (paper 002) in PyTorch: what refmer/systems/auxformer.py computes with its default switches."""
+"""AuxFormer (paper 002) in PyTorch, with the default switches of refmer/systems/auxformer.py."""
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_models.loading import copy
+from torch_models.loading import copy, demand_defaults
 
 MODALITIES = ("audio", "visual")
 PASSES = 3  # of an auxiliary network through its encoder
 LONGEST = 4096  # frames that have a position
-BUILT = {
-    "target": "emotion",
-    "audio_conv": True,
-    "positions": "valid",
-    "causal": "clip",
-    "hide_padding": True,
-    "token": "last_valid",
-    "scale": "width",
-    "mix": "learned",
-    "within": "attention",
-    "positions_within": False,
-    "average": "logits",
-}
 
 
 class Model(nn.Module):
@@ -29,9 +16,8 @@ class Model(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        for name, value in BUILT.items():
-            if getattr(config, name) != value:
-                raise ValueError(f"{name} is {getattr(config, name)!r}; accepted in PyTorch: {value!r}")
+        demand_defaults(config, "target", "audio_conv", "positions", "causal", "hide_padding", "token")
+        demand_defaults(config, "scale", "mix", "within", "positions_within", "average")
         C = config.width
         self.project = nn.ModuleDict({m: nn.Linear(getattr(config, m), C, bias=False) for m in MODALITIES})
         self.cross = nn.ModuleDict({m: Encoder(config, config.drop_cross) for m in MODALITIES})
@@ -45,7 +31,7 @@ class Model(nn.Module):
         valid = {m: batch[f"{m}_mask"] for m in MODALITIES}
         length = {m: lengths(valid[m]) for m in MODALITIES}
         z = {m: self.project[m](batch[m]) for m in MODALITIES}
-        place = {m: self.positions[: x.shape[1]].to(x.dtype) for m, x in z.items()}  # on padding too, which nobody sees
+        place = {m: self.positions[: x.shape[1]].to(x.dtype) for m, x in z.items()}  # on padding, too, which is masked
         tokens, alone = [], {}
         for m, other in zip(MODALITIES, reversed(MODALITIES), strict=True):
             across = sight(length[m], length[other], valid[m], valid[other])
@@ -61,7 +47,7 @@ class Model(nn.Module):
 
 
 class Encoder(nn.Module):
-    """LN(layer_L(... layer_1(x))) with x scaled, placed and dropped out first; with a memory it is attended to instead of x."""
+    """LN(layer_L(... layer_1(x))) of scaled x, with positions and dropout; x attends to a memory or to itself."""
 
     def __init__(self, config, drop_attention, learned=False):
         super().__init__()
@@ -104,7 +90,7 @@ class Layer(nn.Module):
 
 
 class Attention(nn.Module):
-    """Attention with heads; queries that see nothing get 0."""
+    """Attention with heads; the result of a query without keys is 0."""
 
     def __init__(self, width, heads, rate):
         super().__init__()
@@ -141,12 +127,12 @@ def sinusoidal(length, width):
 
 
 def lengths(valid):
-    """Steps up to the last valid one.   (B, T) -> (B)."""
+    """Number of steps up to the last valid one.   (B, T) -> (B)."""
     return (valid * torch.arange(1, valid.shape[1] + 1, device=valid.device)).amax(1)
 
 
 def sight(n_queries, n_keys, queries, keys):
-    """Query t sees the valid keys up to t + |N_q - N_k|: mask (B, 1, T, S), and which queries see nothing (B, T, 1)."""
+    """Query t attends to the valid keys up to t + |N_q - N_k|: mask (B, 1, T, S), and queries without keys (B, T, 1)."""
     t, s = (torch.arange(z.shape[1], device=z.device) for z in (queries, keys))
     last = t + (n_queries - n_keys).abs()[:, None]  # (B, T)
     mask = (s <= last[..., None]) & keys[:, None]
@@ -154,7 +140,7 @@ def sight(n_queries, n_keys, queries, keys):
 
 
 def last_valid(x, length):
-    """x at the last valid step; 0 where there is none.   x (B, T, C), length (B)."""
+    """x at the last valid step; 0 without valid steps.   x (B, T, C), length (B)."""
     y = x[torch.arange(len(x), device=x.device), (length - 1).clamp(min=0)]
     return y * (length > 0).unsqueeze(-1)
 
@@ -170,37 +156,37 @@ def load(model, named):
 
 
 def pairs(model):
-    """{path in refmer: (parameter, its view in refmer's order of axes)}; parts of one parameter may stand for several paths."""
-    found = {}
+    """Return {path in refmer: (parameter, its view in refmer's order of axes)}; one parameter may have several paths."""
+    result = {}
     for m in MODALITIES:
-        found[f"{m}.project.W"] = model.project[m].weight, torch.t
-        found |= _encoder(f"main.{m}.cross", model.cross[m])
-        found |= _encoder(f"main.{m}.within", model.within[m])
-        found |= _encoder(f"auxiliary.{m}", model.auxiliary[m])
-    return found | _head("main.head", model.head) | _head("auxiliary.head", model.auxiliary_head)
+        result[f"{m}.project.W"] = model.project[m].weight, torch.t
+        result |= _encoder(f"main.{m}.cross", model.cross[m])
+        result |= _encoder(f"main.{m}.within", model.within[m])
+        result |= _encoder(f"auxiliary.{m}", model.auxiliary[m])
+    return result | _head("main.head", model.head) | _head("auxiliary.head", model.auxiliary_head)
 
 
 def _encoder(path, part):
-    found = _norm(f"{path}.norm", part.norm)
+    result = _norm(f"{path}.norm", part.norm)
     for i, layer in enumerate(part.layers):
         at, attend = f"{path}.layers.{i}", layer.attend
-        found |= _linear(f"{at}.attend.query", attend.query) | _linear(f"{at}.attend.out", attend.out)
+        result |= _linear(f"{at}.attend.query", attend.query) | _linear(f"{at}.attend.out", attend.out)
         for k, name in enumerate(("key", "value")):
-            found[f"{at}.attend.{name}.W"] = attend.memory.weight, lambda w, k=k: w.chunk(2)[k].T
-            found[f"{at}.attend.{name}.b"] = attend.memory.bias, lambda b, k=k: b.chunk(2)[k]
-        found |= _norm(f"{at}.norm1", layer.norm1) | _norm(f"{at}.norm2", layer.norm2)
-        found |= _linear(f"{at}.ffn.up", layer.ffn[0]) | _linear(f"{at}.ffn.down", layer.ffn[-1])
+            result[f"{at}.attend.{name}.W"] = attend.memory.weight, lambda w, k=k: w.chunk(2)[k].T
+            result[f"{at}.attend.{name}.b"] = attend.memory.bias, lambda b, k=k: b.chunk(2)[k]
+        result |= _norm(f"{at}.norm1", layer.norm1) | _norm(f"{at}.norm2", layer.norm2)
+        result |= _linear(f"{at}.ffn.up", layer.ffn[0]) | _linear(f"{at}.ffn.down", layer.ffn[-1])
         if layer.alpha is not None:
-            found[f"{at}.alpha"] = layer.alpha, torch.detach
-    return found
+            result[f"{at}.alpha"] = layer.alpha, torch.detach
+    return result
 
 
 def _head(path, part):
     maps = [layer for layer in part.mlp if isinstance(layer, nn.Linear)]
-    found = _linear(f"{path}.out", part.out)
+    result = _linear(f"{path}.out", part.out)
     for i, layer in enumerate(maps):
-        found |= _linear(f"{path}.mlp.maps.{i}", layer)
-    return found
+        result |= _linear(f"{path}.mlp.maps.{i}", layer)
+    return result
 
 
 def _linear(path, part):

@@ -1,6 +1,6 @@
-"""Which tensor of a torch module is which leaf of refmer's parameters.
+"""Correspondence of the tensors of a torch module and the leaves of refmer's parameters.
 
-Submodules have refmer's names, so that their paths agree; what differs is the name and the layout inside of them.
+Submodules have refmer's names, so that their paths agree; names and layouts inside them differ.
 """
 
 import torch
@@ -8,7 +8,7 @@ from torch import nn
 
 
 class Stacked(nn.Linear):
-    """Several linear maps of one input in one product, their outputs side by side; refmer knows them by their names."""
+    """Several linear maps of one input in one product, their outputs side by side; `names` are those of refmer."""
 
     def __init__(self, n_in, n_out, *names, bias=True):
         super().__init__(n_in, len(names) * n_out, bias)
@@ -31,27 +31,27 @@ VIEWS = {
 
 
 def pairs(model):
-    """{path in refmer: (tensor, view)}: view(tensor), or view(tensor.grad), has refmer's order of axes.
+    """Return {path in refmer: (tensor, view)}: view(tensor), or view(tensor.grad), has refmer's order of axes.
 
-    Of a convolution it still has the axes of taps and channels apart, which refmer has in one.
+    Taps and channels of a convolution remain two axes, which are one in refmer.
     """
-    found = {}
+    result = {}
     for path, module in model.named_modules():
         tensors = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
         tensors.pop("num_batches_tracked", None)  # of batch norm, not in refmer
         kind = nn.Linear if isinstance(module, Stacked) else type(module)
         for name, tensor in tensors.items():
-            known, view = VIEWS.get(kind, {}).get(name, (name, _same))
+            leaf, view = VIEWS.get(kind, {}).get(name, (name, _same))
             if isinstance(module, Stacked):
                 above = path.rpartition(".")[0].removesuffix(".maps")
-                found |= {f"{above}.{part}.{known}": (tensor, _part(module, part, view)) for part in module.names}
+                result |= {f"{above}.{part}.{leaf}": (tensor, _part(module, part, view)) for part in module.names}
             else:
-                found[f"{path}.{known}"] = tensor, view
-    return found
+                result[f"{path}.{leaf}"] = tensor, view
+    return result
 
 
 def _part(stacked, name, view):
-    """The view of one of the maps."""
+    """Return the view of one of the maps."""
     names = stacked.names
     return lambda x: view(x.chunk(len(names))[names.index(name)])
 
@@ -67,12 +67,12 @@ def load(model, named):
     copy(pairs(model), named)
 
 
-def copy(found, named):
-    """The same for pairs already found."""
-    if set(found) != set(named):
-        raise ValueError(f"parameters do not fit: {sorted(set(found) ^ set(named))[:6]} are on one side only")
+def copy(pairs, named):
+    """Copy refmer's parameters {path: array} into the tensors of `pairs`."""
+    if set(pairs) != set(named):
+        raise ValueError(f"parameters do not fit: {sorted(set(pairs) ^ set(named))[:6]} are on one side only")
     with torch.no_grad():
-        for path, (tensor, view) in found.items():
+        for path, (tensor, view) in pairs.items():
             part = view(tensor)
             if part.numel() != named[path].size:
                 raise ValueError(f"parameter {path} has shape {named[path].shape}; accepted: {tuple(part.shape)}")
@@ -80,7 +80,7 @@ def copy(found, named):
 
 
 def demand_defaults(config, *switches):
-    """ValueError unless the switches are those of the tiny configuration."""
+    """Raise ValueError unless the switches are those of the tiny configuration."""
     tiny = type(config).tiny()
     for name in switches:
         if getattr(config, name) != getattr(tiny, name):

@@ -13,7 +13,7 @@ from torch_models.transformer import MLP, Encoder, masked_softmax, positions
 
 
 class FaceEncoder(nn.Module):
-    """Per frame two convolutions; all positions side by side; a convolution over time."""
+    """Two convolutions per frame; all positions concatenated; a convolution over time."""
 
     def __init__(self, size, width):
         super().__init__()
@@ -72,8 +72,8 @@ class CMAA(nn.Module):
         alpha = masked_softmax(self.compatibility(means) @ means.transpose(1, 2), others)[:, kind]  # (B, S, M)
         q, k, v = self.qkv(x).chunk(3, -1)
         lengths, mixed = kind.bincount().tolist(), 0
-        for j, (kj, vj, seen) in enumerate(zip(*(z.split(lengths, 1) for z in (k, v, valid)), strict=True)):
-            heads = q[:, None], kj[:, None], vj[:, None], seen[:, None, None]
+        for j, (kj, vj, mask) in enumerate(zip(*(z.split(lengths, 1) for z in (k, v, valid)), strict=True)):
+            heads = q[:, None], kj[:, None], vj[:, None], mask[:, None, None]
             mixed = mixed + alpha[..., j, None] * F.scaled_dot_product_attention(*heads)[:, 0]
         mixed = self.out(mixed)
         return self.norm(x + torch.sigmoid(self.gate(torch.cat([x, mixed], -1))) * mixed)
@@ -145,17 +145,12 @@ class Model(nn.Module):
 
 
 def masks(batch, modalities):
-    """The valid steps that each encoder gives."""
+    """Return the masks of the steps that each encoder returns."""
     return [batch[f"{m}_mask"][:, :: 4 if m == "audio" else 1] for m in modalities]
 
 
-def augment(batch, config):
-    """Nothing."""
-    return batch
-
-
 def info_nce(features, present, temperature):
-    """Each modality of a clip finds the other modalities of the same clip among those of the batch.   features (B, M, C)."""
+    """InfoNCE: positives are the other modalities of the same clip, negatives those of other clips.   features (B, M, C)."""
     B, M, _ = features.shape
     z = F.normalize(features, dim=-1).transpose(0, 1)
     s = z[:, None] @ z[None].transpose(-1, -2) / temperature  # (M, M, B, B)

@@ -30,7 +30,7 @@ class Node(nn.Module):
 
 
 class PostNormLayer(nn.Module):
-    """nn.TransformerEncoderLayer, with less to decide at each call."""
+    """nn.TransformerEncoderLayer without its run-time checks."""
 
     def __init__(self, width, hidden, heads, dropout):
         super().__init__()
@@ -58,17 +58,6 @@ class Model(nn.Module):
     def forward(self, batch):
         nodes = [self.visual(batch["visual"]), self.audio(batch["audio"]), self.text(batch["text"])]
         return {"logits": self.head(self.layers(torch.stack(nodes, 1)).flatten(1))}
-
-
-def augment(batch, config):
-    """Mixup: each clip with another one, all by the same share."""
-    share = torch.distributions.Beta(config.mixup, config.mixup).sample().item() if config.mixup else 1.0
-    other = torch.randperm(len(batch["target"]))
-    mixed = {"class_count": batch["class_count"]}
-    for name in batch.keys() - mixed.keys():
-        x = batch[name]
-        mixed[name] = x | x[other] if x.dtype == torch.bool else torch.lerp(x[other], x, share)
-    return mixed
 
 
 def loss(out, batch, config):

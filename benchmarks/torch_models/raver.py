@@ -22,7 +22,7 @@ class LayerSum(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Queries look at each other, then at the frames. Dropout as in SparseSync: none inside the feed-forward part."""
+    """Queries attend to each other, then to the frames. Dropout as in SparseSync: none inside the feed-forward part."""
 
     def __init__(self, width, hidden, heads, dropout):
         super().__init__()
@@ -39,7 +39,7 @@ class DecoderLayer(nn.Module):
 
 
 class Summary(nn.Module):
-    """Learned queries read a sequence.   (B, T, C) -> (B, N, C)."""
+    """Learned queries attend to a sequence.   (B, T, C) -> (B, N, C)."""
 
     def __init__(self, config):
         super().__init__()
@@ -49,7 +49,7 @@ class Summary(nn.Module):
 
     def forward(self, x, mask):
         queries, context = self.dropout(self.queries.weight.expand(len(x), -1, -1)), self.dropout(x)
-        blind = ~mask.any(1)[:, None, None]  # without a frame not even the bias is read
+        blind = ~mask.any(1)[:, None, None]  # without frames not even the bias is added
         for layer in self.layers:
             queries = layer(queries, context, mask, blind)
         return queries
@@ -70,7 +70,7 @@ class StatisticsPool(nn.Module):
 
 
 class Branch(nn.Module):
-    """All that belongs to one modality."""
+    """The layers of one modality."""
 
     def __init__(self, n_in, layers, config):
         super().__init__()
@@ -107,17 +107,6 @@ class Model(nn.Module):
         visual = self.visual.summarize(batch["visual"], batch["visual_mask"])
         h = torch.cat([self.audio.fuse(audio, visual), self.visual.fuse(visual, audio)], -1)
         return {"logits": self.head(h)}
-
-
-def augment(batch, config):
-    """Modality dropout: a share of the clips without sound, another without face."""
-    B, changed = len(batch["target"]), dict(batch)
-    u = (torch.randperm(B) + torch.rand(())) / B
-    for i, m in enumerate(MODALITIES):
-        keep = (u < i * config.dropped) | (u >= (i + 1) * config.dropped)
-        changed[m] = batch[m] * keep.view(-1, *[1] * (batch[m].ndim - 1))
-        changed[f"{m}_mask"] = batch[f"{m}_mask"] & keep[:, None]
-    return changed
 
 
 def loss(out, batch, config):

@@ -1,6 +1,6 @@
-"""TLAB-JCA (paper 003) in PyTorch: what refmer/systems/tlab_jca.py computes with the switches of its tiny config.
+"""TLAB-JCA (paper 003) in PyTorch, with the switches of the tiny config of refmer/systems/tlab_jca.py.
 
-Steps are valid from the first on: padding stands at the end.
+Padding is at the end of a clip.
 """
 
 import torch
@@ -8,21 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from torch_models.loading import copy
+from torch_models.loading import copy, demand_defaults
 
-BUILT = {
-    "encoders": True,
-    "bands_as_channels": True,
-    "target": "affect",
-    "variant": "paper",
-    "tcn": True,
-    "lstm": True,
-    "attention": True,
-    "residual": "input",
-    "band": None,
-    "pooled": False,
-    "ddof": 0,
-}
 SIZE = 3  # of every convolution
 
 
@@ -31,9 +18,8 @@ class Model(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        for name, value in BUILT.items():
-            if getattr(config, name) != value:
-                raise ValueError(f"{name} is {getattr(config, name)!r}; accepted in PyTorch: {value!r}")
+        demand_defaults(config, "encoders", "bands_as_channels", "target", "variant", "tcn", "lstm")
+        demand_defaults(config, "attention", "residual", "band", "pooled", "ddof")
         C = config.width
         self.steps = config.steps
         self.encode_sound = Trunk(image_convolution, config.sound[-1], (*config.sound_trunk, C))
@@ -47,19 +33,19 @@ class Model(nn.Module):
         self.head = nn.Sequential(first, nn.ReLU(), nn.Dropout(config.dropout_head), last)
 
     def forward(self, batch):
-        heard, seen = batch["logmel_mask"], batch["frames_mask"]
-        B, S = heard.shape
-        sound = each(self.encode_sound, batch["logmel"].transpose(2, 3).unsqueeze(-1), heard).mean((-1, -2))  # (B, S, C)
-        face = each(self.encode_face, batch["frames"].unsqueeze(2), seen).flatten(3).transpose(2, 3)  # (B, S, N, C)
-        sound, face, heard, seen = (fold(z, self.steps) for z in (sound, face, heard, seen))
-        valid = heard | seen
-        a = self.audio(sound, heard)
+        audible, visible = batch["logmel_mask"], batch["frames_mask"]
+        B, S = audible.shape
+        sound = each(self.encode_sound, batch["logmel"].transpose(2, 3).unsqueeze(-1), audible).mean((-1, -2))  # (B, S, C)
+        face = each(self.encode_face, batch["frames"].unsqueeze(2), visible).flatten(3).transpose(2, 3)  # (B, S, N, C)
+        sound, face, audible, visible = (fold(z, self.steps) for z in (sound, face, audible, visible))
+        valid = audible | visible
+        a = self.audio(sound, audible)
         x = self.avga(face, a)
-        v = self.visual(x, seen)
+        v = self.visual(x, visible)
         ha, hv = hide(a, valid), hide(v, valid)
         joint = torch.cat([ha, hv], -1)
-        fa = self.fuse_audio(ha, joint) + hide(sound, heard)  # the residual: what went into TLAB
-        fv = self.fuse_visual(hv, joint) + hide(x, seen)
+        fa = self.fuse_audio(ha, joint) + hide(sound, audible)  # the residual: the input of TLAB
+        fv = self.fuse_visual(hv, joint) + hide(x, visible)
         affect = self.head(blstm(self.join, torch.cat([fv, fa], -1), valid))
         return {"affect": affect.reshape(B, -1, affect.shape[-1])[:, :S]}
 
@@ -149,7 +135,7 @@ class TCNBlock(nn.Module):
 
 
 class AVGA(nn.Module):
-    """What sounds tells where in the frame to look.   visual (B, T, N, C), audio (B, T, C) -> (B, T, C)."""
+    """Audio-guided attention over positions of the frame.   visual (B, T, N, C), audio (B, T, C) -> (B, T, C)."""
 
     def __init__(self, width, hidden):
         super().__init__()
@@ -224,35 +210,35 @@ def load(model, named):
 
 
 def pairs(model):
-    """{path in refmer: (parameter, its view in refmer's order of axes)}; parts of one parameter may stand for several paths."""
-    found = _trunk("encoders.sound", model.encode_sound) | _trunk("encoders.face", model.encode_face)
+    """Return {path in refmer: (parameter, its view in refmer's order of axes)}; one parameter may have several paths."""
+    result = _trunk("encoders.sound", model.encode_sound) | _trunk("encoders.face", model.encode_face)
     for name in ("audio", "visual"):
         part, fuse = getattr(model, name), getattr(model, f"fuse_{name}")
-        found |= _lstm(f"{name}.lstm", part.lstm)
+        result |= _lstm(f"{name}.lstm", part.lstm)
         for i, block in enumerate(part.tcn):
-            found |= _map(f"{name}.tcn.blocks.{i}.conv1", block.conv1) | _map(f"{name}.tcn.blocks.{i}.conv2", block.conv2)
-        found |= _map(f"{name}.attention.query", part.query)
+            result |= _map(f"{name}.tcn.blocks.{i}.conv1", block.conv1) | _map(f"{name}.tcn.blocks.{i}.conv2", block.conv2)
+        result |= _map(f"{name}.attention.query", part.query)
         for k, role in enumerate(("key", "value")):
-            found[f"{name}.attention.{role}.W"] = part.key_value.weight, lambda w, k=k: w.chunk(2)[k].T
+            result[f"{name}.attention.{role}.W"] = part.key_value.weight, lambda w, k=k: w.chunk(2)[k].T
         for role in ("correlate", "time", "relate", "expand"):
-            found |= _map(f"fuse.{name}.{role}", getattr(fuse, role))
+            result |= _map(f"fuse.{name}.{role}", getattr(fuse, role))
     for role in ("visual", "audio", "from_visual", "from_audio", "score", "out"):
-        found |= _map(f"avga.{role}", getattr(model.avga, role))
-    found |= _lstm("join", model.join)
-    return found | _map("head.maps.0", model.head[0]) | _map("head.maps.1", model.head[-1])
+        result |= _map(f"avga.{role}", getattr(model.avga, role))
+    result |= _lstm("join", model.join)
+    return result | _map("head.maps.0", model.head[0]) | _map("head.maps.1", model.head[-1])
 
 
 def _trunk(path, trunk):
     stem, norm, _, *blocks = trunk
-    found = _convolution(f"{path}.stem", stem) | _norm(f"{path}.norm", norm)
+    result = _convolution(f"{path}.stem", stem) | _norm(f"{path}.norm", norm)
     for i, block in enumerate(blocks):
         conv1, norm1, _, conv2, norm2 = block.body
         at = f"{path}.blocks.{i}"
-        found |= _convolution(f"{at}.conv1", conv1) | _norm(f"{at}.norm1", norm1)
-        found |= _convolution(f"{at}.conv2", conv2) | _norm(f"{at}.norm2", norm2)
+        result |= _convolution(f"{at}.conv1", conv1) | _norm(f"{at}.norm1", norm1)
+        result |= _convolution(f"{at}.conv2", conv2) | _norm(f"{at}.norm2", norm2)
         if not isinstance(block.skip, nn.Identity):
-            found |= _map(f"{at}.skip", block.skip)
-    return found
+            result |= _map(f"{at}.skip", block.skip)
+    return result
 
 
 def _convolution(path, part):
@@ -273,11 +259,11 @@ def _norm(path, part):
 
 
 def _lstm(path, part):
-    found = {}
+    result = {}
     for k in range(part.num_layers):
         for way, end in enumerate(("", "_reverse")[: 1 + part.bidirectional]):
             for name, short in (("inputs", "ih"), ("hidden", "hh")):
                 at = f"{path}.layers.{k}.{way}.{name}"
-                found[f"{at}.W"] = getattr(part, f"weight_{short}_l{k}{end}"), torch.t
-                found[f"{at}.b"] = getattr(part, f"bias_{short}_l{k}{end}"), torch.detach
-    return found
+                result[f"{at}.W"] = getattr(part, f"weight_{short}_l{k}{end}"), torch.t
+                result[f"{at}.b"] = getattr(part, f"bias_{short}_l{k}{end}"), torch.detach
+    return result

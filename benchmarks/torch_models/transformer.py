@@ -21,7 +21,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, *sequences, mask=None):
-        """One sequence (B, T, C), or one of queries and one of keys and values; mask (B, S) is True where a key is seen."""
+        """One sequence (B, T, C), or one of queries and one of keys and values; mask (B, S) is True for valid keys."""
         maps = zip(self.maps, sequences, strict=True)
         q, k, v = (z for project, x in maps for z in self.split(project(x), len(project.names)))
         mask = None if mask is None else mask[:, None, None]
@@ -94,5 +94,5 @@ def positions(length, width, dtype):
 
 
 def masked_softmax(x, mask):
-    """Softmax over the entries that the mask shows; where it shows none, 0."""
+    """Softmax over the entries where the mask is True; 0 if there is none."""
     return x.masked_fill(~mask, torch.finfo(x.dtype).min).softmax(-1) * mask

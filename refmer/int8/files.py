@@ -1,4 +1,4 @@
-"""What becomes of a tree of parameters before and after it is a file: weight norm folded, matrices taken apart."""
+"""Conversion of parameters for quantization and files: weight norm folded, quantized matrices split into arrays."""
 
 from refmer.int8.matrix import QuantizedMatrix
 from refmer.ops.convolution import weight_norm
@@ -6,7 +6,7 @@ from refmer.params import Leaf
 
 
 def folded(description):
-    """The description with W in place of v and gain: weight norm is only a way to train W."""
+    """Return the description with W in place of v and gain: weight norm matters only in training."""
     if isinstance(description, Leaf):
         return description
     if not isinstance(description, dict):
@@ -17,15 +17,15 @@ def folded(description):
 
 
 def fold(leaves):
-    """{path: array} of a description -> that of the folded one."""
+    """Return the {path: array} of the folded description."""
     normed = sorted(path.removesuffix("gain") for path in leaves if path.endswith(".gain"))
-    gone = {f"{at}{name}" for at in normed for name in ("v", "gain")}
-    kept = {path: x for path, x in leaves.items() if path not in gone}
-    return kept | {f"{at}W": weight_norm(leaves[f"{at}v"], leaves[f"{at}gain"])[0] for at in normed}
+    parts = {f"{at}{name}" for at in normed for name in ("v", "gain")}
+    rest = {path: x for path, x in leaves.items() if path not in parts}
+    return rest | {f"{at}W": weight_norm(leaves[f"{at}v"], leaves[f"{at}gain"])[0] for at in normed}
 
 
 def stored(leaves):
-    """{path: array} of a file: a quantized matrix is PATH/q (int8) and PATH/scale (float32)."""
+    """Return the {path: array} of a file: a quantized matrix is PATH/q (int8) and PATH/scale (float32)."""
     arrays = {}
     for path, x in leaves.items():
         quantized = isinstance(x, QuantizedMatrix)
@@ -34,7 +34,7 @@ def stored(leaves):
 
 
 def restored(arrays, how):
-    """What `stored` took apart. how: the recognizer's `quantized_`.
+    """Return the leaves of which `stored` made arrays. how: the recognizer's `quantized_`.
 
     Raises
     ------
@@ -48,6 +48,6 @@ def restored(arrays, how):
 
 
 def inputs(how, path):
-    """How the matrix at a path quantizes what it is multiplied with."""
-    low_high = how["ranges"].get(path)
-    return {"static": None if low_high is None else tuple(low_high), "per_tensor": how["activations"] == "tensor"}
+    """Return the arguments of QuantizedMatrix about the inputs of the matrix at a path."""
+    ends = how["ranges"].get(path)
+    return {"static": ends and tuple(ends), "per_tensor": how["activations"] == "tensor"}

@@ -1,9 +1,9 @@
-"""Quantization-aware fine-tuning: the forward sees the weights that 8 bits can hold, the optimizer moves float ones.
+"""Quantization-aware fine-tuning: the forward uses weights rounded to 8 bits, the optimizer updates float weights.
 
     w' = s round(w / s)        straight through:  dL/dw = dL/dw'   (Bengio et al. 2013)
 
-The derivative of rounding is 0 almost everywhere and would teach nothing; taken as 1, small gradients add up in the float
-weights until they move a rounded one.
+The derivative of rounding is 0 almost everywhere; taken as 1, small gradients add up in the float weights until a rounded
+weight changes.
 """
 
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ SHARE = 0.1  # of the recipe's learning rate: the weights only have to settle
 
 
 def fake_quantized(p, maps, per_channel, clip):
-    """p with every map rounded to what 8 bits can hold. The state is shared."""
+    """Return p with every map rounded to 8 bits. The state is shared."""
     fake = params.like(p, p.vector.copy())
     for path in maps:
         W = params.get(fake, path)
@@ -29,18 +29,18 @@ def fake_quantized(p, maps, per_channel, clip):
 
 
 def fine_tune(model, p, maps, clips, epochs, per_channel=True, clip="max"):
-    """Float parameters that are better once rounded.
+    """Train float parameters for the loss that they have when rounded.
 
     Parameters
     ----------
     model : Recognizer
-        Its system, recipe, scaling and seed are used.
+        The recognizer whose system, recipe, scaling and seed are used.
     p : Tree
-        Where to start.
-    maps : list of paths
-        What will be quantized.
+        Initial parameters.
+    maps : list of str
+        Paths of the matrices that will be quantized.
     clips : Clips
-        Labelled; 15 % of the speakers, by the model's seed as in `fit`, choose the epoch that is kept, the start among them.
+        Labelled clips; 15 % of the speakers, by the model's seed as in `fit`, select the epoch that is kept or the start.
     epochs : int
     per_channel, clip
         As for `quantize`.

@@ -1,31 +1,31 @@
-"""Static ranges of activations: what was seen while calibration clips went through.
+"""Observers of the ranges of activations over calibration clips.
 
-An observer is a function of its own range so far and an array, `low, high = observer(range, x)`, starting from None, so that
-nothing but two numbers is kept. Not a number and infinite in the calibration data is an error.
+An observer is a function `low, high = observer(range, x)` of the range so far (first None) and an array. Values that are not
+finite are an error.
 """
 
 import numpy as np
 
 
-def min_max(seen, x):
-    """The least and greatest of everything: nothing saturates, and one far value makes the step coarse."""
-    low, high = _finite(x).min(), x.max()
-    return (float(low), float(high)) if seen is None else (min(seen[0], float(low)), max(seen[1], float(high)))
+def min_max(ends, x):
+    """Extend the range to the least and greatest value: nothing saturates, but one outlier makes the step coarse."""
+    low, high = float(_finite(x).min()), float(x.max())
+    return (low, high) if ends is None else (min(ends[0], low), max(ends[1], high))
 
 
-def percentile(seen, x, share=99.9):
-    """Between the quantiles of the middle `share` percent of each array, widened by later ones: the tails saturate."""
+def percentile(ends, x, share=99.9):
+    """Extend the range to the quantiles of the middle `share` percent of the array: the tails saturate."""
     if not 0 < share <= 100:
         raise ValueError(f"share is {share}; accepted: above 0, up to 100 percent")
-    return min_max(seen, np.percentile(_finite(x), [50 - share / 2, 50 + share / 2]))
+    return min_max(ends, np.percentile(_finite(x), [50 - share / 2, 50 + share / 2]))
 
 
-def moving_average(seen, x, momentum=0.9):
-    """Least and greatest, averaged over arrays: new = momentum old + (1 - momentum) seen now."""
+def moving_average(ends, x, momentum=0.9):
+    """Average least and greatest values over arrays: new = momentum old + (1 - momentum) current."""
     if not 0 <= momentum < 1:
         raise ValueError(f"momentum is {momentum}; accepted: 0 <= momentum < 1")
     now = min_max(None, x)
-    return now if seen is None else tuple(momentum * old + (1 - momentum) * new for old, new in zip(seen, now, strict=True))
+    return now if ends is None else tuple(momentum * old + (1 - momentum) * new for old, new in zip(ends, now, strict=True))
 
 
 OBSERVERS = {"min-max": min_max, "percentile": percentile, "moving average": moving_average}

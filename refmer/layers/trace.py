@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 
 class _Scope(NamedTuple):
     trace: object
@@ -25,3 +27,8 @@ def note(trace, name, value):
         trace[name].append(value)
     else:
         trace[name] = [trace[name], value]
+
+
+def stacked(trace):
+    """Return the trace with each list of R arrays (N, ...) as one array (N, R, ...)."""
+    return {name: np.stack(x, 1) if isinstance(x, list) else x for name, x in trace.items()}

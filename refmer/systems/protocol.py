@@ -25,6 +25,7 @@ import numpy as np
 
 from refmer.choices import choose
 from refmer.data.inputs import sequences, sub_sequence_means, width
+from refmer.ops.activations import softmax
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 from refmer.train.augment import mixup
 
@@ -92,3 +93,8 @@ class System:
     def target(self, affect, config):
         """Return the target of a regression: the mean of each sub-sequence (B, S, 2), and its mask (B, S)."""
         return dict(zip(("target", "target_mask"), sub_sequence_means(affect, config.seconds), strict=True))
+
+
+def probabilities(out):
+    """Return the probabilities (B, K) in a system's output."""
+    return out["probabilities"] if "probabilities" in out else softmax(out["logits"])

@@ -1,4 +1,4 @@
-"""Quantization-aware fine-tuning: rounded weights forwards, float ones learn."""
+"""Quantization-aware fine-tuning: the forward uses rounded weights, training updates float ones."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def start(model):
     return p, module.maps_of(model, p)
 
 
-def test_the_forward_sees_what_8_bits_can_hold(start):
+def test_the_forward_uses_weights_rounded_to_8_bits(start):
     p, maps = start
     fake = finetune.fake_quantized(p, maps, True, "max")
     for path in maps:
@@ -30,7 +30,7 @@ def test_the_forward_sees_what_8_bits_can_hold(start):
 
 def test_the_gradient_goes_straight_through_to_the_float_weights(model, clips, start, monkeypatch):
     p, maps = start
-    asked = []
+    largest = []
     system = find(model.system)
 
     def step(aware, config, p, g, batch, *rest):
@@ -41,12 +41,12 @@ def test_the_gradient_goes_straight_through_to_the_float_weights(model, clips, s
         backward(system.loss(out, batch, config)[2], expected)
         np.testing.assert_array_equal(g.vector, expected.vector)
         g.vector[:] = 0
-        asked.append(np.abs(expected.vector).max())
+        largest.append(np.abs(expected.vector).max())
         return 0.0
 
     monkeypatch.setattr(fit, "train_step", step)
     finetune.fine_tune(model, p, maps, clips, 1)
-    assert len(asked) == 2 and min(asked) > 0  # 36 clips in batches of 32
+    assert len(largest) == 2 and min(largest) > 0  # 36 clips in batches of 32
 
 
 @pytest.mark.parametrize("system", ["openface_adaptive", "leader_follower"])
@@ -55,16 +55,16 @@ def test_it_never_ends_worse_than_it_starts(clips, system):
     p = module.float_tree(model)
     maps = module.maps_of(model, p)
     tuned = finetune.fine_tune(model, p, maps, clips, 3)
-    module_, config = find(system), model.config_
     _, dev = clips.split(by="speaker", test_size=0.15, seed=model.seed)
     batch = model.labelled_batch(dev, clips)
-    before, after = (evaluate(module_, config, finetune.fake_quantized(q, maps, True, "max"), batch) for q in (p, tuned))
+    rounded = (finetune.fake_quantized(q, maps, True, "max") for q in (p, tuned))
+    before, after = (evaluate(find(system), model.config_, q, batch) for q in rounded)
     assert after <= before  # the start is a candidate
     assert (after < before) == (tuned.vector != p.vector).any()
-    np.testing.assert_array_equal(p.vector, module.float_tree(model).vector)  # nothing is written into the model
+    np.testing.assert_array_equal(p.vector, module.float_tree(model).vector)  # the model is unchanged
 
 
-def test_one_flag_does_it(model, clips):
+def test_quantize_fine_tunes_with_one_argument(model, clips):
     small = refmer.quantize(model, clips, finetune=1, activations="row")
     plain = refmer.quantize(model)
     assert small.quantized_["finetune"] == 1 and (small.p_.head.maps[0].W.q != plain.p_.head.maps[0].W.q).any()

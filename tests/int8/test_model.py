@@ -1,8 +1,9 @@
-"""Every system in 8 bits: which maps, how many bytes, the same answers, the same file again, and what is refused."""
+"""Every system in 8 bits: its maps, bytes, answers, file, and errors."""
 
 import json
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -16,21 +17,9 @@ from refmer.int8 import model as module
 from refmer.int8.matrix import QuantizedMatrix
 from refmer.ops.convolution import weight_norm
 from refmer.systems import BASELINES, SYSTEMS, find
+from refmer.train.recipes import RECIPES
 
 NAMES = [*SYSTEMS, *BASELINES]
-
-
-@pytest.fixture(scope="module")
-def fitted(clips):
-    """{name: a recognizer of emotions, trained for one epoch}, made when asked for."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = refmer.Recognizer(name, config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
-        return made[name]
-
-    return get
 
 
 def logits(model, clips):
@@ -50,15 +39,11 @@ def test_every_map_of_every_system_is_int8_and_is_multiplied(fitted, clips, name
     model = fitted(name)
     small, used = refmer.quantize(model), set()
 
-    def counting(method):
-        def counted(self, *rest, **named):
-            used.add(id(self))
-            return method(self, *rest, **named)
-
-        return counted
+    def counted(method):
+        return lambda self, *rest, **named: used.add(id(self)) or method(self, *rest, **named)
 
     for way in {"linear", "lstm"} & set(vars(QuantizedMatrix)):
-        monkeypatch.setattr(QuantizedMatrix, way, counting(getattr(QuantizedMatrix, way)))
+        monkeypatch.setattr(QuantizedMatrix, way, counted(getattr(QuantizedMatrix, way)))
     answer = small.predict_proba(clips[:5])
     assert used == {id(W) for W in matrices(small).values()}  # nothing is quantized that no product reads
     assert np.isfinite(answer).all() and not np.array_equal(answer, model.predict_proba(clips[:5]))
@@ -98,28 +83,19 @@ def test_a_regression_quantizes_too():
     assert module.decisions(small, clips) is None and np.isfinite(small.score(clips))
 
 
-def published(system, **changes):
-    """A recognizer of the published widths that has learned nothing."""
-    module = find(system)
-    model = refmer.Recognizer(system, "paper")
-    model.config_ = module.Config.paper(**changes)
-    model.p_ = params.init(module.describe(model.config_), 0)
-    model.recipe_, model.history_ = module.RECIPE and refmer.recognizer.RECIPES[module.RECIPE]["paper"], []
-    model.class_names_, model.classes_ = ("-3",) * 7, np.arange(7)
-    model.speakers_ = np.array(["a"])
-    shapes = {"units": 713, "prosody": 10, "mfcc": 64, "words": 300}
-    model.scaling_ = {k: (np.zeros(n, np.float32), np.ones(n, np.float32)) for k, n in shapes.items()}
-    return model
-
-
 def test_the_published_openface_adaptive_takes_two_megabytes(tmp_path):
-    model = published("openface_adaptive")
+    system, model = find("openface_adaptive"), refmer.Recognizer("openface_adaptive", "paper")
+    model.config_, model.recipe_, model.history_ = system.Config.paper(), RECIPES[system.RECIPE]["paper"], []
+    model.p_ = params.init(system.describe(model.config_), 0)
+    model.class_names_, model.classes_, model.speakers_ = ("-3",) * 7, np.arange(7), np.array(["a"])
+    widths = {"units": 713, "prosody": 10, "mfcc": 64, "words": 300}
+    model.scaling_ = {k: (np.zeros(n, np.float32), np.ones(n, np.float32)) for k, n in widths.items()}
     small = refmer.quantize(model)
     small.save(tmp_path / "s.npz")
     assert params.count(model.p_.description) == params.count(small.p_.description) == 1_962_503
-    kept = sum(row["bytes"] for row in refmer.int8.size_table(small))
-    assert kept < 2.1e6 and (tmp_path / "s.npz").stat().st_size < 2.1e6
-    assert kept < 0.27 * model.p_.vector.nbytes
+    size = sum(row["bytes"] for row in refmer.int8.size_table(small))
+    assert size < 2.1e6 and (tmp_path / "s.npz").stat().st_size < 2.1e6
+    assert size < 0.27 * model.p_.vector.nbytes
     assert refmer.load_recognizer(tmp_path / "s.npz").p_.head.maps[0].W.q.tobytes() == small.p_.head.maps[0].W.q.tobytes()
 
 
@@ -143,10 +119,10 @@ def test_weight_norm_is_folded_into_its_matrix(fitted, clips):
     np.testing.assert_array_equal(logits(folded, clips[:5]), logits(model, clips[:5]))
 
 
-def test_a_clip_is_answered_by_itself_unless_ranges_are_shared(fitted, clips):
+def test_an_answer_depends_on_other_clips_only_if_ranges_are_shared(fitted, clips):
     model = fitted("openface_adaptive")
-    far = clips[:2].streams["units"]
-    loud = clips[:2].with_streams(units=replace(far, x=far.x * np.array([1, 50], far.x.dtype)[:, None, None]))
+    units = clips[:2].streams["units"]
+    loud = clips[:2].with_streams(units=replace(units, x=units.x * np.array([1, 50], units.x.dtype)[:, None, None]))
     for activations, same in (("row", True), ("tensor", False)):
         small = refmer.quantize(model, activations=activations)
         alone, among = logits(small, loud[:1]), logits(small, loud)[:1]
@@ -165,7 +141,7 @@ def test_static_ranges_come_from_the_clips_and_survive_the_file(fitted, clips, t
     assert again.predict_proba(clips).tobytes() == small.predict_proba(clips).tobytes()
 
 
-def test_calibration_sees_what_a_map_is_multiplied_with(fitted, clips):
+def test_calibration_measures_the_inputs_of_a_map(fitted, clips):
     model = fitted("concatenation")
     p = module.float_tree(model)
     ranges = module.calibrate(model, p, ["maps.0.W"], clips, "min-max")
@@ -204,84 +180,73 @@ def test_training_again_makes_it_float_again(fitted, clips):
     assert not hasattr(small, "quantized_") and not matrices(small)
 
 
-def bad_number(model):
+def with_nan(model):
+    model = module.with_leaves(model, module.float_tree(model), {"maps.0.W": model.p_.maps[0].W.copy()})
     model.p_.maps[0].W[0, 0] = np.nan
-    return refmer.quantize(model)
+    return model
+
+
+def with_nan_in_clips(clips):
+    clips = clips[:3]
+    broken = clips.with_streams(units=replace(clips.streams["units"], x=clips.streams["units"].x.copy()))
+    broken.streams["units"].x[1, 0, 0] = np.nan  # after the check of Stream
+    return broken
+
+
+def with_own_stream(model):
+    model = copy(model)
+    model.scaling_ = model.scaling_ | {"smell": (np.zeros(3), np.ones(3))}
+    return model
 
 
 @pytest.mark.parametrize(
-    "wrong, said",
+    "call, message",
     [
         (lambda m, c: refmer.quantize(refmer.Recognizer("raver")), "not fitted"),
         (lambda m, c: refmer.quantize(refmer.quantize(m)), "quantized already"),
         (lambda m, c: refmer.int8.sensitivity(refmer.quantize(m), c), "quantized already"),
         (lambda m, c: refmer.quantize(m, c[:0]), "no clips"),
-        (lambda m, c: refmer.quantize(m, activations="column"), "activations is 'column'; accepted: row, tensor, static"),
+        (lambda m, c: refmer.quantize(m, activations="column"), "activations is 'column'; accepted: 'row', 'tensor', 'static'"),
         (lambda m, c: refmer.quantize(m, activations="static"), "no calibration_clips"),
         (lambda m, c: refmer.quantize(m, finetune=2), "no calibration_clips"),
         (lambda m, c: refmer.quantize(m, c, finetune=-1), "finetune is -1"),
-        (lambda m, c: refmer.quantize(m, c, observer="eye"), "observer is 'eye'; accepted: min-max"),
+        (lambda m, c: refmer.quantize(m, c, observer="eye"), "observer is 'eye'; accepted: 'min-max'"),
         (lambda m, c: refmer.quantize(m, clip="top"), "clip is 'top'"),
-        (lambda m, c: bad_number(refmer.Recognizer("concatenation").fit(c, epochs=1, progress=False)), "not finite"),
+        (lambda m, c: refmer.quantize(with_nan(m)), "not finite"),
+        (lambda m, c: refmer.quantize(m, with_nan_in_clips(c)), "NaN or infinite"),
+        (lambda m, c: refmer.quantize(with_own_stream(m)), r"reads the streams \['smell'\].*give calibration_clips"),
     ],
 )
-def test_what_is_wrong_is_named(fitted, clips, wrong, said):
-    with pytest.raises(ValueError, match=said):
-        wrong(fitted("concatenation"), clips)
-
-
-def test_calibration_data_that_are_no_numbers_are_refused(fitted, clips):
-    part = clips[:3]
-    s = part.streams["units"]
-    broken = part.with_streams(units=replace(s, x=s.x.copy()))
-    broken.streams["units"].x[1, 0, 0] = np.nan  # behind the back of Stream, which refuses it
-    with pytest.raises(ValueError, match="NaN or infinite"):
-        refmer.quantize(fitted("concatenation"), broken)
-
-
-def test_a_recognizer_of_streams_of_ones_own_needs_clips(fitted):
-    model = module.copy(fitted("concatenation"))
-    model.scaling_ = model.scaling_ | {"smell": (np.zeros(3), np.ones(3))}
-    with pytest.raises(ValueError, match=r"reads the streams \['smell'\].*give calibration_clips"):
-        refmer.quantize(model)
-
-
-def broken_files(path):
-    arrays = read_npz(path, "")
-    meta = json.loads(str(arrays["meta"]))
-    q, scale = "p/maps.0.W/q", "p/maps.0.W/scale"
-    yield "truncated", None, "cannot be read"
-    for label, changes, said in [
-        ("cut matrix", {q: arrays[q][1:]}, "parameter maps.0.W has shape"),
-        ("floats", {q: arrays[q].astype(np.float32)}, "accepted: int8"),
-        ("too few scales", {scale: arrays[scale][1:]}, "accepted: int8"),
-        ("scale of zero", {scale: 0 * arrays[scale]}, "not a positive finite number"),
-        ("scale is no number", {scale: np.nan * arrays[scale]}, "not a positive finite number"),
-        ("no scale", {scale: None}, "scale"),
-        ("no q", {q: None}, r"missing \['maps.0.W'\]"),
-        ("not said to be quantized", {"meta": np.array(json.dumps(meta | {"quantized_": 3}))}, ""),
-        ("without ranges", {"meta": np.array(json.dumps(meta | {"quantized_": {}}))}, "ranges"),
-    ]:
-        yield label, {k: x for k, x in (arrays | changes).items() if x is not None}, said
+def test_errors_name_the_cause(fitted, clips, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(fitted("concatenation"), clips)
 
 
 def test_files_that_are_no_recognizer_are_refused(fitted, tmp_path):
     refmer.quantize(fitted("concatenation")).save(tmp_path / "m.npz")
-    for label, arrays, said in list(broken_files(tmp_path / "m.npz")):
-        if arrays is None:
-            (tmp_path / "f.npz").write_bytes((tmp_path / "m.npz").read_bytes()[:-100])
-        else:
-            write_npz(tmp_path / "f.npz", arrays)
-        with pytest.raises(ValueError, match=rf"(?s)f.npz .*{said}.*accepted: a file written by Recognizer.save"):
+    arrays = read_npz(tmp_path / "m.npz", "")
+    meta = json.loads(str(arrays["meta"]))
+    q, scale = "p/maps.0.W/q", "p/maps.0.W/scale"
+    for changes, message in (
+        ({q: arrays[q][1:]}, "parameter maps.0.W has shape"),
+        ({q: arrays[q].astype(np.float32)}, "accepted: int8"),
+        ({scale: arrays[scale][1:]}, "accepted: int8"),
+        ({scale: 0 * arrays[scale]}, "not a positive finite number"),
+        ({scale: np.nan * arrays[scale]}, "not a positive finite number"),
+        ({scale: None}, "scale"),
+        ({q: None}, r"missing \['maps.0.W'\]"),
+        ({"meta": np.array(json.dumps(meta | {"quantized_": 3}))}, ""),
+        ({"meta": np.array(json.dumps(meta | {"quantized_": {}}))}, "ranges"),
+    ):
+        write_npz(tmp_path / "f.npz", {k: x for k, x in (arrays | changes).items() if x is not None})
+        with pytest.raises(ValueError, match=rf"(?s)f.npz .*{message}.*accepted: a file written by Recognizer.save"):
             refmer.load_recognizer(tmp_path / "f.npz")
-            pytest.fail(label)
+            pytest.fail(message)
 
 
 def test_quantize_loads_no_numba():
-    code = "import sys, refmer; assert callable(refmer.quantize) and 'numba' not in sys.modules"
+    code = "import sys, refmer, refmer.int8; assert callable(refmer.quantize) and 'numba' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
-    with pytest.raises(AttributeError, match="no attribute 'speed'; public names: QuantizedMatrix"):
-        _ = refmer.int8.speed
 
 
 def test_folding_goes_into_lists():

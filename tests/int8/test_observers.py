@@ -19,10 +19,10 @@ def test_percentile_leaves_the_tails():
     assert percentile((-7.0, 1.0), x, 99) == (-7, 995)
 
 
-def test_moving_average_forgets():
-    seen = moving_average(None, FIRST, 0.75)
-    assert seen == (-1, 4)
-    assert moving_average(seen, SECOND, 0.75) == (-1.5, 3.25)
+def test_moving_average_is_exponential():
+    ends = moving_average(None, FIRST, 0.75)
+    assert ends == (-1, 4)
+    assert moving_average(ends, SECOND, 0.75) == (-1.5, 3.25)
 
 
 @pytest.mark.parametrize("name", OBSERVERS)

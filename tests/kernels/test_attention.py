@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from memory import STATUS, ResidentPeak
 
+from memory import STATUS, ResidentPeak
 from refmer.ops.attention import attend, attend_backward
 from refmer.ops.twins import AVAILABLE, kernels
 
