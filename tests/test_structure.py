@@ -106,12 +106,13 @@ def test_every_system_file_is_registered(folder, names):
 
 @CHECKOUT
 def test_the_readme_lists_every_system_and_every_tutorial():
-    readme = (TOP / "README.md").read_text()
+    text = (TOP / "README.md").read_text()
     for name in SYSTEMS:
-        assert f"`refmer/systems/{name}.py`" in readme
+        assert f"`refmer/systems/{name}.py`" in text
+    readme = text.replace("_", " ").lower()
     for path in (TOP / "tutorials").glob("[0-9][0-9]_*.py"):
         number, _, topic = path.stem.partition("_")
-        assert f"{number} {topic.replace('_', ' ')}" in readme or int(number) in (10, 11, 12, 13, 14)
+        assert f"{number} {topic}".replace("_", " ").lower() in readme
 
 
 @CHECKOUT
@@ -141,7 +142,8 @@ def test_docstrings_name_what_they_describe(path):
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_training_step_enters_at_most_fifteen_files(name):
     system = find(name)
-    config = system.Config.tiny()
+    images = {"sound": (8, 5), "face": (4, 9, 7)} if name == "tlab_jca" else {}  # of one sub-sequence
+    config = system.Config.tiny(**images)
     batch = example(system, config)
     p = params.init(system.describe(config), 0)
     g, files = params.zeros_like(p), set()

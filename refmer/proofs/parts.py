@@ -110,6 +110,7 @@ def of_cmaer():
     alpha = weights[:, :, None] * (1 - np.eye(2))
     gate, maps = {k: tree[k] for k in ("gate", "norm")}, {k: tree[k] for k in ("query", "key", "value", "out")}
     return [
+        Case("each", lambda x: cmaer.each(lambda m, y: convolution.hide(y, VALID[m]), x), (STREAMS,)),
         Case("time_means", lambda x: cmaer.time_means(x, VALID), (STREAMS,)),
         Case("arrange", cmaer.arrange, (STREAMS, weights), sequence.describe_embedding(2, C)),
         Case("compatibility", plain(cmaer.compatibility, present), (X,), tree["compatibility"], "one absent"),
@@ -131,6 +132,10 @@ def of_tlab_jca():
     def gathered(target, pooled):
         return lambda h: tlab.gather(h, valid, B, D, target, pooled)
 
+    def pair(joined):
+        *parts, back = joined
+        return tuple(parts), lambda dy: back(*dy)
+
     def answered(target):
         def layer(y):
             out, back = tlab.answer(y, T, B, D, target)
@@ -142,6 +147,7 @@ def of_tlab_jca():
     unused, three = ("input.1", "input.2"), (X, Y, normal(3, B, T, C)[2])
     fuse, code = tlab_code.describe_coattentions(C, T), tlab_code.describe_regressors(C, D, 2)
     return [
+        Case("joined", lambda a, v: pair(tlab.joined(np.eye(T), a, v, SHORT)), (X, Y[..., :E])),
         Case("block_residual", residual(tlab.block_residual), three, zero=unused),
         Case("input_residual", residual(tlab.input_residual), three),
         *(
