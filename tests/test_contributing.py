@@ -80,13 +80,13 @@ def log_sigmoid(x):
 '''
 SYSTEM_CASE = '''"""The proof of what is new."""
 
-from refmer.proofs.systems import B, K, system_cases, vectors
+from refmer.proofs.systems import K, system_cases, vectors
 from refmer.systems import sixth
 
 
 def cases():
     config = sixth.Config(visual=7, audio=3, text=2, classes=K, hidden=6)
-    return system_cases("sixth", config, {m: x for m, x in vectors().items() if not m.endswith("_mask")}, "default")
+    return system_cases("sixth", config, [{}], vectors())
 '''
 STRUCTURE = "tests/test_structure.py"
 PROOFS = "tests/proofs/test_cases.py"
@@ -114,7 +114,7 @@ LISTS = {  # section: (tests that check it, steps)
             replace(
                 "refmer/systems/raver.py",
                 "LOSSES = {\n",
-                'LOSSES = {\n    ("none", "quartic"): (losses.quartic, losses.quartic_backward),\n',
+                'LOSSES = {\n    "quartic": (losses.quartic, losses.quartic_backward),\n',
             ),
         ],
     ),
@@ -125,8 +125,8 @@ LISTS = {  # section: (tests that check it, steps)
             append("refmer/kernels/activations.py", KERNEL),
             replace(
                 "tests/kernels/arguments_activations.py",
-                "ARGUMENTS = {",
-                'ARGUMENTS = {\n    "activations.log_sigmoid": lambda rng, dtype, n: [rng.normal(size=n).astype(dtype)],',
+                "ARGUMENTS = {f",
+                'ARGUMENTS = {"activations.log_sigmoid": lambda rng, dtype, n: [rng.normal(size=n).astype(dtype)]} | {f',
             ),
         ],
     ),
@@ -141,7 +141,9 @@ LISTS = {  # section: (tests that check it, steps)
             replace("tests/experiments/test_sizes.py", "TABLE = {\n", 'TABLE = {\n    "sixth": (140_167, 140_032, 565_016),\n'),
             steps(
                 append("README.md", "\n`refmer/systems/sixth.py`\n"),
-                replace("refmer/experiments/ablate.py", "RUNGS = {\n", 'RUNGS = {\n    "sixth": {"full": Rung({}, None)},\n'),
+                replace(
+                    "refmer/experiments/ablate.py", "RUNGS = {\n", 'RUNGS = {\n    "sixth": {"full": Rung("whole", {}, 0.5)},\n'
+                ),
             ),
         ],
     ),
