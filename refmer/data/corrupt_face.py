@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from refmer.data.gaps import centres
 from refmer.data.noise import gauss_markov
+from refmer.data.scaling import moments
 
 HEAD = 0.75  # radius of the head, as a share of half the image's width
 DETAIL = 0.25  # wavelength of details that a tracker measures (a brow, a lip), as a share of the image's side
@@ -26,29 +27,11 @@ PLACE = {  # heights of the features, as shares of the image's height from the t
 
 
 def face_streams(rng, streams, kind, amount, reference):
-    """Return the streams "frames" and "units" of a corrupted face.
+    """Return the streams "frames" and "units" of a corrupted face; the moments of `reference` replace hidden features.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    streams : dict of str to Stream
-        Streams of the face, named "frames" and "units".
-    kind : "hand", "blur", "dim", "flicker" or "turn"
-    amount : float
-        "hand": share of the image that it covers, from the chin upwards. "blur": standard deviation of the blur, as a share of
-        the image's side. "dim": share of the light that is removed. "flicker": standard deviation of the logarithm of the light
-        over time. "turn": degrees by which the head turns towards the image's right.
-    reference : dict of str to Stream
-        Streams whose mean and standard deviation replace hidden features.
-
-    Returns
-    -------
-    dict of str to Stream
-
-    Raises
-    ------
-    ValueError
-        If a stream has another name, or the units have no feature names.
+    amount: "hand": share of the image that it covers, from the chin upwards. "blur": standard deviation of the blur, as a share
+    of the image's side. "dim": share of the light that is removed. "flicker": standard deviation of the logarithm of the light
+    over time. "turn": degrees by which the head turns towards the image's right.
     """
     unknown = sorted(set(streams) - {"frames", "units"})
     if unknown:
@@ -118,7 +101,9 @@ def visibility(stream, kind, amount, light):
     A hand hides the features under it; a blur of deviation s leaves exp(-2 (pi s / DETAIL)^2) of the contrast of details (its
     transfer function); light d leaves min(d, 1 / d); a turn by an angle leaves its cosine, and all of the pose.
     """
-    places = np.array([place(name) for name in feature_names(stream)])
+    if not stream.features:
+        raise ValueError("the units have no feature names; accepted: a stream with features, such as AU12_r and gaze_angle_x")
+    places = np.array([place(name) for name in stream.features])
     if kind == "hand":
         return (places <= 1 - amount).astype(float)
     if kind == "blur":
@@ -128,13 +113,6 @@ def visibility(stream, kind, amount, light):
         return np.where(posed, 1, np.cos(np.deg2rad(amount)))
     contrast = np.minimum(light, 1 / np.maximum(light, 1e-9))
     return np.broadcast_to(contrast[..., None], stream.x.shape)
-
-
-def feature_names(stream):
-    """Return the feature names of a stream of units; raise ValueError without them."""
-    if not stream.features:
-        raise ValueError("the units have no feature names; accepted: a stream with features, such as AU12_r and gaze_angle_x")
-    return stream.features
 
 
 def place(name):
@@ -151,8 +129,8 @@ def track(rng, stream, visible, reference):
     m and s are the mean and standard deviation over the reference, n is standard normal noise, drawn for each frame.
     Intensities (AU.._r) stay within 0 to 5, presences (AU.._c) are decided again.
     """
-    valid = reference.x[reference.mask].astype(np.float64)
-    guess = valid.mean(0) + valid.std(0) * rng.standard_normal(stream.x.shape)
+    mean, sd = moments(reference)
+    guess = mean + sd * rng.standard_normal(stream.x.shape)
     x = visible * stream.x + (1 - visible) * guess
     intensity = np.array([name.endswith("_r") for name in stream.features])
     presence = np.array([name.endswith("_c") for name in stream.features])

@@ -18,12 +18,7 @@ STARTS = ("good", "stationary")
 class Gaps:
     """Lost moments of N clips: one draw, which several streams and senses can share.
 
-    Parameters
-    ----------
-    lost : bool array (N, S)
-        Slot s is the time from s / rate to (s + 1) / rate seconds.
-    rate : float
-        Slots per second.
+    lost (N, S) bool: slot s is the time from s / rate to (s + 1) / rate seconds; rate: slots per second.
     """
 
     lost: np.ndarray

@@ -11,24 +11,22 @@ LABELS = ("name", "speaker", "intended", "votes", "emotion", "sentiment")
 
 def pad(parts):
     """Pad clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
-    lengths = np.array([len(part) for part in parts])
-    x = np.zeros((len(parts), lengths.max(initial=0), *parts[0].shape[1:]), parts[0].dtype)
-    mask = np.arange(x.shape[1]) < lengths[:, None]
-    x[mask] = np.concatenate(parts)
+    return padded(np.concatenate(parts), np.array([len(part) for part in parts]))
+
+
+def padded(valid, length):
+    """Pad the same clips from their concatenated frames (all, ...) and lengths (N,)."""
+    mask = np.arange(length.max(initial=0)) < length[:, None]
+    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
+    x[mask] = valid
     return x, mask
 
 
 def pack(path, clips, bits):
-    """Write clips to an npz file, whole or not at all.
+    """Write clips, whose masks are True up to each clip's length and False after it, to an npz file.
 
-    Parameters
-    ----------
-    path : str or path
-    clips : Clips
-        Each mask must be True up to the clip's length and False after it.
-    bits : dict of str to int
-        8 or 16 per stream (and "affect"): a feature becomes that many bits between its least and greatest value.
-        Images (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
+    bits: 8 or 16 per stream (and "affect"): a feature becomes that many bits between its least and greatest value. Images
+    (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
     """
     arrays = {k: getattr(clips, k) for k in LABELS if getattr(clips, k) is not None}
     arrays |= {"classes": np.array(clips.classes), "source": np.array(clips.source)}
@@ -65,15 +63,7 @@ def pack_images(name, x):
 
 
 def unpack(path):
-    """Read clips from a file that `pack` wrote.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If it is truncated, foreign, unfolds to more than 512 MiB, or its parts do not fit together.
-    """
+    """Read clips from a file that `pack` wrote; raise ValueError for one that is damaged or unfolds to more than LARGEST."""
     what = "a file of clips that refmer.data.pack wrote"
     arrays = read_npz(path, what, LARGEST)
     try:
@@ -107,10 +97,8 @@ def unpack_stream(name, arrays):
         valid = (arrays[f"{name}/low"] + arrays[f"{name}/step"] * arrays[f"{name}/code"]).astype(np.float32)
     if length.ndim != 1 or length.dtype.kind not in "iu" or (length < 0).any() or length.sum() != len(valid):
         raise ValueError(f"{name} has lengths of sum {length.sum()} for {len(valid)} frames")
-    mask = np.arange(length.max(initial=0)) < length[:, None]
-    if mask.size * valid[:1].nbytes > LARGEST:
+    if len(length) * length.max(initial=0) * valid[:1].nbytes > LARGEST:
         raise ValueError(f"{name} would take more than {LARGEST} bytes")
-    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
-    x[mask] = valid
+    x, mask = padded(valid, length)
     features = tuple(arrays[f"{name}/features"].tolist())
     return Stream(x, float(arrays[f"{name}/rate"]), mask, str(arrays[f"{name}/sense"]), features)
