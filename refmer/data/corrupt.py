@@ -181,19 +181,14 @@ def overlaid(clips, kind, snr, span, seed):
 
 
 def put(clips, senses, broken, span, raw):
-    """Return the clips with broken streams within the span; a broken voice keeps no wave other than `raw`."""
-    streams = {name: within(clips.streams[name], s, span) for name, s in broken.items()}
-    return replace(clips.with_streams(**streams), raw=raw if "voice" in senses else clips.raw)
-
-
-def within(stream, broken, span):
-    """Return the broken stream in frames centred within the span, and the original one elsewhere."""
-    if span is None:
-        return broken
-    t = gaps.centres(stream)
-    inside = (t >= span[0]) & (t < span[1])
-    wide = inside[(...,) + (None,) * (stream.x.ndim - 2)]
-    return replace(broken, x=np.where(wide, broken.x, stream.x), mask=np.where(inside, broken.mask, stream.mask))
+    """Return the clips with broken streams in frames centred within the span; a broken voice keeps no wave other than `raw`."""
+    if span is not None:
+        for name, b in broken.items():
+            s, t = clips.streams[name], gaps.centres(b)
+            inside = (t >= span[0]) & (t < span[1])
+            wide = inside[(...,) + (None,) * (s.x.ndim - 2)]
+            broken[name] = replace(b, x=np.where(wide, b.x, s.x), mask=np.where(inside, b.mask, s.mask))
+    return replace(clips.with_streams(**broken), raw=raw if "voice" in senses else clips.raw)
 
 
 def remove(stream, lost, space):

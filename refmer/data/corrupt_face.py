@@ -42,9 +42,10 @@ def face_streams(rng, streams, kind, amount, reference):
         made["frames"] = repaint(streams["frames"], kind, amount, light["frames"])
     if "units" in streams:
         visible = visibility(streams["units"], kind, amount, light["units"])
-        made["units"] = track(rng, streams["units"], visible, reference["units"])
+        made["units"] = units = track(rng, streams["units"], visible, reference["units"])
         if kind == "turn":
-            made["units"] = turn_pose(made["units"], amount)
+            yaw = np.deg2rad(amount) * (np.array(units.features) == "pose_Ry")
+            made["units"] = replace(units, x=(units.x + yaw * units.mask[..., None]).astype(units.x.dtype))
     return made
 
 
@@ -103,7 +104,10 @@ def visibility(stream, kind, amount, light):
     """
     if not stream.features:
         raise ValueError("the units have no feature names; accepted: a stream with features, such as AU12_r and gaze_angle_x")
-    places = np.array([place(name) for name in stream.features])
+    unknown = [name for name in stream.features if name.split("_")[0] not in PLACE]
+    if unknown:
+        raise ValueError(f"feature {unknown[0]!r} has no place in the face; accepted: names that begin with {', '.join(PLACE)}")
+    places = np.array([PLACE[name.split("_")[0]] for name in stream.features])
     if kind == "hand":
         return (places <= 1 - amount).astype(float)
     if kind == "blur":
@@ -113,14 +117,6 @@ def visibility(stream, kind, amount, light):
         return np.where(posed, 1, np.cos(np.deg2rad(amount)))
     contrast = np.minimum(light, 1 / np.maximum(light, 1e-9))
     return np.broadcast_to(contrast[..., None], stream.x.shape)
-
-
-def place(name):
-    """Return the height of a feature such as "AU12_r" in the face."""
-    key = name.split("_")[0]
-    if key not in PLACE:
-        raise ValueError(f"feature {name!r} has no place in the face; accepted: names that begin with {', '.join(PLACE)}")
-    return PLACE[key]
 
 
 def track(rng, stream, visible, reference):
@@ -137,9 +133,3 @@ def track(rng, stream, visible, reference):
     x = np.where(intensity, np.clip(x, 0, 5), np.where(presence, x > 0.5, x))
     x = np.where((visible < 1) & stream.mask[..., None], x, stream.x)
     return replace(stream, x=x.astype(stream.x.dtype))
-
-
-def turn_pose(stream, degrees):
-    """Add `degrees` to the yaw (pose_Ry) of the units."""
-    turned = np.deg2rad(degrees) * (np.array(stream.features) == "pose_Ry")
-    return replace(stream, x=(stream.x + turned * stream.mask[..., None]).astype(stream.x.dtype))

@@ -19,28 +19,14 @@ FLOOR = 1e-10  # power added to every band: the logarithm stays finite
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Settings of the front end.
+    """Settings of the front end."""
 
-    Parameters
-    ----------
-    rate : int
-        Samples per second to which every wave is resampled.
-    window, hop : int
-        Samples in an analysis window and between windows. Frame t is centred at (t + 0.5) hop.
-    bands : int
-        Mel bands from 50 Hz to half the rate.
-    pre_emphasis : float
-        y[n] = x[n] - pre_emphasis x[n - 1], before the mel spectrum only.
-    level : float
-        Root mean square that a wave is scaled to.
-    """
-
-    rate: int = 16000
-    window: int = 512
-    hop: int = 320
-    bands: int = 40
-    pre_emphasis: float = 0.97
-    level: float = 0.1
+    rate: int = 16000  # samples per second to which every wave is resampled
+    window: int = 512  # samples in an analysis window
+    hop: int = 320  # samples between windows: frame t is centred at (t + 0.5) hop
+    bands: int = 40  # mel bands from 50 Hz to half the rate
+    pre_emphasis: float = 0.97  # y[n] = x[n] - pre_emphasis x[n - 1], before the mel spectrum only
+    level: float = 0.1  # root mean square that a wave is scaled to
 
     def __post_init__(self):
         if not (self.rate > 0 and 0 < self.hop <= self.window and self.bands > 0 and self.level > 0):

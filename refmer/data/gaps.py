@@ -49,11 +49,6 @@ class GilbertElliott:
         a short clip than the long run, the more so the longer the bursts.
     rate : float
         Slots per second.
-
-    Raises
-    ------
-    ValueError
-        If a probability is outside [0, 1], the rate is not positive, or the start is not accepted.
     """
 
     p_good_to_bad: float

@@ -36,7 +36,15 @@ def pack(path, clips, bits):
         if not (s.mask == (np.arange(s.mask.shape[1]) < s.mask.sum(1)[:, None])).all():
             raise ValueError(f"{name} has gaps; accepted: masks that are True up to each clip's length")
         valid = s.x[s.mask]
-        arrays |= pack_images(name, valid) if s.x.dtype == np.uint8 else pack_features(name, valid, bits[name])
+        if s.x.dtype == np.uint8:
+            if (valid % 17).any():
+                raise ValueError(f"{name} has greys that are not multiples of 17; accepted: 16 greys")
+            arrays[f"{name}/change"] = np.diff(valid // 17, axis=0, prepend=np.zeros_like(valid[:1])) & 15
+        else:  # valid = low + step code
+            top, low = 2 ** bits[name] - 1, valid.min(axis=0)
+            step = np.maximum(valid.max(axis=0) - low, 1e-12) / top
+            arrays[f"{name}/code"] = np.rint((valid - low) / step).clip(0, top).astype(f"u{bits[name] // 8}")
+            arrays |= {f"{name}/low": low.astype(np.float64), f"{name}/step": step.astype(np.float64)}
         arrays |= {
             f"{name}/length": s.mask.sum(1).astype(np.int32),
             f"{name}/rate": np.float64(s.rate),
@@ -46,46 +54,23 @@ def pack(path, clips, bits):
     write_npz(path, arrays)
 
 
-def pack_features(name, x, bits):
-    """Quantise x (frames, ...) to integers code, x = low + step code per feature."""
-    top = 2**bits - 1
-    low = x.min(axis=0)
-    step = np.maximum(x.max(axis=0) - low, 1e-12) / top
-    code = np.rint((x - low) / step).clip(0, top).astype(f"u{bits // 8}")
-    return {f"{name}/code": code, f"{name}/low": low.astype(np.float64), f"{name}/step": step.astype(np.float64)}
-
-
-def pack_images(name, x):
-    """Store greys x (frames, h, w) as differences of level modulo 16 to the frame before."""
-    if (x % 17).any():
-        raise ValueError(f"{name} has greys that are not multiples of 17; accepted: 16 greys")
-    return {f"{name}/change": np.diff(x // 17, axis=0, prepend=np.zeros_like(x[:1])) & 15}
-
-
 def unpack(path):
     """Read clips from a file that `pack` wrote; raise ValueError for one that is damaged or unfolds to more than LARGEST."""
     what = "a file of clips that refmer.data.pack wrote"
     arrays = read_npz(path, what, LARGEST)
     try:
-        return assemble(arrays)
+        names = [k.removesuffix("/length") for k in arrays if k.endswith("/length")]
+        streams = {name: unpack_stream(name, arrays) for name in names}
+        return Clips(
+            streams={k: s for k, s in streams.items() if k != "affect"},
+            affect=streams.get("affect"),
+            truth={k.removeprefix("truth/"): v for k, v in arrays.items() if k.startswith("truth/")},
+            classes=tuple(arrays["classes"].tolist()),
+            source=str(arrays["source"]),
+            **{k: arrays.get(k) for k in LABELS},
+        )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as e:
         raise ValueError(f"{path} does not hold clips ({type(e).__name__}: {e}); accepted: {what}") from e
-
-
-def assemble(arrays):
-    """Return the clips of a file's arrays."""
-    names = [k.removesuffix("/length") for k in arrays if k.endswith("/length")]
-    streams = {name: unpack_stream(name, arrays) for name in names}
-    labels = {k: arrays.get(k) for k in LABELS}
-    truth = {k.removeprefix("truth/"): v for k, v in arrays.items() if k.startswith("truth/")}
-    return Clips(
-        streams={k: s for k, s in streams.items() if k != "affect"},
-        affect=streams.get("affect"),
-        truth=truth,
-        classes=tuple(arrays["classes"].tolist()),
-        source=str(arrays["source"]),
-        **labels,
-    )
 
 
 def unpack_stream(name, arrays):

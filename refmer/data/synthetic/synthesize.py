@@ -35,10 +35,7 @@ class RawSignals:
 
 @dataclass(frozen=True)
 class Remake:
-    """Generator of a corpus's raw signals, clip by clip: called with a name, as `Clips.raw`.
-
-    seed, duration: those of the corpus; the defaults are the bundled corpus's.
-    """
+    """Generator of a corpus's raw signals: called with a name, as `Clips.raw`. The defaults are the bundled corpus's."""
 
     seed: int = 0
     duration: tuple | None = None
