@@ -94,29 +94,35 @@ def test_a_span_protects_the_rest(clips):
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    "call, message",
     [
-        (("nose", "missing", 0.5), "sense is 'nose'; accepted: 'voice'"),
-        (("face", "fog", 0.5), "kind is 'fog'; accepted: 'gaussian'"),
-        (("face", "missing", 1.5), "amount is 1.5; accepted: a share"),
-        (("face", "gaussian", -1.0), "amount is -1.0"),
-        (("face", "gaussian", float("nan")), "amount is nan"),
-        (("face", "gaussian", 1.0), "needs scale_from"),
-        (("face", "features", 0.5), "features in standard space needs scale_from"),
-        (("face+nose", "missing", 0.5), "sense is 'nose'"),
-        (("face", "bursty", 0.5), "amount is 0.5; accepted for bursty: .p_good_to_bad"),
-        (("face", "missing", (0.5, 0.5)), "accepted for missing: a share"),
-        (("face", "bursty", (0.5, 1.5)), "p_bad_to_good is 1.5"),
-        (("voice", "white", float("nan")), "amount is nan; accepted: a signal-to-noise ratio"),
-        (("face", "turn", 100.0), "amount is 100.0; accepted: degrees"),
-        (("voice+face", "babble", 0.0), "babble on voice.face; accepted: babble on voice"),
-        (("words", "missing", 0.5), "no stream of words; they have logmel, .*units"),
+        (lambda c: refmer.corrupt(c, "nose", "missing", 0.5), "sense is 'nose'; accepted: 'voice'"),
+        (lambda c: refmer.corrupt(c, "face", "fog", 0.5), "kind is 'fog'; accepted: 'gaussian'"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 1.5), "amount is 1.5; accepted: a share"),
+        (lambda c: refmer.corrupt(c, "face", "gaussian", -1.0), "amount is -1.0"),
+        (lambda c: refmer.corrupt(c, "face", "gaussian", float("nan")), "amount is nan"),
+        (lambda c: refmer.corrupt(c, "face", "gaussian", 1.0), "needs scale_from"),
+        (lambda c: refmer.corrupt(c, "face", "features", 0.5), "features in standard space needs scale_from"),
+        (lambda c: refmer.corrupt(c, "face+nose", "missing", 0.5), "sense is 'nose'"),
+        (lambda c: refmer.corrupt(c, "face", "bursty", 0.5), "amount is 0.5; accepted for bursty: .p_good_to_bad"),
+        (lambda c: refmer.corrupt(c, "face", "missing", (0.5, 0.5)), "accepted for missing: a share"),
+        (lambda c: refmer.corrupt(c, "face", "bursty", (0.5, 1.5)), "p_bad_to_good is 1.5"),
+        (lambda c: refmer.corrupt(c, "voice", "white", float("nan")), "amount is nan; accepted: a signal-to-noise ratio"),
+        (lambda c: refmer.corrupt(c, "face", "turn", 100.0), "amount is 100.0; accepted: degrees"),
+        (lambda c: refmer.corrupt(c, "voice+face", "babble", 0.0), "babble on voice.face; accepted: babble on voice"),
+        (lambda c: refmer.corrupt(c, "voice", "hand", 0.5), "hand on voice; accepted: hand on face"),
+        (lambda c: refmer.corrupt(c, "words", "missing", 0.5), "no stream of words; they have logmel, .*units"),
+        (lambda c: snr(c.streams["prosody"], c.streams["units"]), "shapes"),
+        (lambda c: snr(c.streams["units"], replace(c.streams["units"], mask=~c.streams["units"].mask)), "no frame in common"),
+        (lambda c: windows(c, 0, 0.1), "window is 0"),
+        (lambda c: windows(c, 0.5, -1), "window is 0.5 s and hop -1"),
+        (lambda c: windows(c, 1e3, 0.1), "window is 1000"),
     ],
 )
-def test_wrong_arguments_raise_errors(clips, arguments, message):
+def test_wrong_arguments_raise_errors(clips, call, message):
     without_words = replace(clips, streams={k: s for k, s in clips.streams.items() if k != "words"})
     with pytest.raises(ValueError, match=message):
-        refmer.corrupt(without_words, *arguments)
+        call(without_words)
 
 
 def test_several_senses_lose_the_same_moments_and_one_after_the_other_independent_ones(clips):
@@ -193,9 +199,6 @@ def test_the_snr_of_standardised_noise_is_minus_20_log_sigma(clips):
     np.testing.assert_allclose(per_feature, 20 * np.log10(s.x[s.mask].astype(float).std(0) / 2), atol=0.3)
     assert np.ptp(per_feature) > 30  # the same noise is large for flux and negligible for pitch
     assert (snr(s, s) == np.inf).all()
-    for other, message in ((clips.streams["units"], "shapes"), (replace(s, mask=~s.mask, x=0 * s.x), "no frame in common")):
-        with pytest.raises(ValueError, match=message):
-            snr(s, other)
 
 
 def test_windows_are_the_clip_at_their_seconds(clips):
@@ -205,6 +208,3 @@ def test_windows_are_the_clip_at_their_seconds(clips):
     np.testing.assert_allclose(np.diff(ends), 0.2)
     np.testing.assert_array_equal(w.x[len(ends) + 2], s.x[1, 10:20])  # second clip, third window: 0.4 to 0.8 s
     assert list(parts.name[: len(ends) + 1]) == [clips.name[2]] * len(ends) + [clips.name[3]]
-    for window, hop in ((0, 0.1), (0.5, -1), (1e3, 0.1)):
-        with pytest.raises(ValueError, match="window is"):
-            windows(clips, window, hop)

@@ -104,15 +104,20 @@ def test_a_turned_head_moves_its_middle_and_its_pose(clips):
     np.testing.assert_array_equal(u[:, column("pose_Tx")], v[:, column("pose_Tx")])
 
 
-def test_streams_that_cannot_be_corrupted_raise_errors(clips):
-    units = clips.streams["units"]
-    for streams, message in (
-        ({"embedding": units}, "hand cannot be applied to embedding; accepted: the face streams frames and units"),
-        ({"units": replace(units, features=())}, "the units have no feature names"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            refmer.corrupt(Clips(streams, clips.name, clips.speaker), "face", "hand", 0.5)
-    with pytest.raises(ValueError, match="hand on voice; accepted: hand on face"):
-        refmer.corrupt(clips, "voice", "hand", 0.5)
+@pytest.mark.parametrize(
+    "name, features, message",
+    [
+        ("embedding", FEATURES, "hand cannot be applied to embedding; accepted: the face streams frames and units"),
+        ("units", (), "the units have no feature names"),
+        ("units", ("ear_x", *FEATURES[1:]), "feature 'ear_x' has no place in the face; accepted: names that begin with AU01"),
+    ],
+)
+def test_streams_that_cannot_be_corrupted_raise_errors(clips, name, features, message):
+    bad = Clips({name: replace(clips.streams["units"], features=features)}, clips.name, clips.speaker)
+    with pytest.raises(ValueError, match=message):
+        refmer.corrupt(bad, "face", "hand", 0.5)
+
+
+def test_images_without_units_are_corrupted(clips):
     only = Clips({"frames": clips.streams["frames"]}, clips.name, clips.speaker)
     assert list(refmer.corrupt(only, "face", "turn", 9.0).streams) == ["frames"]

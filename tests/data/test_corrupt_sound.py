@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 import refmer
 from refmer.data.clips import Clips
-from refmer.data.corrupt_sound import NoisySignals, babble
+from refmer.data.corrupt import overlaid
+from refmer.data.corrupt_sound import babble
 from refmer.data.front_end import front_end
 from refmer.data.synthetic.synthesize import Remake
 
@@ -15,17 +16,12 @@ KINDS = ("white", "babble", "peaks", "laughter")
 VOICE = ("logmel", "prosody", "mfcc", "layers")
 
 
-def noisy_signals(clips, kind, snr, span=None, seed=1):
-    crowd = tuple(zip(clips.name.tolist(), clips.speaker.tolist(), strict=True))
-    return NoisySignals(clips.raw, kind, snr, seed, span, crowd)
-
-
 @given(kind=st.sampled_from(KINDS), snr=st.floats(-20, 30), clip=st.integers(0, 47), seed=st.integers(0, 9))
 @settings(deadline=None, max_examples=20)
 def test_the_snr_is_the_stated_one_where_the_sound_sounds(clips, kind, snr, clip, seed):
     name = clips.name[clip]
     clean = clips.raw(name).wave.astype(np.float64)
-    added = noisy_signals(clips, kind, snr, seed=seed)(name).wave - clean
+    added = overlaid(clips, kind, snr, None, seed)(name).wave - clean
     sounds = np.abs(added) > 0
     assert 10 * np.log10(np.mean(clean**2) / np.mean(added[sounds] ** 2)) == pytest.approx(snr, abs=0.05)
 
@@ -78,11 +74,9 @@ def test_the_sound_of_a_clip_does_not_depend_on_the_other_clips(clips):
 
 def test_babble_is_of_clean_waves_of_other_speakers(clips):
     noisy = refmer.corrupt(clips, "voice", "white", 0.0)
-    voices = noisy_signals(noisy, "babble", 0.0).others(np.random.default_rng(1), clips.name[0])
+    voices = overlaid(noisy, "babble", 0.0, None, 1).others(np.random.default_rng(1), clips.name[0])
     others = [clips.raw(name).wave for name in clips.name[clips.speaker != clips.speaker[0]]]
     assert len(voices) == 4 and all(any(np.array_equal(wave, other) for other in others) for wave in voices)
-    with pytest.raises(ValueError, match="needs clips of other speakers; these are all of speaker s00"):
-        refmer.corrupt(clips[:3], "voice", "babble", 0.0)
 
 
 def test_voices_of_a_babble_are_equally_loud_and_repeat():
@@ -112,22 +106,27 @@ def test_sounds_compose_and_the_span_holds(clips):
 
 def test_laughter_is_calls_with_silence_between_them(clips):
     name = clips.name[int(np.argmax(clips.streams["logmel"].mask.sum(1)))]
-    loud = np.abs(noisy_signals(clips, "laughter", 0.0)(name).wave - clips.raw(name).wave) > 1e-6
+    loud = np.abs(overlaid(clips, "laughter", 0.0, None, 1)(name).wave - clips.raw(name).wave) > 1e-6
     held = np.convolve(loud, np.ones(160), "same") > 80  # over 10 ms
     calls = (np.diff(held.astype(int)) == 1).sum()
     assert 5 <= calls <= 6 and loud.sum() < 1.2 * 16000  # 1.2 s at 4.4 calls per second
 
 
-def test_clips_without_waves_raise_errors(clips):
-    foreign = Clips(clips.streams, clips.name, clips.speaker)
-    broken = refmer.corrupt(clips, "voice", "missing", 0.3)
-    for bad in (foreign, broken):
-        with pytest.raises(ValueError, match="white needs waves; these clips .* have none"):
-            refmer.corrupt(bad, "voice", "white", 0.0)
+@pytest.mark.parametrize(
+    "bad, kind, message",
+    [
+        (lambda c: Clips(c.streams, c.name, c.speaker), "white", "white needs waves; these clips .* have none"),
+        (lambda c: refmer.corrupt(c, "voice", "missing", 0.3), "white", "white needs waves; these clips .* have none"),
+        (lambda c: c.with_streams(wavlm=c.streams["layers"])[:2], "white", "voice streams wavlm cannot .*; accepted: logmel"),
+        (
+            lambda c: Clips({"logmel": c[:2].streams["logmel"]}, c.name[[4, 5]], c.speaker[[4, 5]], raw=c.raw),
+            "white",
+            "logmel does not last as long as the sound",
+        ),
+        (lambda c: c[:3], "babble", "needs clips of other speakers; these are all of speaker s00"),
+    ],
+)
+def test_clips_without_waves_raise_errors(clips, bad, kind, message):
+    with pytest.raises(ValueError, match=message):
+        refmer.corrupt(bad(clips), "voice", kind, 0.0)
     assert refmer.corrupt(clips, "face", "missing", 0.3).raw is clips.raw
-    named = clips.with_streams(wavlm=clips.streams["layers"])
-    with pytest.raises(ValueError, match="voice streams wavlm cannot be made from a wave; accepted: logmel"):
-        refmer.corrupt(named[:2], "voice", "white", 0.0)
-    cut = Clips({"logmel": clips[:2].streams["logmel"]}, clips.name[[4, 5]], clips.speaker[[4, 5]], raw=clips.raw)
-    with pytest.raises(ValueError, match="logmel does not last as long as the sound"):
-        refmer.corrupt(cut, "voice", "white", 0.0)

@@ -50,8 +50,5 @@ def test_damaged_files_are_refused(tmp_path, content, message):
     (tmp_path / "f.npz").write_bytes(content)
     with pytest.raises(ValueError, match=rf"f.npz cannot be read \(.*{message}.*accepted: a test file"):
         read_npz(tmp_path / "f.npz", "a test file", largest=50_000)
-
-
-def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no file .*gone.npz; accepted: a test file"):
         read_npz(tmp_path / "gone.npz", "a test file")
