@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import refmer
 from refmer.data.clips import Clips
-from refmer.data.corrupt import snr
+from refmer.data.corrupt import FACES, snr
 from refmer.data.windows import windows
 
 
@@ -51,18 +51,9 @@ def test_only_the_named_sense_changes_the_same_way_for_the_same_seed(clips, sens
         assert any((broken.streams[k].x != other.streams[k].x).any() for k in hit)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "missing", "block", "features", "shift"])
+@pytest.mark.parametrize("kind", ["gaussian", "missing", "block", "features", "shift", *FACES])
 def test_amount_zero_is_the_identity(clips, kind):
     assert refmer.corrupt(clips, "face", kind, 0.0) is clips
-
-
-def test_missing_all_sets_features_to_zero_and_the_mask_to_false_unless_raw(clips):
-    gone = refmer.corrupt(clips, "face", "missing", 1.0)
-    raw = refmer.corrupt(clips, "face", "missing", 1.0, space="raw")
-    for name in ("units", "frames"):
-        assert not gone.streams[name].x.any() and not gone.streams[name].mask.any()
-        assert not raw.streams[name].x.any()
-        np.testing.assert_array_equal(raw.streams[name].mask, clips.streams[name].mask)
 
 
 def test_a_share_of_the_frames_goes_missing_at_the_same_moments_in_all_streams_of_the_sense(clips):
