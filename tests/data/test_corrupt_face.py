@@ -11,10 +11,7 @@ from refmer.data.clips import Clips, Stream
 from refmer.data.openface import FEATURES
 
 AMOUNTS = {"hand": 0.4, "blur": 0.06, "dim": 0.6, "flicker": 0.5, "turn": 40.0}
-
-
-def column(name):
-    return FEATURES.index(name)
+column = FEATURES.index
 
 
 def corrupted(clips, kind, amount, **options):

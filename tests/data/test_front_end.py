@@ -72,8 +72,7 @@ def test_centroid_energy_and_slope():
     assert abs(low[4] - 500) < 5 and abs(high[4] - 2000) < 5
     quiet = parts.prosody(0.1 * np.sin(2 * np.pi * 500 * t))[10]
     assert abs(low[2] - quiet[2] - 20) < 1e-3
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal(16000)
+    noise = np.random.default_rng(0).standard_normal(16000)
     dull = np.convolve(noise, np.ones(4) / 4)[:16000]
     assert parts.prosody(dull)[:, 3].mean() < parts.prosody(noise)[:, 3].mean() - 1
 
@@ -108,11 +107,6 @@ def test_trimming_returns_the_span_of_the_remaining_part():
     assert span == (0.2, 0.7) and len(part) == 8000
     assert front_end(wave, 16000, trim=True)["span"] == (0.2, 0.7)
     assert front_end(wave, 16000)["span"] == (0.0, 0.8)
-
-
-def test_resampling_keeps_the_pitch():
-    out = front_end(pulses(220, 44100), 44100)
-    assert np.abs(out["prosody"][3:-3, 0] - 220).max() < 3
 
 
 def test_deltas_of_a_line_are_its_slope():

@@ -25,13 +25,11 @@ def own(stream):
     return stream.x[0][stream.mask[0]]
 
 
-def write_wav(path, rate=44100, stereo=True, dtype=np.int16, wave=None):
-    wave = refmer.raw_signals(NAME).wave if wave is None else wave
-    wave = resample_poly(wave.astype(float), rate, 16000)
-    if np.dtype(dtype).kind == "i":
-        wave = np.rint(0.9 * wave / np.abs(wave).max() * np.iinfo(dtype).max)
-    elif np.dtype(dtype).kind == "u":
-        wave = np.rint(0.9 * wave / np.abs(wave).max() * 127 + 128)
+def write_wav(path, rate=44100, stereo=True, dtype=np.int16):
+    wave = resample_poly(refmer.raw_signals(NAME).wave.astype(float), rate, 16000)
+    if np.dtype(dtype).kind in "iu":
+        middle = 128 if dtype is np.uint8 else 0
+        wave = np.rint(0.9 * wave / np.abs(wave).max() * (np.iinfo(dtype).max - middle) + middle)
     wavfile.write(path, rate, (np.stack([wave, wave], axis=1) if stereo else wave).astype(dtype))
     return path
 
@@ -124,8 +122,8 @@ def table(folder, **options):
     return {"openface_csv": write_csv(folder / "me.csv", np.zeros((20, len(FEATURES))), **options)}
 
 
-def content(folder, label, content):
-    (folder / "me").write_bytes(content)
+def content(folder, label, data):
+    (folder / "me").write_bytes(data)
     return {label: folder / "me"}
 
 
