@@ -7,6 +7,7 @@ import numpy as np
 from refmer.choices import choose
 from refmer.data import corrupt_face, corrupt_sound, gaps
 from refmer.data.clips import SENSES
+from refmer.data.scaling import moments
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,6 @@ KINDS = {
 GAPS = {"missing": gaps.scattered, "block": gaps.block, "bursty": gaps.bursty}
 SOUNDS = ("white", "babble", "peaks", "laughter")
 FACES = ("hand", "blur", "dim", "flicker", "turn")
-SPACES = ("standard", "raw")
-PERS = ("clip", "frame")
 
 
 def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, per="clip", span=None, seed=0):
@@ -115,33 +114,17 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
     elif kind == "shift":
         broken = {name: shift(s, amount, space) for name, s in streams.items()}
     else:
-        reference = None if space == "raw" else training(kind, scale_from).streams
+        if space == "standard" and scale_from is None:
+            raise ValueError(f"{kind} in standard space needs scale_from, the training clips, whose features it is scaled by")
         broken = {}
         for name, s in streams.items():
-            if kind == "gaussian":
-                broken[name] = add_noise(rng, s, amount * (1.0 if reference is None else valid(reference[name]).std(0)), per)
-            else:
-                broken[name] = drop_features(rng, s, amount, 0 if reference is None else valid(reference[name]).mean(0))
+            mean, sd = (0.0, 1.0) if space == "raw" else moments(scale_from.streams[name])
+            broken[name] = add_noise(rng, s, amount * sd, per) if kind == "gaussian" else drop_features(rng, s, amount, mean)
     return put(clips, senses, broken, span, raw)
 
 
 def lose(clips, sense, drawn, space="standard", span=None):
-    """Remove the moments of one draw, which several senses can share.
-
-    Parameters
-    ----------
-    clips : Clips
-    sense : str
-        As in `corrupt`.
-    drawn : refmer.data.gaps.Gaps
-        With a slot for every moment of every clip: drawn from all streams that share it.
-    space, span
-        As in `corrupt`.
-
-    Returns
-    -------
-    Clips
-    """
+    """Remove the moments of one draw, Gaps that several senses can share.   sense, space and span as in `corrupt`."""
     senses = sense.split("+")
     check(clips, senses, space=space)
     broken = {k: remove(s, drawn.at(s), space) for k, s in clips.streams.items() if s.sense in senses}
@@ -149,23 +132,10 @@ def lose(clips, sense, drawn, space="standard", span=None):
 
 
 def snr(clean, corrupted):
-    """Return the signal-to-noise ratio of each feature of a corrupted stream.
+    """Return the signal-to-noise ratio of each feature of a corrupted stream, in dB.   x (N, T, ...) -> (...)
 
-    Parameters
-    ----------
-    clean, corrupted : Stream
-        x (N, T, ...) before and after.
-
-    Returns
-    -------
-    array (...)
-        10 log10 of the variance of the clean feature over the mean square of its change, in dB, over the frames that both have
-        in all clips. inf for an unchanged feature, -inf for a changed one that was constant.
-
-    Raises
-    ------
-    ValueError
-        If the streams differ in shape or have no frame in common.
+    10 log10 of the variance of the clean feature over the mean square of its change, over the frames that both streams have.
+    inf for an unchanged feature, -inf for a changed one that was constant.
     """
     if clean.x.shape != corrupted.x.shape:
         raise ValueError(f"the streams have shapes {clean.x.shape} and {corrupted.x.shape}; accepted: the same shape")
@@ -180,11 +150,10 @@ def snr(clean, corrupted):
 
 def check(clips, senses, **switches):
     """Raise ValueError for an unknown sense, kind, space or per, or a sense without a stream in the clips."""
+    for name, value in switches.items():
+        choose(name, value, {"kind": KINDS, "space": ("standard", "raw"), "per": ("clip", "frame")}[name])
     for sense in senses:
         choose("sense", sense, SENSES)
-    for name, value in switches.items():
-        choose(name, value, {"kind": KINDS, "space": SPACES, "per": PERS}[name])
-    for sense in senses:
         if sense not in {s.sense for s in clips.streams.values()}:
             raise ValueError(f"these clips have no stream of {sense}; they have {', '.join(clips.streams)}")
 
@@ -200,13 +169,6 @@ def check_amount(kind, amount, senses):
         raise ValueError(f"{kind} on {'+'.join(senses)}; accepted: {kind} on {', '.join(KINDS[kind].senses)}")
 
 
-def training(kind, clips):
-    """Return the clips that define standard space; raise ValueError without them."""
-    if clips is None:
-        raise ValueError(f"{kind} in standard space needs scale_from, the training clips, whose features it is scaled by")
-    return clips
-
-
 def overlaid(clips, kind, snr, span, seed):
     """Return `raw` of the clips with a sound added to the wave."""
     if clips.raw is None:
@@ -219,19 +181,14 @@ def overlaid(clips, kind, snr, span, seed):
 
 
 def put(clips, senses, broken, span, raw):
-    """Return the clips with broken streams within the span; a broken voice keeps no wave other than `raw`."""
-    streams = {name: within(clips.streams[name], s, span) for name, s in broken.items()}
-    return replace(clips.with_streams(**streams), raw=raw if "voice" in senses else clips.raw)
-
-
-def within(stream, broken, span):
-    """Return the broken stream in frames centred within the span, and the original one elsewhere."""
-    if span is None:
-        return broken
-    t = gaps.centres(stream)
-    inside = (t >= span[0]) & (t < span[1])
-    wide = inside[(...,) + (None,) * (stream.x.ndim - 2)]
-    return replace(broken, x=np.where(wide, broken.x, stream.x), mask=np.where(inside, broken.mask, stream.mask))
+    """Return the clips with broken streams in frames centred within the span; a broken voice keeps no wave other than `raw`."""
+    if span is not None:
+        for name, b in broken.items():
+            s, t = clips.streams[name], gaps.centres(b)
+            inside = (t >= span[0]) & (t < span[1])
+            wide = inside[(...,) + (None,) * (s.x.ndim - 2)]
+            broken[name] = replace(b, x=np.where(wide, b.x, s.x), mask=np.where(inside, b.mask, s.mask))
+    return replace(clips.with_streams(**broken), raw=raw if "voice" in senses else clips.raw)
 
 
 def remove(stream, lost, space):
@@ -254,11 +211,6 @@ def shift(stream, seconds, space):
     x = stream.x[:, source]
     x[~present] = 0
     return replace(stream, x=x, mask=stream.mask if space == "raw" else present)
-
-
-def valid(stream):
-    """Return the valid frames, (frames, ...), in double precision."""
-    return stream.x[stream.mask].astype(np.float64)
 
 
 def add_noise(rng, stream, sd, per):

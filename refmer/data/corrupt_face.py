@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from refmer.data.gaps import centres
 from refmer.data.noise import gauss_markov
+from refmer.data.scaling import moments
 
 HEAD = 0.75  # radius of the head, as a share of half the image's width
 DETAIL = 0.25  # wavelength of details that a tracker measures (a brow, a lip), as a share of the image's side
@@ -26,29 +27,11 @@ PLACE = {  # heights of the features, as shares of the image's height from the t
 
 
 def face_streams(rng, streams, kind, amount, reference):
-    """Return the streams "frames" and "units" of a corrupted face.
+    """Return the streams "frames" and "units" of a corrupted face; the moments of `reference` replace hidden features.
 
-    Parameters
-    ----------
-    rng : numpy Generator
-    streams : dict of str to Stream
-        Streams of the face, named "frames" and "units".
-    kind : "hand", "blur", "dim", "flicker" or "turn"
-    amount : float
-        "hand": share of the image that it covers, from the chin upwards. "blur": standard deviation of the blur, as a share of
-        the image's side. "dim": share of the light that is removed. "flicker": standard deviation of the logarithm of the light
-        over time. "turn": degrees by which the head turns towards the image's right.
-    reference : dict of str to Stream
-        Streams whose mean and standard deviation replace hidden features.
-
-    Returns
-    -------
-    dict of str to Stream
-
-    Raises
-    ------
-    ValueError
-        If a stream has another name, or the units have no feature names.
+    amount: "hand": share of the image that it covers, from the chin upwards. "blur": standard deviation of the blur, as a share
+    of the image's side. "dim": share of the light that is removed. "flicker": standard deviation of the logarithm of the light
+    over time. "turn": degrees by which the head turns towards the image's right.
     """
     unknown = sorted(set(streams) - {"frames", "units"})
     if unknown:
@@ -59,9 +42,10 @@ def face_streams(rng, streams, kind, amount, reference):
         made["frames"] = repaint(streams["frames"], kind, amount, light["frames"])
     if "units" in streams:
         visible = visibility(streams["units"], kind, amount, light["units"])
-        made["units"] = track(rng, streams["units"], visible, reference["units"])
+        made["units"] = units = track(rng, streams["units"], visible, reference["units"])
         if kind == "turn":
-            made["units"] = turn_pose(made["units"], amount)
+            yaw = np.deg2rad(amount) * (np.array(units.features) == "pose_Ry")
+            made["units"] = replace(units, x=(units.x + yaw * units.mask[..., None]).astype(units.x.dtype))
     return made
 
 
@@ -118,7 +102,12 @@ def visibility(stream, kind, amount, light):
     A hand hides the features under it; a blur of deviation s leaves exp(-2 (pi s / DETAIL)^2) of the contrast of details (its
     transfer function); light d leaves min(d, 1 / d); a turn by an angle leaves its cosine, and all of the pose.
     """
-    places = np.array([place(name) for name in feature_names(stream)])
+    if not stream.features:
+        raise ValueError("the units have no feature names; accepted: a stream with features, such as AU12_r and gaze_angle_x")
+    unknown = [name for name in stream.features if name.split("_")[0] not in PLACE]
+    if unknown:
+        raise ValueError(f"feature {unknown[0]!r} has no place in the face; accepted: names that begin with {', '.join(PLACE)}")
+    places = np.array([PLACE[name.split("_")[0]] for name in stream.features])
     if kind == "hand":
         return (places <= 1 - amount).astype(float)
     if kind == "blur":
@@ -130,38 +119,17 @@ def visibility(stream, kind, amount, light):
     return np.broadcast_to(contrast[..., None], stream.x.shape)
 
 
-def feature_names(stream):
-    """Return the feature names of a stream of units; raise ValueError without them."""
-    if not stream.features:
-        raise ValueError("the units have no feature names; accepted: a stream with features, such as AU12_r and gaze_angle_x")
-    return stream.features
-
-
-def place(name):
-    """Return the height of a feature such as "AU12_r" in the face."""
-    key = name.split("_")[0]
-    if key not in PLACE:
-        raise ValueError(f"feature {name!r} has no place in the face; accepted: names that begin with {', '.join(PLACE)}")
-    return PLACE[key]
-
-
 def track(rng, stream, visible, reference):
     """Model a tracker: v x + (1 - v) (m + s n), with v the visibility of a feature.
 
     m and s are the mean and standard deviation over the reference, n is standard normal noise, drawn for each frame.
     Intensities (AU.._r) stay within 0 to 5, presences (AU.._c) are decided again.
     """
-    valid = reference.x[reference.mask].astype(np.float64)
-    guess = valid.mean(0) + valid.std(0) * rng.standard_normal(stream.x.shape)
+    mean, sd = moments(reference)
+    guess = mean + sd * rng.standard_normal(stream.x.shape)
     x = visible * stream.x + (1 - visible) * guess
     intensity = np.array([name.endswith("_r") for name in stream.features])
     presence = np.array([name.endswith("_c") for name in stream.features])
     x = np.where(intensity, np.clip(x, 0, 5), np.where(presence, x > 0.5, x))
     x = np.where((visible < 1) & stream.mask[..., None], x, stream.x)
     return replace(stream, x=x.astype(stream.x.dtype))
-
-
-def turn_pose(stream, degrees):
-    """Add `degrees` to the yaw (pose_Ry) of the units."""
-    turned = np.deg2rad(degrees) * (np.array(stream.features) == "pose_Ry")
-    return replace(stream, x=(stream.x + turned * stream.mask[..., None]).astype(stream.x.dtype))

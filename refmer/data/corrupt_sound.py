@@ -5,11 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from refmer.data.clips import Stream
-from refmer.data.front_end import derived, front_end
+from refmer.data.front_end import sound_streams
 from refmer.data.gaps import extent
 from refmer.data.noise import generator
-from refmer.data.pack import pad
 from refmer.data.synthetic.voice import VOWELS
 
 TALKERS = 4  # voices in a babble
@@ -23,19 +21,10 @@ LAUGHTER = 1.2  # seconds
 class NoisySignals:
     """Raw signals with a sound added to the wave: called with a clip's name, as `Clips.raw`.
 
-    Parameters
-    ----------
-    raw : callable
-        Returns the signals without that sound.
-    kind : "white", "babble", "peaks" or "laughter"
-    snr : float
-        10 log10 of the mean power of the clip over the mean power of the sound where it is not 0 (dB).
-    seed : int
-        The sound depends on the seed, the kind and the clip's name only, so it is the same at every SNR.
-    span : (start, end) or None
-        Seconds within which the sound is added.
-    crowd : tuple of (name, speaker)
-        Clips whose other speakers are the voices of babble.
+    raw: the signals without that sound. kind: "white", "babble", "peaks" or "laughter". snr: 10 log10 of the mean power of the
+    clip over the mean power of the sound where it is not 0 (dB). The sound depends on seed, kind and the clip's name only, so
+    it is the same at every SNR. span: seconds (start, end) within which it is added, or None. crowd: tuple of (name, speaker),
+    the clips whose other speakers are the voices of babble.
     """
 
     raw: object
@@ -121,20 +110,9 @@ def laughter(rng, n, rate):
 
 
 def voice_streams(raw, names, streams):
-    """Return the streams of the voice, computed again from the waves of `raw`; missing frames stay missing.
-
-    Raises
-    ------
-    ValueError
-        If a stream is not one of the front end, or is not as long as its wave.
-    """
+    """Return the streams of the voice, computed again from the waves of `raw`; missing frames stay missing."""
     signals = [raw(str(name)) for name in names]
-    outputs = [front_end(s.wave, s.rate) for s in signals]
-    new = {}
-    for k in ("logmel", "prosody"):
-        x, mask = pad([output[k].astype(np.float32) for output in outputs])
-        new[k] = Stream(x, outputs[0]["rate"], mask, "voice")
-    new |= derived(new["logmel"])
+    new = sound_streams([s.wave for s in signals], signals[0].rate)
     unknown = sorted(set(streams) - set(new))
     if unknown:
         raise ValueError(f"voice streams {', '.join(unknown)} cannot be made from a wave; accepted: {', '.join(new)}")

@@ -30,15 +30,7 @@ def replacing(path):
 
 @contextmanager
 def replacing_folder(path):
-    """Make a folder that becomes `path`, which must not exist, when the block ends; a killed process leaves NAME*.part.
-
-    Raises
-    ------
-    FileExistsError
-        If `path` exists.
-    OSError
-        If its parent does not exist or cannot be written.
-    """
+    """Make a folder that becomes `path`, which must not exist yet, when the block ends; a killed process leaves NAME*.part."""
     path = Path(path)
     if path.exists():
         raise FileExistsError(f"{path} exists already; accepted: a folder that does not exist yet")
@@ -54,13 +46,7 @@ def replacing_folder(path):
 
 
 def check_writable(path):
-    """Raise OSError before long work whose result could not be written.
-
-    Raises
-    ------
-    OSError
-        If the folder of `path` does not exist or cannot be written.
-    """
+    """Raise OSError before long work whose result could not be written: the folder of `path` is missing or not writable."""
     folder = Path(path).parent
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; accepted: a file in a folder that exists")
@@ -81,23 +67,7 @@ def write_npz(path, arrays):
 
 
 def read_npz(path, what, largest=LARGEST):
-    """Return {name: array} of an npz, without pickle.
-
-    Parameters
-    ----------
-    path : str or path
-    what : str
-        Description of the expected file, for the message.
-    largest : int
-        Bytes that the file may unfold to.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If it is truncated, not an npz, contains pickled objects, or unfolds to more than `largest`.
-    """
+    """Return {name: array} of an npz without pickle; what: the expected file, for errors; largest: bytes it may unfold to."""
     if not Path(path).is_file():
         raise FileNotFoundError(f"no file {path}; accepted: {what}")
     try:

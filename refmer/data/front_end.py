@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import gcd
 
 import numpy as np
 from scipy.fft import dct, irfft, next_fast_len, rfft
@@ -11,6 +10,7 @@ from scipy.signal import get_window, lfilter, resample_poly
 
 from refmer.choices import choose
 from refmer.data.clips import Stream
+from refmer.data.pack import pad
 
 PROSODY = ("f0", "voicing", "energy", "slope", "centroid", "flux")
 LAYERS = (1, 3, 9, 27)  # frames over which each layer of `layers_stream` averages
@@ -19,28 +19,14 @@ FLOOR = 1e-10  # power added to every band: the logarithm stays finite
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Settings of the front end.
+    """Settings of the front end."""
 
-    Parameters
-    ----------
-    rate : int
-        Samples per second to which every wave is resampled.
-    window, hop : int
-        Samples in an analysis window and between windows. Frame t is centred at (t + 0.5) hop.
-    bands : int
-        Mel bands from 50 Hz to half the rate.
-    pre_emphasis : float
-        y[n] = x[n] - pre_emphasis x[n - 1], before the mel spectrum only.
-    level : float
-        Root mean square that a wave is scaled to.
-    """
-
-    rate: int = 16000
-    window: int = 512
-    hop: int = 320
-    bands: int = 40
-    pre_emphasis: float = 0.97
-    level: float = 0.1
+    rate: int = 16000  # samples per second to which every wave is resampled
+    window: int = 512  # samples in an analysis window
+    hop: int = 320  # samples between windows: frame t is centred at (t + 0.5) hop
+    bands: int = 40  # mel bands from 50 Hz to half the rate
+    pre_emphasis: float = 0.97  # y[n] = x[n] - pre_emphasis x[n - 1], before the mel spectrum only
+    level: float = 0.1  # root mean square that a wave is scaled to
 
     def __post_init__(self):
         if not (self.rate > 0 and 0 < self.hop <= self.window and self.bands > 0 and self.level > 0):
@@ -81,11 +67,11 @@ def front_end(wave, rate, config="samples", trim=False):
     """
     if isinstance(config, str):
         config = choose("config", config, PRESETS)
-    wave = resample(check_wave(wave, rate), rate, config.rate)
+    wave = resample_poly(check_wave(wave, rate), config.rate, int(rate))  # band-limited
     wave, span = trim_silence(wave, config.rate) if trim else (wave, (0.0, len(wave) / config.rate))
     if len(wave) < config.window:
         raise ValueError(f"wave has {len(wave)} samples at {config.rate} Hz; accepted: at least one window of {config.window}")
-    wave = normalize(wave, config.level)
+    wave *= config.level / np.sqrt(np.mean(wave**2))  # one gain for all samples
     return {
         "logmel": log_mel(wave, config),
         "prosody": prosody(wave, config),
@@ -113,22 +99,6 @@ def check_wave(wave, rate):
     if np.ptp(y) < 1e-5:
         raise ValueError(f"wave is silent: its {len(y)} samples differ by less than 1e-5; accepted: a sound")
     return y
-
-
-def resample(wave, rate, to):
-    """Resample a wave (S,) to another rate, band-limited (polyphase filter)."""
-    rate, to = int(rate), int(to)
-    return wave if rate == to else resample_poly(wave, to // gcd(rate, to), rate // gcd(rate, to))
-
-
-def pre_emphasize(wave, by):
-    """y[n] = x[n] - by x[n - 1]: amplifies high frequencies, which are weak in voices."""
-    return lfilter([1, -by], [1], wave)
-
-
-def normalize(wave, level=0.1):
-    """Scale a wave to root mean square `level`, with one gain for all samples."""
-    return wave * (level / np.sqrt(np.mean(wave**2)))
 
 
 def trim_silence(wave, rate, below=35.0, step=0.01):
@@ -171,7 +141,7 @@ def mel_filters(rate, window, bands, low=50.0):
 
 def log_mel(wave, config=PRESETS["samples"]):
     """Return ln of the mel power spectrum (T, bands) of a pre-emphasised wave (S,)."""
-    power = spectra(pre_emphasize(wave, config.pre_emphasis), config.window, config.hop)
+    power = spectra(lfilter([1, -config.pre_emphasis], [1], wave), config.window, config.hop)
     return np.log(power @ mel_filters(config.rate, config.window, config.bands) + FLOOR)
 
 
@@ -209,6 +179,16 @@ def layers_stream(logmel):
 def derived(logmel):
     """Return the streams that are computed from "logmel" instead of being stored: "mfcc" and "layers"."""
     return {"mfcc": mfcc_stream(logmel), "layers": layers_stream(logmel)}
+
+
+def sound_streams(waves, rate):
+    """Return the streams of the voice, "logmel", "prosody", "mfcc" and "layers", of waves [(S,)]."""
+    outputs = [front_end(wave, rate) for wave in waves]
+    streams = {}
+    for name, features in (("logmel", ()), ("prosody", PROSODY)):
+        x, mask = pad([output[name].astype(np.float32) for output in outputs])
+        streams[name] = Stream(x, outputs[0]["rate"], mask, "voice", features)
+    return streams | derived(streams["logmel"])
 
 
 def deltas(x, reach=2):

@@ -18,12 +18,7 @@ STARTS = ("good", "stationary")
 class Gaps:
     """Lost moments of N clips: one draw, which several streams and senses can share.
 
-    Parameters
-    ----------
-    lost : bool array (N, S)
-        Slot s is the time from s / rate to (s + 1) / rate seconds.
-    rate : float
-        Slots per second.
+    lost (N, S) bool: slot s is the time from s / rate to (s + 1) / rate seconds; rate: slots per second.
     """
 
     lost: np.ndarray
@@ -54,11 +49,6 @@ class GilbertElliott:
         a short clip than the long run, the more so the longer the bursts.
     rate : float
         Slots per second.
-
-    Raises
-    ------
-    ValueError
-        If a probability is outside [0, 1], the rate is not positive, or the start is not accepted.
     """
 
     p_good_to_bad: float

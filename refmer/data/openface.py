@@ -20,45 +20,45 @@ ACCEPTED = "a CSV that OpenFace 2 FeatureExtraction wrote (-aus -pose -gaze), wi
 
 def read_face(path, confidence):
     """Return features (T, 49) at 25 Hz and where they show a face, (T,) bool."""
-    header, rows = read_table(path)
+    file = f"openface_csv {path.name}"
+    header, rows = read_table(path, file)
     missing = [column for column in (*FIRST, *FEATURES) if column not in header]
     if missing:
         more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-        raise ValueError(f"openface_csv {path.name} lacks the columns {', '.join(missing[:4])}{more}; accepted: {ACCEPTED}")
+        raise ValueError(f"{file} lacks the columns {', '.join(missing[:4])}{more}; accepted: {ACCEPTED}")
     if len(rows) < 2:
-        raise ValueError(f"openface_csv {path.name} has {len(rows)} frames; accepted: at least 2")
+        raise ValueError(f"{file} has {len(rows)} frames; accepted: at least 2")
     at = {column: k for k, column in enumerate(header)}
-    if "face_id" in at and len(np.unique(rows[:, at["face_id"]])) > 1:
-        raise ValueError(f"openface_csv {path.name} has {len(np.unique(rows[:, at['face_id']]))} faces; accepted: {ACCEPTED}")
+    faces = np.unique(rows[:, at["face_id"]]) if "face_id" in at else ()
+    if len(faces) > 1:
+        raise ValueError(f"{file} has {len(faces)} faces; accepted: {ACCEPTED}")
     number, seconds, certainty, success = (rows[:, at[column]] for column in FIRST)
     good = (success == 1) & (certainty >= confidence)
     x = rows[:, [at[column] for column in FEATURES]]
-    check_numbers(path, number, seconds, x, good)
+    check_numbers(file, number, seconds, x, good)
     if not 5 <= (len(rows) - 1) / (seconds[-1] - seconds[0]) <= 1000:
-        raise ValueError(
-            f"openface_csv {path.name} has {len(rows)} frames in {np.ptp(seconds):.3f} s; accepted: 5 to 1000 a second"
-        )
+        raise ValueError(f"{file} has {len(rows)} frames in {np.ptp(seconds):.3f} s; accepted: 5 to 1000 a second")
     if seconds[-1] > LONGEST:
-        raise ValueError(f"openface_csv {path.name} lasts {seconds[-1]:.1f} s; accepted: at most {LONGEST:g} s")
+        raise ValueError(f"{file} lasts {seconds[-1]:.1f} s; accepted: at most {LONGEST:g} s")
     if not good.any():
         raise ValueError(
-            f"openface_csv {path.name} has {len(rows)} frames and none with success 1 and a confidence of {confidence:g}; "
+            f"{file} has {len(rows)} frames and none with success 1 and a confidence of {confidence:g}; "
             "accepted: at least one frame with a face"
         )
     return to_rate(x.astype(np.float64), number, seconds, good)
 
 
-def read_table(path):
+def read_table(path, file):
     """Return the names of the columns and numbers (rows, columns), NaN for text that is not a number."""
     try:
         with open(path, newline="", encoding="utf-8-sig", errors="replace") as f:
             lines = [line for line in csv.reader(f) if line]
     except (csv.Error, OSError) as error:
-        raise ValueError(f"openface_csv {path.name} cannot be read ({error}); accepted: {ACCEPTED}") from error
+        raise ValueError(f"{file} cannot be read ({error}); accepted: {ACCEPTED}") from error
     header = [column.strip() for column in lines[0]] if lines else []  # OpenFace writes ", timestamp"
     for k, line in enumerate(lines[1:], 2):
         if len(line) != len(header):
-            raise ValueError(f"openface_csv {path.name}: line {k} has {len(line)} columns, the header {len(header)}")
+            raise ValueError(f"{file}: line {k} has {len(line)} columns, the header {len(header)}")
     rows = [[number_of(text) for text in line] for line in lines[1:]]
     return header, np.array(rows).reshape(len(rows), len(header))
 
@@ -70,15 +70,15 @@ def number_of(text):
         return np.nan
 
 
-def check_numbers(path, number, seconds, x, good):
+def check_numbers(file, number, seconds, x, good):
     """Raise ValueError unless times rise and every frame with a face has finite numbers."""
     if not (np.isfinite(number).all() and np.isfinite(seconds).all() and (np.diff(seconds) > 0).all() and (seconds >= 0).all()):
-        raise ValueError(f"openface_csv {path.name}: frame or timestamp is missing or does not rise; accepted: rising numbers")
+        raise ValueError(f"{file}: frame or timestamp is missing or does not rise; accepted: rising numbers")
     bad = np.argwhere(~np.isfinite(x) & good[:, None])
     if len(bad):
         frame, column = number[bad[0][0]], FEATURES[bad[0][1]]
         raise ValueError(
-            f"openface_csv {path.name}: {column} is not finite in frame {frame:g} ({len(bad)} such values in frames "
+            f"{file}: {column} is not finite in frame {frame:g} ({len(bad)} such values in frames "
             "with a face); accepted: finite numbers"
         )
 

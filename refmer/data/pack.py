@@ -11,24 +11,22 @@ LABELS = ("name", "speaker", "intended", "votes", "emotion", "sentiment")
 
 def pad(parts):
     """Pad clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
-    lengths = np.array([len(part) for part in parts])
-    x = np.zeros((len(parts), lengths.max(initial=0), *parts[0].shape[1:]), parts[0].dtype)
-    mask = np.arange(x.shape[1]) < lengths[:, None]
-    x[mask] = np.concatenate(parts)
+    return padded(np.concatenate(parts), np.array([len(part) for part in parts]))
+
+
+def padded(valid, length):
+    """Pad the same clips from their concatenated frames (all, ...) and lengths (N,)."""
+    mask = np.arange(length.max(initial=0)) < length[:, None]
+    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
+    x[mask] = valid
     return x, mask
 
 
 def pack(path, clips, bits):
-    """Write clips to an npz file, whole or not at all.
+    """Write clips, whose masks are True up to each clip's length and False after it, to an npz file.
 
-    Parameters
-    ----------
-    path : str or path
-    clips : Clips
-        Each mask must be True up to the clip's length and False after it.
-    bits : dict of str to int
-        8 or 16 per stream (and "affect"): a feature becomes that many bits between its least and greatest value.
-        Images (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
+    bits: 8 or 16 per stream (and "affect"): a feature becomes that many bits between its least and greatest value. Images
+    (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
     """
     arrays = {k: getattr(clips, k) for k in LABELS if getattr(clips, k) is not None}
     arrays |= {"classes": np.array(clips.classes), "source": np.array(clips.source)}
@@ -38,7 +36,15 @@ def pack(path, clips, bits):
         if not (s.mask == (np.arange(s.mask.shape[1]) < s.mask.sum(1)[:, None])).all():
             raise ValueError(f"{name} has gaps; accepted: masks that are True up to each clip's length")
         valid = s.x[s.mask]
-        arrays |= pack_images(name, valid) if s.x.dtype == np.uint8 else pack_features(name, valid, bits[name])
+        if s.x.dtype == np.uint8:
+            if (valid % 17).any():
+                raise ValueError(f"{name} has greys that are not multiples of 17; accepted: 16 greys")
+            arrays[f"{name}/change"] = np.diff(valid // 17, axis=0, prepend=np.zeros_like(valid[:1])) & 15
+        else:  # valid = low + step code
+            top, low = 2 ** bits[name] - 1, valid.min(axis=0)
+            step = np.maximum(valid.max(axis=0) - low, 1e-12) / top
+            arrays[f"{name}/code"] = np.rint((valid - low) / step).clip(0, top).astype(f"u{bits[name] // 8}")
+            arrays |= {f"{name}/low": low.astype(np.float64), f"{name}/step": step.astype(np.float64)}
         arrays |= {
             f"{name}/length": s.mask.sum(1).astype(np.int32),
             f"{name}/rate": np.float64(s.rate),
@@ -48,54 +54,23 @@ def pack(path, clips, bits):
     write_npz(path, arrays)
 
 
-def pack_features(name, x, bits):
-    """Quantise x (frames, ...) to integers code, x = low + step code per feature."""
-    top = 2**bits - 1
-    low = x.min(axis=0)
-    step = np.maximum(x.max(axis=0) - low, 1e-12) / top
-    code = np.rint((x - low) / step).clip(0, top).astype(f"u{bits // 8}")
-    return {f"{name}/code": code, f"{name}/low": low.astype(np.float64), f"{name}/step": step.astype(np.float64)}
-
-
-def pack_images(name, x):
-    """Store greys x (frames, h, w) as differences of level modulo 16 to the frame before."""
-    if (x % 17).any():
-        raise ValueError(f"{name} has greys that are not multiples of 17; accepted: 16 greys")
-    return {f"{name}/change": np.diff(x // 17, axis=0, prepend=np.zeros_like(x[:1])) & 15}
-
-
 def unpack(path):
-    """Read clips from a file that `pack` wrote.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If it is truncated, foreign, unfolds to more than 512 MiB, or its parts do not fit together.
-    """
+    """Read clips from a file that `pack` wrote; raise ValueError for one that is damaged or unfolds to more than LARGEST."""
     what = "a file of clips that refmer.data.pack wrote"
     arrays = read_npz(path, what, LARGEST)
     try:
-        return assemble(arrays)
+        names = [k.removesuffix("/length") for k in arrays if k.endswith("/length")]
+        streams = {name: unpack_stream(name, arrays) for name in names}
+        return Clips(
+            streams={k: s for k, s in streams.items() if k != "affect"},
+            affect=streams.get("affect"),
+            truth={k.removeprefix("truth/"): v for k, v in arrays.items() if k.startswith("truth/")},
+            classes=tuple(arrays["classes"].tolist()),
+            source=str(arrays["source"]),
+            **{k: arrays.get(k) for k in LABELS},
+        )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as e:
         raise ValueError(f"{path} does not hold clips ({type(e).__name__}: {e}); accepted: {what}") from e
-
-
-def assemble(arrays):
-    """Return the clips of a file's arrays."""
-    names = [k.removesuffix("/length") for k in arrays if k.endswith("/length")]
-    streams = {name: unpack_stream(name, arrays) for name in names}
-    labels = {k: arrays.get(k) for k in LABELS}
-    truth = {k.removeprefix("truth/"): v for k, v in arrays.items() if k.startswith("truth/")}
-    return Clips(
-        streams={k: s for k, s in streams.items() if k != "affect"},
-        affect=streams.get("affect"),
-        truth=truth,
-        classes=tuple(arrays["classes"].tolist()),
-        source=str(arrays["source"]),
-        **labels,
-    )
 
 
 def unpack_stream(name, arrays):
@@ -107,10 +82,8 @@ def unpack_stream(name, arrays):
         valid = (arrays[f"{name}/low"] + arrays[f"{name}/step"] * arrays[f"{name}/code"]).astype(np.float32)
     if length.ndim != 1 or length.dtype.kind not in "iu" or (length < 0).any() or length.sum() != len(valid):
         raise ValueError(f"{name} has lengths of sum {length.sum()} for {len(valid)} frames")
-    mask = np.arange(length.max(initial=0)) < length[:, None]
-    if mask.size * valid[:1].nbytes > LARGEST:
+    if len(length) * length.max(initial=0) * valid[:1].nbytes > LARGEST:
         raise ValueError(f"{name} would take more than {LARGEST} bytes")
-    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
-    x[mask] = valid
+    x, mask = padded(valid, length)
     features = tuple(arrays[f"{name}/features"].tolist())
     return Stream(x, float(arrays[f"{name}/rate"]), mask, str(arrays[f"{name}/sense"]), features)

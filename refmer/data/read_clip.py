@@ -90,18 +90,16 @@ def read_voice(path):
             rate, wave = wavfile.read(path)
     except Exception as error:  # a damaged header makes scipy raise anything, struct.error and UnboundLocalError too
         raise ValueError(f"wav {path.name} cannot be read ({error}); accepted: a WAV file, PCM or floating point") from error
-    seconds = len(wave) / rate if rate > 0 else 0.0
+    file, seconds = f"wav {path.name}", len(wave) / rate if rate > 0 else 0.0
     if not SHORTEST <= seconds <= LONGEST:
-        raise ValueError(f"wav {path.name} lasts {seconds:.3f} s; accepted: {SHORTEST:g} to {LONGEST:g} s")
+        raise ValueError(f"{file} lasts {seconds:.3f} s; accepted: {SHORTEST:g} to {LONGEST:g} s")
     try:
         features = front_end(wave, rate)
     except ValueError as error:
-        raise ValueError(f"wav {path.name}: {error}") from error
+        raise ValueError(f"{file}: {error}") from error
     voiced = spoken(features["prosody"])
     if voiced < SPEECH:
-        raise ValueError(
-            f"wav {path.name} has {voiced:.2f} s of voice in {seconds:.2f} s; accepted: speech, at least {SPEECH} s"
-        )
+        raise ValueError(f"{file} has {voiced:.2f} s of voice in {seconds:.2f} s; accepted: speech, at least {SPEECH} s")
     return {k: features[k].astype(np.float32) for k in ("logmel", "prosody")}
 
 
@@ -128,9 +126,8 @@ def word_stream(vectors, seconds):
     x = np.asarray(vectors)
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiu":
         raise ValueError(f"words has shape {x.shape} and dtype {x.dtype}; accepted: numbers (words, width), at least one word")
-    if not np.isfinite(x).all():
-        raise ValueError(
-            f"words has NaN or infinite values in {(~np.isfinite(x)).any(1).sum()} words; accepted: finite numbers"
-        )
+    bad = (~np.isfinite(x)).any(1).sum()
+    if bad:
+        raise ValueError(f"words has NaN or infinite values in {bad} words; accepted: finite numbers")
     rate = len(x) / seconds if seconds else WORD_RATE
     return Stream(x[None].astype(np.float32), float(rate), np.ones((1, len(x)), bool), "words")

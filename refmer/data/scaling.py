@@ -24,6 +24,12 @@ def scaling(stream):
     return mean.astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
 
 
+def moments(stream):
+    """Return the mean and standard deviation (...) of each feature of a stream in memory, in double precision."""
+    valid = stream.x[stream.mask].astype(np.float64)
+    return valid.mean(0), valid.std(0)
+
+
 def standardise(name, stream, mean, sd):
     """Return the stream with (x - mean) / sd, and 0 where no frame is."""
     if stream.x.shape[2:] != mean.shape:

@@ -25,16 +25,9 @@ def class_names(clips, target):
 
 
 def labels(clips, target):
-    """Return the labels that predictions are compared with.
+    """Return the labels that predictions are compared with; raise ValueError for clips without them.
 
-    Returns
-    -------
-    int array (N,) for classes; float array (N, K), the shares of the votes, for votes; Stream (N, T, 2) for affect.
-
-    Raises
-    ------
-    ValueError
-        If the target is unknown or the clips have no such labels.
+    -> int (N,) for classes; float (N, K), the shares of the votes, for votes; Stream (N, T, 2) for affect.
     """
     task_of(target)
     value = getattr(clips, target)

@@ -8,25 +8,10 @@ from refmer.data.clips import Clips
 
 
 def windows(clips, window, hop):
-    """Cut every clip into overlapping windows.
+    """Cut every clip into W overlapping windows of `window` seconds, one every `hop` seconds.
 
-    Parameters
-    ----------
-    clips : Clips
-    window, hop : float
-        Seconds.
-
-    Returns
-    -------
-    Clips
-        N * W clips without labels: the W windows of the first clip, then those of the second.
-    ends : array (W,)
-        Second at which each window ends, and its prediction is available.
-
-    Raises
-    ------
-    ValueError
-        If window or hop is not positive, or the window is longer than the clips.
+    -> Clips without labels, N W of them: the windows of the first clip, then those of the second; ends (W,): the second at
+    which each window ends, and its prediction is available.
     """
     if not (window > 0 and hop > 0):
         raise ValueError(f"window is {window} s and hop {hop} s; accepted: more than 0")

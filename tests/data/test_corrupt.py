@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refmer
-from refmer.data.clips import Clips
-from refmer.data.corrupt import snr
+from refmer.data.corrupt import FACES, snr
 from refmer.data.windows import windows
 
 
@@ -39,7 +38,6 @@ def test_only_the_named_sense_changes_the_same_way_for_the_same_seed(clips, sens
     broken = refmer.corrupt(clips, sense, kind, amount, **options, scale_from=clips, seed=3)
     again = refmer.corrupt(clips, sense, kind, amount, **options, scale_from=clips, seed=3)
     other = refmer.corrupt(clips, sense, kind, amount, **options, scale_from=clips, seed=4)
-    assert isinstance(broken, Clips)
     for name, x in arrays(broken).items():
         np.testing.assert_array_equal(arrays(clips)[name], before[name])
         np.testing.assert_array_equal(x, arrays(again)[name])
@@ -51,18 +49,9 @@ def test_only_the_named_sense_changes_the_same_way_for_the_same_seed(clips, sens
         assert any((broken.streams[k].x != other.streams[k].x).any() for k in hit)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "missing", "block", "features", "shift"])
+@pytest.mark.parametrize("kind", ["gaussian", "missing", "block", "features", "shift", *FACES])
 def test_amount_zero_is_the_identity(clips, kind):
     assert refmer.corrupt(clips, "face", kind, 0.0) is clips
-
-
-def test_missing_all_sets_features_to_zero_and_the_mask_to_false_unless_raw(clips):
-    gone = refmer.corrupt(clips, "face", "missing", 1.0)
-    raw = refmer.corrupt(clips, "face", "missing", 1.0, space="raw")
-    for name in ("units", "frames"):
-        assert not gone.streams[name].x.any() and not gone.streams[name].mask.any()
-        assert not raw.streams[name].x.any()
-        np.testing.assert_array_equal(raw.streams[name].mask, clips.streams[name].mask)
 
 
 def test_a_share_of_the_frames_goes_missing_at_the_same_moments_in_all_streams_of_the_sense(clips):
@@ -73,11 +62,9 @@ def test_a_share_of_the_frames_goes_missing_at_the_same_moments_in_all_streams_o
     assert abs(1 - masks["logmel"].mean() - 0.3) < 4 * np.sqrt(0.3 * 0.7 / n)
 
 
-def test_noise_has_the_stated_size_and_stays_off_the_padding(clips):
+def test_noise_stays_off_the_padding_and_may_be_one_draw_per_clip(clips):
     broken = refmer.corrupt(clips, "voice", "gaussian", 2.0, scale_from=clips, per="frame", seed=1)
     s, b = clips.streams["prosody"], broken.streams["prosody"]
-    sd = s.x[s.mask].std(0)
-    np.testing.assert_allclose((b.x - s.x)[s.mask].std(0), 2 * sd, rtol=0.05)
     assert not b.x[~s.mask].any()
     held = refmer.corrupt(clips, "voice", "gaussian", 2.0, scale_from=clips, seed=1).streams["prosody"]
     offset = np.where(s.mask[..., None], held.x - s.x, np.nan)
@@ -94,29 +81,35 @@ def test_a_span_protects_the_rest(clips):
 
 
 @pytest.mark.parametrize(
-    "arguments, message",
+    "call, message",
     [
-        (("nose", "missing", 0.5), "sense is 'nose'; accepted: 'voice'"),
-        (("face", "fog", 0.5), "kind is 'fog'; accepted: 'gaussian'"),
-        (("face", "missing", 1.5), "amount is 1.5; accepted: a share"),
-        (("face", "gaussian", -1.0), "amount is -1.0"),
-        (("face", "gaussian", float("nan")), "amount is nan"),
-        (("face", "gaussian", 1.0), "needs scale_from"),
-        (("face", "features", 0.5), "features in standard space needs scale_from"),
-        (("face+nose", "missing", 0.5), "sense is 'nose'"),
-        (("face", "bursty", 0.5), "amount is 0.5; accepted for bursty: .p_good_to_bad"),
-        (("face", "missing", (0.5, 0.5)), "accepted for missing: a share"),
-        (("face", "bursty", (0.5, 1.5)), "p_bad_to_good is 1.5"),
-        (("voice", "white", float("nan")), "amount is nan; accepted: a signal-to-noise ratio"),
-        (("face", "turn", 100.0), "amount is 100.0; accepted: degrees"),
-        (("voice+face", "babble", 0.0), "babble on voice.face; accepted: babble on voice"),
-        (("words", "missing", 0.5), "no stream of words; they have logmel, .*units"),
+        (lambda c: refmer.corrupt(c, "nose", "missing", 0.5), "sense is 'nose'; accepted: 'voice'"),
+        (lambda c: refmer.corrupt(c, "face", "fog", 0.5), "kind is 'fog'; accepted: 'gaussian'"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 1.5), "amount is 1.5; accepted: a share"),
+        (lambda c: refmer.corrupt(c, "face", "gaussian", -1.0), "amount is -1.0"),
+        (lambda c: refmer.corrupt(c, "face", "gaussian", float("nan")), "amount is nan"),
+        (lambda c: refmer.corrupt(c, "face", "gaussian", 1.0), "needs scale_from"),
+        (lambda c: refmer.corrupt(c, "face", "features", 0.5), "features in standard space needs scale_from"),
+        (lambda c: refmer.corrupt(c, "face+nose", "missing", 0.5), "sense is 'nose'"),
+        (lambda c: refmer.corrupt(c, "face", "bursty", 0.5), "amount is 0.5; accepted for bursty: .p_good_to_bad"),
+        (lambda c: refmer.corrupt(c, "face", "missing", (0.5, 0.5)), "accepted for missing: a share"),
+        (lambda c: refmer.corrupt(c, "face", "bursty", (0.5, 1.5)), "p_bad_to_good is 1.5"),
+        (lambda c: refmer.corrupt(c, "voice", "white", float("nan")), "amount is nan; accepted: a signal-to-noise ratio"),
+        (lambda c: refmer.corrupt(c, "face", "turn", 100.0), "amount is 100.0; accepted: degrees"),
+        (lambda c: refmer.corrupt(c, "voice+face", "babble", 0.0), "babble on voice.face; accepted: babble on voice"),
+        (lambda c: refmer.corrupt(c, "voice", "hand", 0.5), "hand on voice; accepted: hand on face"),
+        (lambda c: refmer.corrupt(c, "words", "missing", 0.5), "no stream of words; they have logmel, .*units"),
+        (lambda c: snr(c.streams["prosody"], c.streams["units"]), "shapes"),
+        (lambda c: snr(c.streams["units"], replace(c.streams["units"], mask=~c.streams["units"].mask)), "no frame in common"),
+        (lambda c: windows(c, 0, 0.1), "window is 0"),
+        (lambda c: windows(c, 0.5, -1), "window is 0.5 s and hop -1"),
+        (lambda c: windows(c, 1e3, 0.1), "window is 1000"),
     ],
 )
-def test_wrong_arguments_raise_errors(clips, arguments, message):
+def test_wrong_arguments_raise_errors(clips, call, message):
     without_words = replace(clips, streams={k: s for k, s in clips.streams.items() if k != "words"})
     with pytest.raises(ValueError, match=message):
-        refmer.corrupt(without_words, *arguments)
+        call(without_words)
 
 
 def test_several_senses_lose_the_same_moments_and_one_after_the_other_independent_ones(clips):
@@ -175,9 +168,8 @@ def test_features_are_dropped_as_a_contiguous_block(clips):
     dropped = np.array([(np.abs(x[m] - mean) < 1e-4).all(0) for x, m in zip(b.x, b.mask, strict=True)])
     edges = np.abs(np.diff(np.pad(dropped, ((0, 0), (1, 1))).astype(int), axis=1)).sum(1)
     assert (dropped.sum(1) == round(0.3 * 49)).all() and (edges == 2).all() and len(set(dropped.argmax(1))) > 5
-    np.testing.assert_array_equal(
-        b.x[~np.broadcast_to(dropped[:, None], b.x.shape)], s.x[~np.broadcast_to(dropped[:, None], s.x.shape)]
-    )
+    rest = ~np.broadcast_to(dropped[:, None], s.x.shape)
+    np.testing.assert_array_equal(b.x[rest], s.x[rest])
     np.testing.assert_array_equal(b.mask, s.mask)
     assert not b.x[~b.mask].any()
     assert not refmer.corrupt(clips, "face", "features", 1.0, space="raw").streams["frames"].x.any()
@@ -193,9 +185,6 @@ def test_the_snr_of_standardised_noise_is_minus_20_log_sigma(clips):
     np.testing.assert_allclose(per_feature, 20 * np.log10(s.x[s.mask].astype(float).std(0) / 2), atol=0.3)
     assert np.ptp(per_feature) > 30  # the same noise is large for flux and negligible for pitch
     assert (snr(s, s) == np.inf).all()
-    for other, message in ((clips.streams["units"], "shapes"), (replace(s, mask=~s.mask, x=0 * s.x), "no frame in common")):
-        with pytest.raises(ValueError, match=message):
-            snr(s, other)
 
 
 def test_windows_are_the_clip_at_their_seconds(clips):
@@ -205,6 +194,3 @@ def test_windows_are_the_clip_at_their_seconds(clips):
     np.testing.assert_allclose(np.diff(ends), 0.2)
     np.testing.assert_array_equal(w.x[len(ends) + 2], s.x[1, 10:20])  # second clip, third window: 0.4 to 0.8 s
     assert list(parts.name[: len(ends) + 1]) == [clips.name[2]] * len(ends) + [clips.name[3]]
-    for window, hop in ((0, 0.1), (0.5, -1), (1e3, 0.1)):
-        with pytest.raises(ValueError, match="window is"):
-            windows(clips, window, hop)

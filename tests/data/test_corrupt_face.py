@@ -11,10 +11,7 @@ from refmer.data.clips import Clips, Stream
 from refmer.data.openface import FEATURES
 
 AMOUNTS = {"hand": 0.4, "blur": 0.06, "dim": 0.6, "flicker": 0.5, "turn": 40.0}
-
-
-def column(name):
-    return FEATURES.index(name)
+column = FEATURES.index
 
 
 def corrupted(clips, kind, amount, **options):
@@ -38,7 +35,6 @@ def test_masks_dtypes_and_ranges_stay(clips, kind, amount):
     x = broken.streams["units"].x[..., :17]
     assert x.min() >= 0 and x.max() <= 5
     assert set(np.unique(broken.streams["units"].x[..., 17:35])) == {0, 1}
-    assert refmer.corrupt(clips, "face", kind, 0.0) is clips
 
 
 def test_a_hand_over_the_mouth_hides_the_mouth(clips):
@@ -104,15 +100,20 @@ def test_a_turned_head_moves_its_middle_and_its_pose(clips):
     np.testing.assert_array_equal(u[:, column("pose_Tx")], v[:, column("pose_Tx")])
 
 
-def test_streams_that_cannot_be_corrupted_raise_errors(clips):
-    units = clips.streams["units"]
-    for streams, message in (
-        ({"embedding": units}, "hand cannot be applied to embedding; accepted: the face streams frames and units"),
-        ({"units": replace(units, features=())}, "the units have no feature names"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            refmer.corrupt(Clips(streams, clips.name, clips.speaker), "face", "hand", 0.5)
-    with pytest.raises(ValueError, match="hand on voice; accepted: hand on face"):
-        refmer.corrupt(clips, "voice", "hand", 0.5)
+@pytest.mark.parametrize(
+    "name, features, message",
+    [
+        ("embedding", FEATURES, "hand cannot be applied to embedding; accepted: the face streams frames and units"),
+        ("units", (), "the units have no feature names"),
+        ("units", ("ear_x", *FEATURES[1:]), "feature 'ear_x' has no place in the face; accepted: names that begin with AU01"),
+    ],
+)
+def test_streams_that_cannot_be_corrupted_raise_errors(clips, name, features, message):
+    bad = Clips({name: replace(clips.streams["units"], features=features)}, clips.name, clips.speaker)
+    with pytest.raises(ValueError, match=message):
+        refmer.corrupt(bad, "face", "hand", 0.5)
+
+
+def test_images_without_units_are_corrupted(clips):
     only = Clips({"frames": clips.streams["frames"]}, clips.name, clips.speaker)
     assert list(refmer.corrupt(only, "face", "turn", 9.0).streams) == ["frames"]

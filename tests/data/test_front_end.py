@@ -5,21 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from refmer.data import front_end as parts
 from refmer.data.clips import Stream
-from refmer.data.front_end import (
-    PRESETS,
-    FrontEnd,
-    deltas,
-    framed,
-    front_end,
-    layers_stream,
-    log_mel,
-    mel_filters,
-    mfcc,
-    pitch,
-    prosody,
-    trim_silence,
-)
+from refmer.data.front_end import PRESETS, FrontEnd, front_end
 
 
 def pulses(f0, rate, seconds=0.7):
@@ -32,12 +20,12 @@ def pulses(f0, rate, seconds=0.7):
 @given(f0=st.floats(75, 440), preset=st.sampled_from(sorted(PRESETS)))
 def test_pitch_of_pulses(f0, preset):
     config = PRESETS[preset]
-    f0s, voicing = pitch(pulses(f0, config.rate), config)
+    f0s, voicing = parts.pitch(pulses(f0, config.rate), config)
     assert np.abs(f0s[3:-3] / f0 - 1).max() < 0.02 and voicing[3:-3].min() > 0.8
 
 
 def test_noise_is_mostly_unvoiced():
-    f0, _ = pitch(np.random.default_rng(0).standard_normal(16000), PRESETS["samples"])
+    f0, _ = parts.pitch(np.random.default_rng(0).standard_normal(16000), PRESETS["samples"])
     assert (f0 == 0).mean() > 0.8
 
 
@@ -61,7 +49,7 @@ def test_published_settings():
 def test_frames_are_centred_at_half_a_hop():
     wave = np.zeros(1600)
     wave[5 * 320 // 2] = 1  # the centre of frame 2 of 5
-    energy = (framed(wave, 512, 320) * np.hanning(512)).sum(1)
+    energy = (parts.framed(wave, 512, 320) * np.hanning(512)).sum(1)
     assert len(energy) == 5 and energy.argmax() == 2 and energy[2] > 0.99
 
 
@@ -70,30 +58,29 @@ def test_a_tone_lies_in_its_mel_band():
     centres = 700 * np.expm1(np.linspace(*mel, 42))[1:-1]
     t = np.arange(8000) / 16000
     for band in (5, 17, 33):
-        assert log_mel(np.sin(2 * np.pi * centres[band] * t))[5].argmax() == band
+        assert parts.log_mel(np.sin(2 * np.pi * centres[band] * t))[5].argmax() == band
 
 
 def test_mel_filters_sum_to_one_even_when_narrower_than_a_bin():
-    np.testing.assert_allclose(mel_filters(44100, 882, 128).sum(0), 1)
-    assert not np.isnan(mel_filters(16000, 512, 40)).any()
+    np.testing.assert_allclose(parts.mel_filters(44100, 882, 128).sum(0), 1)
+    assert not np.isnan(parts.mel_filters(16000, 512, 40)).any()
 
 
 def test_centroid_energy_and_slope():
     t = np.arange(16000) / 16000
-    low, high = (prosody(np.sin(2 * np.pi * f * t))[10] for f in (500, 2000))
+    low, high = (parts.prosody(np.sin(2 * np.pi * f * t))[10] for f in (500, 2000))
     assert abs(low[4] - 500) < 5 and abs(high[4] - 2000) < 5
-    quiet = prosody(0.1 * np.sin(2 * np.pi * 500 * t))[10]
+    quiet = parts.prosody(0.1 * np.sin(2 * np.pi * 500 * t))[10]
     assert abs(low[2] - quiet[2] - 20) < 1e-3
-    rng = np.random.default_rng(0)
-    noise = rng.standard_normal(16000)
+    noise = np.random.default_rng(0).standard_normal(16000)
     dull = np.convolve(noise, np.ones(4) / 4)[:16000]
-    assert prosody(dull)[:, 3].mean() < prosody(noise)[:, 3].mean() - 1
+    assert parts.prosody(dull)[:, 3].mean() < parts.prosody(noise)[:, 3].mean() - 1
 
 
 def test_flux_measures_change_only():
     t = np.arange(16000) / 16000
     tone = np.where(t < 0.5, np.sin(2 * np.pi * 500 * t), np.sin(2 * np.pi * 1500 * t))
-    flux = prosody(tone)[:, 5]
+    flux = parts.prosody(tone)[:, 5]
     assert flux.argmax() in (24, 25, 26) and flux[5:20].max() < 1e-6
 
 
@@ -116,62 +103,52 @@ def test_integers_and_channels():
 
 def test_trimming_returns_the_span_of_the_remaining_part():
     wave = np.concatenate([np.zeros(3200), pulses(150, 16000, 0.5), np.zeros(1600)])
-    part, span = trim_silence(wave, 16000)
+    part, span = parts.trim_silence(wave, 16000)
     assert span == (0.2, 0.7) and len(part) == 8000
     assert front_end(wave, 16000, trim=True)["span"] == (0.2, 0.7)
     assert front_end(wave, 16000)["span"] == (0.0, 0.8)
 
 
-def test_resampling_keeps_the_pitch():
-    out = front_end(pulses(220, 44100), 44100)
-    assert np.abs(out["prosody"][3:-3, 0] - 220).max() < 3
-
-
 def test_deltas_of_a_line_are_its_slope():
     line = np.arange(9.0)[:, None] * [2, -3]
-    np.testing.assert_allclose(deltas(line)[2:-2], np.tile([2, -3], (5, 1)))
+    np.testing.assert_allclose(parts.deltas(line)[2:-2], np.tile([2, -3], (5, 1)))
 
 
 def test_mfcc_is_an_orthonormal_map_and_starts_with_the_mean():
     x = np.random.default_rng(0).standard_normal((7, 11))
-    c = mfcc(x, coefficients=11)
+    c = parts.mfcc(x, coefficients=11)
     np.testing.assert_allclose(c[:, 0], x.mean(1) * 11**0.5)
     np.testing.assert_allclose((c[:, :11] ** 2).sum(1), (x**2).sum(1))
 
 
 @pytest.mark.parametrize(
-    "wave, rate, message",
+    "call, message",
     [
-        (np.array([]), 16000, "shape"),
-        (np.zeros((100, 9)), 16000, "shape"),
-        (np.full(9000, np.nan), 16000, "9000 samples that are NaN"),
-        (np.zeros(9000), 16000, "silent"),
-        (np.ones(9000, complex), 16000, "complex128"),
-        (np.array(["a"]), 16000, "dtype"),
-        (pulses(150, 16000), 0, "rate is 0"),
-        (pulses(150, 16000), -8000.5, "rate is -8000.5"),
-        (pulses(150, 16000), "fast", "rate is 'fast'"),
-        (pulses(150, 16000), np.nan, "rate is"),
-        (pulses(150, 16000, 0.03), 16000, "at least one window of 512"),
+        (lambda: front_end(np.array([]), 16000), "shape"),
+        (lambda: front_end(np.zeros((100, 9)), 16000), "shape"),
+        (lambda: front_end(np.full(9000, np.nan), 16000), "9000 samples that are NaN"),
+        (lambda: front_end(np.zeros(9000), 16000), "silent"),
+        (lambda: front_end(np.ones(9000, complex), 16000), "complex128"),
+        (lambda: front_end(np.array(["a"]), 16000), "dtype"),
+        (lambda: front_end(pulses(150, 16000), 0), "rate is 0"),
+        (lambda: front_end(pulses(150, 16000), -8000.5), "rate is -8000.5"),
+        (lambda: front_end(pulses(150, 16000), "fast"), "rate is 'fast'"),
+        (lambda: front_end(pulses(150, 16000), np.nan), "rate is"),
+        (lambda: front_end(pulses(150, 16000, 0.03), 16000), "at least one window of 512"),
+        (lambda: front_end(pulses(150, 16000), 16000, "mine"), "'samples', 'auxformer', 'tlab_jca', 'raver'"),
+        (lambda: FrontEnd(hop=600), "hop <= window"),
     ],
 )
-def test_bad_waves_raise_errors(wave, rate, message):
+def test_bad_waves_and_settings_raise_errors(call, message):
     with pytest.raises(ValueError, match=message):
-        front_end(wave, rate)
-
-
-def test_bad_settings_raise_errors():
-    with pytest.raises(ValueError, match="'samples', 'auxformer', 'tlab_jca', 'raver'"):
-        front_end(pulses(150, 16000), 16000, "mine")
-    with pytest.raises(ValueError, match="hop <= window"):
-        FrontEnd(hop=600)
+        call()
 
 
 def test_layers_are_moving_averages_at_half_the_rate_and_ignore_padding():
     rng = np.random.default_rng(0)
     x, mask = rng.normal(size=(2, 13, 5)).astype(np.float32), np.arange(13) < np.array([[13], [7]])
     x[~mask] = 0
-    layers = layers_stream(Stream(x, 50.0, mask, "voice"))
+    layers = parts.layers_stream(Stream(x, 50.0, mask, "voice"))
     assert layers.x.shape == (2, 6, 4, 5) and layers.rate == 25
     assert layers.mask.sum(1).tolist() == [6, 3] and not layers.x[~layers.mask].any()
     halved = x[0, :12].reshape(6, 2, 5).mean(1)

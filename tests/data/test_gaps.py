@@ -66,15 +66,6 @@ def test_bursts_gaps_and_correlation_are_those_of_draws(p, r):
         assert_mean(product, share * (1 - share) * chain.autocorrelation(lag))
 
 
-def test_runs_are_as_long_as_the_probabilities_of_switching_imply():
-    chain = GilbertElliott(0.07, 0.3)
-    bad = chain.states(np.random.default_rng(4), 11, 4000)
-    change = np.flatnonzero(np.diff(bad.ravel()))
-    runs, first = np.diff(change), bad.ravel()[change[0] + 1]
-    bursts, between = (runs[::2], runs[1::2]) if first else (runs[1::2], runs[::2])
-    assert bursts.mean() == pytest.approx(1 / 0.3, rel=0.05) and between.mean() == pytest.approx(1 / 0.07, rel=0.05)
-
-
 def test_the_first_slot_is_good_unless_stationary():
     rng = np.random.default_rng(5)
     assert not GilbertElliott(0.9, 0.1).states(rng, 300, 2)[:, 0].any()
@@ -84,7 +75,6 @@ def test_the_first_slot_is_good_unless_stationary():
 def test_a_chain_that_never_turns_bad_loses_what_the_good_state_loses():
     still = GilbertElliott(0, 0, loss_good=0.2)
     assert still.expected_loss() == still.expected_loss(7) == 0.2 and still.mean_burst() == np.inf
-    assert GilbertElliott(0, 0, start="good").expected_loss(9) == 0
 
 
 @pytest.mark.parametrize(
@@ -113,17 +103,14 @@ def test_a_stream_loses_the_frames_whose_centre_is_in_a_lost_slot(clips):
     assert drawn.at(clips.streams["units"])[:, 80:].all()  # after the last slot
 
 
-def test_one_draw_serves_two_senses_and_two_draws_are_independent(clips):
-    rng = np.random.default_rng(6)
-    drawn = gaps.bursty(rng, clips.streams, GilbertElliott(0.1, 0.2))
+def test_one_draw_serves_two_senses(clips):
+    drawn = gaps.bursty(np.random.default_rng(6), clips.streams, GilbertElliott(0.1, 0.2))
     both = lose(lose(clips, "voice", drawn), "face", drawn)
     together = lose(clips, "voice+face", drawn)
     for name, s in clips.streams.items():
         lost = s.mask & ~both.streams[name].mask
         np.testing.assert_array_equal(lost, together.streams[name].mask != s.mask)
         np.testing.assert_array_equal(lost, drawn.at(s) & s.mask if s.sense in ("voice", "face") else np.zeros_like(lost))
-    other = gaps.bursty(rng, clips.streams, GilbertElliott(0.1, 0.2)).lost
-    assert abs(np.corrcoef(drawn.lost[:, 30:].ravel(), other[:, 30:].ravel())[0, 1]) < 0.2
 
 
 @given(share=st.floats(0.02, 1), seed=st.integers(0, 99))
@@ -141,6 +128,8 @@ def test_a_block_is_one_part_of_the_clip_of_the_stated_length(clips, share, seed
 def test_a_whole_modality_and_all_of_them_can_be_lost(clips, kind, all_of_it):
     gone = refmer.corrupt(clips, "voice+face+words+body", kind, all_of_it)
     assert not any(s.mask.any() or s.x.any() for s in gone.streams.values())
+    raw = refmer.corrupt(clips, "face", kind, all_of_it, space="raw").streams
+    assert all(not raw[k].x.any() and (raw[k].mask == clips.streams[k].mask).all() for k in ("units", "frames"))
 
 
 def test_the_grids_of_the_papers():

@@ -1,5 +1,7 @@
 """Packed clips are read back within half a quantization step, and damaged files are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,22 +53,13 @@ def test_packed_clips_are_read_back(tmp_path_factory, lengths, seed):
     assert back.votes is None and back.source == "made here" and back.classes == clips.classes
 
 
-def test_the_same_clips_are_the_same_bytes(tmp_path):
-    for name in "de":
-        pack(tmp_path / name, some_clips(), BITS)
-    assert (tmp_path / "d").read_bytes() == (tmp_path / "e").read_bytes()
-
-
 def test_gaps_and_fine_greys_cannot_be_packed(tmp_path):
     clips = some_clips()
-    gap = clips.streams["a"].mask.copy()
-    gap[2, 3] = False
-    with pytest.raises(ValueError, match="a has gaps"):
-        pack(tmp_path / "f", clips.with_streams(a=Stream(clips.streams["a"].x, 25.0, gap, "face")), BITS)
-    fine = clips.streams["frames"].x.copy()
-    fine[0, 0, 0, 0] = 16
-    with pytest.raises(ValueError, match="multiples of 17"):
-        pack(tmp_path / "f", clips.with_streams(frames=Stream(fine, 25.0, clips.streams["frames"].mask, "face")), BITS)
+    a, frames = clips.streams["a"], clips.streams["frames"]
+    gappy, fine = replace(a, mask=a.mask & (np.arange(7) != 3)), replace(frames, x=frames.x // 2)
+    for bad, message in (({"a": gappy}, "a has gaps"), ({"frames": fine}, "multiples of 17")):
+        with pytest.raises(ValueError, match=message):
+            pack(tmp_path / "f", clips.with_streams(**bad), BITS)
 
 
 @pytest.mark.parametrize(
@@ -92,15 +85,9 @@ def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path, change):
     write_npz(tmp_path / "c.npz", {k: v for k, v in arrays.items() if v is not None})
     with pytest.raises(ValueError, match="c.npz does not hold clips .*accepted: a file of clips"):
         unpack(tmp_path / "c.npz")
-
-
-def test_a_truncated_or_foreign_file_is_refused(tmp_path):
-    pack(tmp_path / "c.npz", some_clips(), BITS)
-    whole = (tmp_path / "c.npz").read_bytes()
-    for part in (whole[:-100], whole[: len(whole) // 2], b"", b"hello"):
-        (tmp_path / "c.npz").write_bytes(part)
-        with pytest.raises(ValueError, match="c.npz cannot be read"):
-            unpack(tmp_path / "c.npz")
+    (tmp_path / "c.npz").write_bytes((tmp_path / "c.npz").read_bytes()[:-100])
+    with pytest.raises(ValueError, match="c.npz cannot be read .*accepted: a file of clips"):
+        unpack(tmp_path / "c.npz")
 
 
 def test_samples_are_found_in_the_package_first_then_beside_it(tmp_path, monkeypatch):

@@ -25,13 +25,11 @@ def own(stream):
     return stream.x[0][stream.mask[0]]
 
 
-def write_wav(path, rate=44100, stereo=True, dtype=np.int16, wave=None):
-    wave = refmer.raw_signals(NAME).wave if wave is None else wave
-    wave = resample_poly(wave.astype(float), rate, 16000)
-    if np.dtype(dtype).kind == "i":
-        wave = np.rint(0.9 * wave / np.abs(wave).max() * np.iinfo(dtype).max)
-    elif np.dtype(dtype).kind == "u":
-        wave = np.rint(0.9 * wave / np.abs(wave).max() * 127 + 128)
+def write_wav(path, rate=44100, stereo=True, dtype=np.int16):
+    wave = resample_poly(refmer.raw_signals(NAME).wave.astype(float), rate, 16000)
+    if np.dtype(dtype).kind in "iu":
+        middle = 128 if dtype is np.uint8 else 0
+        wave = np.rint(0.9 * wave / np.abs(wave).max() * (np.iinfo(dtype).max - middle) + middle)
     wavfile.write(path, rate, (np.stack([wave, wave], axis=1) if stereo else wave).astype(dtype))
     return path
 
@@ -115,67 +113,54 @@ def test_a_trained_model_predicts_the_same_as_for_the_bundled_clip(tmp_path, bun
         model.predict(refmer.read_clip(tmp_path / "me.wav", words=words))
 
 
-WAVS = {
-    "is silent": np.zeros(16000),
-    "lasts 0.050 s; accepted: 0.2 to 600 s": np.sin(np.arange(800)),
-    "of voice in 2.00 s; accepted: speech": np.random.default_rng(0).normal(0, 0.1, 32000),
-    "NaN or infinite": np.where(np.arange(16000) == 5, np.nan, 0.1),
-}
+def sound(folder, wave):
+    wavfile.write(folder / "me.wav", 16000, wave.astype(np.float32))
+    return {"wav": folder / "me.wav"}
 
 
-@pytest.mark.parametrize("message", WAVS)
-def test_bad_sound_raises_errors(tmp_path, message):
-    path = tmp_path / "me.wav"
-    wavfile.write(path, 16000, WAVS[message].astype(np.float32))
-    with pytest.raises(ValueError, match=message):
-        refmer.read_clip(path)
+def table(folder, **options):
+    return {"openface_csv": write_csv(folder / "me.csv", np.zeros((20, len(FEATURES))), **options)}
 
 
-@pytest.mark.parametrize("length", [0, 3, 20, 40, 43])
-def test_truncated_and_foreign_files_raise_errors(tmp_path, length):
-    whole = write_wav(tmp_path / "whole.wav").read_bytes()
-    for content in (whole[:length], b"x" * length):
-        (tmp_path / "me.wav").write_bytes(content)
-        with pytest.raises(ValueError, match="wav me.wav"):
-            refmer.read_clip(tmp_path / "me.wav")
-
-
-TABLES = {
-    "lacks the columns AU01_r": dict(header=[column.replace("AU01_r", "AU1") for column in HEADER]),
-    "AU04_r is not finite in frame 6": dict(change={(5, " AU04_r"): "nan"}),
-    "none with success 1 and a confidence of 0.7": dict(change={(t, " success"): "0" for t in range(20)}),
-    "frame or timestamp": dict(change={(5, " timestamp"): "0.001"}),
-    "2 faces": dict(change={(5, " face_id"): "1"}),
-    "line 2 has 54 columns, the header 53": dict(header=HEADER[:-1]),
-    "accepted: 5 to 1000 a second": dict(rate=0.5),
-}
-
-
-@pytest.mark.parametrize("message", TABLES)
-def test_a_bad_table_raises_errors(tmp_path, bundled, message):
-    path = write_csv(tmp_path / "me.csv", own(bundled.streams["units"])[:20], **TABLES[message])
-    with pytest.raises(ValueError, match=message):
-        refmer.read_clip(openface_csv=path)
-
-
-@pytest.mark.parametrize("content", [b"", b"a, b\n1, 2\n", b"\x00\xff" * 50, (",".join(HEADER) + "\n").encode()])
-def test_other_content_than_a_table_raises_errors(tmp_path, content):
-    (tmp_path / "me.csv").write_bytes(content)
-    with pytest.raises(ValueError, match="openface_csv me.csv"):
-        refmer.read_clip(openface_csv=tmp_path / "me.csv")
+def content(folder, label, data):
+    (folder / "me").write_bytes(data)
+    return {label: folder / "me"}
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({}, "nothing to read"),
-        ({"words": np.ones(3)}, r"words has shape \(3,\)"),
-        ({"words": np.full((2, 3), np.nan)}, "NaN or infinite values in 2 words"),
-        ({"words": np.ones((2, 3)), "confidence": 2}, "confidence is 2"),
-        ({"wav": "none"}, "wav is .*none"),
-        ({"openface_csv": "none"}, "openface_csv is .*none"),
+        (lambda f: {}, "nothing to read"),
+        (lambda f: {"words": np.ones(3)}, r"words has shape \(3,\)"),
+        (lambda f: {"words": np.full((2, 3), np.nan)}, "NaN or infinite values in 2 words"),
+        (lambda f: {"words": np.ones((2, 3)), "confidence": 2}, "confidence is 2"),
+        (lambda f: {"wav": "none"}, "wav is .*none"),
+        (lambda f: {"openface_csv": "none"}, "openface_csv is .*none"),
+        (lambda f: sound(f, np.zeros(16000)), "is silent"),
+        (lambda f: sound(f, np.sin(np.arange(800))), "lasts 0.050 s; accepted: 0.2 to 600 s"),
+        (lambda f: sound(f, np.random.default_rng(0).normal(0, 0.1, 32000)), "of voice in 2.00 s; accepted: speech"),
+        (lambda f: sound(f, np.where(np.arange(16000) == 5, np.nan, 0.1)), "NaN or infinite"),
+        (lambda f: table(f, header=[column.replace("AU01_r", "AU1") for column in HEADER]), "lacks the columns AU01_r"),
+        (lambda f: table(f, change={(5, " AU04_r"): "nan"}), "AU04_r is not finite in frame 6"),
+        (lambda f: table(f, change={(t, " success"): "0" for t in range(20)}), "none with success 1 and a confidence of 0.7"),
+        (lambda f: table(f, change={(5, " timestamp"): "0.001"}), "frame or timestamp"),
+        (lambda f: table(f, change={(5, " face_id"): "1"}), "2 faces"),
+        (lambda f: table(f, header=HEADER[:-1]), "line 2 has 54 columns, the header 53"),
+        (lambda f: table(f, rate=0.5), "accepted: 5 to 1000 a second"),
+        (lambda f: content(f, "openface_csv", b""), "openface_csv me"),
+        (lambda f: content(f, "openface_csv", b"a, b\n1, 2\n"), "openface_csv me"),
+        (lambda f: content(f, "openface_csv", b"\x00\xff" * 50), "openface_csv me"),
+        (lambda f: content(f, "openface_csv", (",".join(HEADER) + "\n").encode()), "openface_csv me"),
     ],
 )
-def test_bad_arguments_raise_errors(arguments, message):
+def test_bad_files_and_arguments_raise_errors(tmp_path, arguments, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        refmer.read_clip(**arguments)
+        refmer.read_clip(**arguments(tmp_path))
+
+
+@pytest.mark.parametrize("length", [0, 3, 20, 40, 43])
+def test_truncated_and_foreign_files_raise_errors(tmp_path, length):
+    whole = write_wav(tmp_path / "whole.wav").read_bytes()
+    for bad in (whole[:length], b"x" * length):
+        with pytest.raises(ValueError, match="wav me"):
+            refmer.read_clip(**content(tmp_path, "wav", bad))

@@ -75,17 +75,14 @@ def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
     for corpus, index in ((bundled, [0, 101, 287]), (recordings, [17])):
         part = corpus[index]
         again = synthesize_named(part.name.tolist(), seed=0)
-        files = part.streams | ({"affect": part.affect} if part.affect else {})
-        made = again.streams | ({"affect": again.affect} if again.affect else {})
+        files, made, whole = (c.streams | ({"affect": c.affect} if c.affect else {}) for c in (part, again, corpus))
         for k in files.keys() - {"mfcc", "layers"}:
             a, b = files[k].x[files[k].mask], made[k].x[made[k].mask]
             assert a.shape == b.shape, k
             if k == "frames":
                 off, step = (a.astype(int) - b) / 17, 1
             else:
-                values = getattr(corpus, k).x if k == "affect" else corpus.streams[k].x
-                mask = corpus.affect.mask if k == "affect" else corpus.streams[k].mask
-                step = np.ptp(values[mask], axis=0) / (255 if k in ("logmel", "units") else 65535) + 1e-5
+                step = np.ptp(whole[k].x[whole[k].mask], axis=0) / (255 if k in ("logmel", "units") else 65535) + 1e-5
                 off = (a - b) / step
             assert (np.abs(off) > 0.51).mean() <= 1e-4 and np.abs(off).max() < 1.51, k
         for k in ("votes", "emotion", "sentiment", "speaker"):

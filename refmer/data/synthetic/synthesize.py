@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from refmer.data.clips import EMOTIONS, WORD_RATE, Clips, Stream
-from refmer.data.front_end import PROSODY, derived, front_end
+from refmer.data.front_end import sound_streams
 from refmer.data.openface import FACE_RATE, FEATURES
 from refmer.data.pack import pad
 from refmer.data.synthetic import voice
 from refmer.data.synthetic.signals import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
 
 STREAMS = {  # name: (rate, sense, features)
-    "logmel": (50, "voice", ()),
-    "prosody": (50, "voice", PROSODY),
     "units": (FACE_RATE, "face", FEATURES),
     "frames": (FACE_RATE, "face", ()),
     "words": (WORD_RATE, "words", ()),
@@ -37,10 +35,7 @@ class RawSignals:
 
 @dataclass(frozen=True)
 class Remake:
-    """Generator of a corpus's raw signals, clip by clip: called with a name, as `Clips.raw`.
-
-    seed, duration: those of the corpus; the defaults are the bundled corpus's.
-    """
+    """Generator of a corpus's raw signals: called with a name, as `Clips.raw`. The defaults are the bundled corpus's."""
 
     seed: int = 0
     duration: tuple | None = None
@@ -97,16 +92,13 @@ def synthesize_named(names, seed=0, duration=None):
     kinds = {parse(name)[0] for name in names}
     if len(kinds) != 1:
         raise ValueError(f"names are {list(names)[:3]}...; accepted: at least one, and clips or recordings, not both")
-    made = []
-    for name in names:
-        made.append(make_signals(name, seed, duration))
-        features = front_end(made[-1]["wave"], voice.RATE)
-        made[-1] |= {k: features[k].astype(np.float32) for k in ("logmel", "prosody")}
-    streams = {}
+    made = [make_signals(name, seed, duration) for name in names]
+    sound = sound_streams([m["wave"] for m in made], voice.RATE)
+    streams = {k: sound[k] for k in ("logmel", "prosody")}  # first, the derived ones last: as in the files of the corpus
     for k, (rate, sense, features) in STREAMS.items():
         x, mask = pad([m[k] for m in made])
         streams[k] = Stream(x, float(rate), mask, sense, features)
-    streams |= derived(streams["logmel"])
+    streams |= sound
     labels = {k: np.array([m["labels"][k] for m in made]) for k in made[0]["labels"]}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
     common = dict(streams=streams, name=np.array(names), source=f"synthetic corpus of refmer, seed {seed}")

@@ -58,16 +58,8 @@ def make_speaker(seed, what, index):
 def speak(rng, speaker, show):
     """Return a wave of a voice that shows emotions, and the opening of its mouth.
 
-    Parameters
-    ----------
-    show : array (T, 6) at 25 Hz
-        Intensity of each emotion over time; 1 is a typical expression.
-
-    Returns
-    -------
-    wave : float64 array (640 T,) within [-1, 1], at 16 kHz
-    opening : array (4 T,), at 100 Hz
-        Opening of the mouth during this sound, from 0 to about 1.
+    show (T, 6) at 25 Hz: intensity of each emotion over time; 1 is a typical expression. -> wave (640 T,) within [-1, 1], at
+    16 kHz; opening (4 T,) at 100 Hz, from 0 to about 1.
     """
     style = EXPRESSIVENESS * np.repeat(show, 4, axis=0) @ STYLE + speaker.habit + rng.standard_normal(11) * CLIP_SD
     pitch, span, rate, loudness, bright, pressed, jitter, breath = style.T[:8]
