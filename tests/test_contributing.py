@@ -146,9 +146,7 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
             replace("tests/experiments/test_sizes.py", "TABLE = {\n", 'TABLE = {\n    "sixth": (140_167, 140_032, 565_016),\n'),
             steps(
                 append("README.md", "\n`refmer/systems/sixth.py`\n"),
-                replace(
-                    "refmer/experiments/ablate.py", "RUNGS = {\n", 'RUNGS = {\n    "sixth": {"full": Rung("whole", {}, 0.5)},\n'
-                ),
+                replace("refmer/experiments/ablate.py", "RUNGS = {", 'RUNGS = {"sixth": {"full": Rung("whole", {}, 0.5)},'),
             ),
         ],
     ),
