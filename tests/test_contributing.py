@@ -128,9 +128,9 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
             replace("refmer/ops/activations.py", "def log_sigmoid(x):", "@twin\ndef log_sigmoid(x):"),
             append("refmer/kernels/activations.py", KERNEL),
             replace(
-                "tests/kernels/arguments_activations.py",
-                "ARGUMENTS = {f",
-                'ARGUMENTS = {"activations.log_sigmoid": lambda rng, dtype, n: [rng.normal(size=n).astype(dtype)]} | {f',
+                "tests/kernels/arguments.py",
+                "\nARGUMENTS = {\n",
+                '\nARGUMENTS = {\n    "activations.log_sigmoid": lambda rng, dtype, n: [rng.normal(size=n).astype(dtype)],\n',
             ),
         ],
     ),
