@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -92,36 +93,17 @@ def test_several_labels_are_averaged_also_those_that_never_occur():
     assert ece_positive(y[:, 1], p[:, 1]) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("score", [brier_labels, ece_positive, reliability])
-@pytest.mark.parametrize(
-    "y, p, message",
-    [
-        ([0.9, 0.1], [1, 0], r"y goes from 0.1 to 0.9; accepted: 0 and 1"),  # swapped
-        ([1, 0], [-0.5, 0], "p goes from -0.5"),
-        ([1, 0], [np.nan, 0], "p goes from nan"),
-        ([], [], r"y has shape \(0,\)"),
-        ([1], [1, 0], r"y has shape \(1,\), p \(2,\)"),
-    ],
+P, LABELS = softmax_rows(2, 3), [brier_labels, ece_positive, reliability]
+test_errors_name_the_cause = errors(
+    *((score, [0.9, 0.1], [1, 0], r"y goes from 0.1 to 0.9; accepted: 0 and 1") for score in LABELS),  # swapped
+    *((score, [1, 0], [-0.5, 0], "p goes from -0.5") for score in LABELS),
+    *((score, [1, 0], [np.nan, 0], "p goes from nan") for score in LABELS),
+    *((score, [], [], r"y has shape \(0,\)") for score in LABELS),
+    *((score, [1], [1, 0], r"y has shape \(1,\), p \(2,\)") for score in LABELS),
+    (ece_top_label, [0, 3], P, "y goes from 0 to 3"),
+    (ece_top_label, P, [0, 1], r"y has shape \(2, 3\), p \(2,\)"),  # swapped
+    (ece_top_label, [0.0, 1.0], P, "float64; accepted: ints"),
+    (ece_positive, [1], [1], 0, "bins is 0"),
+    (ece_positive, [[1, 0]], [[1, 0]], r"y has shape \(1, 2\)"),
+    (ece_macro, [1], [1], r"accepted: \(N, K\)"),
 )
-def test_errors_of_labels(score, y, p, message):
-    with pytest.raises(ValueError, match=message):
-        score(y, p)
-
-
-P = softmax_rows(2, 3)
-
-
-@pytest.mark.parametrize(
-    "score, arguments, message",
-    [
-        (ece_top_label, ([0, 3], P), "y goes from 0 to 3"),
-        (ece_top_label, (P, [0, 1]), r"y has shape \(2, 3\), p \(2,\)"),  # swapped
-        (ece_top_label, ([0.0, 1.0], P), "float64; accepted: ints"),
-        (ece_positive, ([1], [1], 0), "bins is 0"),
-        (ece_positive, ([[1, 0]], [[1, 0]]), r"y has shape \(1, 2\)"),
-        (ece_macro, ([1], [1]), r"accepted: \(N, K\)"),
-    ],
-)
-def test_errors_of_classes_and_bins(score, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        score(*arguments)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score
@@ -141,29 +142,13 @@ def test_concordance_of_published_rows():
     assert regression(y, np.ones_like(y), everyone)["ccc"] == 0  # constant
 
 
-@pytest.mark.parametrize("score", [acc2_has0, acc2_non0, acc5, within_one])
-@pytest.mark.parametrize(
-    "y, answer, message",
-    [
-        ([], [], r"y has shape \(0,\)"),
-        ([1, 0], [1], r"y has shape \(2,\), the answer \(1,\)"),
-        ([1, 0], [1, np.nan], "y or the answer contains nan"),
-    ],
+PAIRS = [acc2_has0, acc2_non0, acc5, within_one]
+test_errors_name_the_cause = errors(
+    *((score, [], [], r"y has shape \(0,\)") for score in PAIRS),
+    *((score, [1, 0], [1], r"y has shape \(2,\), the answer \(1,\)") for score in PAIRS),
+    *((score, [1, 0], [1, np.nan], "y or the answer contains nan") for score in PAIRS),
+    (classification, [0, 1], [0, 3], "abc", "emotion", "class 3; accepted: 0 to 2"),
+    (per_class, [0, -1], [0, 0], 3, "class -1"),
+    (votes, [True, False], [True, True], r"accepted: \(N, K\)"),
+    (regression, AFFECT, ANSWER, ~VALID & VALID, "at least one clip"),
 )
-def test_errors_of_pairs(score, y, answer, message):
-    with pytest.raises(ValueError, match=message):
-        score(y, answer)
-
-
-@pytest.mark.parametrize(
-    "score, arguments, message",
-    [
-        (classification, ([0, 1], [0, 3], "abc", "emotion"), "class 3; accepted: 0 to 2"),
-        (per_class, ([0, -1], [0, 0], 3), "class -1"),
-        (votes, ([True, False], [True, True]), r"accepted: \(N, K\)"),
-        (regression, (AFFECT, ANSWER, ~VALID & VALID), "at least one clip"),
-    ],
-)
-def test_errors_of_tasks(score, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        score(*arguments)

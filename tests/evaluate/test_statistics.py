@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -153,22 +154,16 @@ def test_several_contrasts_share_one_level():
     assert both["weak"]["detectable"] == pytest.approx(detectable_effect(weak.std(ddof=1), 5, alpha=0.05 / 3))
 
 
-@pytest.mark.parametrize(
-    "f, arguments, message",
-    [
-        (spread, ([],), "values are empty"),
-        (bootstrap_interval, (len, 0), "n is 0"),
-        *((draws_interval, bad, "between 0 and 1") for bad in (([], 0.95), ([1.0], 0), ([1.0], 1))),
-        *((holm, (bad,), "accepted: a list") for bad in ([0.1, np.nan], [1.1], [[0.1]])),
-        *((detectable_effect, bad, "accepted: n > 1") for bad in ((1.0, 1), (-1, 5), (np.nan, 5))),
-        *((detectable_effect, (1.0, 5, 0.0, *bad), "accepted: n > 1") for bad in ((0, 0.8), (0.05, 1), (0.9, 0.8))),
-        (equivalence_test, (A, 0), "margin is 0"),
-        *((verdicts, bad, "direction is") for bad in (({}, 0, "less"), ({"a": A}, -1, "less"), ({"a": A}, 0, "more"))),
-        (verdicts, ({"a": A}, np.nan, "less"), "direction is"),
-        *((verdicts, ({"a": bad}, 0), "at least two seeds") for bad in ([1.0], [1.0, np.nan], [[1.0, 2.0]])),
-        (paired_test, (A, -1), "test_per_train is -1"),
-    ],
+test_errors_name_the_cause = errors(
+    (spread, [], "values are empty"),
+    (bootstrap_interval, len, 0, "n is 0"),
+    *((draws_interval, *bad, "between 0 and 1") for bad in (([], 0.95), ([1.0], 0), ([1.0], 1))),
+    *((holm, bad, "accepted: a list") for bad in ([0.1, np.nan], [1.1], [[0.1]])),
+    *((detectable_effect, *bad, "accepted: n > 1") for bad in ((1.0, 1), (-1, 5), (np.nan, 5))),
+    *((detectable_effect, 1.0, 5, 0.0, *bad, "accepted: n > 1") for bad in ((0, 0.8), (0.05, 1), (0.9, 0.8))),
+    (equivalence_test, A, 0, "margin is 0"),
+    *((verdicts, *bad, "direction is") for bad in (({}, 0, "less"), ({"a": A}, -1, "less"), ({"a": A}, 0, "more"))),
+    (verdicts, {"a": A}, np.nan, "less", "direction is"),
+    *((verdicts, {"a": bad}, 0, "at least two seeds") for bad in ([1.0], [1.0, np.nan], [[1.0, 2.0]])),
+    (paired_test, A, -1, "test_per_train is -1"),
 )
-def test_errors(f, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        f(*arguments)

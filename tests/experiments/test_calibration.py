@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,13 +96,10 @@ def test_figures_name_rows_units_and_numbers(done):
     assert "2 seeds, 12 synthetic test clips each" in figure.get_supxlabel()
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"rows": ("tlab_jca",)}, "tlab_jca learns affect; accepted: rows that learn votes or emotion"),
-        ({"rows": ("auxformer@votes",)}, "target is 'votes'; accepted: 'emotion'"),
-    ],
+test_what_is_wrong_is_named = errors(
+    (
+        lambda tmp_path: run("calibration", tmp_path, rows=("tlab_jca",)),
+        "tlab_jca learns affect; accepted: rows that learn votes or emotion",
+    ),
+    (lambda tmp_path: run("calibration", tmp_path, rows=("auxformer@votes",)), "target is 'votes'; accepted: 'emotion'"),
 )
-def test_what_is_wrong_is_named(tmp_path, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        run("calibration", tmp_path, **arguments)

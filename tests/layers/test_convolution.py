@@ -1,7 +1,7 @@
 """Convolution along time and over images against scipy.signal, and the TCN of paper 003."""
 
 import numpy as np
-import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import correlate
@@ -147,27 +147,18 @@ def test_masked_steps_of_the_tcn_give_zero():
     assert (y[~valid] == 0).all() and y[valid].any()
 
 
-DEPTHWISE, IMAGE, TCN = (
-    moved(d)
-    for d in (
-        convolution.describe_depthwise_conv1d(C, 2),
-        convolution.describe_conv2d(C, E, 3),
-        convolution.describe_tcn(C, [C, C]),
-    )
-)
+CONV, X = moved(convolution.describe_conv1d(C, E, 2)), np.zeros((B, 6, C))
+DEPTHWISE, IMAGE = moved(convolution.describe_depthwise_conv1d(C, 2)), moved(convolution.describe_conv2d(C, E, 3))
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda p, x: convolution.conv1d(p, x[..., :2], 2), r"x has width 2 .* accepted: W \(6, 4\) for 2 taps of width 3"),
-        (lambda p, x: convolution.conv1d(p, x, 3), "for 3 taps of width 2"),
-        (lambda p, x: convolution.conv1d(p, x, 2, mask=np.ones((B, 5), bool)), "mask has shape"),
-        (lambda p, x: convolution.depthwise_conv1d(DEPTHWISE, x[..., :2]), "x has width 2"),
-        (lambda p, x: convolution.conv2d(IMAGE, x[:, None, :, :2], 3), "for 9 taps of width 3"),
-        (lambda p, x: convolution.tcn(TCN, x, dilations=[1]), "dilations has 1 entries; accepted: 2"),
-    ],
+test_bad_input_is_named = errors(
+    (lambda: convolution.conv1d(CONV, X[..., :2], 2), r"x has width 2 .* accepted: W \(6, 4\) for 2 taps of width 3"),
+    (lambda: convolution.conv1d(CONV, X, 3), "for 3 taps of width 2"),
+    (lambda: convolution.conv1d(CONV, X, 2, mask=np.ones((B, 5), bool)), "mask has shape"),
+    (lambda: convolution.depthwise_conv1d(DEPTHWISE, X[..., :2]), "x has width 2"),
+    (lambda: convolution.conv2d(IMAGE, X[:, None, :, :2], 3), "for 9 taps of width 3"),
+    (
+        lambda: convolution.tcn(moved(convolution.describe_tcn(C, [C, C])), X, dilations=[1]),
+        "dilations has 1 entries; accepted: 2",
+    ),
 )
-def test_bad_input_is_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call(moved(convolution.describe_conv1d(C, E, 2)), np.zeros((B, 6, C)))

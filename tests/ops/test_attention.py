@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -134,9 +135,8 @@ def test_masks_combine():
 Q, K = np.ones((2, 3, 4)), np.ones((2, 5, 4))
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
+test_wrong_arguments_are_named_by_kernel_and_definition = pytest.mark.usefixtures("on")(
+    errors(
         (lambda: attention_weights(Q, K, scale="root"), "scale is 'root'; accepted: 'width', 'keys'"),
         (lambda: attention_weights(Q, K, np.ones((2, 1, 6), bool)), r"mask has shape \(2, 1, 6\)"),
         (lambda: attention_weights(Q, K, np.ones((2, 1, 6), bool), "keys"), r"mask has shape \(2, 1, 6\)"),
@@ -144,8 +144,5 @@ Q, K = np.ones((2, 3, 4)), np.ones((2, 5, 4))
         (lambda: key_mask(np.ones((2, 3))), "accepted: bool"),
         (lambda: key_mask(np.ones(3, bool)), "accepted: bool"),
         (lambda: banded(3, 3, -1), "width is -1"),
-    ],
+    )
 )
-def test_wrong_arguments_are_named_by_kernel_and_definition(on, call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

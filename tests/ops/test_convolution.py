@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -66,16 +67,11 @@ def test_weight_norm_gives_columns_their_length():
     np.testing.assert_allclose(convolution.weight_norm(7 * v, gain)[0], W, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"padding": "full"}, "padding is 'full'; accepted: valid, same, causal"),
-        ({"size": 0}, "size is 0"),
-        ({"dilation": 0}, "dilation 0"),
-        ({"stride": 0}, "stride 0"),
-        ({"padding": "valid"}, "axis 1 has length 2"),
-    ],
+X = np.zeros((1, 2, 1))
+test_bad_windows_are_named = errors(
+    (convolution.windows, X, 3, 1, 1, "full", "padding is 'full'; accepted: valid, same, causal"),
+    (convolution.windows, X, 0, "size is 0"),
+    (convolution.windows, X, 3, 1, 0, "dilation 0"),
+    (convolution.windows, X, 3, 0, "stride 0"),
+    (convolution.windows, X, 3, 1, 1, "valid", "axis 1 has length 2"),
 )
-def test_bad_windows_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        convolution.windows(np.zeros((1, 2, 1)), **({"size": 3} | arguments))

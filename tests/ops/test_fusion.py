@@ -3,7 +3,7 @@
 from functools import reduce
 
 import numpy as np
-import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -28,7 +28,7 @@ def test_each_modality_alone_is_among_the_products():
     np.testing.assert_array_equal(y[3, :3], b[0])
 
 
-@pytest.mark.parametrize("shapes", [[(2, 3), (4, 3)], [(2, 3), (2, 3, 1)]])
-def test_parts_that_do_not_fit_are_named(shapes):
-    with pytest.raises(ValueError, match="parts have shapes"):
-        outer_with_ones(*(np.ones(shape) for shape in shapes))
+test_parts_that_do_not_fit_are_named = errors(
+    (outer_with_ones, np.ones((2, 3)), np.ones((4, 3)), "parts have shapes"),
+    (outer_with_ones, np.ones((2, 3)), np.ones((2, 3, 1)), "parts have shapes"),
+)

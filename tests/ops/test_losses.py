@@ -1,7 +1,10 @@
 """Laws and published values of the losses."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +16,7 @@ CLASSES = [losses.cross_entropy, losses.sample_weighted_cross_entropy, losses.bi
 STEPS = [losses.mse, losses.ccc, losses.ccc_loss]
 CREMA_D = [1067, 1222, 1180, 1230, 672, 2071]  # anger, disgust, fear, happy, sad, neutral
 TARGET, PREDICTION = np.array([[3, -0.5, 2, 7]]).T, np.array([[2.5, 0, 2, 8]]).T
+FEATURES = np.ones((3, 2, 4))
 KERAS = np.array([[0, 1, 0.5], [1, 1, 0.2]]).T, np.array([[0.1, 0.9, 0.5], [1, 0.9, 0.2]]).T
 
 
@@ -88,23 +92,6 @@ def test_class_balanced_weights_reach_their_limits():
     np.testing.assert_allclose(losses.class_balanced_weights(n, 1e-12), 1, rtol=1e-11)
     np.testing.assert_allclose(losses.class_balanced_weights(n, 1, normalise=False), 1 / n, rtol=1e-12)
     np.testing.assert_allclose(losses.class_balanced_weights(n, 1 - 1e-13, normalise=False), 1 / n, rtol=1e-8)
-
-
-@pytest.mark.parametrize(
-    "counts, beta, message",
-    [
-        ([3, 0], 0.9, "counts are"),
-        ([3, -1], 0.9, "counts"),
-        ([3, np.nan], 0.9, "counts"),
-        ([], 0.9, "counts"),
-        ([3, 4], 1.1, "beta is 1.1"),
-        ([3, 4], -0.1, "beta"),
-        ([3, 4], np.nan, "beta"),
-    ],
-)
-def test_class_balanced_weights_name_what_does_not_fit(counts, beta, message):
-    with pytest.raises(ValueError, match=message):
-        losses.class_balanced_weights(counts, beta)
 
 
 def test_the_weight_of_a_clip_is_not_the_weight_of_a_class_where_raters_disagree():
@@ -378,34 +365,32 @@ def test_the_entropy_of_equal_and_of_certain_weights(M):
         assert value == pytest.approx(0, abs=1e-7) and np.isfinite(losses.weight_entropy_backward(1.0, *saved)).all()
 
 
-@pytest.mark.parametrize(
-    "functions, shapes, options, message",
-    [
-        (CLASSES, [(0, 3), (0, 3), 3], {}, "logits have shape"),
-        (CLASSES, [(3,), (3,), 3], {}, "logits have shape"),
-        (CLASSES, [(2, 3), (2, 4), 3], {}, r"target has shape \(2, 4\)"),
-        (CLASSES, [(2, 3), (3,), 3], {}, "target"),
-        (CLASSES, [(2, 3), (2, 3), 2], {}, r"weight has shape \(2,\)"),
-        (CLASSES[3:], [(2, 3), (2, 3), 3], {"gamma": -1}, "gamma is -1"),
-        (STEPS, [(0, 2), (0, 2)], {}, "prediction has shape"),
-        (STEPS, [(3,), (3,)], {}, "prediction has shape"),
-        (STEPS, [(3, 2), (4, 2)], {}, r"target has shape \(4, 2\)"),
-        (STEPS, [(3, 2), (3, 2)], {"mask": np.ones(4, bool)}, "mask has"),
-        (STEPS, [(3, 2), (3, 2)], {"mask": np.ones(3)}, "float64"),
-        (STEPS[1:], [(3, 2), (3, 2)], {"ddof": 2}, "ddof is 2"),
-        ([losses.info_nce], [(3, 2, 4)], {"temperature": 0}, "temperature is 0"),
-        ([losses.info_nce], [(3, 2, 4)], {"temperature": -0.1}, "temperature is -0.1"),
-        ([losses.info_nce], [(3, 2, 4)], {"temperature": np.nan}, "temperature is nan"),
-        ([losses.info_nce], [(0, 2, 4)], {}, "features have shape"),
-        ([losses.info_nce], [(3, 1, 4)], {}, "two modalities"),
-        ([losses.info_nce], [(3, 4)], {}, "features have shape"),
-        ([losses.info_nce], [(3, 2, 4)], {"available": np.ones((2, 3), bool)}, r"shape \(2, 3\)"),
-        ([losses.info_nce], [(3, 2, 4)], {"available": np.ones((3, 2))}, "float64"),
-        ([losses.weight_entropy], [(0, 3)], {}, "weight has shape"),
-        ([losses.weight_entropy], [(3,)], {}, "weight has shape"),
-    ],
+def refused(functions, message, *shapes, **options):
+    """The rows of the errors of functions of arrays of ones."""
+    return [(partial(f, **options), *map(np.ones, shapes), message) for f in functions]
+
+
+test_wrong_arguments_are_named = errors(
+    *refused(CLASSES, "logits have shape", (0, 3), (0, 3), 3),
+    *refused(CLASSES, "logits have shape", 3, 3, 3),
+    *refused(CLASSES, r"target has shape \(2, 4\)", (2, 3), (2, 4), 3),
+    *refused(CLASSES, "target", (2, 3), 3, 3),
+    *refused(CLASSES, r"weight has shape \(2,\)", (2, 3), (2, 3), 2),
+    *refused(CLASSES[3:], "gamma is -1", (2, 3), (2, 3), 3, gamma=-1),
+    *refused(STEPS, "prediction has shape", (0, 2), (0, 2)),
+    *refused(STEPS, "prediction has shape", 3, 3),
+    *refused(STEPS, r"target has shape \(4, 2\)", (3, 2), (4, 2)),
+    *refused(STEPS, "mask has", (3, 2), (3, 2), mask=np.ones(4, bool)),
+    *refused(STEPS, "float64", (3, 2), (3, 2), mask=np.ones(3)),
+    *refused(STEPS[1:], "ddof is 2", (3, 2), (3, 2), ddof=2),
+    *((losses.info_nce, FEATURES, None, tau, f"temperature is {tau}") for tau in (0, -0.1, np.nan)),
+    (losses.info_nce, np.ones((0, 2, 4)), "features have shape"),
+    (losses.info_nce, np.ones((3, 1, 4)), "two modalities"),
+    (losses.info_nce, np.ones((3, 4)), "features have shape"),
+    (losses.info_nce, FEATURES, np.ones((2, 3), bool), r"shape \(2, 3\)"),
+    (losses.info_nce, FEATURES, np.ones((3, 2)), "float64"),
+    (losses.weight_entropy, np.ones((0, 3)), "weight has shape"),
+    (losses.weight_entropy, np.ones(3), "weight has shape"),
+    *((losses.class_balanced_weights, counts, 0.9, "counts are") for counts in ([3, 0], [3, -1], [3, np.nan], [])),
+    *((losses.class_balanced_weights, [3, 4], beta, f"beta is {beta}") for beta in (1.1, -0.1, np.nan)),
 )
-def test_wrong_arguments_are_named(functions, shapes, options, message):
-    for f in functions:
-        with pytest.raises(ValueError, match=message):
-            f(*map(np.ones, shapes), **options)
