@@ -124,7 +124,7 @@ LISTS = {  # section: (tests that check it, steps)
             replace("refmer/ops/activations.py", "def log_sigmoid(x):", "@twin\ndef log_sigmoid(x):"),
             append("refmer/kernels/activations.py", KERNEL),
             replace(
-                "tests/kernels/arguments_activations.py",
+                "tests/kernels/arguments.py",
                 "ARGUMENTS = {",
                 'ARGUMENTS = {\n    "activations.log_sigmoid": lambda rng, dtype, n: [rng.normal(size=n).astype(dtype)],',
             ),
