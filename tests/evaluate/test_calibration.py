@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.calibration import calibration_curve
@@ -11,7 +11,6 @@ from sklearn.metrics import brier_score_loss
 
 from refmer.evaluate.calibration import brier_labels, ece_macro, ece_positive, ece_top_label, reliability
 
-few = settings(deadline=None, max_examples=25)
 probability = st.floats(0, 1)
 # scikit-learn issue 10883: A is perfectly calibrated, B is not, and yet B has the better Brier score
 Y12 = np.array([0, 0, 0, 0, 1, 0, 1, 0, 1, 1, 1, 1])
@@ -31,7 +30,6 @@ def test_brier_over_labels_as_in_paper_004():
 
 
 @given(st.integers(1, 7), st.integers(2, 5))
-@few
 def test_brier_is_the_mean_squared_error_and_that_of_scikit_learn(n, k):
     y, p = np.arange(n) % k, softmax_rows(n, k)
     binary = y == 0
@@ -66,7 +64,6 @@ def test_errors_of_a_small_case_in_three_norms():
         lambda n: st.tuples(arrays(int, n, elements=st.integers(0, 1)), arrays(float, n, elements=probability))
     )
 )
-@few
 def test_the_curve_is_that_of_scikit_learn_and_counts_everyone(drawn):
     y, p = drawn
     count, confidence, frequency = reliability(y, p, 7)

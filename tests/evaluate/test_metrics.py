@@ -3,14 +3,13 @@
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score
 
 from refmer.evaluate import metrics
 from refmer.evaluate.metrics import acc2_has0, acc2_non0, acc5, classification, per_class, regression, votes, within_one
 
-few = settings(deadline=None, max_examples=25)
 SENTIMENT = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=13)
 AFFECT = np.array([[[3, 3], [-0.5, -0.5], [2, 2], [7, 7], [9, 9]]])
@@ -61,7 +60,6 @@ def test_scores_of_a_small_case():
 
 
 @given(pairs)
-@few
 def test_scores_of_classes_are_those_of_scikit_learn(drawn):
     y, p = np.array(drawn).T
     scores, present = classification(y, p, SENTIMENT, "sentiment"), {"labels": np.unique(y), "zero_division": 0}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -19,7 +19,6 @@ from refmer.evaluate.statistics import (
     verdicts,
 )
 
-few = settings(deadline=None, max_examples=25)
 A, B = np.array([0.772, 0.770, 0.775, 0.769, 0.774]), np.array([0.734, 0.740, 0.731, 0.738, 0.736])
 seeds = st.lists(st.integers(-9, 9), min_size=2, max_size=7).map(np.array)
 
@@ -68,7 +67,6 @@ def test_equal_effects_prove_no_more_than_their_signs():
 
 
 @given(seeds, st.floats(0, 0.5))
-@few
 def test_p_values_are_probabilities_and_sides_complement_each_other(effects, ratio):
     up, down = paired_test(effects, ratio), paired_test(-effects, ratio)
     assert 0 <= up["p"] <= 1
@@ -83,7 +81,6 @@ def test_holm_by_hand_and_its_properties():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
-@few
 def test_holm_lies_between_none_and_bonferroni_and_keeps_the_order(p):
     p, adjusted = np.array(p), holm(p)
     assert (adjusted >= p).all() and (adjusted <= np.minimum(len(p) * p, 1) + 1e-15).all()

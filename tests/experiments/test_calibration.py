@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer.data import targets
@@ -76,7 +76,6 @@ def test_a_lower_brier_score_with_a_worse_calibration_is_pointed_out():
     assert experiment.disagreement(right) is None
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(2, 7), st.integers(1, 9), st.integers(0, 999))
 def test_no_softmax_comes_below_its_floor(K, N, seed):
     rng = np.random.default_rng(seed)

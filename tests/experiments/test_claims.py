@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -104,7 +104,6 @@ def test_a_lead_under_noise_is_corrected_for_that_on_clean_inputs():
     assert contrasts.beyond_clean(a, b, a_clean, b_clean) == pytest.approx(0.2)
 
 
-@settings(deadline=None, max_examples=25)
 @given(arrays(float, (5, 3), elements=st.floats(-1, 1)))
 def test_trends_are_least_squares_slopes(scores):
     slopes = np.polyfit(np.arange(5), scores, 1)[0]
@@ -113,7 +112,6 @@ def test_trends_are_least_squares_slopes(scores):
     np.testing.assert_allclose(steep, 1, atol=1e-9)  # the second falls by 1 a step more
 
 
-@settings(deadline=None, max_examples=25)
 @given(arrays(float, 5, elements=st.floats(0, 1)), st.floats(-3, 3))
 def test_steadier_is_the_smaller_deviation_whatever_the_level(x, level):
     np.testing.assert_allclose(contrasts.steadier(x + level, 3 * x), 2 * np.abs(x - np.median(x)), atol=1e-9)

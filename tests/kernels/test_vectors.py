@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refmer.kernels.vectors import dot, total
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@settings(max_examples=100)
 @given(n=st.integers(0, 200), seed=st.integers(0, 99))
 def test_sums_are_those_of_numpy(dtype, n, seed):
     x, y = np.random.default_rng(seed).normal(size=(2, n)).astype(dtype)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer import params
@@ -17,7 +17,6 @@ rng = np.random.default_rng(1)
 X, MEMORY = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
 VALID = np.array([[True, True, True, False, False], [False] * 5])  # one clip short, one without any
 ATTEND, ENCODER = moved(at.describe_attention(C)), moved(at.describe_encoder(C, 7, 3))
-quick = settings(max_examples=15, derandomize=True)
 
 
 def test_attention_is_the_sum_over_heads_and_keys_written_out():
@@ -34,7 +33,6 @@ def test_attention_is_the_sum_over_heads_and_keys_written_out():
             np.testing.assert_allclose(y[b, t], np.concatenate(heads) @ ATTEND.out.W + ATTEND.out.b, rtol=1e-12)
 
 
-@quick
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
 def test_the_order_of_keys_and_masked_keys_do_not_matter(T, S, seed):
     rng = np.random.default_rng(seed)
@@ -63,7 +61,6 @@ def test_masked_keys_take_no_gradient():
     assert not dmemory[~VALID].any() and dmemory[0, :3].all()
 
 
-@quick
 @given(st.integers(2, 6), st.data())
 def test_later_steps_do_not_change_a_causal_encoder(T, data):
     t = data.draw(st.integers(1, T - 1))

@@ -24,7 +24,6 @@ def by_scipy(x, kernel, stride, dilation, padding):
     return correlate(padded, spread, "valid")[::stride, 0]
 
 
-@settings(deadline=None, max_examples=25)
 @given(shapes, st.integers(10, 13))
 def test_conv1d_is_that_of_scipy(shape, T):
     size, stride, dilation, padding = shape
@@ -36,7 +35,6 @@ def test_conv1d_is_that_of_scipy(shape, T):
         np.testing.assert_allclose(y[b], want, rtol=1e-11, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
 @given(shapes, st.integers(10, 13))
 def test_depthwise_conv1d_is_that_of_scipy_per_channel(shape, T):
     size, stride, dilation, padding = shape
@@ -61,7 +59,6 @@ def test_weight_norm_of_unit_gain_is_conv1d_with_unit_columns():
     np.testing.assert_allclose(convolution.weight_norm_conv1d(p, x, 2)[0], convolution.conv1d(plain, x, 2)[0], rtol=1e-11)
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 3), st.integers(1, 3), st.sampled_from(["valid", "same"]), st.integers(3, 6), st.integers(3, 7))
 def test_conv2d_is_that_of_scipy(size, stride, padding, H, W):
     x, p = rng.normal(size=(B, H, W, C)), moved(convolution.describe_conv2d(C, E, size))
@@ -108,7 +105,7 @@ def test_paper_003_counts():
     )
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(1, 4), st.integers(2, 3), st.booleans())
 def test_the_receptive_field_is_exactly_that_of_the_formula(L, size, weight_norm):
     reach = 1 + 2 * (size - 1) * (2**L - 1)
@@ -123,7 +120,7 @@ def test_the_receptive_field_is_exactly_that_of_the_formula(L, size, weight_norm
     np.testing.assert_array_equal(dx[0, :, 0] != 0, np.arange(T) >= T - reach)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(0, 11))
 def test_the_future_changes_nothing_before_it(t):
     p = moved(convolution.describe_tcn(C, [4, 4, 4]))

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer import params
@@ -76,7 +76,6 @@ def test_dropout_is_between_layers_only():
         assert np.array_equal(y, dropped) == same
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 4), st.integers(1, 3), st.sampled_from(["valid", "same", "causal"]), st.integers(4, 8))
 def test_max_pooling_is_a_loop_over_windows(size, stride, padding, T):
     x = np.random.default_rng(T).normal(size=(B, T, D)) - 10  # all negative: padding must not win

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from error_table import errors
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer import params
@@ -60,7 +61,6 @@ def test_numbers_of_parameters(hidden, n):
     assert params.count(summarizer.describe_summarizer(1024, hidden, 6)) == 6 * n
 
 
-@settings(deadline=None, max_examples=25)
 @given(steps=st.integers(1, 12), padding=st.integers(0, 5), count=st.integers(1, 9))
 def test_windows_cover_every_valid_step_in_order_and_padding_moves_none(steps, padding, count):
     valid = np.arange(steps + padding)[None] < steps
@@ -92,6 +92,6 @@ def test_queries_without_a_step_give_the_same_in_every_clip():
     np.testing.assert_allclose(learned_context(p, x, 2, one)[0], learned_context(p, x[one][:, None], 2)[0], rtol=1e-12)
 
 
-def test_the_width_of_the_sequence_is_checked():
-    with pytest.raises(ValueError, match="x has width 5"):
-        learned_context(moved(describe_learned_context(3, 6, 7, 1)), np.ones((2, 4, 5)), 2)
+test_bad_input_is_named = errors(
+    (learned_context, moved(describe_learned_context(3, 6, 7, 1)), np.ones((2, 4, 5)), 2, "x has width 5")
+)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer.ops.attention import (
@@ -20,15 +20,12 @@ from refmer.ops.attention import (
     split_heads,
 )
 
-few = settings(deadline=None, max_examples=25, derandomize=True)
-
 
 def draw(seed, *shapes):
     rng = np.random.default_rng(seed)
     return [rng.normal(size=shape) for shape in shapes]
 
 
-@few
 @given(st.integers(1, 4), st.integers(1, 7), st.integers(1, 6), st.sampled_from(list(SCALES)), st.integers(0, 99))
 def test_rows_sum_to_one_and_ignore_a_shift_of_the_logits(T, S, D, scale, seed):
     q, k, shift = draw(seed, (2, T, D), (2, S, D), (1, 1, D))
@@ -37,7 +34,6 @@ def test_rows_sum_to_one_and_ignore_a_shift_of_the_logits(T, S, D, scale, seed):
     np.testing.assert_allclose(attention_weights(q, k + shift, scale=scale)[0], a, rtol=1e-9)  # adds q shift to a whole row
 
 
-@few
 @given(st.integers(1, 7), st.integers(0, 99))
 def test_the_order_of_keys_is_the_order_of_weights(S, seed):
     q, k = draw(seed, (2, 3, 5), (2, S, 5))
@@ -102,14 +98,12 @@ def test_not_a_number_stays_in_its_row(on, T):
     assert np.isnan(y[0, 1, :2]).all() and np.isnan(y).sum() == 2
 
 
-@few
 @given(st.integers(1, 7), st.integers(1, 7), st.integers(0, 7))
 def test_masks_equal_their_loops(T, S, width):
     np.testing.assert_array_equal(causal(T, S), [[s <= t + S - T for s in range(S)] for t in range(T)])
     np.testing.assert_array_equal(banded(T, S, width), [[abs(t - s) <= width for s in range(S)] for t in range(T)])
 
 
-@few
 @given(st.integers(0, 7), st.integers(0, 7), st.integers(0, 3))
 def test_between_two_sequences_only_the_valid_lengths_count(n_q, n_k, padding):
     T, S = max(n_q, 1) + padding, max(n_k, 1) + 2 * padding

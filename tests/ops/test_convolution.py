@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refmer.ops import convolution
@@ -28,7 +28,6 @@ def test_the_three_rules_of_padding():
     assert taps["causal"][:2] == [[0, 0, 0, 1], [0, 0, 1, 2]] and taps["causal"][-1] == [2, 3, 4, 5]
 
 
-@settings(deadline=None, max_examples=25)
 @given(shapes, st.integers(1, 12))
 def test_same_and_causal_give_one_window_per_stride(shape, T):
     size, stride, dilation, padding = shape
@@ -36,7 +35,6 @@ def test_same_and_causal_give_one_window_per_stride(shape, T):
         assert steps(T, size, stride, dilation, padding) == -(-T // stride)
 
 
-@settings(deadline=None, max_examples=25)
 @given(shapes, st.integers(1, 12), st.integers(0, 5))
 @example((3, 2, 2, "valid"), 7, 3)
 def test_the_mask_of_the_windows_counts_those_of_the_clip_alone(shape, length, extra):
@@ -49,7 +47,6 @@ def test_the_mask_of_the_windows_counts_those_of_the_clip_alone(shape, length, e
     np.testing.assert_array_equal(thin[0], np.arange(thin.shape[1]) < alone)
 
 
-@settings(deadline=None, max_examples=25)
 @given(shapes, st.integers(1, 12))
 def test_backward_is_the_transpose(shape, T):
     if steps(T, *shape) is None:

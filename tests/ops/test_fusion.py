@@ -4,13 +4,12 @@ from functools import reduce
 
 import numpy as np
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer.ops.fusion import outer_with_ones
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 99))
 def test_it_is_the_kronecker_product_of_each_clip(widths, B, seed):
     rng = np.random.default_rng(seed)

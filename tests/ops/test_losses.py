@@ -5,13 +5,12 @@ from functools import partial
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer.ops import losses
 from refmer.ops.activations import softmax, softmax_backward
 
-few = settings(deadline=None, max_examples=25, derandomize=True)
 CLASSES = [losses.cross_entropy, losses.sample_weighted_cross_entropy, losses.binary_cross_entropy, losses.focal]
 STEPS = [losses.mse, losses.ccc, losses.ccc_loss]
 CREMA_D = [1067, 1222, 1180, 1230, 672, 2071]  # anger, disgust, fear, happy, sad, neutral
@@ -37,7 +36,6 @@ def test_the_loss_before_training_is_the_logarithm_of_the_number_of_classes(K):
     assert losses.binary_cross_entropy(np.zeros((3, K)), target, one)[0] == pytest.approx(np.log(2), rel=1e-12)
 
 
-@few
 @given(st.integers(0, 99))
 def test_focal_with_gamma_zero_is_cross_entropy(seed):
     logits, target, weight = drawn(seed)
@@ -46,7 +44,6 @@ def test_focal_with_gamma_zero_is_cross_entropy(seed):
         assert focal == pytest.approx(losses.cross_entropy(logits, target, weight)[0], rel=1e-12)
 
 
-@few
 @given(st.integers(0, 99))
 def test_two_classes_are_one_sigmoid(seed):
     x, y = np.random.default_rng(seed).normal(size=(2, 5, 1))
@@ -186,7 +183,6 @@ def test_the_wrong_forms_differ():
     assert (1 - right).sum() == pytest.approx(2 * losses.ccc_loss(x, y)[0], rel=1e-12)
 
 
-@few
 @given(st.integers(0, 99), st.integers(3, 20), st.sampled_from([0, 1]))
 def test_ccc_is_symmetric_and_bounded_by_pearson(seed, n, ddof):
     x, y = steps(seed, n)
@@ -196,7 +192,6 @@ def test_ccc_is_symmetric_and_bounded_by_pearson(seed, n, ddof):
     assert (abs(rho) <= np.array(pearson) + 1e-12).all()
 
 
-@few
 @given(st.integers(0, 99), st.floats(-5, 5), st.sampled_from([0, 1]))
 def test_ccc_under_a_shift_has_a_closed_form(seed, shift, ddof):
     x, _ = steps(seed)
@@ -204,14 +199,12 @@ def test_ccc_under_a_shift_has_a_closed_form(seed, shift, ddof):
     np.testing.assert_allclose(ccc(x, x + shift, ddof=ddof), s2 / (s2 + shift**2 / 2), rtol=1e-10)
 
 
-@few
 @given(st.integers(0, 99), st.floats(1e-3, 1e3), st.floats(-100, 100))
 def test_ccc_ignores_a_change_of_units_of_both(seed, scale, shift):
     x, y = steps(seed)
     np.testing.assert_allclose(ccc(scale * x + shift, scale * y + shift), ccc(x, y), rtol=1e-6)
 
 
-@few
 @given(st.integers(0, 99), st.sampled_from([0, 1]))
 def test_masked_steps_are_as_if_they_were_not_there(seed, ddof):
     x, y = steps(seed, 12)
@@ -295,7 +288,6 @@ def by_loops(features, available, tau):
     return np.mean(terms) if terms else 0
 
 
-@few
 @given(st.integers(0, 99), st.integers(1, 4), st.integers(2, 3), st.floats(0.05, 2))
 def test_info_nce_equals_its_loops(seed, B, M, tau):
     rng = np.random.default_rng(seed)

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 from error_table import errors
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer.train.augment import mixup, modality_dropout
 
-few = settings(deadline=None, max_examples=25, derandomize=True)
 RATES = {"voice": 0.2, "face": 0.2}
 
 
@@ -50,7 +49,6 @@ def test_the_same_seed_gives_the_same_batch_and_no_generator_the_batch_itself(f)
     np.testing.assert_array_equal(changed["class_count"], batch["class_count"])
 
 
-@few
 @given(st.integers(0, 10_000), st.floats(0.05, 5), st.integers(1, 6))
 def test_mixup_mixes_inputs_and_targets_by_one_share(seed, a, B):
     batch = frozen(example(B, np.float64))
@@ -72,7 +70,6 @@ def test_a_small_a_changes_clips_little():
     assert np.median(moved) < 1e-3
 
 
-@few
 @given(st.integers(0, 10_000), st.integers(1, 23))
 def test_modality_dropout_splits_a_batch_into_groups_of_the_given_shares(seed, B):
     batch = frozen(example(B))
