@@ -18,7 +18,7 @@ import refmer.ops
 from refmer.ops.optimizers import adamw
 from refmer.ops.twins import AVAILABLE, TWINS, kernels, overridable, twin
 
-PARTS_OF_KERNELS = ("gemm", "scalar", "vectors")  # called inside kernels only; each has a test of its own
+PARTS_OF_KERNELS = ("gemm", "scalar", "vectors")  # called inside kernels only; test_parts.py tests them
 for path in Path(refmer.ops.__path__[0]).glob("*.py"):
     import_module(f"refmer.ops.{path.stem}")  # fills TWINS
 needs_kernels = pytest.mark.skipif(not AVAILABLE, reason="kernels are off")

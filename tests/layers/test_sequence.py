@@ -90,11 +90,6 @@ def test_masked_frames_are_left_out_of_a_window():
     np.testing.assert_array_equal(sequence.max_pool1d(x, 2, mask=mask)[0], [[[-3], [-1]]])
 
 
-def test_the_last_valid_step():
-    y, _ = sequence.last_valid_step(X, VALID)
-    np.testing.assert_array_equal(y, [X[0, 4], X[1, 2], np.zeros(D)])
-
-
 def test_mean_positions_is_the_mean_over_all_axes_between():
     x = rng.normal(size=(B, 2, 3, 4, D))
     np.testing.assert_allclose(sequence.mean_positions(x)[0], x.mean((1, 2, 3)), rtol=1e-12)

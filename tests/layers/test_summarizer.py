@@ -50,11 +50,6 @@ def test_the_order_of_the_context_does_not_matter_and_that_of_queries_is_kept():
     np.testing.assert_allclose(summarize(turned, CONTEXT), summarize(QUERIES, CONTEXT)[:, ::-1], rtol=1e-11)
 
 
-def test_a_clip_alone_gives_the_same():
-    y = summarize(QUERIES, CONTEXT, VALID)
-    np.testing.assert_allclose(summarize(QUERIES[:1], CONTEXT[:1, :3]), y[:1], rtol=1e-11)
-
-
 @pytest.mark.parametrize("hidden, n", [(4096, 16_796_672), (2048, 12_600_320)])
 def test_numbers_of_parameters(hidden, n):
     assert params.count(summarizer.describe_decoder_layer(1024, hidden)) == n

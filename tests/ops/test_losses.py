@@ -72,15 +72,17 @@ def test_class_balanced_weights_at_one_percent():
     np.testing.assert_allclose(w[[4, 5]], [1.000967, 0.999799], atol=6e-7)
 
 
-@pytest.mark.parametrize("n, beta, effective", [(2, 0.5, 1.5), (10, 0.9, 6.5132156)])
-def test_equation_3_is_the_inverse_of_the_effective_number(n, beta, effective):
-    assert 1 / losses.class_balanced_weights([n], beta, normalise=False)[0] == pytest.approx(effective, rel=1e-7)
-
-
-@pytest.mark.parametrize("beta", [0.3, 1 - 1e-9, 1 - 1e-12])
-def test_class_balanced_weights_keep_their_digits_near_one(beta):
-    w = losses.class_balanced_weights([3], beta, normalise=False)[0]
-    assert w == pytest.approx(1 / (1 + beta + beta**2), rel=1e-14)  # (1 - b^3) / (1 - b), divided out
+@pytest.mark.parametrize(
+    "n, beta, effective, digits",
+    [
+        (2, 0.5, 1.5, 1e-7),
+        (10, 0.9, 6.5132156, 1e-7),
+        *((3, beta, 1 + beta + beta**2, 1e-14) for beta in (0.3, 1 - 1e-9, 1 - 1e-12)),  # (1 - b^3) / (1 - b), divided out
+    ],
+)
+def test_equation_3_is_the_inverse_of_the_effective_number(n, beta, effective, digits):
+    w = losses.class_balanced_weights([n], beta, normalise=False)[0]
+    assert w == pytest.approx(1 / effective, rel=digits)
 
 
 def test_class_balanced_weights_reach_their_limits():

@@ -1,11 +1,15 @@
-"""exp, tanh, sigmoid, log1p and the normal distribution function keep their bounds over the whole range."""
+"""The functions for use inside kernels keep their bounds: of one number, sums, and the product of matrices."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numba import njit
 from scipy.special import erfc
 
 from refmer.kernels import scalar
+from refmer.kernels.gemm import gemm
+from refmer.kernels.vectors import dot, total
 
 pytestmark = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -87,3 +91,38 @@ def test_zeros_keep_their_sign_and_special_values_are_exact(dtype):
         np.testing.assert_array_equal(f(x), expected)
         assert f(x).dtype == dtype
     assert np.signbit(tanh(x)[1]) and not np.signbit(tanh(x)[0])
+
+
+@settings(max_examples=100)
+@given(n=st.integers(0, 200), seed=st.integers(0, 99))
+def test_sums_are_those_of_numpy(dtype, n, seed):
+    x, y = np.random.default_rng(seed).normal(size=(2, n)).astype(dtype)
+    bound = (n + 1) * np.finfo(dtype).eps
+    assert abs(total(x) - x.sum(dtype=float)) <= bound * np.abs(x).sum()
+    assert abs(dot(x, y) - x.astype(float) @ y) <= bound * np.abs(x * y).sum() + 1e-300
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_nan_and_infinity_stay_in_sums(bad, dtype):
+    x = np.ones(37, dtype)
+    x[5] = bad
+    np.testing.assert_equal([total(x), dot(x, np.ones_like(x))], [bad, bad])
+
+
+@settings(max_examples=30)
+@given(m=st.integers(1, 40), k=st.integers(1, 300), n=st.integers(1, 300), transposed=st.booleans(), seed=st.integers(0, 99))
+def test_gemm_adds_the_product(dtype, m, k, n, transposed, seed):
+    rng = np.random.default_rng(seed)
+    a, b, c = (rng.normal(size=size) for size in ((m, k), (k, n), (m, n)))
+    exact, bound = c + a @ b, np.abs(c) + np.abs(a) @ np.abs(b)
+    a = np.asfortranarray(a.astype(dtype)) if transposed else a.astype(dtype)
+    result = c.astype(dtype)
+    gemm(a, b.astype(dtype), result)
+    assert (np.abs(result - exact) <= (k + 3) * np.finfo(dtype).eps * bound).all()
+
+
+def test_gemm_writes_only_into_its_part_of_a_wider_array(dtype):
+    a, b, c = np.ones((5, 3), dtype), np.ones((3, 40), dtype)[:, :7], np.zeros((5, 40), dtype)
+    gemm(a, b, c[:, 2:9])
+    np.testing.assert_array_equal(c[:, 2:9], 3)
+    assert not c[:, :2].any() and not c[:, 9:].any()
