@@ -31,8 +31,8 @@ def test_conv1d_is_that_of_scipy(shape, T):
     y, _ = convolution.conv1d(p, x, size, stride, dilation, padding)
     kernels = p.W.reshape(size, C, E)
     for b in range(B):
-        want = np.stack([by_scipy(x[b], kernels[..., e], stride, dilation, padding) for e in range(E)], -1) + p.b
-        np.testing.assert_allclose(y[b], want, rtol=1e-11, atol=1e-12)
+        exact = np.stack([by_scipy(x[b], kernels[..., e], stride, dilation, padding) for e in range(E)], -1) + p.b
+        np.testing.assert_allclose(y[b], exact, rtol=1e-11, atol=1e-12)
 
 
 @given(shapes, st.integers(10, 13))
@@ -41,8 +41,8 @@ def test_depthwise_conv1d_is_that_of_scipy_per_channel(shape, T):
     x, p = rng.normal(size=(B, T, C)), moved(convolution.describe_depthwise_conv1d(C, size))
     y, _ = convolution.depthwise_conv1d(p, x, stride, dilation, padding)
     for c in range(C):
-        want = by_scipy(x[1, :, c : c + 1], p.W[:, c : c + 1], stride, dilation, padding) + p.b[c]
-        np.testing.assert_allclose(y[1, :, c], want, rtol=1e-11, atol=1e-12)
+        exact = by_scipy(x[1, :, c : c + 1], p.W[:, c : c + 1], stride, dilation, padding) + p.b[c]
+        np.testing.assert_allclose(y[1, :, c], exact, rtol=1e-11, atol=1e-12)
 
 
 def test_masked_frames_count_as_zero():
@@ -66,8 +66,8 @@ def test_conv2d_is_that_of_scipy(size, stride, padding, H, W):
     zeros = padding_of(padding, size)
     kernels = p.W.reshape(size, size, C, E)
     for e in range(E):
-        want = correlate(np.pad(x[1], [zeros, zeros, (0, 0)]), kernels[..., e], "valid")[::stride, ::stride, 0] + p.b[e]
-        np.testing.assert_allclose(y[1, ..., e], want, rtol=1e-11, atol=1e-12)
+        exact = correlate(np.pad(x[1], [zeros, zeros, (0, 0)]), kernels[..., e], "valid")[::stride, ::stride, 0] + p.b[e]
+        np.testing.assert_allclose(y[1, ..., e], exact, rtol=1e-11, atol=1e-12)
 
 
 def test_conv2plus1d_is_about_as_large_as_a_convolution_in_three_dimensions():

@@ -244,15 +244,13 @@ def answer(target, pooled=False):
     return tlab.answer(dense.linear(HEAD, z)[0], 3, B, 5, target)[0]
 
 
-def test_a_step_is_answered_by_itself():
-    expected = (H @ HEAD.W + HEAD.b).reshape(B, 6, 2)[:, :5]
-    np.testing.assert_allclose(answer("affect")["affect"], expected, rtol=1e-12)
+MEANS = np.stack([H[0].mean(0), H[1, 0], H[2, :2].mean(0), np.zeros(C)])  # of the valid steps of each window
 
 
-def test_a_window_is_answered_from_the_mean_over_its_valid_steps():
-    means = np.stack([H[0].mean(0), H[1, 0], H[2, :2].mean(0), np.zeros(C)])
-    expected = np.repeat(means @ HEAD.W + HEAD.b, 3, 0).reshape(B, 6, 2)[:, :5]
-    np.testing.assert_allclose(answer("affect", pooled=True)["affect"], expected, rtol=1e-12)
+@pytest.mark.parametrize("pooled, h", [(False, H), (True, np.repeat(MEANS, 3, 0))], ids=["step", "window"])
+def test_a_step_is_answered_by_itself_or_from_the_mean_over_its_window(pooled, h):
+    expected = (h @ HEAD.W + HEAD.b).reshape(B, 6, 2)[:, :5]
+    np.testing.assert_allclose(answer("affect", pooled)["affect"], expected, rtol=1e-12)
 
 
 def test_a_clip_is_answered_from_the_mean_over_all_its_valid_steps():

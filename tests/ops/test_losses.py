@@ -294,10 +294,9 @@ def by_loops(features, available, tau):
 def test_info_nce_equals_its_loops(seed, B, M, tau):
     rng = np.random.default_rng(seed)
     features, available = rng.normal(size=(B, M, 5)), rng.random((B, M)) > 0.3
-    assert info_nce(features, available, tau) == pytest.approx(by_loops(features, available, tau), rel=1e-11, abs=1e-13)
-    assert info_nce(features, temperature=tau) == pytest.approx(
-        by_loops(features, np.ones((B, M), bool), tau), rel=1e-11, abs=1e-13
-    )
+    for mask in (available, None):
+        expected = by_loops(features, np.ones((B, M), bool) if mask is None else mask, tau)
+        assert info_nce(features, mask, tau) == pytest.approx(expected, rel=1e-11, abs=1e-13)
 
 
 @pytest.mark.parametrize("tau", [0.1, 1.0])
@@ -315,10 +314,9 @@ def test_info_nce_ignores_the_length_of_features_and_what_is_missing():
     assert not available.all()
     value, *saved = losses.info_nce(features, available)
     assert info_nce(7 * features, available) == pytest.approx(value, rel=1e-12)
-    other = np.where(available[..., None], features, rng.normal(size=(4, 3, 5)))
-    assert info_nce(other, available) == pytest.approx(value, rel=1e-12)
-    gone = np.where(available[..., None], features, 0)
-    assert info_nce(gone, available) == pytest.approx(value, rel=1e-12)
+    for missing in (rng.normal(size=(4, 3, 5)), 0):
+        other = np.where(available[..., None], features, missing)
+        assert info_nce(other, available) == pytest.approx(value, rel=1e-12)
     assert (losses.info_nce_backward(1.0, *saved)[~available] == 0).all()
 
 
