@@ -245,7 +245,7 @@ def test_wrong_frames_are_named_and_change_nothing(model, arguments, message):
     assert stream.steps == 0 and all(ring.end == 0 for ring in stream.rings.values())
 
 
-test_wrong_spans_are_named = errors(
+test_errors_name_the_cause = errors(
     (lambda model: model.stream(window_s=0), "window_s is 0; accepted"),
     (lambda model: model.stream(hop_s=-0.1), "hop_s is -0.1"),
     (lambda model: model.stream(hop_s=np.nan), "hop_s is nan"),
