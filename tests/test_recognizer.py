@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from error_table import errors
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 
@@ -88,26 +89,21 @@ def narrow(clips):
     return clips.with_streams(units=replace(s, x=s.x[..., :9], features=()))
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda model, clips: fit(clips[:0]), "no clips to fit on"),
-        (lambda model, clips: fit(clips[clips.speaker == clips.speaker[0]]), "of 1 speaker: at least 2 are needed"),
-        (lambda model, clips: fit(replace(clips, sentiment=None)), "no sentiment labels"),
-        (lambda model, clips: fit(clips, size="huge"), "size is 'huge'; accepted: 'tiny', 'paper'"),
-        (lambda model, clips: fit(clips, "wave"), "no system is called 'wave'"),
-        (lambda model, clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
-        (lambda model, clips: fit(clips, seed=-1), "seed is -1; accepted"),
-        (lambda model, clips: refmer.Recognizer("concatenation").fit(clips, epochs=0), "epochs is 0"),
-        (lambda model, clips: refmer.Recognizer("concatenation").predict(clips), "not fitted"),
-        (lambda model, clips: fit(words_only(clips)), "lack units"),
-        (lambda model, clips: model.predict(narrow(clips)), r"units has frames of shape \(9,\); accepted: \(49,\)"),
-        (lambda model, clips: model.predict(clips[:0]), "no clips"),
-    ],
+test_errors_name_the_cause = errors(
+    (lambda clips: fit(clips[:0]), "no clips to fit on"),
+    (lambda clips: fit(clips[clips.speaker == clips.speaker[0]]), "of 1 speaker: at least 2 are needed"),
+    (lambda clips: fit(replace(clips, sentiment=None)), "no sentiment labels"),
+    (lambda clips: fit(clips, size="huge"), "size is 'huge'; accepted: 'tiny', 'paper'"),
+    (lambda clips: fit(clips, "wave"), "no system is called 'wave'"),
+    (lambda clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
+    (lambda clips: fit(clips, seed=-1), "seed is -1; accepted"),
+    (lambda clips: refmer.Recognizer("concatenation").fit(clips, epochs=0), "epochs is 0"),
+    (lambda clips: refmer.Recognizer("concatenation").predict(clips), "not fitted"),
+    (lambda clips: fit(words_only(clips)), "lack units"),
+    (lambda model, clips: model.predict(narrow(clips)), r"units has frames of shape \(9,\); accepted: \(49,\)"),
+    (lambda model, clips: model.predict(clips[:0]), "no clips"),
+    error=(ValueError, KeyError),
 )
-def test_errors_name_the_cause(model, clips, call, message):
-    with pytest.raises((ValueError, KeyError), match=message):
-        call(model, clips)
 
 
 def test_files_that_are_no_recognizer_are_refused(clips, tmp_path):

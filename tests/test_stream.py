@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from error_table import errors
 
 import refmer
 from refmer.data.files import read_npz, write_npz
@@ -244,24 +245,15 @@ def test_wrong_frames_are_named_and_change_nothing(model, arguments, message):
     assert stream.steps == 0 and all(ring.end == 0 for ring in stream.rings.values())
 
 
-@pytest.mark.parametrize(
-    "options, message",
-    [
-        ({"window_s": 0}, "window_s is 0; accepted"),
-        ({"hop_s": -0.1}, "hop_s is -0.1"),
-        ({"hop_s": np.nan}, "hop_s is nan"),
-        ({"window_s": np.inf}, "window_s is inf"),
-        ({"patience_s": -1}, "patience_s is -1"),
-    ],
+test_errors_name_the_cause = errors(
+    (lambda model: model.stream(window_s=0), "window_s is 0; accepted"),
+    (lambda model: model.stream(hop_s=-0.1), "hop_s is -0.1"),
+    (lambda model: model.stream(hop_s=np.nan), "hop_s is nan"),
+    (lambda model: model.stream(window_s=np.inf), "window_s is inf"),
+    (lambda model: model.stream(patience_s=-1), "patience_s is -1"),
+    (lambda: refmer.Recognizer("openface_adaptive").stream(), "not fitted"),
+    (
+        lambda: refmer.Recognizer("leader_follower").fit(refmer.load_samples("recordings"), epochs=1, progress=False).stream(),
+        "a regression without probabilities",
+    ),
 )
-def test_wrong_spans_are_named(model, options, message):
-    with pytest.raises(ValueError, match=message):
-        model.stream(**options)
-
-
-def test_recognizers_that_cannot_stream():
-    with pytest.raises(ValueError, match="not fitted"):
-        refmer.Recognizer("openface_adaptive").stream()
-    model = refmer.Recognizer("leader_follower").fit(refmer.load_samples("recordings"), epochs=1, progress=False)
-    with pytest.raises(ValueError, match="a regression without probabilities"):
-        model.stream()

@@ -131,8 +131,8 @@ def test_ctrl_c_keeps_what_is_finished_and_exits_with_130(tmp_path):
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130 and "stopped; what was finished is kept" in error
-    kept = list(tmp_path.glob("cells/*"))
-    assert kept and all(json.loads(path.read_text())["result"] for path in kept)
+    cells = list(tmp_path.glob("cells/*"))
+    assert cells and all(json.loads(path.read_text())["result"] for path in cells)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, capsys):

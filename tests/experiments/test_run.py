@@ -8,34 +8,23 @@ from refmer.experiments import EXPERIMENTS, protocols
 from refmer.experiments.run import run
 
 OWN = {"ablate": {"system": "raver"}}
+WRONG = [
+    ({"seeds": 0}, "seeds is 0"),
+    ({"jobs": 0, "quick": True}, "jobs is 0"),
+    ({"protocol": "005"}, "no protocol is called '005'"),
+    ({"rows": ()}, r"rows are \[\]"),
+    ({"rows": ("wave",)}, "no system is called 'wave'; accepted: openface_adaptive"),
+    ({"rows": ("concatenation@age",)}, "no row is called 'concatenation@age'; accepted: NAME, NAME@TARGET"),
+]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
 @pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"seeds": 0}, "seeds is 0"),
-        ({"jobs": 0, "quick": True}, "jobs is 0"),
-        ({"protocol": "005"}, "no protocol is called '005'"),
-    ],
+    "name, arguments, message",
+    [(name, *wrong) for name, e in EXPERIMENTS.items() for wrong in WRONG if "rows" not in wrong[0] or "rows" in e.options],
 )
 def test_errors_of_every_experiment(tmp_path, name, arguments, message):
     with pytest.raises((KeyError, ValueError), match=message):
         run(name, tmp_path, **OWN.get(name, {}), **arguments)
-
-
-@pytest.mark.parametrize("name", [name for name, e in EXPERIMENTS.items() if "rows" in e.options])
-@pytest.mark.parametrize(
-    "rows, message",
-    [
-        ((), r"rows are \[\]"),
-        (("wave",), "no system is called 'wave'; accepted: openface_adaptive"),
-        (("concatenation@age",), "no row is called 'concatenation@age'; accepted: NAME, NAME@TARGET"),
-    ],
-)
-def test_errors_of_rows(tmp_path, name, rows, message):
-    with pytest.raises((KeyError, ValueError), match=message):
-        run(name, tmp_path, rows=rows)
 
 
 def test_an_unknown_experiment_is_named(tmp_path):

@@ -49,7 +49,6 @@ def test_every_size_is_what_the_formulas_gave():
 def test_exact_counts_and_their_parts():
     result = sizes()
     assert result["openface_adaptive"]["parameters"] == result["openface_adaptive"]["published"] == 1_962_503
-    assert result["openface_adaptive@d192"]["parameters"] == 3_086_663
     for label, size in result.items():
         assert sum(size["parts"].values()) == size["parameters"], label
         assert size["macs"] > 0 and size["memory_bytes"] > 4 * size["parameters"]

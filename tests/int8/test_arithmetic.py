@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from error_table import errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ def test_halves_go_to_the_even_number_and_the_rest_saturates():
     np.testing.assert_array_equal(a.symmetric(x, np.float32(1)), [0, 2, 2, 0, -2, 127, -127])
 
 
-@settings(deadline=None)
+@settings(max_examples=100)
 @given(ROWS)
 def test_the_error_is_half_a_step_at_most(x):
     q, scale, zero = a.affine_rows(x)
@@ -46,7 +47,7 @@ def test_the_error_is_half_a_step_at_most(x):
     assert (a.from_affine(a.affine(np.zeros_like(x), scale, zero), scale, zero) == 0).all()  # zero is exact
 
 
-@settings(deadline=None)
+@settings(max_examples=100)
 @given(ROWS)
 def test_quantizing_again_changes_nothing(x):
     q, scale, zero = a.affine_rows(x)
@@ -55,7 +56,7 @@ def test_quantizing_again_changes_nothing(x):
     np.testing.assert_array_equal(a.symmetric(w * t, t), w)
 
 
-@settings(deadline=None)
+@settings(max_examples=100)
 @given(SEED, st.sampled_from(["max", "mse"]))
 def test_the_error_of_weights_is_half_a_step_and_least_per_channel(seed, clip):
     rng = np.random.default_rng(seed)
@@ -78,7 +79,7 @@ def test_one_large_weight_is_clipped_for_the_least_squared_error():
     assert a.symmetric_scale(w, "mse") < 0.8 * a.symmetric_scale(w, "max")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEED, st.integers(1, 9), st.integers(1, 300), st.integers(1, 9))
 def test_the_integer_product_is_exact_and_that_of_the_dequantized_operands(seed, m, k, n):
     rng = np.random.default_rng(seed)
@@ -94,15 +95,12 @@ def test_the_integer_product_is_exact_and_that_of_the_dequantized_operands(seed,
     assert (np.abs(a.dequantize(sums, scale, t, 0.0) - operands[0] @ operands[1]) <= bound + 1e-12).all()
 
 
-def test_the_largest_depth_does_not_overflow_and_more_is_an_error():
+def test_the_largest_depth_does_not_overflow():
     k = a.LARGEST_DEPTH
     q, w = np.full((1, k), 255, np.uint8), np.full((k, 1), -128, np.int8)
     assert a.accumulate(q, np.array([0], np.int32), w) == -255 * 128 * k
     assert a.accumulate(np.zeros_like(q), np.array([255], np.int32), w) == 255 * 128 * k
     a.fitting_depth(k)
-    for wrong in (k + 1, 0):
-        with pytest.raises(ValueError, match=f"{wrong} rows; accepted: 1 to 65793"):
-            a.fitting_depth(wrong)
 
 
 def test_relu_and_bias_come_with_dequantizing_and_nan_stays():
@@ -121,16 +119,15 @@ def test_a_row_that_is_not_finite_gets_the_scale_nan(bad):
     assert np.isnan(a.affine_rows(np.array([[-3e38, 3e38]], np.float32))[1]).all()
 
 
-@pytest.mark.parametrize("bounds", [(np.nan, 1), (0, np.inf), (2, 1), (-3e38, 3e38)])
-def test_a_bad_range_is_an_error(bounds):
-    with pytest.raises(ValueError, match="accepted: finite numbers, the first not above"):
-        a.affine_range(*bounds)
-
-
-def test_bad_weights_are_an_error_and_a_column_of_zeros_has_scale_1():
+def test_a_column_of_zeros_has_scale_1():
     np.testing.assert_array_equal(a.symmetric_scale(np.array([[0, 127], [0, -5]], np.float32)), [1, 1])
     np.testing.assert_array_equal(a.symmetric_scale(np.zeros((2, 3), np.float32), "mse"), 1)
-    with pytest.raises(ValueError, match="weights are not finite"):
-        a.symmetric_scale(np.array([[np.nan]]))
-    with pytest.raises(ValueError, match="clip is 'least'; accepted: 'max', 'mse'"):
-        a.symmetric_scale(np.ones((2, 2)), "least")
+
+
+BOUNDS = [(np.nan, 1), (0, np.inf), (2, 1), (-3e38, 3e38)]
+test_errors_name_the_cause = errors(
+    *((a.affine_range, *bounds, "accepted: finite numbers, the first not above") for bounds in BOUNDS),
+    *((a.fitting_depth, rows, f"{rows} rows; accepted: 1 to 65793") for rows in (a.LARGEST_DEPTH + 1, 0)),
+    (a.symmetric_scale, np.array([[np.nan]]), "weights are not finite"),
+    (a.symmetric_scale, np.ones((2, 2)), "least", "clip is 'least'; accepted: 'max', 'mse'"),
+)

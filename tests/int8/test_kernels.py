@@ -25,7 +25,7 @@ def both(f):
         return fast, f()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     SEED,
     st.integers(0, 9) | st.integers(60, 70),

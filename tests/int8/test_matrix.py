@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from error_table import errors
 
 from refmer.int8 import arithmetic
 from refmer.int8.matrix import QuantizedMatrix
@@ -97,22 +98,16 @@ def test_odd_inputs(on):
         (x + 1j) @ Q
 
 
-def test_bad_parts_are_errors():
-    q, scale = np.ones((3, 2), np.int8), np.ones(2, np.float32)
-    for wrong in [(q.astype(int), scale), (q[0], scale), (q, scale[:1]), (q, scale.astype(float))]:
-        with pytest.raises(ValueError, match="accepted: int8"):
-            QuantizedMatrix(*wrong)
-    for value in (0, -1, np.nan, np.inf):
-        with pytest.raises(ValueError, match="not a positive finite number"):
-            QuantizedMatrix(q, scale * np.float32(value))
-    with pytest.raises(ValueError, match="accepted: one of the two"):
-        QuantizedMatrix(q, scale, (0, 1), True)
-    with pytest.raises(ValueError, match="the range is"):
-        QuantizedMatrix(q, scale, (0, np.nan))
-    with pytest.raises(ValueError, match="65794 rows"):
-        QuantizedMatrix(np.ones((65794, 1), np.int8), scale[:1])
-    with pytest.raises(ValueError, match="weights are not finite"):
-        QuantizedMatrix.of(np.full((2, 2), np.nan))
+INT8, SCALE = np.ones((3, 2), np.int8), np.ones(2, np.float32)
+ILL_TYPED = [(INT8.astype(int), SCALE), (INT8[0], SCALE), (INT8, SCALE[:1]), (INT8, SCALE.astype(float))]
+test_bad_parts_are_errors = errors(
+    *((QuantizedMatrix, *parts, "accepted: int8") for parts in ILL_TYPED),
+    *((QuantizedMatrix, INT8, SCALE * np.float32(x), "not a positive finite number") for x in (0, -1, np.nan, np.inf)),
+    (QuantizedMatrix, INT8, SCALE, (0, 1), True, "accepted: one of the two"),
+    (QuantizedMatrix, INT8, SCALE, (0, np.nan), "the range is"),
+    (QuantizedMatrix, np.ones((65794, 1), np.int8), SCALE[:1], "65794 rows"),
+    (QuantizedMatrix.of, np.full((2, 2), np.nan), "weights are not finite"),
+)
 
 
 def test_copies_do_not_contain_the_packed_weights():

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from error_table import errors
 
 import refmer
 from refmer import params
@@ -32,6 +33,11 @@ def shapes(arrays):
 
 def matrices(model):
     return {path: x for path, x in params.named(model.p_).items() if isinstance(x, QuantizedMatrix)}
+
+
+@pytest.fixture
+def own(fitted):
+    return fitted("concatenation")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -199,27 +205,24 @@ def with_own_stream(model):
     return model
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda m, c: refmer.quantize(refmer.Recognizer("raver")), "not fitted"),
-        (lambda m, c: refmer.quantize(refmer.quantize(m)), "quantized already"),
-        (lambda m, c: refmer.int8.sensitivity(refmer.quantize(m), c), "quantized already"),
-        (lambda m, c: refmer.quantize(m, c[:0]), "no clips"),
-        (lambda m, c: refmer.quantize(m, activations="column"), "activations is 'column'; accepted: 'row', 'tensor', 'static'"),
-        (lambda m, c: refmer.quantize(m, activations="static"), "no calibration_clips"),
-        (lambda m, c: refmer.quantize(m, finetune=2), "no calibration_clips"),
-        (lambda m, c: refmer.quantize(m, c, finetune=-1), "finetune is -1"),
-        (lambda m, c: refmer.quantize(m, c, observer="eye"), "observer is 'eye'; accepted: 'min-max'"),
-        (lambda m, c: refmer.quantize(m, clip="top"), "clip is 'top'"),
-        (lambda m, c: refmer.quantize(with_nan(m)), "not finite"),
-        (lambda m, c: refmer.quantize(m, with_nan_in_clips(c)), "NaN or infinite"),
-        (lambda m, c: refmer.quantize(with_own_stream(m)), r"reads the streams \['smell'\].*give calibration_clips"),
-    ],
+test_errors_name_the_cause = errors(
+    (lambda: refmer.quantize(refmer.Recognizer("raver")), "not fitted"),
+    (lambda own: refmer.quantize(refmer.quantize(own)), "quantized already"),
+    (lambda own, clips: refmer.int8.sensitivity(refmer.quantize(own), clips), "quantized already"),
+    (lambda own, clips: refmer.quantize(own, clips[:0]), "no clips"),
+    (
+        lambda own: refmer.quantize(own, activations="column"),
+        "activations is 'column'; accepted: 'row', 'tensor', 'static'",
+    ),
+    (lambda own: refmer.quantize(own, activations="static"), "no calibration_clips"),
+    (lambda own: refmer.quantize(own, finetune=2), "no calibration_clips"),
+    (lambda own, clips: refmer.quantize(own, clips, finetune=-1), "finetune is -1"),
+    (lambda own, clips: refmer.quantize(own, clips, observer="eye"), "observer is 'eye'; accepted: 'min-max'"),
+    (lambda own: refmer.quantize(own, clip="top"), "clip is 'top'"),
+    (lambda own: refmer.quantize(with_nan(own)), "not finite"),
+    (lambda own, clips: refmer.quantize(own, with_nan_in_clips(clips)), "NaN or infinite"),
+    (lambda own: refmer.quantize(with_own_stream(own)), r"reads the streams \['smell'\].*give calibration_clips"),
 )
-def test_errors_name_the_cause(fitted, clips, call, message):
-    with pytest.raises(ValueError, match=message):
-        call(fitted("concatenation"), clips)
 
 
 def test_files_that_are_no_recognizer_are_refused(fitted, tmp_path):

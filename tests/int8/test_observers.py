@@ -1,7 +1,7 @@
 """Ranges from calibration."""
 
 import numpy as np
-import pytest
+from error_table import errors
 
 from refmer.int8.observers import OBSERVERS, min_max, moving_average, percentile
 
@@ -25,15 +25,8 @@ def test_moving_average_is_exponential():
     assert moving_average(ends, SECOND, 0.75) == (-1.5, 3.25)
 
 
-@pytest.mark.parametrize("name", OBSERVERS)
-@pytest.mark.parametrize("x", [[1.0, np.nan], [np.inf], []])
-def test_bad_calibration_data_is_an_error(name, x):
-    with pytest.raises(ValueError, match="empty or not finite"):
-        OBSERVERS[name](None, np.array(x))
-
-
-def test_bad_settings_are_errors():
-    with pytest.raises(ValueError, match="share is 0"):
-        percentile(None, FIRST, 0)
-    with pytest.raises(ValueError, match="momentum is 1"):
-        moving_average(None, FIRST, 1)
+test_errors_name_the_cause = errors(
+    *((f, None, np.array(x), "empty or not finite") for f in OBSERVERS.values() for x in ([1.0, np.nan], [np.inf], [])),
+    (percentile, None, FIRST, 0, "share is 0"),
+    (moving_average, None, FIRST, 1, "momentum is 1"),
+)

@@ -11,19 +11,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels.arguments import ARGUMENTS, FLOAT32
 
 import refmer.kernels
 import refmer.ops
 from refmer.ops.optimizers import adamw
 from refmer.ops.twins import AVAILABLE, TWINS, kernels, overridable, twin
 
-PARTS_OF_KERNELS = ("gemm", "scalar", "vectors")  # called inside kernels only; each has a test of its own
-PARTS = [import_module(f"kernels.{path.stem}") for path in sorted(Path(__file__).parent.glob("arguments_*.py"))]
+PARTS_OF_KERNELS = ("gemm", "scalar", "vectors")  # called inside kernels only; test_parts.py tests them
 for path in Path(refmer.ops.__path__[0]).glob("*.py"):
     import_module(f"refmer.ops.{path.stem}")  # fills TWINS
-ARGUMENTS = {name: make for part in PARTS for name, make in part.ARGUMENTS.items()}
 needs_kernels = pytest.mark.skipif(not AVAILABLE, reason="kernels are off")
-FLOAT32 = {name: bound for part in PARTS for name, bound in part.FLOAT32.items()}  # where 1e-6 of the largest is too strict
 
 
 def kernel_modules():

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from error_table import errors
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer import params
@@ -16,7 +17,6 @@ rng = np.random.default_rng(1)
 X, MEMORY = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C))
 VALID = np.array([[True, True, True, False, False], [False] * 5])  # one clip short, one without any
 ATTEND, ENCODER = moved(at.describe_attention(C)), moved(at.describe_encoder(C, 7, 3))
-quick = settings(max_examples=15, derandomize=True)
 
 
 def test_attention_is_the_sum_over_heads_and_keys_written_out():
@@ -33,7 +33,6 @@ def test_attention_is_the_sum_over_heads_and_keys_written_out():
             np.testing.assert_allclose(y[b, t], np.concatenate(heads) @ ATTEND.out.W + ATTEND.out.b, rtol=1e-12)
 
 
-@quick
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 99))
 def test_the_order_of_keys_and_masked_keys_do_not_matter(T, S, seed):
     rng = np.random.default_rng(seed)
@@ -56,13 +55,6 @@ def test_a_query_whose_keys_are_all_masked_gives_zero_and_takes_no_gradient():
     assert not dx.any() and not dmemory.any() and not g.vector.any()
 
 
-def test_masked_keys_take_no_gradient():
-    y, backward = at.attention(ATTEND, X, MEMORY, H, key_mask(VALID))
-    _, dmemory = backward(np.ones_like(y), params.zeros_like(ATTEND))
-    assert not dmemory[~VALID].any() and dmemory[0, :3].all()
-
-
-@quick
 @given(st.integers(2, 6), st.data())
 def test_later_steps_do_not_change_a_causal_encoder(T, data):
     t = data.draw(st.integers(1, T - 1))
@@ -71,30 +63,6 @@ def test_later_steps_do_not_change_a_causal_encoder(T, data):
     y, z = (at.encoder(ENCODER, v, H, causal(T, T))[0] for v in (x, other))
     np.testing.assert_allclose(z[:, :t], y[:, :t], rtol=1e-12)
     assert not np.allclose(z[:, t], y[:, t])
-
-
-@pytest.mark.parametrize("scale", ["width", "keys"])
-def test_a_clip_alone_or_padded_in_a_batch_gives_the_same(scale):
-    long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
-    valid = np.arange(S + 2) < np.array([[4], [S]])
-    whole = at.cross_encoder(ENCODER, X, long, H, key_mask(valid), scale=scale)[0]
-    for b, n in enumerate((4, S)):
-        alone, _ = at.cross_encoder(ENCODER, X[[b]], MEMORY[[b], :n], H, scale=scale)
-        np.testing.assert_allclose(whole[[b]], alone, rtol=1e-11)
-
-
-def test_padding_takes_no_gradient_and_changes_none():
-    long = np.concatenate([MEMORY, np.full((B, 2, C), 7.0)], 1)
-    valid = np.broadcast_to(np.arange(S + 2) < S, (B, S + 2))
-    y, back = at.cross_encoder(ENCODER, X, MEMORY, H)
-    z, back_padded = at.cross_encoder(ENCODER, X, long, H, key_mask(valid))
-    g, g_padded = params.zeros_like(ENCODER), params.zeros_like(ENCODER)
-    dy = np.random.default_rng(2).normal(size=y.shape)
-    (dx, dmemory), (dx_padded, dlong) = back(dy, g), back_padded(dy, g_padded)
-    np.testing.assert_allclose(dx_padded, dx, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(dlong[:, :S], dmemory, rtol=1e-9, atol=1e-12)
-    assert not dlong[:, S:].any()
-    np.testing.assert_allclose(g_padded.vector, g.vector, rtol=1e-9, atol=1e-11)
 
 
 def test_every_layer_of_the_cross_encoder_reads_the_same_memory():
@@ -133,16 +101,10 @@ def test_published_numbers_of_parameters():
     assert params.count(at.describe_encoder(130, 520, 5)) == 1_022_710
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda: at.attention(ATTEND, X, MEMORY, 4), "a width of 6 does not divide into 4 heads"),
-        (lambda: at.attention(ATTEND, X, MEMORY, H, key_mask(VALID[:, 1:])), r"mask has shape \(2, 1, 1, 4\)"),
-        (lambda: at.attention(ATTEND, X, MEMORY[..., 1:], H), "x has width 5 .* accepted: 6"),
-        (lambda: at.attention(ATTEND, X, MEMORY[:1], H), "memory holds 1 clips, x 2"),
-        (lambda: at.cross_encoder(ENCODER, X, MEMORY, H, scale="root"), "scale is 'root'"),
-    ],
+test_bad_input_is_named = errors(
+    (lambda: at.attention(ATTEND, X, MEMORY, 4), "a width of 6 does not divide into 4 heads"),
+    (lambda: at.attention(ATTEND, X, MEMORY, H, key_mask(VALID[:, 1:])), r"mask has shape \(2, 1, 1, 4\)"),
+    (lambda: at.attention(ATTEND, X, MEMORY[..., 1:], H), "x has width 5 .* accepted: 6"),
+    (lambda: at.attention(ATTEND, X, MEMORY[:1], H), "memory holds 1 clips, x 2"),
+    (lambda: at.cross_encoder(ENCODER, X, MEMORY, H, scale="root"), "scale is 'root'"),
 )
-def test_bad_input_is_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

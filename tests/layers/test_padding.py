@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.layers import conformer, convolution, encoders, sequence
+from refmer.layers import attention, conformer, convolution, encoders, sequence, summarizer
+from refmer.ops.attention import key_mask
 from refmer.ops.convolution import thin_mask
 from refmer.proofs import moved
 
@@ -23,6 +24,22 @@ def once(mask):
 
 def stride2(mask):
     return thin_mask(mask, 3, 2)
+
+
+def cross(f, **options):
+    """Return attention of the first step to all, as a layer of one sequence."""
+
+    def layer(p, x, mask):
+        y, back = f(p, x[:, :1], x, 2, key_mask(mask), **options)
+
+        def backward(dy, g):
+            dqueries, dx = back(dy, g)
+            dx[:, :1] += dqueries
+            return dx
+
+        return y, backward
+
+    return layer
 
 
 LAYERS = {
@@ -47,6 +64,9 @@ LAYERS = {
     "statistics": (sequence.statistics_pool, sequence.describe_statistics_pool(D), once),
     "max_pool1d": (lambda p, x, m: without(sequence.max_pool1d(x, 3, 2, mask=m)), {}, stride2),
     "mean_pool": (lambda p, x, m: without(sequence.mean_pool(x, m)), {}, once),
+    "cross-attention": (cross(attention.cross_encoder), attention.describe_encoder(D, 7, 3), once),
+    "cross-attention, keys": (cross(attention.cross_encoder, scale="keys"), attention.describe_encoder(D, 7, 3), once),
+    "summarizer": (cross(summarizer.summarizer), summarizer.describe_summarizer(D, 7, 2), once),
     "last_valid": (lambda p, x, m: without(sequence.last_valid_step(x, m)), {}, once),
 }
 

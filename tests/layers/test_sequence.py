@@ -1,8 +1,11 @@
 """Laws of the layers along time: LSTM and GRU, pooling, learned vectors, positions and the sum of layers."""
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from error_table import errors
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer import params
@@ -73,7 +76,6 @@ def test_dropout_is_between_layers_only():
         assert np.array_equal(y, dropped) == same
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.integers(1, 4), st.integers(1, 3), st.sampled_from(["valid", "same", "causal"]), st.integers(4, 8))
 def test_max_pooling_is_a_loop_over_windows(size, stride, padding, T):
     x = np.random.default_rng(T).normal(size=(B, T, D)) - 10  # all negative: padding must not win
@@ -86,11 +88,6 @@ def test_max_pooling_is_a_loop_over_windows(size, stride, padding, T):
 def test_masked_frames_are_left_out_of_a_window():
     x, mask = np.array([[[-3.0], [5], [-1]]]), np.array([[True, False, True]])
     np.testing.assert_array_equal(sequence.max_pool1d(x, 2, mask=mask)[0], [[[-3], [-1]]])
-
-
-def test_the_last_valid_step():
-    y, _ = sequence.last_valid_step(X, VALID)
-    np.testing.assert_array_equal(y, [X[0, 4], X[1, 2], np.zeros(D)])
 
 
 def test_mean_positions_is_the_mean_over_all_axes_between():
@@ -170,27 +167,55 @@ def test_the_literal_rule_takes_a_zero_in_channel_0_for_padding():
     assert (y[1, 1] != x[1, 1]).any()
 
 
-@pytest.mark.parametrize(
-    "call, message",
-    [
-        (lambda: sequence.lstm(LSTM, X[..., :3]), "x has width 3 .* accepted: 4"),
-        (lambda: sequence.lstm(LSTM, X, np.zeros((2, 2, B, H))), r"state has shape \(2, 2, 3, 2\); accepted: \(2, 1, 3, 2\)"),
-        (lambda: sequence.lstm(LSTM, X, None, VALID[:, :3]), r"mask has shape \(3, 3\)"),
-        (lambda: sequence.lstm(LSTM, X, None, VALID * 1.0), "float64"),
-        (lambda: sequence.lstm(LSTM, X[:, :0]), "no steps"),
-        (lambda: sequence.gru(GRU, X, np.zeros((B, H + 1))), r"h0 has shape .* accepted: \(3, 2\)"),
-        (lambda: sequence.gru(GRU, X, np.zeros((1, H))), r"h0 has shape .* accepted: \(3, 2\)"),
-        (lambda: sequence.mean_pool(X, VALID[:, :4]), r"mask has shape \(3, 4\)"),
-        (lambda: sequence.last_valid_step(X, VALID[:, :4]), r"mask has shape \(3, 4\)"),
-        (lambda: sequence.prepend(moved(sequence.describe_prepend(3)), X), "x has width 4 .* accepted: 3"),
-        (lambda: sequence.modality_embedding(TABLE, X, np.array(4)), "accepted: integers from 0 to 3"),
-        (lambda: sequence.modality_embedding(TABLE, X, np.array([-1, 0])), "accepted: integers from 0 to 3"),
-        (lambda: sequence.modality_embedding(TABLE, X, np.array(0.5)), "accepted: integers from 0 to 3"),
-        (lambda: sequence.positions(X, VALID[:, :4]), r"accepted: bool, \(3, 5\)"),
-        (lambda: sequence.positions(X, VALID * 1.0), r"accepted: bool, \(3, 5\)"),
-        (lambda: sequence.layer_sum(moved(sequence.describe_layer_sum(4)), X), r"x has 5 layers .* accepted: 4"),
-    ],
+@pytest.mark.parametrize("width", [2, 3, 6, 7, 130])
+def test_the_layout_is_that_of_fairseq(width):
+    half, table = width // 2, sinusoidal(5, width)
+    assert table.shape == (5, width)
+    for t in range(5):
+        for i in range(half):
+            f = math.exp(-i * math.log(1e4) / (half - 1)) if half > 1 else 1
+            assert table[t, i] == pytest.approx(math.sin((t + 1) * f), abs=1e-12)
+            assert table[t, half + i] == pytest.approx(math.cos((t + 1) * f), abs=1e-12)
+    assert (table[:, 2 * half :] == 0).all()
+
+
+def test_slowest_and_fastest_wave_and_the_first_position():
+    table = sinusoidal(3, 130)  # paper 002: 65 frequencies from 1 to 1e-4
+    np.testing.assert_allclose(table[:, 0], np.sin([1, 2, 3]), rtol=1e-12)
+    np.testing.assert_allclose(table[:, 64], np.sin([1e-4, 2e-4, 3e-4]), rtol=1e-12)
+
+
+def test_a_step_ahead_is_a_rotation():
+    """Why sinusoids: position t + k is the same linear map of position t, for every t."""
+    table = sinusoidal(9, 8)
+    sine, cosine = table[:, :4], table[:, 4:]
+    f = np.exp(-np.arange(4) * math.log(1e4) / 3)
+    ahead = sine[:-3] * np.cos(3 * f) + cosine[:-3] * np.sin(3 * f)
+    np.testing.assert_allclose(ahead, sine[3:], atol=1e-12)
+
+
+def test_positions_do_not_depend_on_the_length_and_differ():
+    np.testing.assert_array_equal(sinusoidal(10_000, 6)[:7], sinusoidal(7, 6))
+    assert len(np.unique(sinusoidal(1000, 8).round(9), axis=0)) == 1000
+    assert sinusoidal(0, 4).shape == (0, 4)
+
+
+test_bad_input_is_named = errors(
+    (lambda: sequence.lstm(LSTM, X[..., :3]), "x has width 3 .* accepted: 4"),
+    (lambda: sequence.lstm(LSTM, X, np.zeros((2, 2, B, H))), r"state has shape \(2, 2, 3, 2\); accepted: \(2, 1, 3, 2\)"),
+    (lambda: sequence.lstm(LSTM, X, None, VALID[:, :3]), r"mask has shape \(3, 3\)"),
+    (lambda: sequence.lstm(LSTM, X, None, VALID * 1.0), "float64"),
+    (lambda: sequence.lstm(LSTM, X[:, :0]), "no steps"),
+    (lambda: sequence.gru(GRU, X, np.zeros((B, H + 1))), r"h0 has shape .* accepted: \(3, 2\)"),
+    (lambda: sequence.gru(GRU, X, np.zeros((1, H))), r"h0 has shape .* accepted: \(3, 2\)"),
+    (lambda: sequence.mean_pool(X, VALID[:, :4]), r"mask has shape \(3, 4\)"),
+    (lambda: sequence.last_valid_step(X, VALID[:, :4]), r"mask has shape \(3, 4\)"),
+    (lambda: sequence.prepend(moved(sequence.describe_prepend(3)), X), "x has width 4 .* accepted: 3"),
+    (lambda: sequence.modality_embedding(TABLE, X, np.array(4)), "accepted: integers from 0 to 3"),
+    (lambda: sequence.modality_embedding(TABLE, X, np.array([-1, 0])), "accepted: integers from 0 to 3"),
+    (lambda: sequence.modality_embedding(TABLE, X, np.array(0.5)), "accepted: integers from 0 to 3"),
+    (lambda: sequence.positions(X, VALID[:, :4]), r"accepted: bool, \(3, 5\)"),
+    (lambda: sequence.positions(X, VALID * 1.0), r"accepted: bool, \(3, 5\)"),
+    (lambda: sequence.layer_sum(moved(sequence.describe_layer_sum(4)), X), r"x has 5 layers .* accepted: 4"),
+    *((sinusoidal, T, C, f"length is {T} and width {C}") for T, C in ((-1, 4), (3, 1), (3, 0))),
 )
-def test_bad_input_is_named(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from error_table import errors
 
 from refmer import params
 from refmer.layers import dense, tlab, tlab_code
@@ -73,12 +74,10 @@ def test_a_clip_of_nothing_gives_zero_and_takes_no_gradient():
     assert not y[1].any() and not any(d[1].any() for d in dx)
 
 
-def test_the_code_adds_the_queries_and_counts_what_was_published():
+def test_the_code_has_two_heads():
     trace = {}
     tlab_code.tlab_code(CODE, RECURRENT, CONVOLVED, trace=trace)
     assert trace["attention"].shape == (B, 2, T, T)
-    assert params.count(tlab_code.describe_tlab_code(512)) == 1_051_648
-    assert params.count(tlab.describe_tlab(512)) == 3 * 512 * 512
 
 
 X = np.random.default_rng(0).normal(size=(3, 7, 6))
@@ -155,10 +154,6 @@ def test_sound_moves_the_weights_and_equal_positions_share_them():
     np.testing.assert_allclose(equal, 1 / N, rtol=1e-12)
 
 
-def test_the_published_size_of_avga():
-    assert params.count(tlab.describe_avga(512, 512, 512, 49)) == 3 * 262_656 + 2 * 25_088 + 49 == 838_193
-
-
 AUDIO, VISUAL = rng.normal(size=(B, T, A)), rng.normal(size=(B, T, C))
 LAYERS = {
     "joint": (tlab.joint_cross_attention, moved(tlab.describe_joint_cross_attention(A, C, T, 7))),
@@ -214,7 +209,10 @@ def test_dense_coattention_written_out_with_sums_over_valid_steps():
             np.testing.assert_allclose(y_x, x + np.maximum(w @ m.out.W + m.out.b, 0), rtol=1e-11)
 
 
-def test_published_sizes_of_coattention():
+def test_published_sizes():
+    assert params.count(tlab.describe_tlab(512)) == 3 * 512 * 512
+    assert params.count(tlab_code.describe_tlab_code(512)) == 1_051_648
+    assert params.count(tlab.describe_avga(512, 512, 512, 49)) == 3 * 262_656 + 2 * 25_088 + 49 == 838_193
     assert params.count(tlab_code.describe_dense_coattention(512, 512, 16)) == 2_625_056
     assert params.count(tlab.describe_joint_cross_attention(512, 512, 16, 32)) == 68_096
     assert params.count(tlab.describe_joint_cross_attention(128, 128, 16, 32)) == 18_944  # the JCA baseline's
@@ -246,15 +244,13 @@ def answer(target, pooled=False):
     return tlab.answer(dense.linear(HEAD, z)[0], 3, B, 5, target)[0]
 
 
-def test_a_step_is_answered_by_itself():
-    expected = (H @ HEAD.W + HEAD.b).reshape(B, 6, 2)[:, :5]
-    np.testing.assert_allclose(answer("affect")["affect"], expected, rtol=1e-12)
+MEANS = np.stack([H[0].mean(0), H[1, 0], H[2, :2].mean(0), np.zeros(C)])  # of the valid steps of each window
 
 
-def test_a_window_is_answered_from_the_mean_over_its_valid_steps():
-    means = np.stack([H[0].mean(0), H[1, 0], H[2, :2].mean(0), np.zeros(C)])
-    expected = np.repeat(means @ HEAD.W + HEAD.b, 3, 0).reshape(B, 6, 2)[:, :5]
-    np.testing.assert_allclose(answer("affect", pooled=True)["affect"], expected, rtol=1e-12)
+@pytest.mark.parametrize("pooled, h", [(False, H), (True, np.repeat(MEANS, 3, 0))], ids=["step", "window"])
+def test_a_step_is_answered_by_itself_or_from_the_mean_over_its_window(pooled, h):
+    expected = (h @ HEAD.W + HEAD.b).reshape(B, 6, 2)[:, :5]
+    np.testing.assert_allclose(answer("affect", pooled)["affect"], expected, rtol=1e-12)
 
 
 def test_a_clip_is_answered_from_the_mean_over_all_its_valid_steps():
@@ -262,16 +258,9 @@ def test_a_clip_is_answered_from_the_mean_over_all_its_valid_steps():
     np.testing.assert_allclose(answer("emotion", pooled=True)["logits"], means @ HEAD.W + HEAD.b, rtol=1e-12)
 
 
-@each
-def test_another_number_of_steps_is_named(layer, p):
-    with pytest.raises(ValueError, match="audio has 5 steps, visual 5; accepted: 6"):
-        layer(p, AUDIO[:, 1:], VISUAL[:, 1:])
-    with pytest.raises(ValueError, match=r"mask has shape \(2, 5, 1\)"):
-        layer(p, AUDIO, VISUAL, VALID[:, 1:])
-
-
-def test_bad_input_of_tlab_is_named():
-    with pytest.raises(ValueError, match="recurrent has .* convolved"):
-        tlab.tlab(P, RECURRENT, CONVOLVED[:, 1:])
-    with pytest.raises(ValueError, match=r"mask has shape \(2, 1, 5\)"):
-        tlab.tlab(P, RECURRENT, CONVOLVED, VALID[:, 1:])
+test_bad_input_is_named = errors(
+    *((f, p, AUDIO[:, 1:], VISUAL[:, 1:], "audio has 5 steps, visual 5; accepted: 6") for f, p in LAYERS.values()),
+    *((f, p, AUDIO, VISUAL, VALID[:, 1:], r"mask has shape \(2, 5, 1\)") for f, p in LAYERS.values()),
+    (tlab.tlab, P, RECURRENT, CONVOLVED[:, 1:], "recurrent has .* convolved"),
+    (tlab.tlab, P, RECURRENT, CONVOLVED, VALID[:, 1:], r"mask has shape \(2, 1, 5\)"),
+)

@@ -1,7 +1,7 @@
 """Dropout: dropped elements depend on key and place only, have the right share, and are independent across places and keys."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refmer.ops.dense import dropout, dropout_backward
@@ -9,6 +9,7 @@ from refmer.ops.dense import dropout, dropout_backward
 KEY = st.integers(0, 2**63 - 1)
 
 
+@settings(max_examples=100)
 @given(key=KEY, rate=st.floats(0.01, 0.9), seed=st.integers(0, 9))
 def test_kept_elements_grow_and_backward_is_the_same(key, rate, seed):
     x = np.random.default_rng(seed).normal(size=(3, 5, 7))

@@ -3,14 +3,13 @@
 from functools import reduce
 
 import numpy as np
-import pytest
-from hypothesis import given, settings
+from error_table import errors
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer.ops.fusion import outer_with_ones
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 99))
 def test_it_is_the_kronecker_product_of_each_clip(widths, B, seed):
     rng = np.random.default_rng(seed)
@@ -28,7 +27,7 @@ def test_each_modality_alone_is_among_the_products():
     np.testing.assert_array_equal(y[3, :3], b[0])
 
 
-@pytest.mark.parametrize("shapes", [[(2, 3), (4, 3)], [(2, 3), (2, 3, 1)]])
-def test_parts_that_do_not_fit_are_named(shapes):
-    with pytest.raises(ValueError, match="parts have shapes"):
-        outer_with_ones(*(np.ones(shape) for shape in shapes))
+test_parts_that_do_not_fit_are_named = errors(
+    (outer_with_ones, np.ones((2, 3)), np.ones((4, 3)), "parts have shapes"),
+    (outer_with_ones, np.ones((2, 3)), np.ones((2, 3, 1)), "parts have shapes"),
+)

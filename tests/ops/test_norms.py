@@ -2,15 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refmer.ops import norms
 
-few = settings(deadline=None, max_examples=25, derandomize=True)
 
-
-@few
 @given(st.integers(0, 99), st.floats(1e-3, 1e3), st.floats(-1e3, 1e3))
 def test_layer_norm_ignores_shift_and_scale(seed, scale, shift):
     x, one, zero = np.random.default_rng(seed).normal(size=(3, 7)), np.ones(7), np.zeros(7)
@@ -20,7 +17,6 @@ def test_layer_norm_ignores_shift_and_scale(seed, scale, shift):
     np.testing.assert_allclose(norms.layer_norm(scale * x + shift, one, zero, eps=0)[0], y, atol=1e-8)
 
 
-@few
 @given(st.integers(0, 99), st.floats(1e-6, 1e6))
 def test_l2_gives_length_one_in_the_same_direction(seed, scale):
     x = np.random.default_rng(seed).normal(size=(3, 5))
