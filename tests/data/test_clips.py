@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refmer.data.clips import Clips, Stream
@@ -23,6 +23,7 @@ def make(n=7, t=5, **changes):
     return Clips(**fields | changes)
 
 
+@settings(max_examples=100)
 @given(
     st.one_of(st.integers(-7, 6), st.slices(7), st.lists(st.integers(-7, 6)), st.lists(st.booleans(), min_size=7, max_size=7))
 )
@@ -36,6 +37,7 @@ def test_indexing_takes_the_same_clips_from_everything(index):
         np.testing.assert_array_equal(part.truth["lag"], clips.truth["lag"][expected])
 
 
+@settings(max_examples=100)
 @given(st.integers(0, 99), st.sampled_from(["speaker", "name"]))
 def test_split_keeps_groups_apart_and_loses_no_clip(seed, by):
     clips = make()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refmer
@@ -68,6 +68,7 @@ def rows(tmp_path_factory):
 INDEX = st.one_of(st.slices(7), st.lists(st.integers(-7, 6), min_size=1), st.lists(st.booleans(), min_size=7, max_size=7))
 
 
+@settings(max_examples=100)
 @given(first=INDEX, second=st.slices(7), one=st.integers(-7, 6))
 def test_rows_are_indexed_as_arrays_are(rows, first, second, one):
     result = rows[first][second]
