@@ -175,24 +175,9 @@ def attention_within(p, h, valid, config, rng=None, trace=None):
     return encoder(p, h, config.heads, mask, rates, rng, trace, place=where, residual=MIXES[config.mix])
 
 
-def describe_lstm_within(config):
-    return describe_lstm(config.width, config.width)
-
-
-def lstm_within(p, h, valid, config, rng=None, trace=None):
-    return lstm(p, h, mask=valid if config.hide_padding else None)
-
-
-def describe_gru_within(config):
-    return describe_gru(config.width, config.width)
-
-
-def gru_within(p, h, valid, config, rng=None, trace=None):
-    return gru(p, h, mask=valid if config.hide_padding else None)
-
-
-def describe_nothing_within(config):
-    return {}
+def recurrent_within(layer, p, h, valid, config, rng=None, trace=None):
+    """An LSTM or GRU in place of self-attention.   h (B, T, d)."""
+    return layer(p, h, mask=valid if config.hide_padding else None)
 
 
 def nothing_within(p, h, valid, config, rng=None, trace=None):
@@ -201,9 +186,9 @@ def nothing_within(p, h, valid, config, rng=None, trace=None):
 
 WITHIN = {  # Fig. 6
     "attention": (describe_attention_within, attention_within),
-    "lstm": (describe_lstm_within, lstm_within),
-    "gru": (describe_gru_within, gru_within),
-    "off": (describe_nothing_within, nothing_within),
+    "lstm": (lambda config: describe_lstm(config.width, config.width), partial(recurrent_within, lstm)),
+    "gru": (lambda config: describe_gru(config.width, config.width), partial(recurrent_within, gru)),
+    "off": (lambda config: {}, nothing_within),
 }
 
 
