@@ -23,7 +23,6 @@ from refmer.systems.protocol import probabilities
 from refmer.train.fit import CHUNK, Lazy, announce, fit, take
 from refmer.train.recipes import RECIPES
 
-SIZES = ("tiny", "paper")
 FORMAT = "refmer recognizer 1"
 ARGUMENTS = ("system", "size", "config", "seed")
 SAVED = ("config_", "recipe_", "class_names_", "speakers_", "history_", "rates_", "quantized_")  # as JSON; arrays: p_, scaling_
@@ -278,7 +277,7 @@ class Recognizer(BaseEstimator):
         write_npz(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
     def _system(self):
-        choose("size", self.size, SIZES)
+        choose("size", self.size, ("tiny", "paper"))
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; accepted: integers from 0 to 2**32 - 1")
         return find(self.system)
