@@ -42,11 +42,6 @@ def affine(x, scale, zero):
     return np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.uint8)
 
 
-def from_affine(q, scale, zero):
-    """x = s (q - z)."""
-    return (q.astype(np.int32) - zero).astype(np.float32) * scale
-
-
 def affine_rows(x, kind=BY_ROW, least=0.0, greatest=0.0):
     """Quantize rows x (M, K) float32 by their own ranges, that of x (BY_TENSOR), or least to greatest (STATIC).
 

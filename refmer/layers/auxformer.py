@@ -49,17 +49,11 @@ def place(valid, config):
     return partial(POSITIONS[config.positions], valid=valid)
 
 
-def causal_on_padded(queries, keys):
-    """causal_between on padded lengths, as the authors' code."""
-    return causal_between(np.ones_like(queries), np.ones_like(keys))
-
-
-def not_causal(queries, keys):
-    """Every query attends to every key."""
-    return np.ones((1, 1, queries.shape[1], keys.shape[1]), bool)
-
-
-CAUSAL = {"clip": causal_between, "padded": causal_on_padded, "off": not_causal}
+CAUSAL = {
+    "clip": causal_between,
+    "padded": lambda queries, keys: causal_between(np.ones_like(queries), np.ones_like(keys)),  # the authors' code
+    "off": lambda queries, keys: np.ones((1, 1, queries.shape[1], keys.shape[1]), bool),
+}
 
 
 def attention_mask(queries, keys, config):
