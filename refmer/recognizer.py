@@ -225,7 +225,8 @@ class Recognizer(BaseEstimator):
         """
         traces = []
         self.outputs(clips, traces)
-        return joined(map(stacked, traces))
+        traces = [stacked(trace) for trace in traces]
+        return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
 
     def stream(self, window_s=2.0, hop_s=0.1, patience_s=0.25):
         """Return a stream that predicts on a sliding window while frames arrive.
@@ -336,7 +337,7 @@ class Recognizer(BaseEstimator):
             outs.append(system.forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)[0])
             if traces is not None:
                 traces.append(trace)
-        return joined(outs)
+        return {name: np.concatenate([out[name] for out in outs]) for name in outs[0]}
 
     def _check_probabilities(self):
         check_is_fitted(self)
@@ -348,12 +349,6 @@ class Recognizer(BaseEstimator):
         regression = hasattr(self, "config_") and self.task == "regression"
         tags.estimator_type = "regressor" if regression else "classifier"
         return tags
-
-
-def joined(parts):
-    """Return {name: array} of all clips, from that of each chunk."""
-    first, *rest = parts
-    return {name: np.concatenate([x, *(part[name] for part in rest)]) for name, x in first.items()}
 
 
 def load_recognizer(path):
@@ -394,9 +389,9 @@ def load_recognizer(path):
         model.p_ = params.from_named(description, parts)
         model.scaling_ = {k.removeprefix("scaling/"): tuple(x) for k, x in arrays.items() if k.startswith("scaling/")}
         if "rates_" in meta:
-            model.rates_ = {name: float(rate) for name, rate in meta["rates_"].items()}
-            if set(model.rates_) != set(model.scaling_) or not all(0 < rate < np.inf for rate in model.rates_.values()):
-                raise ValueError(f"its rates are {model.rates_}")
+            model.rates_ = rates = {name: float(rate) for name, rate in meta["rates_"].items()}
+            if set(rates) != set(model.scaling_) or not all(0 < rate < np.inf for rate in rates.values()):
+                raise ValueError(f"its rates are {rates}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {accepted}") from error
     return model
