@@ -21,21 +21,8 @@ def assert_pair(f, *args, rng, **options):
     """Assert that `f_backward`, in the module of `f`, is the derivative of `f` in every element of every array input.
 
     `f(*args, **options)` returns `y`, or `(y, *saved)`; `f_backward(dy, *saved)` (saved is `y` itself where `f` returns it
-    alone) returns the gradients of the floating arrays among `args`, in order. Also asserted: inputs and dy are unchanged,
-    and float32 inputs give float32 outputs.
-
-    Parameters
-    ----------
-    f : function of refmer.ops
-    *args
-        Floating arrays are differentiated; bool and int arrays, None and scalars are passed on.
-    rng : numpy.random.Generator
-        Draws the gradient from above.
-
-    Returns
-    -------
-    float
-        The largest error, relative to the largest gradient of the same input.
+    alone) returns the gradients of the floating arrays among `args`, in order; other args are passed on. Also asserted:
+    inputs and dy are unchanged, and float32 inputs give float32 outputs. `rng` and the result: see `assert_gradient`.
     """
     return _worst(f.__name__, pair_errors(f, *args, rng=rng, **options))
 
@@ -55,6 +42,7 @@ def assert_gradient(f, p, *inputs, rng, zero=(), directions=False):
     *inputs
         Float64 arrays are differentiated; bool and int arrays, None and scalars are passed on.
     rng : numpy.random.Generator
+        Draws the gradient from above.
     zero : patterns of leaf paths (inputs are "input.0", "input.1.visual")
         Leaves whose gradient vanishes by a symmetry (a key bias in a softmax): below 1e-12 of the largest gradient.
     directions : bool

@@ -4,6 +4,7 @@ import argparse
 import os
 import shutil
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from refmer import __version__
@@ -112,7 +113,8 @@ def add_models(commands):
     c.add_argument("--folds", type=int, default=5, metavar="N", help="of the cross-validation, by speaker (default: 5)")
     c.add_argument("--seeds", type=int, default=5, metavar="N", help="its repetitions; 0: no cross-validation (default: 5)")
     c.add_argument("--clip", choices=("max", "mse"), default="max", help="scale of the weights (default: max)")
-    c.add_argument("--per-tensor", action="store_true", help="one scale for a matrix instead of one for each column")
+    about = "one scale for a matrix instead of one for each column"
+    c.add_argument("--per-tensor", dest="per_channel", action="store_false", help=about)
     c.add_argument(
         "--activations", choices=("row", "tensor", "static"), default="row", help="range of the inputs of maps (default: row)"
     )
@@ -127,18 +129,18 @@ def add_tables(commands):
     """Add the subcommands of sizes, proofs, tutorials and compilation."""
     c = commands.add_parser("params", help="parameters, multiply-accumulates and memory of the published sizes")
     c.add_argument("--json", action="store_true", help="JSON instead of a table")
-    c.set_defaults(run=params)
+    c.set_defaults(run=run_main, module="refmer.experiments.sizes")
 
     c = commands.add_parser("check", help="prove every gradient on this machine")
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
-    c.set_defaults(run=check)
+    c.set_defaults(run=run_main, module="refmer.proofs.table")
 
     c = commands.add_parser("tutorials", help="list the tutorials, or copy them to a folder")
     c.add_argument("--out", metavar="DIR", help="folder for the copies")
     c.set_defaults(run=tutorials)
 
     c = commands.add_parser("warm-up", help="compile every kernel ahead of its first use")
-    c.set_defaults(run=warm_up)
+    c.set_defaults(run=run_main, module="refmer.warm_up")
 
 
 def names(text):
@@ -207,27 +209,13 @@ def quantize(args):
     """`refmer quantize`."""
     from refmer.experiments.quantization import quantization
 
-    options = {
-        "activations": args.activations,
-        "per_channel": not args.per_tensor,
-        "clip": args.clip,
-        "finetune": args.finetune,
-    }
+    options = {name: getattr(args, name) for name in ("activations", "per_channel", "clip", "finetune")}
     print(quantization(args.file, args.out, args.folder, args.folds, args.seeds, args.jobs, options, args.sensitivity))
 
 
-def params(args):
-    """`refmer params`."""
-    from refmer.experiments.sizes import main as run
-
-    run(args.json)
-
-
-def check(args):
-    """`refmer check`."""
-    from refmer.proofs.table import main as run
-
-    return run(args.json)
+def run_main(args):
+    """`refmer params`, `refmer check` and `refmer warm-up`: run the main function of a module."""
+    return import_module(args.module).main(*[args.json] if "json" in args else [])
 
 
 def tutorials(args):
@@ -246,13 +234,6 @@ def tutorials(args):
         for path in paths:
             shutil.copyfile(path, out / path.name)
         print(f"{len(paths)} tutorials are in {out}: run one as a script, or open it as a notebook")
-
-
-def warm_up(args):
-    """`refmer warm-up`."""
-    from refmer.warm_up import main as run
-
-    run()
 
 
 def corrupted(clips, text, train, seed):

@@ -1,9 +1,6 @@
 """Recognizer: a system behind the interface of a scikit-learn estimator."""
 
 import json
-import os
-import sys
-import time
 from dataclasses import asdict, fields, replace
 
 import numpy as np
@@ -23,12 +20,12 @@ from refmer.layers.trace import stacked
 from refmer.stream import Stream
 from refmer.systems import find
 from refmer.systems.protocol import probabilities
-from refmer.train.fit import CHUNK, Lazy, fit, take, train_step
+from refmer.train.fit import CHUNK, Lazy, announce, fit, take
 from refmer.train.recipes import RECIPES
 
-SIZES = ("tiny", "paper")
 FORMAT = "refmer recognizer 1"
 ARGUMENTS = ("system", "size", "config", "seed")
+SAVED = ("config_", "recipe_", "class_names_", "speakers_", "history_", "rates_", "quantized_")  # as JSON; arrays: p_, scaling_
 HEADLINES = {"classes": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
@@ -125,7 +122,7 @@ class Recognizer(BaseEstimator):
         self.config_ = replace(config, **system.widths(streams, config), classes=len(names))
         batches = [self.labelled_batch(part, clips) for part in (clips, dev)]
         if self.size == "paper":
-            self._announce(system, batches[0])
+            announce(system, self.config_, batches[0], self.recipe_, self.seed)
         with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
 
             def show(entry):
@@ -206,11 +203,11 @@ class Recognizer(BaseEstimator):
         dict of str to float
             Scores by name: see `refmer.evaluate.metrics`.
         """
-        label, task = targets.labels(clips, self.config_.target), self.task
-        if task == "regression":
+        label = targets.labels(clips, self.config_.target)
+        if self.task == "regression":
             truth = find(self.system).target(label, self.config_)
             return metrics.regression(truth["target"], predictions, truth["target_mask"])
-        if task == "votes":
+        if self.task == "votes":
             return metrics.votes(targets.above_chance(label), predictions)
         return metrics.classification(label, predictions, self.class_names_, self.config_.target)
 
@@ -272,17 +269,16 @@ class Recognizer(BaseEstimator):
             If the file cannot be written.
         """
         check_is_fitted(self)
+        values = vars(self) | {"speakers_": self.speakers_.tolist()}
+        values |= {name: asdict(getattr(self, name)) for name in ("config_", "recipe_")}
         meta = {"format": FORMAT, "refmer": __version__, "numpy": np.__version__}
-        meta |= {name: getattr(self, name) for name in ARGUMENTS}
-        meta |= {"config_": asdict(self.config_), "recipe_": asdict(self.recipe_), "class_names_": self.class_names_}
-        meta |= {"speakers_": self.speakers_.tolist(), "history_": self.history_}
-        meta |= {name: getattr(self, name) for name in ("rates_", "quantized_") if hasattr(self, name)}
+        meta |= {name: values[name] for name in ARGUMENTS + SAVED if name in values}
         arrays = {f"p/{name}": x for name, x in stored(params.named(self.p_)).items()}
         arrays |= {f"scaling/{name}": np.stack(pair) for name, pair in self.scaling_.items()}
         write_npz(path, {"meta": np.array(json.dumps(meta)), **arrays})
 
     def _system(self):
-        choose("size", self.size, SIZES)
+        choose("size", self.size, ("tiny", "paper"))
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; accepted: integers from 0 to 2**32 - 1")
         return find(self.system)
@@ -304,22 +300,7 @@ class Recognizer(BaseEstimator):
         return {name: clips.streams[name] for name in required}
 
     def batch(self, clips):
-        """Return the system's inputs.
-
-        Parameters
-        ----------
-        clips : Clips
-
-        Returns
-        -------
-        dict of str to array, or Lazy
-            Standardised streams and their masks; for clips on disk an object that makes them when rows are taken.
-
-        Raises
-        ------
-        ValueError
-            Without clips, or if they lack a stream.
-        """
+        """Return the system's inputs of clips, standardised, and their masks; of clips on disk, a Lazy batch."""
         if len(clips) == 0:
             raise ValueError("no clips; accepted: at least one")
         streams = self.streams_of(clips, self.config_)
@@ -331,20 +312,7 @@ class Recognizer(BaseEstimator):
         return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(None)
 
     def labelled_batch(self, clips, train):
-        """Return the system's inputs with the target and what else the loss needs.
-
-        Parameters
-        ----------
-        clips : Clips
-            Labelled clips.
-        train : Clips
-            Training clips, which `class_count` (K,) is counted on.
-
-        Returns
-        -------
-        dict of str to array, or Lazy
-            `batch(clips)` with `target` and `class_count`, or, of a regression, `target` and `target_mask`.
-        """
+        """Return `batch(clips)` with `target` and `class_count` (K,) of the clips `train`; of a regression, `target_mask`."""
         target, K = self.config_.target, len(self.classes_)
         if self.task == "regression":
             truth = find(self.system).target(targets.labels(clips, target), self.config_)
@@ -358,18 +326,9 @@ class Recognizer(BaseEstimator):
         return targets.task_of(self.config_.target)
 
     def outputs(self, clips, traces=None):
-        """Return the system's outputs in evaluation.
+        """Return the system's outputs in evaluation: "logits" (N, K) or "affect" (N, T, 2), and others that it has.
 
-        Parameters
-        ----------
-        clips : Clips
-        traces : list, optional
-            The trace of each chunk of clips is appended to it.
-
-        Returns
-        -------
-        dict of str to array
-            "logits" (N, K) or "affect" (N, T, 2), and other outputs of the system.
+        The trace of each chunk of clips is appended to the list `traces`, if given.
         """
         check_is_fitted(self)
         system, batch, outs = find(self.system), self.batch(clips), []
@@ -384,21 +343,6 @@ class Recognizer(BaseEstimator):
         check_is_fitted(self)
         if self.task == "regression":
             raise ValueError(f"{self.system} learned {self.config_.target}, a regression without probabilities: use predict")
-
-    def _announce(self, system, batch):
-        """Print memory and time of training a published size; MemoryError if it does not fit."""
-        n = params.count(system.describe(self.config_))
-        need, memory = 5 * 4 * n, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # p, g, m, v and the best p
-        text = f"{self.system}: {n:,} parameters, {need / 1e6:.0f} MB to train without activations"
-        if need > memory:
-            raise MemoryError(f"{text}; this machine has {memory / 1e6:.0f} MB. Use size='tiny' or smaller widths")
-        p, rng = params.init(system.describe(self.config_), self.seed), np.random.default_rng(0)
-        g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
-        rows = take(batch, slice(self.recipe_.batch))
-        start = time.perf_counter()
-        train_step(system, self.config_, p, g, rows, moments, 1, self.recipe_.lr, self.recipe_, rng)
-        epoch = (time.perf_counter() - start) * len(batch["target"]) / len(rows["target"])
-        print(f"{text}; about {epoch:.1f} s an epoch, at most {self.recipe_.epochs} epochs", file=sys.stderr)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -435,8 +379,8 @@ def load_recognizer(path):
         system = model._system()
         model.config_ = system.Config(**meta["config_"])
         model.recipe_ = replace(RECIPES[system.RECIPE][model.size], **meta["recipe_"])
-        model.class_names_, model.history_ = tuple(meta["class_names_"]), meta["history_"]
-        model.classes_, model.speakers_ = np.arange(len(model.class_names_)), np.array(meta["speakers_"])
+        model.class_names_, model.classes_ = tuple(meta["class_names_"]), np.arange(len(meta["class_names_"]))
+        model.history_, model.speakers_ = meta["history_"], np.array(meta["speakers_"])
         parts = {k.removeprefix("p/"): x for k, x in arrays.items() if k.startswith("p/")}
         description = system.describe(model.config_)
         if "quantized_" in meta:
@@ -445,9 +389,9 @@ def load_recognizer(path):
         model.p_ = params.from_named(description, parts)
         model.scaling_ = {k.removeprefix("scaling/"): tuple(x) for k, x in arrays.items() if k.startswith("scaling/")}
         if "rates_" in meta:
-            model.rates_ = {name: float(rate) for name, rate in meta["rates_"].items()}
-            if set(model.rates_) != set(model.scaling_) or not all(0 < rate < np.inf for rate in model.rates_.values()):
-                raise ValueError(f"its rates are {model.rates_}")
+            model.rates_ = rates = {name: float(rate) for name, rate in meta["rates_"].items()}
+            if set(rates) != set(model.scaling_) or not all(0 < rate < np.inf for rate in rates.values()):
+                raise ValueError(f"its rates are {rates}")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {accepted}") from error
     return model

@@ -2,6 +2,7 @@
 
 import math
 from time import perf_counter
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -37,14 +38,6 @@ class Step(NamedTuple):
     delay_s: float
 
 
-class Window(NamedTuple):
-    """One clip of standardised frames, as a system's `inputs` reads a stream."""
-
-    x: np.ndarray  # (1, T, ...)
-    mask: np.ndarray  # (1, T)
-    rate: float
-
-
 class Ring:
     """The newest standardised frames of one stream: frame t is in row t % capacity; `end` is the next frame expected."""
 
@@ -61,13 +54,16 @@ class Ring:
         self.x[rows], self.mask[rows], self.end = x[first:], mask[first:], end
 
     def read(self, end, count):
-        """Return the `count` frames before `end` as new arrays: a quantized matrix recognises its last input by identity."""
+        """Return the `count` frames before `end` as a clip: x (1, T, ...), mask (1, T) and rate, which `inputs` reads.
+
+        The arrays are new: a quantized matrix recognises its last input by identity.
+        """
         t, n = np.arange(end - count, end), len(self.mask)
         rows = t % n
         mask = self.mask[rows] & (t >= max(self.end - n, 0)) & (t < self.end)
         x = self.x.take(rows, 0)
         x[~mask] = 0
-        return Window(x[None], mask[None], self.rate)
+        return SimpleNamespace(x=x[None], mask=mask[None], rate=self.rate)
 
 
 class Stream:
@@ -120,21 +116,16 @@ class Stream:
         """
         begun = perf_counter()
         valid, start = valid or {}, start or {}
-        self._check_names(frames, valid, start)
+        for label, names, accepted in (("stream", frames, self.rings), ("valid", valid, frames), ("start", start, frames)):
+            if unknown := [name for name in names if name not in accepted]:
+                raise ValueError(f"{label} {', '.join(map(repr, unknown))} is not among {', '.join(accepted)}")
         given = {name: self._checked(name, frames, valid, start) for name in frames}
         ends = [(at + len(x)) / self.rings[name].rate for name, (at, x, _) in given.items()]
         farthest = max([self._reached(), *ends])
         steps = []
         while self._ready(given):
-            time_s, probability, gates = self._step()
-            steps.append(Step(time_s, probability, gates, max(farthest - time_s, 0.0) + perf_counter() - begun))
+            steps.append(self._step(farthest, begun))
         return steps
-
-    def _check_names(self, frames, valid, start):
-        for label, names in (("stream", frames), ("valid", valid), ("start", start)):
-            accepted = self.rings if label == "stream" else frames
-            if unknown := [name for name in names if name not in accepted]:
-                raise ValueError(f"{label} {', '.join(map(repr, unknown))} is not among {', '.join(accepted)}")
 
     def _checked(self, name, frames, valid, start):
         """Return (number of the first frame, standardised frames, mask)."""
@@ -180,14 +171,15 @@ class Stream:
         rings = self.rings.values()
         return all(r.end >= before(end, r.rate) for r in rings) or any(r.end >= late * r.rate - SLACK for r in rings)
 
-    def _step(self):
-        """Return (time_s, probabilities, gates) of the next window."""
+    def _step(self, farthest, begun):
+        """Return the Step of the next window, in a push that began at `begun` and whose farthest stream ends at `farthest`."""
         time_s, trace = self._end(self.steps), {}
         self.steps += 1
         windows = {k: ring.read(before(time_s, ring.rate), self.counts[k]) for k, ring in self.rings.items()}
         out, _ = self.system.forward(self.p, self.system.inputs(windows, self.config), self.config, trace=trace)
         gates = {k: a[0] for k, a in stacked(trace).items() if k.rpartition(".")[2] == "gate" or k == "weights"}
-        return time_s, probabilities(out)[0], {k: float(a[0]) if a.shape == (1,) else a for k, a in gates.items()}
+        gates = {k: float(a[0]) if a.shape == (1,) else a for k, a in gates.items()}
+        return Step(time_s, probabilities(out)[0], gates, max(farthest - time_s, 0.0) + perf_counter() - begun)
 
 
 def before(seconds, rate):

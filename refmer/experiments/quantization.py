@@ -23,7 +23,7 @@ from refmer.int8.model import decisions, quantize, sensitivity, size_table
 from refmer.recognizer import Recognizer, load_recognizer
 from refmer.systems import find
 from refmer.text import table
-from refmer.train.fit import take, train_step
+from refmer.train.fit import step_seconds, take
 
 MARGIN = 0.005  # half a point: no change
 BATCHES = {1: 400, 32: 100}  # clips at once: repetitions
@@ -126,14 +126,8 @@ def expected(model, clips, trainings, jobs):
     """The expected time of the trainings, in words: as many epochs as the recognizer had, at the pace of one step now."""
     system, recipe, config = find(model.system), model.recipe_, model.config_
     part = clips[: recipe.batch]
-    batch = model.labelled_batch(part, clips)
-    p = params.init(system.describe(config), 0)
-    g, moments, rng = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector)), np.random.default_rng(0)
-    for step in (1, 2):  # the first compiles
-        start = time.perf_counter()
-        train_step(system, config, p, g, take(batch, slice(None)), moments, step, recipe.lr, recipe, rng)
-        seconds = time.perf_counter() - start
-    seconds *= len(model.history_) * len(clips) / len(part) * trainings / jobs
+    batch, p = take(model.labelled_batch(part, clips), slice(None)), params.init(system.describe(config), 0)
+    seconds = step_seconds(system, config, p, batch, recipe) * len(model.history_) * len(clips) / len(part) * trainings / jobs
     return f"{trainings} trainings, {jobs} at a time: about {max(seconds / 60, 0.1):.1f} minutes (fewer: --folds, --seeds)"
 
 

@@ -13,6 +13,8 @@ where the last sum, a column's total, does not depend on x.
 
 import numpy as np
 
+from refmer.choices import choose
+
 BY_ROW, BY_TENSOR, STATIC = range(3)  # the range that gives the scale of inputs: of a row, of all rows, or fixed
 TINY = np.finfo(np.float32).tiny  # below it, numbers lose their precision
 LARGEST_DEPTH = (2**31 - 1) // (255 * 128)  # K: the sum of as many products of 8 bits always fits into 32
@@ -38,11 +40,6 @@ def affine_range(low, high):
 def affine(x, scale, zero):
     """q = round(x / s) + z, half to even, saturated to 0..255; |s (q - z) - x| <= s / 2 inside the range.   -> uint8."""
     return np.clip(np.rint(x / scale) + zero, 0, 255).astype(np.uint8)
-
-
-def from_affine(q, scale, zero):
-    """x = s (q - z)."""
-    return (q.astype(np.int32) - zero).astype(np.float32) * scale
 
 
 def affine_rows(x, kind=BY_ROW, least=0.0, greatest=0.0):
@@ -77,8 +74,7 @@ def symmetric_scale(w, clip="max", per_channel=True):
     """
     if not np.isfinite(w).all():
         raise ValueError("the weights are not finite; accepted: finite numbers")
-    if clip not in ("max", "mse"):
-        raise ValueError(f"clip is {clip!r}; accepted: 'max', 'mse'")
+    choose("clip", clip, ("max", "mse"))
     axis = 0 if per_channel else None
     top = np.abs(w).max(axis, initial=0)
     whole = np.where(top >= 127 * TINY, top / 127, 1).astype(np.float32)
@@ -101,9 +97,3 @@ def dequantize(sums, scale, weight_scale, b, floor=-np.inf):
     """y = max(floor, s_m t_n sums_mn + b_n): floor 0 is ReLU; nan stays.   sums (M, N) int32, scale (M), weight_scale (N)."""
     y = sums.astype(np.float32) * (scale[:, None] * weight_scale) + b
     return np.where(y < floor, np.float32(floor), y)
-
-
-def fitting_depth(k):
-    """Raise a ValueError unless k is at least 1 and the sum of k products of bytes always fits into 32 bits."""
-    if not 0 < k <= LARGEST_DEPTH:
-        raise ValueError(f"the matrix has {k} rows; accepted: 1 to {LARGEST_DEPTH}, whose sum of products fits into 32 bits")

@@ -34,13 +34,7 @@ def stored(leaves):
 
 
 def restored(arrays, how):
-    """Return the leaves of which `stored` made arrays. how: the recognizer's `quantized_`.
-
-    Raises
-    ------
-    ValueError, KeyError
-        If the parts do not make a matrix.
-    """
+    """Return the leaves of which `stored` made arrays; how: the recognizer's `quantized_`."""
     leaves = {path: x for path, x in arrays.items() if "/" not in path}
     for path in (path.removesuffix("/q") for path in arrays if path.endswith("/q")):
         leaves[path] = QuantizedMatrix(arrays[f"{path}/q"], arrays[f"{path}/scale"], **inputs(how, path))

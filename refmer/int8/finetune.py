@@ -29,25 +29,9 @@ def fake_quantized(p, maps, per_channel, clip):
 
 
 def fine_tune(model, p, maps, clips, epochs, per_channel=True, clip="max"):
-    """Train float parameters for the loss that they have when rounded.
+    """Return p after training for the loss that it has when the matrices at the paths `maps` are rounded.
 
-    Parameters
-    ----------
-    model : Recognizer
-        The recognizer whose system, recipe, scaling and seed are used.
-    p : Tree
-        Initial parameters.
-    maps : list of str
-        Paths of the matrices that will be quantized.
-    clips : Clips
-        Labelled clips; 15 % of the speakers, by the model's seed as in `fit`, select the epoch that is kept or the start.
-    epochs : int
-    per_channel, clip
-        As for `quantize`.
-
-    Returns
-    -------
-    Tree
+    System, recipe, scaling and seed are the model's. 15 % of the speakers, as in its `fit`, select an epoch or the start.
     """
     system, config, recipe = find(model.system), model.config_, model.recipe_
     parts = clips.split(by="speaker", test_size=0.15, seed=model.seed)

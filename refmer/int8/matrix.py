@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 
 from refmer.int8 import arithmetic
-from refmer.int8.arithmetic import BY_ROW, BY_TENSOR, STATIC
+from refmer.int8.arithmetic import BY_ROW, BY_TENSOR, LARGEST_DEPTH, STATIC
 from refmer.ops.dense import rows
 from refmer.ops.twins import kernels_on
 
@@ -59,7 +59,8 @@ class QuantizedMatrix:
             raise ValueError("a scale is not a positive finite number")
         if static is not None and per_tensor:
             raise ValueError("the inputs have a static range and one per tensor; accepted: one of the two")
-        arithmetic.fitting_depth(len(q))
+        if not 0 < len(q) <= LARGEST_DEPTH:
+            raise ValueError(f"W has {len(q)} rows; accepted: 1 to {LARGEST_DEPTH}, whose sum of products fits into 32 bits")
         if static is not None:
             arithmetic.affine_range(*static)  # raises if it is none
         self.q, self.scale, self.static, self.per_tensor, self.shape = q, scale, static, per_tensor, q.shape

@@ -170,10 +170,9 @@ def size_table(model):
     rows = []
     for path, x in params.named(model.p_).items():
         small = isinstance(x, QuantizedMatrix)
+        why = WHY.get(path.rpartition(".")[2], "used element by element")
         if small:
             why = f"learned map, scale per {'column' if x.scale.ndim else 'matrix'}: {x.scale.size}"
-        else:
-            why = WHY.get(path.rpartition(".")[2], "used element by element")
         dtype = "int8" if small else str(x.dtype)
         rows.append({"tensor": path, "dtype": dtype, "shape": list(x.shape), "bytes": x.nbytes, "why": why})
     return rows

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refmer.layers.convolution import hide
 from refmer.layers.dense import (
     describe_feed_forward,
     describe_layer_norm,
@@ -61,7 +62,7 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
     keep = None if key is None else kept(prod(shape), key, rate).reshape(shape)
     c, *saved = attend(q, k, v, heads, factor(by_head[0], shape, mask, scale), mask, keep, 0.0 if keep is None else rate)
     y, back_out = linear(p.out, c)
-    y, back_empty = _zero_where_masked(y, mask, shape)
+    y, back_empty = hide(y, None if mask is None else np.broadcast_to(mask.any(-1), shape[:-1]).any(1))
     if trace is not None:
         note(trace, "attention", attention_weights(*by_head, mask, scale)[0])
 
@@ -70,16 +71,6 @@ def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *,
         return back_q(dq, g.query), back_k(dk, g.key) + back_v(dv, g.value)
 
     return y, backward
-
-
-def _zero_where_masked(y, mask, shape):
-    """0 for the queries whose keys are all masked in every head.   y (B, T, C), shape (B, H, T, S) of the weights."""
-    if mask is None:
-        return y, lambda dy: dy
-    has_key = np.broadcast_to(mask.any(-1), shape[:-1]).any(1)[..., None]  # (B, T, 1)
-    if has_key.all():
-        return y, lambda dy: dy
-    return np.where(has_key, y, 0), lambda dy: np.where(has_key, dy, 0)
 
 
 def describe_encoder_layer(width, hidden):

@@ -47,11 +47,16 @@ def dense_layers():
 
     block = dense.describe_feed_forward(C, 7)
     names = ("gelu", "swish", "tanh", "sigmoid")
+
+    def norm(p, x):
+        return dense.learned(norms.layer_norm, norms.layer_norm_backward, p, ("gamma", "beta"), x)
+
     return [
         *(Case("feed_forward", plain(dense.feed_forward, activation=name), (x,), block, name) for name in names),
         Case("optional", up, (x,), {"up": dense.describe_linear(C, L)}),
         Case("optional", up, (x,), {}, variant="no such part"),
         Case("stack", maps, (x,), dense.describe_mlp(C, D, L)),
+        Case("learned", norm, (x,), dense.describe_layer_norm(C)),
         Case("linear", twice(dense.linear), (x,), dense.describe_linear(C, C), variant="called twice"),
         Case("mlp", dense.mlp, (x[:, 0],), dense.describe_mlp(C, 7, D, L)),
         Case("mlp", seeded(dense.mlp, rate=0.3, activation="gelu"), (x,), dense.describe_mlp(C, 7, D), variant="dropout, gelu"),

@@ -85,16 +85,16 @@ def of_auxformer():
     def alone_a(p, x):
         return auxformer.auxiliary(p, "a", x, SHORT, config)
 
-    kinds = {"attention": ("*key.b",), "lstm": (), "gru": (), "nothing": ()}
+    kinds = {"attention": ("attention", "*key.b"), "lstm": ("lstm",), "gru": ("gru",), "nothing": ("off",)}
     return [
         Case("sequence", enters, (X,), enter["visual"]),
         Case("sequences", both, (x,), enter),
         Case("no_positions", lambda x: auxformer.no_positions(x, SHORT), (X,)),
         Case("auxformer.head", auxformer.head, (X[0],), auxformer.describe_head(C, (D,), 3)),
         *(
-            Case(f"{kind}_within", plain(getattr(auxformer, f"{kind}_within"), SHORT, config), (X,), tree, zero=zero)
-            for kind, zero in kinds.items()
-            for tree in [getattr(auxformer, f"describe_{kind}_within")(config)]
+            Case(f"{name}_within", plain(within, SHORT, config), (X,), describe(config), zero=tuple(zero))
+            for name, (kind, *zero) in kinds.items()
+            for describe, within in [auxformer.WITHIN[kind]]
         ),
         Case("branch", asks, (X, LONG), main["audio"], zero=keys, directions=True),
         Case("main", merges, (X, LONG), main, zero=keys, directions=True),

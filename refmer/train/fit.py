@@ -1,5 +1,9 @@
 """The fit loop: batches, forward, loss, backward, clipping, Adam; the result is the best epoch on the development set."""
 
+import os
+import sys
+import time
+
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -117,3 +121,24 @@ def evaluate(system, config, p, batch):
         out, _ = system.forward(p, part, config)
         total += (stop - start) / n * float(system.loss(out, part, config)[0])
     return float(total)
+
+
+def announce(system, config, batch, recipe, seed):
+    """Print memory and time of training on a batch of all clips; MemoryError if the parameters do not fit."""
+    n = params.count(system.describe(config))
+    need, memory = 5 * 4 * n, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # p, g, m, v and the best p
+    text = f"{system.name}: {n:,} parameters, {need / 1e6:.0f} MB to train without activations"
+    if need > memory:
+        raise MemoryError(f"{text}; this machine has {memory / 1e6:.0f} MB. Use size='tiny' or smaller widths")
+    p, part = params.init(system.describe(config), seed), take(batch, slice(recipe.batch))
+    epoch = step_seconds(system, config, p, part, recipe) * len(batch["target"]) / len(part["target"])
+    print(f"{text}; about {epoch:.1f} s an epoch, at most {recipe.epochs} epochs", file=sys.stderr)
+
+
+def step_seconds(system, config, p, batch, recipe):
+    """Return the seconds of one step of training on a batch, after a step that compiles. p changes."""
+    g, moments, rng = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector)), np.random.default_rng(0)
+    for step in (1, 2):
+        start = time.perf_counter()
+        train_step(system, config, p, g, batch, moments, step, recipe.lr, recipe, rng)
+    return time.perf_counter() - start

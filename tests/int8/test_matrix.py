@@ -105,7 +105,7 @@ test_bad_parts_are_errors = errors(
     *((QuantizedMatrix, INT8, SCALE * np.float32(x), "not a positive finite number") for x in (0, -1, np.nan, np.inf)),
     (QuantizedMatrix, INT8, SCALE, (0, 1), True, "accepted: one of the two"),
     (QuantizedMatrix, INT8, SCALE, (0, np.nan), "the range is"),
-    (QuantizedMatrix, np.ones((65794, 1), np.int8), SCALE[:1], "65794 rows"),
+    *((QuantizedMatrix, np.ones((k, 1), np.int8), SCALE[:1], f"{k} rows; accepted: 1 to 65793") for k in (0, 65794)),
     (QuantizedMatrix.of, np.full((2, 2), np.nan), "weights are not finite"),
 )
 
