@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.baselines.auxformer_baseline1 import Config, describe, forward, loss
+from refmer.baselines.auxformer_baseline1 import Config, describe, forward
 from refmer.proofs.paper002 import SMALL, frames
-from refmer.systems import auxformer
+from refmer.systems import auxformer, find
 
 
 @pytest.mark.parametrize("changes, size", [({}, 4_776_994), ({"classes": 6}, 4_777_516)])
@@ -22,7 +22,8 @@ def test_with_the_same_seed_its_logits_are_those_of_auxformers_main_network():
     np.testing.assert_array_equal(logits, main)
 
 
-def test_its_loss_is_the_cross_entropy():
-    out, target = {"logits": np.zeros((5, 4))}, np.eye(4)[[0, 1, 2, 3, 0]]
-    value, terms, _ = loss(out, {"target": target, "class_count": np.array([9.0, 1, 1, 1])}, Config(**SMALL))
+@pytest.mark.parametrize("name", ["auxformer_baseline1", "mult", "parthasarathy", "sfav", "transformer_lstm"])
+def test_the_default_loss_is_the_unweighted_cross_entropy(name):
+    truth = {"target": np.eye(4)[[0, 1, 2, 3, 0]], "class_count": np.array([9.0, 1, 1, 1])}
+    value, terms, _ = find(name).loss({"logits": np.zeros((5, 4))}, truth, None)
     assert value == terms["cross_entropy"] == pytest.approx(np.log(4), rel=1e-12)

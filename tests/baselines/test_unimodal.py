@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from refmer import params
-from refmer.baselines import unimodal
 from refmer.baselines.unimodal import VARIANTS, Config, describe, forward, loss
 from refmer.proofs import moved
 from refmer.proofs.paper002 import SMALL, frames
+from refmer.systems import find
 
 SMALL = Config(**SMALL, auxiliary_hidden=(8, 9))
 
@@ -22,7 +22,7 @@ def test_the_published_size_is_unresolved():
 @pytest.mark.parametrize("modality, streams", [("visual", ["units"]), ("audio", ["prosody", "mfcc"])])
 def test_it_reads_one_modality(modality, streams):
     config = replace(SMALL, modality=modality)
-    assert unimodal.streams(config) == streams
+    assert find("unimodal").streams(config) == streams
     p = moved(describe(config))
     out, backward = forward(p, frames(config), config)
     assert list(backward({"logits": out["logits"]}, params.zeros_like(p))) == [modality]
