@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from refmer.layers import auxformer as networks
-from refmer.systems.auxformer import MODALITIES, RECIPE, Network, augment, cross_entropies, example  # noqa: F401 (the protocol)
+from refmer.systems.auxformer import MODALITIES, RECIPE, Network, augment, example  # noqa: F401 (the protocol)
 
 VARIANTS = {"auxformer_baseline1": ({}, 4_776_994), "auxformer_baseline1@k6": ({"classes": 6}, None)}
 
@@ -22,9 +22,3 @@ def forward(p, batch, config, rng=None, trace=None):
     audio, visual, back = networks.sequences(p, batch)
     logits, back_main = networks.main(p.main, audio, visual, config, rng, trace)
     return {"logits": logits}, lambda dout, g: back(*back_main(dout["logits"], g.main), g)
-
-
-def loss(out, batch, config):
-    """Cross-entropy with the batch's `target` (B, K), classes unweighted."""
-    value, _, dout = cross_entropies(out, batch, {"logits": 1.0})
-    return value, {"cross_entropy": value}, dout

@@ -48,10 +48,7 @@ class Config(protocol.Config):
 
 def inputs(streams, config):
     """Return segment means: visual, audio, text (B, D) and visual_mask, ... (B,), False where the modality is missing."""
-    batch = {}
-    for m, names in MODALITIES.items():
-        batch[m], batch[f"{m}_mask"] = segment_means(streams, names)
-    return batch
+    return segment_means(streams, MODALITIES)
 
 
 def describe(config):

@@ -91,9 +91,7 @@ def inputs(streams, config):
 
 def describe(config):
     ends = {name: config.blocks(name)[-1] for name in MODALITIES}
-    tcns = {
-        name: describe_tcn(getattr(config, name), config.blocks(name), config.size, weight_norm=True) for name in MODALITIES
-    }
+    tcns = {m: describe_tcn(getattr(config, m), config.blocks(m), config.size, weight_norm=True) for m in MODALITIES}
     return ({"encoder": describe_resnet((*config.trunk, config.frames))} if config.encoders else {}) | {
         "tcns": tcns,
         "fuse": describe_leader_follower(ends, config.width),
@@ -110,10 +108,9 @@ def forward(p, batch, config, rng=None, trace=None):
         vectors, back_encode = resnet(p.encoder, frames.reshape(B * S, *frames.shape[2:], 1))  # (B S, C)
         x["frames"] = vectors.reshape(B, S, -1)
     h, backs = {}, {}
-    for name in MODALITIES:
-        h[name], backs[name] = tcn(
-            getattr(p.tcns, name), x[name], config.size, None, True, batch[f"{name}_mask"], config.dropout, rng
-        )
+    for m in MODALITIES:
+        mask = batch[f"{m}_mask"]
+        h[m], backs[m] = tcn(getattr(p.tcns, m), x[m], config.size, None, True, mask, config.dropout, rng)
     f, back_fuse = leader_follower(p.fuse, h, trace)
     z, back_hide = hide(np.concatenate([h["frames"], f], -1), valid)  # the leader beside the three tokens
     z, back_gather = gather(z, valid, B, S, config.target)

@@ -36,13 +36,11 @@ def describe(config):
 
 def forward(p, batch, config, rng=None, trace=None):
     """logits = W2 dropout(relu(W1 [h_V; h_A; h_T] + b1)) + b2, h_m the last valid state of modality m's LSTM."""
-    states, backs = zip(
-        *(tfn.last_state(getattr(p, m), batch[m], batch[f"{m}_mask"]) for m in MODALITIES), strict=True
-    )  # (B, C) each
-    logits, back_head = mlp(p.head, np.concatenate(states, -1), config.dropout, rng)
+    parts = [tfn.last_state(getattr(p, m), batch[m], batch[f"{m}_mask"]) for m in MODALITIES]  # (B, C) each
+    logits, back_head = mlp(p.head, np.concatenate([h for h, _ in parts], -1), config.dropout, rng)
 
     def backward(dout, g):
         dstates = np.split(back_head(dout["logits"], g.head), len(MODALITIES), -1)
-        return {m: back(ds, getattr(g, m)) for m, back, ds in zip(MODALITIES, backs, dstates, strict=True)}
+        return {m: back(ds, getattr(g, m)) for m, (_, back), ds in zip(MODALITIES, parts, dstates, strict=True)}
 
     return {"logits": logits}, backward

@@ -7,7 +7,7 @@ convolutions have size 1 (the published number of parameters).
 
 from dataclasses import dataclass
 
-from refmer.baselines.auxformer_baseline1 import describe, forward, loss  # noqa: F401 (the protocol)
+from refmer.baselines.auxformer_baseline1 import describe, forward  # noqa: F401 (the protocol)
 from refmer.systems.auxformer import MODALITIES, RECIPE, Network, augment, example  # noqa: F401 (the protocol)
 
 VARIANTS = {"mult": ({}, 358_384), "mult@d160-k6": ({"width": 160, "heads": 10, "classes": 6}, 7_070_406)}

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.baselines.auxformer_baseline1 import loss  # noqa: F401 (the protocol)
 from refmer.layers import auxformer as networks
 from refmer.layers.attention import attention, describe_attention, encoder
 from refmer.layers.dense import describe_linear, linear

@@ -19,7 +19,6 @@ from refmer.layers.sequence import mean_pool
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import fitting, relu, relu_backward
 from refmer.ops.attention import attention_weights, attention_weights_backward, key_mask, merge_heads, split_heads
-from refmer.ops.losses import cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
 from refmer.train.augment import modality_dropout
 
@@ -212,12 +211,6 @@ def frame_attention(p, x, memory, heads=1, x_valid=None, valid=None, trace=None)
         return back_q(merge_heads(dq), g.query), w[..., None] * dy + back_k(merge_heads(dk), g.key)
 
     return w[..., None] * memory, backward
-
-
-def loss(out, batch, config):
-    """Cross-entropy with the batch's soft `target` (B, K)."""
-    value, *saved = cross_entropy(out["logits"], batch["target"], np.ones_like(batch["class_count"]))
-    return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
 
 
 def example(config):

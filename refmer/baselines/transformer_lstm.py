@@ -82,10 +82,8 @@ def inputs(streams, config):
 def describe(config):
     d, tree = config.width, {}
     for m in MODALITIES:
-        tree[m] = {
-            "project": describe_linear(getattr(config, m), d),
-            "encode": describe_encoder(d, config.hidden, config.layers),
-        }
+        encode = describe_encoder(d, config.hidden, config.layers)
+        tree[m] = {"project": describe_linear(getattr(config, m), d), "encode": encode}
         if config.cross:
             tree[m]["attend"] = describe_attention(d)
     return tree | {"lstm": describe_lstm(2 * d, d), "head": describe_linear(d, config.classes)}

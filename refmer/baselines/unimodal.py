@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import sequences, width
 from refmer.layers import auxformer as networks
 from refmer.layers.trace import note, scope
 from refmer.systems import auxformer
@@ -38,20 +37,9 @@ class Config(auxformer.Encoding):
     auxiliary_hidden: tuple = (512, 256)
     drop_out: float = 0.2
 
-
-def streams(config):
-    """The streams of the modality."""
-    return list(MODALITIES[config.modality])
-
-
-def widths(streams, config):
-    """The Config field that follows from the corpus."""
-    return {config.modality: width(streams, MODALITIES[config.modality])}
-
-
-def inputs(streams, config):
-    """audio or visual (B, T, D), and its mask (B, T)."""
-    return sequences(streams, {config.modality: MODALITIES[config.modality]}, config)
+    @property
+    def modalities(self):
+        return (self.modality,)
 
 
 def describe(config):

@@ -26,8 +26,8 @@ from refmer.layers.dense import (
 )
 from refmer.layers.sequence import mean_pool, positions
 from refmer.layers.trace import scope
-from refmer.ops.losses import cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
+from refmer.systems.auxformer import cross_entropies
 
 MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
 RECIPE = "paper-002"
@@ -155,12 +155,8 @@ def conformer(p, x, mask, config, rng, trace):
 def loss(out, batch, config):
     """L = CE(both) + unimodal (CE(audio) + CE(visual)), with soft `target` (B, K)."""
     weights = {"logits": 1.0} | {f"logits_{m}": config.unimodal for m in config.alone}
-    terms, dout, even = {}, {}, np.ones_like(batch["class_count"])
-    for name, weight in weights.items():
-        value, *saved = cross_entropy(out[name], batch["target"], even)
-        terms[name.replace("logits", "cross_entropy")] = value
-        dout[name] = cross_entropy_backward(weight, *saved)
-    return sum(weight * value for weight, value in zip(weights.values(), terms.values(), strict=True)), terms, dout
+    value, terms, dout = cross_entropies(out, batch, weights)
+    return value, {name.replace("logits", "cross_entropy"): term for name, term in terms.items()}, dout
 
 
 def example(config):

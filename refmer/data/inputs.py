@@ -8,14 +8,17 @@ def width(streams, names):
     return sum(streams[name].x.shape[-1] for name in names)
 
 
-def segment_means(streams, names):
-    """Return the mean frame of each clip, streams side by side.
+def segment_means(streams, modalities):
+    """Return the mean frame of each clip for every modality {name: its streams}, its streams side by side.
 
-    streams: masked frames are zero. -> means (N, D), zero for a clip without frames; present (N,) bool.
+    streams: masked frames are zero. -> NAME (N, D), zero for a clip without frames; NAME_mask (N,) bool.
     """
-    parts = [streams[name] for name in names]
-    means = [s.x.sum(1) / np.maximum(s.mask.sum(1), 1)[:, None].astype(s.x.dtype) for s in parts]
-    return np.concatenate(means, -1), np.any([s.mask.any(1) for s in parts], 0)
+    batch = {}
+    for m, names in modalities.items():
+        parts = [streams[name] for name in names]
+        batch[m] = np.concatenate([s.x.sum(1) / np.maximum(s.mask.sum(1), 1)[:, None].astype(s.x.dtype) for s in parts], -1)
+        batch[f"{m}_mask"] = np.any([s.mask.any(1) for s in parts], 0)
+    return batch
 
 
 def side_by_side(streams, names, every=1):
@@ -38,11 +41,14 @@ def side_by_side(streams, names, every=1):
 def sequences(streams, modalities, config):
     """Return the sequence of every modality {name: its streams} and its mask: a batch of NAME (N, T, D) and NAME_mask (N, T).
 
-    Frames are averaged by `config.NAME_every` where the Config has that field.
+    Frames are averaged by `config.NAME_every` or `config.every` where the Config has that field.
+    A single stream keeps the shape of its frames: NAME (N, T, ...).
     """
     batch = {}
     for m, names in modalities.items():
-        batch[m], batch[f"{m}_mask"] = side_by_side(streams, names, getattr(config, f"{m}_every", 1))
+        every = getattr(config, f"{m}_every", getattr(config, "every", 1))
+        x, batch[f"{m}_mask"] = side_by_side(streams, names, every)
+        batch[m] = x.reshape(*x.shape[:2], *streams[names[0]].x.shape[2:]) if len(names) == 1 else x
     return batch
 
 

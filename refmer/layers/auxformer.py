@@ -49,11 +49,17 @@ def place(valid, config):
     return partial(POSITIONS[config.positions], valid=valid)
 
 
-CAUSAL = {
-    "clip": causal_between,
-    "padded": lambda queries, keys: causal_between(np.ones_like(queries), np.ones_like(keys)),  # the authors' code
-    "off": lambda queries, keys: np.ones((1, 1, queries.shape[1], keys.shape[1]), bool),
-}
+def causal_on_padded(queries, keys):
+    """causal_between on padded lengths, as the authors' code."""
+    return causal_between(np.ones_like(queries), np.ones_like(keys))
+
+
+def not_causal(queries, keys):
+    """Every query attends to every key."""
+    return np.ones((1, 1, queries.shape[1], keys.shape[1]), bool)
+
+
+CAUSAL = {"clip": causal_between, "padded": causal_on_padded, "off": not_causal}
 
 
 def attention_mask(queries, keys, config):
@@ -169,9 +175,24 @@ def attention_within(p, h, valid, config, rng=None, trace=None):
     return encoder(p, h, config.heads, mask, rates, rng, trace, place=where, residual=MIXES[config.mix])
 
 
-def recurrent_within(layer, p, h, valid, config, rng=None, trace=None):
-    """An LSTM or GRU in place of self-attention.   h (B, T, d)."""
-    return layer(p, h, mask=valid if config.hide_padding else None)
+def describe_lstm_within(config):
+    return describe_lstm(config.width, config.width)
+
+
+def lstm_within(p, h, valid, config, rng=None, trace=None):
+    return lstm(p, h, mask=valid if config.hide_padding else None)
+
+
+def describe_gru_within(config):
+    return describe_gru(config.width, config.width)
+
+
+def gru_within(p, h, valid, config, rng=None, trace=None):
+    return gru(p, h, mask=valid if config.hide_padding else None)
+
+
+def describe_nothing_within(config):
+    return {}
 
 
 def nothing_within(p, h, valid, config, rng=None, trace=None):
@@ -180,9 +201,9 @@ def nothing_within(p, h, valid, config, rng=None, trace=None):
 
 WITHIN = {  # Fig. 6
     "attention": (describe_attention_within, attention_within),
-    "lstm": (lambda config: describe_lstm(config.width, config.width), partial(recurrent_within, lstm)),
-    "gru": (lambda config: describe_gru(config.width, config.width), partial(recurrent_within, gru)),
-    "off": (lambda config: {}, nothing_within),
+    "lstm": (describe_lstm_within, lstm_within),
+    "gru": (describe_gru_within, gru_within),
+    "off": (describe_nothing_within, nothing_within),
 }
 
 

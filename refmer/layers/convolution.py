@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from refmer.layers.dense import describe_layer_norm, describe_linear, dropout, layer_norm, learned, linear, optional, stack
+from refmer.layers.dense import describe_layer_norm, describe_linear, dropout, layer_norm, linear, optional, stack
 from refmer.ops import convolution as ops
 from refmer.ops.activations import fitting, relu, relu_backward
 from refmer.ops.convolution import fitting_padding, weight_norm, weight_norm_backward
@@ -32,7 +32,20 @@ def conv1d(p, x, size, stride=1, dilation=1, padding="same", mask=None):
     check_taps(p.W, x, size)
     mask = None if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])
     before_after = fitting_padding(x, size, stride, dilation, padding, axis=1)
-    return learned(ops.conv1d, ops.conv1d_backward, p, ("W", "b"), x, mask, size, stride, dilation, *before_after)
+    return _learned(ops.conv1d, ops.conv1d_backward, p, x, mask, size, stride, dilation, *before_after)
+
+
+def _learned(op, op_backward, p, x, *options):
+    """The layer of a pair of ops with W and b."""
+    y, *saved = op(x, p.W, p.b, *options)
+
+    def backward(dy, g):
+        dx, dW, db = op_backward(dy, *saved)
+        g.W += dW
+        g.b += db
+        return dx
+
+    return y, backward
 
 
 def check_taps(W, x, taps):
@@ -76,8 +89,7 @@ def depthwise_conv1d(p, x, stride=1, dilation=1, padding="same", mask=None):
         raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {p.W.shape[1]}, the width of W {p.W.shape}")
     mask = None if mask is None else np.broadcast_to(fitting(mask, x[..., 0]), x.shape[:2])
     before_after = fitting_padding(x, len(p.W), stride, dilation, padding, axis=1)
-    options = mask, stride, dilation, *before_after
-    return learned(ops.depthwise_conv1d, ops.depthwise_conv1d_backward, p, ("W", "b"), x, *options)
+    return _learned(ops.depthwise_conv1d, ops.depthwise_conv1d_backward, p, x, mask, stride, dilation, *before_after)
 
 
 def describe_conv2d(n_in, n_out, size):
@@ -89,7 +101,7 @@ def conv2d(p, x, size, stride=1, padding="same"):
     check_taps(p.W, x, size * size)
     for axis in (1, 2):
         before_after = fitting_padding(x, size, stride, 1, padding, axis)
-    return learned(ops.conv2d, ops.conv2d_backward, p, ("W", "b"), x, size, stride, *before_after)
+    return _learned(ops.conv2d, ops.conv2d_backward, p, x, size, stride, *before_after)
 
 
 def describe_conv2plus1d(n_in, n_out, size):

@@ -1,6 +1,6 @@
 """Dense layers: linear maps, dropout, activations by name, feed-forward blocks and MLPs, layer and batch norm.
 
-Three helpers make layers: `learned`, of a pair of ops; `optional`, for a part that a description may lack; `stack`, in a row.
+Two helpers combine layers: `optional`, for a part that a description may lack, and `stack`, for layers in a row.
 """
 
 import numpy as np
@@ -9,20 +9,6 @@ from refmer.choices import choose
 from refmer.ops import activations, norms
 from refmer.ops import dense as ops
 from refmer.params import Leaf, ones, xavier, zeros
-
-
-def learned(op, op_backward, p, names, x, *options):
-    """y = op(x, *parameters, *options), the parameters those of p with these names; their gradients come next after dx."""
-    y, *saved = op(x, *(getattr(p, name) for name in names), *options)
-
-    def backward(dy, g):
-        dx, *grads = op_backward(dy, *saved)
-        for name, grad in zip(names, grads, strict=False):
-            total = getattr(g, name)
-            total += grad
-        return dx
-
-    return y, backward
 
 
 def optional(p, name, layer, x, *args, **options):
@@ -55,7 +41,15 @@ def describe_linear(n_in, n_out):
 def linear(p, x):
     """y = x W + b.   x (..., D), W (D, E), b (E)."""
     fitting_width(p, x)
-    return learned(ops.linear, ops.linear_backward, p, ("W", "b"), x)
+    y, *saved = ops.linear(x, p.W, p.b)
+
+    def backward(dy, g):
+        dx, dW, db = ops.linear_backward(dy, *saved)
+        g.W += dW
+        g.b += db
+        return dx
+
+    return y, backward
 
 
 def fitting_width(p, x):
@@ -71,7 +65,14 @@ def describe_project(n_in, n_out):
 def project(p, x):
     """y = x W, without bias, as printed in equations that name a matrix only.   x (..., D), W (D, E)."""
     fitting_width(p, x)
-    return learned(ops.linear, ops.linear_backward, p, ("W",), x, 0.0)
+    y, *saved = ops.linear(x, p.W, 0.0)
+
+    def backward(dy, g):
+        dx, dW, _ = ops.linear_backward(dy, *saved)
+        g.W += dW
+        return dx
+
+    return y, backward
 
 
 def dropout(rng, x, rate):
@@ -134,7 +135,15 @@ def describe_layer_norm(width):
 
 def layer_norm(p, x):
     """y = gamma (x - mean) / sqrt(var + eps) + beta over the last axis.   x (..., C)."""
-    return learned(norms.layer_norm, norms.layer_norm_backward, p, ("gamma", "beta"), x)
+    y, *saved = norms.layer_norm(x, p.gamma, p.beta)
+
+    def backward(dy, g):
+        dx, dgamma, dbeta = norms.layer_norm_backward(dy, *saved)
+        g.gamma += dgamma
+        g.beta += dbeta
+        return dx
+
+    return y, backward
 
 
 def describe_batch_norm(width):
@@ -161,12 +170,15 @@ def batch_norm(p, x, rng=None, eps=1e-5):
 
         return scale * (x - p.mean) + p.beta, backward
 
-    y, back = learned(norms.batch_norm, norms.batch_norm_backward, p, ("gamma", "beta"), x, eps)
+    y, *saved = norms.batch_norm(x, p.gamma, p.beta, eps)
 
     def backward(dy, g):
+        dx, dgamma, dbeta = norms.batch_norm_backward(dy, *saved)
+        g.gamma += dgamma
+        g.beta += dbeta
         mean, var = norms.moments(x)
         g.mean += mean - p.mean
         g.var += var - p.var
-        return back(dy, g)
+        return dx
 
     return y, backward

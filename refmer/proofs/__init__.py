@@ -16,39 +16,17 @@ from refmer import check, params
 
 @dataclass(frozen=True)
 class Case:
-    """One proof.
+    """One proof: the gradient of `f` at float64 inputs and parameters; see check.gradient_errors."""
 
-    Parameters
-    ----------
-    name : str
-        The op, layer, system or baseline; "file.name" where two files of refmer/layers have a function of that name.
-    f : callable
-        An op of refmer.ops (its backward is found by name), or a layer `f(p, *inputs) -> y, backward`.
-    inputs : tuple
-        Float64 arrays are differentiated, everything else is passed on.
-    description : tree of Leaf, optional
-        The parameters of a layer; None for an op or a layer without parameters.
-    variant : str
-        The mask, the switch or the size that this case is about.
-    options : dict
-        Keyword arguments of an op: data, not differentiated.
-    zero : tuple of str
-        Leaves whose gradient vanishes by a symmetry (see check.assert_gradient).
-    directions : bool
-        One random direction per leaf instead of every element.
-    kind : str, optional
-        "op", "layer", "system" or "baseline". Default: "op" for a function of refmer.ops, else "layer".
-    """
-
-    name: str
-    f: Callable
-    inputs: tuple
-    description: object = None
-    variant: str = ""
-    options: dict = field(default_factory=dict)
-    zero: tuple = ()
-    directions: bool = False
-    kind: str = ""
+    name: str  # op, layer, system or baseline; "file.name" where two files of refmer/layers have a function of that name
+    f: Callable  # an op of refmer.ops (its backward is found by name), or a layer f(p, *inputs) -> y, backward
+    inputs: tuple  # float64 arrays are differentiated, everything else is passed on
+    description: object = None  # the parameters of a layer, a tree of Leaf; None for an op or a layer without parameters
+    variant: str = ""  # the mask, the switch or the size that this case is about
+    options: dict = field(default_factory=dict)  # keyword arguments of an op: data, not differentiated
+    zero: tuple = ()  # leaves whose gradient vanishes by a symmetry (see check.assert_gradient)
+    directions: bool = False  # one random direction per leaf instead of every element
+    kind: str = ""  # "op", "layer", "system" or "baseline"; default: "op" for a function of refmer.ops, else "layer"
 
     def __post_init__(self):
         if not self.kind:

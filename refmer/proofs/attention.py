@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from refmer.baselines import leader_follower, sfav
-from refmer.layers import attention, auxformer, cmaer, summarizer, tlab, tlab_code
-from refmer.layers.dense import describe_project, project
+from refmer.baselines import sfav
+from refmer.layers import attention, auxformer, summarizer
 from refmer.layers.sequence import positions
 from refmer.ops import attention as attention_ops
 from refmer.ops.attention import causal, key_mask
@@ -16,7 +15,7 @@ RATES = attention.Rates(attention=0.2, relu=0.3, residual=0.1, embed=0.25)
 
 
 def cases():
-    return ops() + attentions() + encoders() + alignment() + temporal() + spatial()
+    return ops() + attentions() + encoders()
 
 
 def ops():
@@ -35,12 +34,14 @@ def ops():
 def attentions():
     rng = np.random.default_rng(3)
     x, memory, z = (rng.normal(size=(B, n, C)) for n in (T, S, T))
+    dropped = seeded(attention.attention, H, mask=key_mask(SHORT) & causal(T, S), rate=0.2)
     attend, mask, alpha = attention.describe_attention(C), key_mask(SHORT), auxformer.describe_learned_residual()
     key, unused = ("key.b",), ("key.*", "query.*", "input.0")
     masked = plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]]))
     frames, read = (x, memory[..., :5]), sfav.describe_frame_attention(C, 5, 4)
     return [
-        Case("project", project, (x,), describe_project(C, 7)),
+        Case("attention", plain(attention.attention, H), (x, memory), attend, zero=key),
+        Case("attention", dropped, (x, memory), attend, "masks and dropout", zero=key),
         Case("attention", plain(attention.attention, H, mask, scale="keys"), (x, memory), attend, "scale=keys", zero=key),
         Case("attention", twice, (x, memory), attend, "twice on the same parameters", zero=key),
         Case("attention", plain(attention.attention, H), (x[:, :1], memory), attend, "one query", zero=key),
@@ -72,12 +73,12 @@ def encoders():
     reader, one = summarizer.describe_summarizer(C, 7, 2), summarizer.describe_decoder_layer(C, 7)
     keys, self_only = ("*attend.key.b", "*cross.key.b"), ("attend.key.*", "attend.query.*", "cross.key.b")
     first = (x[:, :1], memory)
-
-    def entered(x):
-        return attention.embed(x, positions, 0.25, np.random.default_rng(3))
-
+    post, described = seeded(attention.post_norm_layer, H, rate=0.2), attention.describe_encoder_layer(C, 7)
     return rows + [
-        Case("embed", entered, (x,), variant="positions, dropout"),
+        Case("post_norm_layer", post, (x,), described, zero=("attend.key.b",)),
+        Case(
+            "embed", lambda x: attention.embed(x, positions, 0.25, np.random.default_rng(3)), (x,), variant="positions, dropout"
+        ),
         Case("encoder", within, (x,), learned, "dropout", zero=zero),
         Case("cross_encoder", across, (x, memory), stack, "masked, positions, scale=keys", zero=zero),
         Case("cross_encoder", seeded(attention.cross_encoder, H, rates=RATES), (x, memory), stack, "dropout", zero=zero),
@@ -85,68 +86,6 @@ def encoders():
         Case("decoder_layer", plain(summarizer.decoder_layer, H), (x[:, :1], memory), one, "one query", zero=self_only),
         Case("decoder_layer", plain(summarizer.decoder_layer, H, mask), (x, memory), one, "masked", zero=keys),
         Case("summarizer", seeded(summarizer.summarizer, H, rate=0.2), (x, memory), reader, "dropout", zero=keys),
-    ]
-
-
-def alignment():
-    rng = np.random.default_rng(3)
-    streams = {name: rng.normal(size=(B, n, 4)) for name, n in {"sound": 3, "face": 5, "body": 2}.items()}
-    aligned = {name: rng.normal(size=x.shape) for name, x in streams.items()}
-    valid = {name: np.ones(x.shape[:2], bool) for name, x in streams.items()}
-    valid["face"][0, 3:] = False
-    available = np.array([[True, True, True], [True, True, False]])
-    align, weigh = cmaer.describe_cmaa(4, 5), cmaer.describe_awom(4, 5)
-    last = ("score.maps.1.b",)  # shared by all scores: softmax ignores it
-    pair = {name: streams[name] for name in ("sound", "face")}
-    pooled = {name: y[:, :1] for name, y in aligned.items()}
-    single = {name: x[:, :1] for name, x in streams.items()}
-    return [
-        Case("cmaa", cmaer.cmaa, (streams,), align),
-        Case("cmaa", lambda p, x: cmaer.cmaa(p, x, valid, available), (streams,), align, "masked, one absent"),
-        Case("cmaa", cmaer.cmaa, (single,), align, "length 1", zero=("query.W", "key.W")),
-        Case("awom", cmaer.awom, (single, pooled), weigh, "length 1", zero=last),
-        Case("cmaa", cmaer.cmaa, (pair,), align, "two modalities", zero=("compatibility.W",)),
-        Case("awom", cmaer.awom, (streams, aligned), weigh, zero=last),
-        Case("awom", lambda p, x, y: cmaer.awom(p, x, y, valid, available), (streams, aligned), weigh, "masked", zero=last),
-    ]
-
-
-def temporal():
-    rng = np.random.default_rng(3)
-    a, b = rng.normal(size=(B, S, 4)), rng.normal(size=(B, S, 4))
-    audio, visual = rng.normal(size=(B, S, 3)), rng.normal(size=(B, S, 4))
-    valid = np.array([[True] * 3 + [False] * 2, [True] * S])
-    code = tlab_code.describe_tlab_code(4)
-    joint, dense = tlab.describe_joint_cross_attention(3, 4, S, 7), tlab_code.describe_dense_coattention(3, 4, S)
-    joint1, dense1 = tlab.describe_joint_cross_attention(3, 4, 1, 7), tlab_code.describe_dense_coattention(3, 4, 1)
-    one, blind = (audio[:, :1], visual[:, :1]), ("query.W", "key.W", "input.0")
-    return [
-        Case("tlab", tlab.tlab, (a, b), tlab.describe_tlab(4)),
-        Case("tlab", plain(tlab.tlab, SHORT, 1), (a, b), tlab.describe_tlab(4), "masked, banded"),
-        Case("tlab", tlab.tlab, (a[:, :1], b[:, :1]), tlab.describe_tlab(4), "length 1", zero=blind),
-        Case("tlab_code", tlab_code.tlab_code, (a, b), code, zero=("attend.key.b",)),
-        Case("tlab_code", seeded(tlab_code.tlab_code, valid, 1, 0.1), (a, b), code, "banded, dropout", zero=("attend.key.b",)),
-        Case("joint_cross_attention", tlab.joint_cross_attention, (audio, visual), joint),
-        Case("joint_cross_attention", plain(tlab.joint_cross_attention, valid), (audio, visual), joint, "masked"),
-        Case("dense_coattention", tlab_code.dense_coattention, (audio, visual), dense),
-        Case("dense_coattention", seeded(tlab_code.dense_coattention, valid, 0.2), (audio, visual), dense, "masked, dropout"),
-        Case("joint_cross_attention", tlab.joint_cross_attention, one, joint1, "length 1"),
-        Case("dense_coattention", tlab_code.dense_coattention, one, dense1, "length 1"),
-    ]
-
-
-def spatial():
-    rng = np.random.default_rng(3)
-    frames, audio = rng.normal(size=(B, T, S, C)), rng.normal(size=(B, T, 4))
-    streams = {name: rng.normal(size=(B, T, n)) for name, n in {"frames": 5, "voice": 4, "mfcc": 2}.items()}
-    widths = {name: x.shape[-1] for name, x in streams.items()}
-    one = {name: x[:, :1] for name, x in streams.items()}
-    follow = leader_follower.describe_leader_follower(widths, 4)
-    return [
-        Case("avga", tlab.avga, (frames, audio), tlab.describe_avga(C, 4, 7, 3)),
-        Case("leader_follower", leader_follower.leader_follower, (streams,), follow),
-        Case("avga", tlab.avga, (frames[:, :1], audio[:, :1]), tlab.describe_avga(C, 4, 7, 3), "length 1"),
-        Case("leader_follower", leader_follower.leader_follower, (one,), follow, "length 1"),
     ]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from refmer.layers import cmaer as rec
+from refmer.layers import cmaer
 from refmer.ops import losses
 from refmer.proofs import Case
 
@@ -10,7 +10,7 @@ B, T, M, D, K = 5, 7, 3, 2, 4
 
 
 def cases():
-    return classification() + regressions() + of_paper_001() + layers()
+    return classification() + regressions() + of_paper_001()
 
 
 def classification():
@@ -18,44 +18,39 @@ def classification():
     logits = 2 * rng.normal(size=(B, K))
     soft = {"target": rng.dirichlet(np.ones(K), B), "weight": losses.class_balanced_weights([9, 3, 1, 7], 0.9)}
     votes = {"target": rng.random((B, K)).round(1), "weight": soft["weight"]}
-    one = soft | {"target": soft["target"][:1]}
     return [
-        Case("cross_entropy", losses.cross_entropy, (logits[:1],), variant="one", options=one),
+        Case("cross_entropy", losses.cross_entropy, (logits,), options=soft),
+        Case("cross_entropy", losses.cross_entropy, (logits[:1],), None, "one", soft | {"target": soft["target"][:1]}),
         Case("sample_weighted_cross_entropy", losses.sample_weighted_cross_entropy, (logits,), options=soft),
         Case("binary_cross_entropy", losses.binary_cross_entropy, (logits,), options=votes),
+        *(
+            Case("focal", losses.focal, (logits,), None, f"{gamma=}, {literal=}", soft | {"gamma": gamma, "literal": literal})
+            for gamma in (0.0, 0.5, 2.0)
+            for literal in (True, False)
+        ),
     ]
 
 
 def regressions():
     rng = np.random.default_rng(4)
     x, y, mask = rng.normal(size=(B, T, D)), rng.normal(1, 2, (B, T, D)), rng.random((B, T)) > 0.4
-    rows = [
-        Case("mse", losses.mse, (x,), options={"target": y}),
-        Case("mse", losses.mse, (x,), options={"target": y, "mask": mask}, variant="masked"),
-    ]
-    for f in (losses.ccc, losses.ccc_loss):
-        rows += [
-            Case(f.__name__, f, (x,), options={"target": y}),
-            Case(f.__name__, f, (x,), options={"target": y, "mask": mask, "ddof": 1}, variant="masked, ddof=1"),
-        ]
-    small = {"target": 1e-6 * y[0]}
-    return rows + [Case("ccc", losses.ccc, (1e-6 * x[0],), options=small, variant="variance 1e-12")]
+    masked = {"target": y, "mask": mask}
+    rows = [Case("ccc", losses.ccc, (1e-6 * x[0],), None, "variance 1e-12", {"target": 1e-6 * y[0]})]
+    rows += [Case(f.__name__, f, (x,), options={"target": y}) for f in (losses.mse, losses.ccc, losses.ccc_loss)]
+    rows += [Case(f.__name__, f, (x,), None, "masked, ddof=1", masked | {"ddof": 1}) for f in (losses.ccc, losses.ccc_loss)]
+    return rows + [Case("mse", losses.mse, (x,), None, "masked", masked)]
 
 
 def of_paper_001():
     rng = np.random.default_rng(5)
-    features, available = rng.normal(size=(B, M, D + 4)), rng.random((B, M)) > 0.3
+    features, available, h = rng.normal(size=(B, M, D + 4)), rng.random((B, M)) > 0.3, rng.normal(size=(B, 6))
     available[2] = False
-    weight = rng.dirichlet(np.ones(M), B)
+    weight, decoder = rng.dirichlet(np.ones(M), B), cmaer.describe_reconstruction(6, M, D)
     return [
         Case("info_nce", losses.info_nce, (features,)),
-        Case("info_nce", losses.info_nce, (features,), options={"temperature": 1.5}, variant="temperature 1.5"),
-        Case("info_nce", losses.info_nce, (features,), options={"available": available}, variant="missing modalities"),
+        Case("info_nce", losses.info_nce, (features,), None, "temperature 1.5", {"temperature": 1.5}),
+        Case("info_nce", losses.info_nce, (features,), None, "missing modalities", {"available": available}),
         Case("weight_entropy", losses.weight_entropy, (weight,)),
-        Case("weight_entropy", losses.weight_entropy, (weight,), options={"literal": True}, variant="literal"),
+        Case("weight_entropy", losses.weight_entropy, (weight,), None, "literal", {"literal": True}),
+        Case("reconstruction", lambda p, h: cmaer.reconstruction(p, h, M), (h,), decoder),
     ]
-
-
-def layers():
-    h, description = np.random.default_rng(6).normal(size=(B, 6)), rec.describe_reconstruction(6, M, D)
-    return [Case("reconstruction", lambda p, h: rec.reconstruction(p, h, M), (h,), description)]

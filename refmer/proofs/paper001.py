@@ -3,9 +3,11 @@
 import numpy as np
 
 from refmer.baselines import late_fusion, lf_rnn, lmf, tfn
-from refmer.layers import cmaer, encoders
+from refmer.layers import cmaer
+from refmer.layers.convolution import hide
 from refmer.layers.dense import describe_layer_norm
-from refmer.proofs import Case
+from refmer.layers.sequence import describe_embedding
+from refmer.proofs import Case, plain
 from refmer.proofs.systems import system_cases, vectors
 from refmer.systems import of_cmaer_cat
 
@@ -16,39 +18,42 @@ SMALL = of_cmaer_cat.Config(**WIDTHS, classes=K, width=6, hidden=5, head=9, head
 
 
 def cases():
-    return layout_cases() + part_cases() + of_cmaer_cat_cases() + baseline_cases()
-
-
-def layout_cases():
-    rng = np.random.default_rng(1)
-    x, mask = rng.normal(size=(2, 3, 5, 7)), np.array([[True, True, False], [True] * 3])
-    tree = encoders.describe_layout_encoder((5, 7), 3)
-    return [
-        Case("layout_encoder", encoders.layout_encoder, (x,), tree),
-        Case("layout_encoder", lambda p, x: encoders.layout_encoder(p, x, mask), (x,), tree, "masked"),
-    ]
+    return part_cases() + of_cmaer_cat_cases() + baseline_cases()
 
 
 def part_cases():
-    rng, C = np.random.default_rng(1), 6
-    a, b, w = rng.normal(size=(2, 3, C)), rng.normal(size=(2, 5, C)), rng.dirichlet(np.ones(2), 2)
-    valid = {"a": np.array([[True, True, False], [True] * 3]), "b": np.array([[True] * 5, [False] * 5])}
-    available = np.stack([v.any(1) for v in valid.values()], 1)
-
-    def context(p, streams, w):
-        return cmaer.context(p, streams, w, valid, 2)
-
-    def keep(p, streams):
-        return cmaer.keep(p, streams, valid, available)
+    rng = np.random.default_rng(3)
+    streams = {name: rng.normal(size=(2, n, 4)) for name, n in {"sound": 3, "face": 5, "body": 2}.items()}
+    aligned = {name: rng.normal(size=x.shape) for name, x in streams.items()}
+    valid = {name: np.ones(x.shape[:2], bool) for name, x in streams.items()}
+    valid["face"][0, 3:] = valid["body"][1] = False
+    available = np.stack([mask.any(1) for mask in valid.values()], 1)
+    w, alpha = rng.dirichlet(np.ones(3), 2), rng.dirichlet(np.ones(3), (2, 3)) * (1 - np.eye(3))
+    single, pooled = ({name: x[:, :1] for name, x in part.items()} for part in (streams, aligned))
+    align, weigh, norm = cmaer.describe_cmaa(4, 5), cmaer.describe_awom(4, 5), {"norm": describe_layer_norm(4)}
+    maps, last = {k: align[k] for k in ("query", "key", "value", "out")}, ("score.maps.1.b",)  # shared by all scores: no effect
+    pair, tree = {name: streams[name] for name in ("sound", "face")}, cmaer.describe_context(3, 4, 7, 1)
 
     def even(aligned):  # the weights do not depend on the streams
         (h, w), back = cmaer.even(None, streams, aligned, valid, available)
         return h, lambda dh: back((dh, np.zeros_like(w)), None)[1]
 
-    streams, tree = {"a": a, "b": b}, cmaer.describe_context(2, C, 7, 1)
     return [
-        Case("context", context, (streams, w), tree, "modalities, masked", zero=("*.key.b",)),
-        Case("keep", keep, (streams,), {"norm": describe_layer_norm(C)}),
+        Case("cmaa", cmaer.cmaa, (streams,), align),
+        Case("cmaa", plain(cmaer.cmaa, valid, available), (streams,), align, "masked, one absent"),
+        Case("cmaa", cmaer.cmaa, (single,), align, "length 1", zero=("query.W", "key.W")),
+        Case("cmaa", cmaer.cmaa, (pair,), align, "two modalities", zero=("compatibility.W",)),
+        Case("compatibility", plain(cmaer.compatibility, available), (aligned["sound"],), align["compatibility"], "one absent"),
+        Case("exchange", plain(cmaer.exchange, valid), (streams, alpha), maps, "masked"),
+        Case("gated_residual", cmaer.gated_residual, (streams["sound"], aligned["sound"]), norm | {"gate": align["gate"]}),
+        Case("awom", cmaer.awom, (streams, aligned), weigh, zero=last),
+        Case("awom", plain(cmaer.awom, valid, available), (streams, aligned), weigh, "masked", zero=last),
+        Case("awom", cmaer.awom, (single, pooled), weigh, "length 1", zero=last),
+        Case("each", lambda x: cmaer.each(lambda m, y: hide(y, valid[m]), x), (streams,)),
+        Case("time_means", lambda x: cmaer.time_means(x, valid), (streams,)),
+        Case("arrange", cmaer.arrange, (streams, w), describe_embedding(3, 4)),
+        Case("context", plain(cmaer.context, valid, 2), (streams, w), tree, "modalities, masked", zero=("*.key.b",)),
+        Case("keep", plain(cmaer.keep, valid, available), (streams,), norm),
         Case("even", even, (streams,), variant="masked"),
     ]
 

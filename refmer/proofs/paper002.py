@@ -3,6 +3,8 @@
 import numpy as np
 
 from refmer.baselines import auxformer_baseline1, mult, parthasarathy, unimodal
+from refmer.layers import auxformer as networks
+from refmer.proofs import Case, plain
 from refmer.proofs.systems import B, K, system_cases
 from refmer.systems import auxformer
 
@@ -33,7 +35,49 @@ def cases():
         ("parthasarathy", parthasarathy.Config(**SMALL), crossed, (*KEYS, "*.cross.key.b")),
         ("unimodal", unimodal.Config(**SMALL, auxiliary_hidden=(8, 9)), alone, KEYS),
     ]
-    return [case for name, config, changes, zero in rows for case in system_cases(name, config, changes, frames, zero)]
+    return part_cases() + [
+        case for name, config, changes, zero in rows for case in system_cases(name, config, changes, frames, zero)
+    ]
+
+
+def part_cases():
+    config, rng = auxformer.Config(**SMALL, token="prepended"), np.random.default_rng(7)
+    batch, a, v = frames(config), rng.normal(size=(B, 5, 6)), rng.normal(size=(B, 3, 6))
+    audio_mask, visual_mask = batch["audio_mask"], batch["visual_mask"]
+    enter, main, alone = networks.describe_sequences(config), networks.describe_main(config), {"zero": KEYS, "directions": True}
+
+    def sequence(p, x):
+        z, _, back = networks.sequence(p, x, visual_mask)
+        return z, back
+
+    def sequences(p, x):
+        (audio, _), (visual, _), back = networks.sequences(p, batch | x)
+        return (audio, visual), lambda dy, g: back(*dy, g)
+
+    def branch(p, x, memory):
+        return networks.branch(p, x, visual_mask, memory, audio_mask, config)
+
+    def both(p, x, y):
+        return networks.main(p, (x, audio_mask), (y, visual_mask), config)
+
+    def auxiliary(p, x):
+        return networks.auxiliary(p, "a", x, audio_mask, config)
+
+    return [
+        Case("sequence", sequence, (batch["visual"],), enter["visual"]),
+        Case("sequences", sequences, ({m: batch[m] for m in auxformer.MODALITIES},), enter),
+        Case("no_positions", lambda x: networks.no_positions(x, visual_mask), (v,)),
+        Case("auxformer.head", networks.head, (v[0],), networks.describe_head(6, (5,), 3)),
+        *(
+            Case(f"{kind}_within", plain(getattr(networks, f"{kind}_within"), visual_mask, config), (v,), tree, zero=zero)
+            for kind, zero in {"attention": KEYS, "lstm": (), "gru": (), "nothing": ()}.items()
+            for tree in [getattr(networks, f"describe_{kind}_within")(config)]
+        ),
+        Case("branch", branch, (v, a), main["visual"], **alone),
+        Case("main", both, (a, v), main, **alone),
+        Case("auxiliary", auxiliary, (a,), networks.describe_auxiliary(config, ["a"]), **alone),
+        *(Case(f.__name__, f, (v,)) for f in (networks.mean_logits, networks.mean_probabilities)),
+    ]
 
 
 def frames(config):

@@ -21,21 +21,19 @@ def ops():
     rng = np.random.default_rng(1)
     x, a = rng.normal(size=(B, T, C)), rng.dirichlet(np.ones(T), B)
     h0, c0 = rng.normal(size=(2, B, H))
-    W, b, U, b_state = (rng.normal(size=shape) for shape in ((C, 4 * H), 4 * H, (H, 4 * H), 3 * H))
+    W, b, U, b_state, W2 = (rng.normal(size=shape) for shape in ((C, 4 * H), 4 * H, (H, 4 * H), 3 * H, (2 * C, H)))
     lstm, gru = (x, W, b, U, h0, c0), (x, W[:, H:], b[H:], U[:, H:], b_state, h0)
     constant = np.broadcast_to(x[:, :1], x.shape).copy()
     constant[0] = x[0]
-    rows = [
-        Case("lstm", recurrent_ops.lstm, lstm),
-        Case("lstm", recurrent_ops.lstm, lstm, variant="masked", options={"mask": HOLES}),
-        Case("lstm", recurrent_ops.lstm, lstm, variant="masked, backwards", options={"mask": HOLES, "reverse": True}),
-        Case("gru", recurrent_ops.gru, gru),
-        Case("gru", recurrent_ops.gru, gru, variant="masked", options={"mask": HOLES}),
-        Case("gru", recurrent_ops.gru, gru, variant="masked, backwards", options={"mask": HOLES, "reverse": True}),
+    masked = {"mask": HOLES}
+    rows = [Case(f.__name__, f, (x,), options=masked) for f in (pool_ops.masked_mean, pool_ops.masked_max, pool_ops.last_valid)]
+    for f, inputs in ((recurrent_ops.lstm, lstm), (recurrent_ops.gru, gru)):
+        variants = {"": {}, "masked": masked, "masked, backwards": masked | {"reverse": True}}
+        rows += [Case(f.__name__, f, inputs, None, variant, options) for variant, options in variants.items()]
+    rows += [
+        Case("conv1d", conv_ops.conv1d, (x, W2, b[:H], HOLES, 2, 1, 1, 1, 0), variant="masked"),
+        Case("depthwise_conv1d", conv_ops.depthwise_conv1d, (x, W2[:2, :C], b[:C], HOLES, 1, 2, 0, 2)),
         Case("weight_norm", conv_ops.weight_norm, (rng.normal(size=(C, H)), rng.normal(size=H))),
-        Case("masked_mean", pool_ops.masked_mean, (x,), options={"mask": HOLES}),
-        Case("masked_max", pool_ops.masked_max, (x,), options={"mask": HOLES}),
-        Case("last_valid", pool_ops.last_valid, (x,), options={"mask": HOLES}),
         Case("statistics", pool_ops.statistics, (x, a)),
         Case("statistics", pool_ops.statistics, (x, 0.7 * a), variant="weights of another sum"),
         Case("statistics", pool_ops.statistics, (constant, a), variant="a constant clip"),
@@ -49,10 +47,12 @@ def ops():
 def recurrences():
     rng = np.random.default_rng(1)
     x, state = rng.normal(size=(B, T, C)), rng.normal(size=(2, 2 * 2, B, H))
-    one = sequence.describe_lstm(C, H)
-    both = sequence.describe_lstm(C, H, layers=2, bidirectional=True)
-    square = sequence.describe_lstm(H, H)
-    gru = sequence.describe_gru(C, H)
+    one, both = sequence.describe_lstm(C, H), sequence.describe_lstm(C, H, layers=2, bidirectional=True)
+    square, gru, direction = (
+        sequence.describe_lstm(H, H),
+        sequence.describe_gru(C, H),
+        plain(sequence.lstm_direction, HOLES, True),
+    )
 
     def given(p, x, state):
         return sequence.lstm(p, x, state, VALID)
@@ -63,6 +63,7 @@ def recurrences():
         Case("lstm", seeded(sequence.lstm, mask=VALID, rate=0.3), (x,), both, "stacked both ways, dropout", directions=True),
         Case("lstm", given, (x, state), both, "initial states, mask", directions=True),
         Case("lstm", twice(sequence.lstm), (rng.normal(size=(B, 2, H)),), square, "applied twice", directions=True),
+        Case("lstm_direction", direction, (x, *state[0, :2]), one["layers"][0][0], "masked, backwards"),
         Case("gru", sequence.gru, (x,), gru),
         Case("gru", lambda p, x, h0: sequence.gru(p, x, h0, HOLES, reverse=True), (x, state[0, 0]), gru, "masked, backwards"),
     ]
@@ -70,11 +71,11 @@ def recurrences():
 
 def convolutions():
     rng = np.random.default_rng(1)
-    x = rng.normal(size=(B, T, C))
+    x, wide = rng.normal(size=(B, T, C)), rng.normal(size=(B, T, H))
     full, normed = convolution.describe_conv1d(C, H, 3), convolution.describe_weight_norm_conv1d(C, H, 2)
     depthwise, square = convolution.describe_depthwise_conv1d(C, 3), convolution.describe_conv1d(C, C, 2)
     block = conformer.describe_conformer_block(H, E, 3)
-    wide, tcn = rng.normal(size=(B, T, H)), convolution.describe_tcn(C, [C], 2)
+    tcn, tcn_block = convolution.describe_tcn(C, [C], 2), convolution.describe_tcn_block(H, E, 2)
     module, around = conformer.describe_convolution_module(H, 3), {"zero": ("attend.key.b",), "directions": True}
     rows = [
         Case("conv1d", plain(convolution.conv1d, 3, 2, 1, "same", HOLES), (x,), full, "stride, masked"),
@@ -86,6 +87,8 @@ def convolutions():
         Case("half", seeded(conformer.half, rate=0.2), (wide,), conformer.describe_half(H, E), directions=True),
         Case("convolution_module", seeded(conformer.convolution_module, VALID, 0.2), (wide,), module, directions=True),
         Case("conformer_block", seeded(conformer.conformer_block, 2, VALID, 0.2), (wide,), block, **around),
+        Case("hide", lambda x: convolution.hide(x, HOLES), (x,)),
+        Case("tcn_block", seeded(convolution.tcn_block, 2, 2, mask=VALID, rate=0.2), (wide,), tcn_block, "masked, dropout"),
         Case("tcn", plain(convolution.tcn, 2, dilations=[3]), (x,), tcn, "dilation 3"),
     ]
     for weight_norm in (False, True):
@@ -96,9 +99,7 @@ def convolutions():
 
 
 def poolings():
-    rng = np.random.default_rng(1)
-    x = rng.normal(size=(B, T, C))
-    pool = sequence.describe_statistics_pool(C)
+    x, pool = np.random.default_rng(1).normal(size=(B, T, C)), sequence.describe_statistics_pool(C)
     return [
         Case("max_pool1d", lambda x: sequence.max_pool1d(x, 2, mask=HOLES), (x,), variant="masked"),
         Case("max_pool1d", lambda x: sequence.max_pool1d(x, 3, 1, "valid"), (x,), variant="overlapping, valid"),

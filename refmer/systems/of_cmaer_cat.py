@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import sequences
 from refmer.layers import cmaer, encoders
 from refmer.layers.dense import describe_layer_norm, describe_mlp, layer_norm, mlp
 from refmer.layers.trace import scope
@@ -113,23 +112,10 @@ class Config(protocol.Config):
                 raise ValueError(f"{name} is {getattr(self, name)}; accepted: 0 or more (a sign: literal_entropy)")
 
 
-def streams(config):
-    """Return the names of the streams that are read."""
-    return [MODALITIES[m][0] for m in config.modalities]
-
-
 def widths(streams, config):
     """Return the Config fields that follow from the streams."""
     shapes = {m: streams[MODALITIES[m][0]].x.shape[2:] for m in config.modalities}
     return {m: shape if m == "visual" else shape[0] for m, shape in shapes.items()}
-
-
-def inputs(streams, config):
-    """Return visual (B, T, h, w), audio, physiology, text (B, T, D), and their masks <modality>_mask (B, T)."""
-    batch = sequences(streams, {m: MODALITIES[m] for m in config.modalities}, config)
-    for m in config.modalities:
-        batch[m] = batch[m].reshape(*batch[m].shape[:2], *streams[MODALITIES[m][0]].x.shape[2:])
-    return batch
 
 
 def describe(config):
@@ -153,7 +139,10 @@ def describe(config):
 
 
 def forward(p, batch, config, rng=None, trace=None):
-    """out: logits (B, K); for the loss: weights w~ (B, M), means f (B, M, d), decoded (B, M, d)."""
+    """batch: visual (B, T, h, w), audio, physiology, text (B, T, D), and their masks (B, T).
+
+    -> out: logits (B, K); for the loss: weights w~ (B, M), means f (B, M, d), decoded (B, M, d).
+    """
     frames, valid, available = masks(batch, config)
     align, weigh = (cmaer.cmaa if config.cmaa else cmaer.keep), (cmaer.awom if config.awom else cmaer.even)
     classify = head_b if config.transformer else head_a

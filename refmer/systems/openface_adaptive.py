@@ -106,10 +106,7 @@ class Config(protocol.Config):
 
 def inputs(streams, config):
     """Return segment means: visual, audio, text (B, D) and visual_mask, ... (B,), False where the modality is missing."""
-    batch = {}
-    for m in config.modalities:
-        batch[m], batch[f"{m}_mask"] = segment_means(streams, MODALITIES[m])
-    return batch
+    return segment_means(streams, {m: MODALITIES[m] for m in config.modalities})
 
 
 def describe(config):
@@ -131,10 +128,8 @@ def describe(config):
 
 def forward(p, batch, config, rng=None, trace=None):
     """batch: visual, audio, text (B, D) -> out: logits (B, K)."""
-    nodes, back_nodes = zip(
-        *(node(getattr(p, m), batch[m], config, rng, scope(trace, m)) for m in config.modalities), strict=True
-    )
-    x = np.stack(nodes, 1)  # H^(0) = [h_V, h_A, h_T]  (B, M, d)
+    nodes = [node(getattr(p, m), batch[m], config, rng, scope(trace, m)) for m in config.modalities]
+    x = np.stack([h for h, _ in nodes], 1)  # H^(0) = [h_V, h_A, h_T]  (B, M, d)
     if config.modality_embedding:
         x = x + p.embedding.W
     fuse = transformer if config.transformer else join
@@ -145,7 +140,7 @@ def forward(p, batch, config, rng=None, trace=None):
         dx = back_fuse(back_head(dout["logits"], g.head), g)
         if config.modality_embedding:
             g.embedding.W += dx.sum(0)
-        return {m: back(dx[:, i], getattr(g, m)) for i, (m, back) in enumerate(zip(config.modalities, back_nodes, strict=True))}
+        return {m: back(dx[:, i], getattr(g, m)) for i, (m, (_, back)) in enumerate(zip(config.modalities, nodes, strict=True))}
 
     return {"logits": logits}, backward
 

@@ -69,17 +69,21 @@ class System:
     def __getattr__(self, name):  # without a definition or a default
         raise AttributeError(f"system {vars(self).get('name')!r} does not define {name!r}; see refmer/systems/protocol.py")
 
+    def modalities(self, config):
+        """Return {modality: names of its streams} of all modalities, or of `config.modalities`."""
+        return {m: self.MODALITIES[m] for m in getattr(config, "modalities", self.MODALITIES)}
+
     def streams(self, config):
-        """Return the names of the streams of all modalities, or of `config.modalities`."""
-        return [name for m in getattr(config, "modalities", self.MODALITIES) for name in self.MODALITIES[m]]
+        """Return the names of the streams of all modalities."""
+        return [name for names in self.modalities(config).values() for name in names]
 
     def widths(self, streams, config):
         """Return the Config fields that follow from the streams."""
-        return {m: width(streams, self.MODALITIES[m]) for m in getattr(config, "modalities", self.MODALITIES)}
+        return {m: width(streams, names) for m, names in self.modalities(config).items()}
 
     def inputs(self, streams, config):
-        """Return the batch of standardised streams: NAME (B, T, D) and NAME_mask (B, T) of every modality."""
-        return sequences(streams, self.MODALITIES, config)
+        """Return the batch of standardised streams: NAME (B, T, ...) and NAME_mask (B, T) of every modality."""
+        return sequences(streams, self.modalities(config), config)
 
     def augment(self, batch, config, rng):
         """Return a training batch after mixup, where the Config has its parameter `mixup`."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import side_by_side
 from refmer.layers.attention import Rates, cross_encoder, describe_encoder, encoder
 from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp, optional
 from refmer.layers.sequence import (
@@ -137,21 +136,10 @@ def widths(streams, config):
     return {"audio": audio, "audio_layers": audio_layers, "visual": streams["units"].x.shape[-1]}
 
 
-def inputs(streams, config):
-    """Return audio (B, T, L, D), visual (B, T, D) and their masks (B, T)."""
-    batch = {}
-    for m, names in MODALITIES.items():
-        x, batch[f"{m}_mask"] = side_by_side(streams, names, config.every)
-        batch[m] = x.reshape(*x.shape[:2], *streams[names[0]].x.shape[2:])
-    return batch
-
-
 def describe(config):
     d = config.width
-    tree = {
-        "audio": {"layers": describe_layer_sum(config.audio_layers)},
-        "visual": {"project": describe_linear(config.visual, d)},
-    }
+    audio, visual = describe_layer_sum(config.audio_layers), describe_linear(config.visual, d)
+    tree = {"audio": {"layers": audio}, "visual": {"project": visual}}
     if config.audio != d:
         tree["audio"]["project"] = describe_linear(config.audio, d)
     for part in tree.values():

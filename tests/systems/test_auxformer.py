@@ -46,21 +46,11 @@ def test_the_published_sizes(changes, size):
     assert params.count(describe(Config.paper(**changes))) == size
 
 
+OTHERS = [{"scale": "keys"}, {"causal": "off"}, {"token": "mean"}, {"within": "lstm"}, {"positions": "off"}]
+
+
 @pytest.mark.parametrize("audio, visual", [(0, 4), (5, 0), (2, 7)])
-@pytest.mark.parametrize(
-    "change",
-    [
-        {},
-        {"scale": "keys"},
-        {"causal": "off"},
-        {"token": "mean"},
-        {"token": "prepended"},
-        {"within": "lstm"},
-        {"within": "gru"},
-        {"positions": "off"},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("change", [{}, *OTHERS, {"token": "prepended"}, {"within": "gru"}], ids=str)
 def test_padding_of_one_modality_or_both_changes_nothing(change, audio, visual):
     config = replace(SMALL, **change)
     out, longer = outputs(config), outputs(config, padded(BATCH, audio, visual))
@@ -85,23 +75,10 @@ def test_a_clip_cut_to_its_own_lengths_has_the_same_logits_as_in_the_batch():
         np.testing.assert_allclose(outputs(SMALL, alone)["logits"][0], together[i], rtol=1e-10)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        *({k: v} for k, v in CODE.items()),
-        {"positions": "off"},
-        {"causal": "off"},
-        {"token": "mean"},
-        {"scale": "keys"},
-        {"mix": "fixed"},
-        {"mix": "off"},
-        {"within": "lstm"},
-        {"within": "off"},
-        {"positions_within": True},
-        {"average": "probabilities"},
-    ],
-    ids=str,
-)
+MORE = [{"mix": "fixed"}, {"mix": "off"}, {"within": "off"}, {"positions_within": True}, {"average": "probabilities"}]
+
+
+@pytest.mark.parametrize("change", [*({k: v} for k, v in CODE.items()), *OTHERS, *MORE], ids=str)
 def test_every_switch_changes_the_logits(change):
     batch = BATCH | {"audio": np.where(BATCH["audio"][..., :1] > 1, 0, BATCH["audio"])}  # some valid frames are zeros
     assert not np.allclose(outputs(replace(SMALL, **change), batch)["logits"], outputs(SMALL, batch)["logits"], atol=1e-3)
@@ -153,10 +130,8 @@ def test_a_trace_holds_maps_and_the_logits_of_three_networks():
         "audio.logits": (5, 4),
         "visual.logits": (5, 4),
     }
-    whole = trace["main.audio.cross.layers.0.attention"][
-        1:
-    ]  # the first clip has no first frame: the keys of its first query are all masked
-    np.testing.assert_allclose(whole.sum(-1), 1, rtol=1e-12)
+    # the first clip has no first frame: the keys of its first query are all masked
+    np.testing.assert_allclose(trace["main.audio.cross.layers.0.attention"][1:].sum(-1), 1, rtol=1e-12)
     within = trace["main.visual.within.layers.0.attention"]
     assert (np.triu(within, 1) == 0).all()  # causal
     assert (trace["main.visual.cross.layers.0.attention"][3] == 0).all()  # no frame attends to the missing voice

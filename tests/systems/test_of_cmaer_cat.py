@@ -9,9 +9,10 @@ import refmer
 from refmer import params
 from refmer.proofs import moved
 from refmer.proofs.paper001 import SMALL, STEPS, WIDTHS, facts, sequences
-from refmer.systems import of_cmaer_cat
+from refmer.systems import find
 from refmer.systems.of_cmaer_cat import LADDER, TEXT, Config, describe, forward, loss
 
+SYSTEM = find("of_cmaer_cat")
 BATCH = sequences({m: WIDTHS[m] for m in SMALL.modalities}, STEPS)
 TRUTH = facts(BATCH)
 
@@ -130,9 +131,9 @@ def test_explain_names_weights_and_attention():
 
 def test_frames_keep_their_shape_and_thinning_averages_them(clips):
     config = Config.tiny()
-    assert of_cmaer_cat.widths(clips.streams, config) == {"visual": (24, 24), "audio": 40, "physiology": 2}
+    assert SYSTEM.widths(clips.streams, config) == {"visual": (24, 24), "audio": 40, "physiology": 2}
     part = clips[:3]
-    batch = of_cmaer_cat.inputs(part.streams, config)
+    batch = SYSTEM.inputs(part.streams, config)
     frames = part.streams["frames"]
     n = config.visual_every
     assert batch["visual"].shape[2:] == (24, 24) and batch["visual"].shape[1] == -(-frames.x.shape[1] // n)
@@ -142,7 +143,7 @@ def test_frames_keep_their_shape_and_thinning_averages_them(clips):
 
 def test_text_takes_the_place_of_physiology(clips):
     config = Config.tiny(modalities=TEXT)
-    assert of_cmaer_cat.streams(config) == ["frames", "logmel", "words"]
+    assert SYSTEM.streams(config) == ["frames", "logmel", "words"]
     model = refmer.Recognizer("of_cmaer_cat", config={"modalities": TEXT}).fit(clips, epochs=1, progress=False)
     assert model.config_.text == 16 and set(model.batch(clips[:2])) == {f"{m}{end}" for m in TEXT for end in ("", "_mask")}
     assert model.explain(clips[:2])["weights"].shape == (2, 3)

@@ -7,7 +7,6 @@ import pytest
 
 import refmer
 from refmer import params
-from refmer.baselines import jca, leader_follower
 from refmer.ops.losses import ccc
 from refmer.ops.optimizers import adamw
 from refmer.proofs import moved
@@ -230,10 +229,3 @@ def test_own_features_are_read_without_encoders(recordings):
 def test_a_wrong_switch_is_named(change, message):
     with pytest.raises(ValueError, match=message):
         replace(TLAB, **change)
-
-
-def test_baselines_name_wrong_switches_too():
-    with pytest.raises(ValueError, match="regress is 'all'; accepted: 'attended', 'repository'"):
-        jca.Config(regress="all")
-    with pytest.raises(ValueError, match="target is 'age'; accepted: 'affect', 'emotion'"):
-        leader_follower.Config(target="age")
