@@ -131,7 +131,6 @@ def test_a_column_of_zeros_has_scale_1():
 BOUNDS = [(np.nan, 1), (0, np.inf), (2, 1), (-3e38, 3e38)]
 test_errors_name_the_cause = errors(
     *((a.affine_range, *bounds, "accepted: finite numbers, the first not above") for bounds in BOUNDS),
-    *((a.fitting_depth, rows, f"{rows} rows; accepted: 1 to 65793") for rows in (a.LARGEST_DEPTH + 1, 0)),
     (a.symmetric_scale, np.array([[np.nan]]), "weights are not finite"),
     (a.symmetric_scale, np.ones((2, 2)), "least", "clip is 'least'; accepted: 'max', 'mse'"),
 )
