@@ -16,7 +16,7 @@ from cases import Case, Work
 from refmer import params
 from refmer.count import count, example
 from refmer.systems import SYSTEMS, find
-from refmer.train.fit import train_step
+from refmer.train.fit import Training
 from refmer.warm_up import trained
 
 
@@ -45,18 +45,13 @@ def step(name, torch):
     """Return the Work of a training step; the learning rate is 0, so that the parameters stay the same."""
     begin = start(name)
     system, config, p, batch, recipe = begin
-    rng, g, moments = np.random.default_rng(0), params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
-    steps = iter(range(1, 2**62))
-
-    def ours():
-        train_step(system, config, p, g, batch, moments, next(steps), 0.0, recipe, rng)
-
+    training = Training(system, config, p, recipe, np.random.default_rng(0))
     sides = {}
     if torch is not None:
         sides = {side: torch_step(torch, name, begin, fused) for side, fused in (("torch", None), ("fused", True))}
-    macs, _ = count(system, config, system.augment(batch, config, rng))
+    macs, _ = count(system, config, system.augment(batch, config, np.random.default_rng(0)))
     clips = len(batch["target"])
-    return Work((clips, params.count(p.description)), ours, sides, flops=3 * 2 * macs)
+    return Work((clips, params.count(p.description)), lambda: training.step(batch, 0.0), sides, flops=3 * 2 * macs)
 
 
 def torch_step(torch, name, begin, fused):

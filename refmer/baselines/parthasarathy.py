@@ -44,8 +44,8 @@ def forward(p, batch, config, rng=None, trace=None):
     """batch: audio (B, T, D), visual (B, S, D), masks -> out: logits (B, K)."""
     a, a_valid, back_a = encode(p.audio, batch, "audio", config, rng, scope(trace, "audio"))
     v, v_valid, back_v = encode(p.visual, batch, "visual", config, rng, scope(trace, "visual"))
-    ya, back_ya = cross(p.audio.cross, a, a_valid, v, v_valid, config, rng, scope(trace, "audio.cross"))
-    yv, back_yv = cross(p.visual.cross, v, v_valid, a, a_valid, config, rng, scope(trace, "visual.cross"))
+    ya, back_ya = cross(p.audio.cross, (a, a_valid), (v, v_valid), config, rng, scope(trace, "audio.cross"))
+    yv, back_yv = cross(p.visual.cross, (v, v_valid), (a, a_valid), config, rng, scope(trace, "visual.cross"))
     logits, back_out = linear(p.out, ya + yv)
 
     def backward(dout, g):
@@ -64,8 +64,9 @@ def encode(p, batch, modality, config, rng, trace):
     return z, valid, lambda dz, g: back_x(back_z(dz, g.encoder), g.sequence)
 
 
-def cross(p, x, valid, memory, memory_valid, config, rng, trace):
-    """y = token(a attention(x, memory) + b x).   x (B, T, d), memory (B, S, d) -> (B, d)."""
+def cross(p, queries, keys, config, rng, trace):
+    """y = token(a attention(x, memory) + b x).   queries: x (B, T, d), valid (B, T); keys: memory (B, S, d), valid (B, S)."""
+    (x, valid), (memory, memory_valid) = queries, keys
     mask = networks.attention_mask(valid, memory_valid, config)
     c, back_c = attention(p, x, memory, config.heads, mask, config.drop_cross, rng, trace)
     y, back_token = networks.TOKENS[config.token](p.a * c + p.b * x, valid)

@@ -151,7 +151,7 @@ def across(layer, p, x, masks, config, rng, trace):
     y, backs = {}, {}
     for m, other in PAIRS:
         part = getattr(p, m).fuse
-        y[m], backs[m] = layer(part, x[m], x[other], masks[m], masks[other], config, rng, scope(trace, m))
+        y[m], backs[m] = layer(part, x[m], x[other], (masks[m], masks[other]), config, rng, scope(trace, m))
 
     def backward(dy, g):
         dx = dict.fromkeys(MODALITIES, 0.0)
@@ -163,15 +163,15 @@ def across(layer, p, x, masks, config, rng, trace):
     return y, backward
 
 
-def late(p, x, memory, mask, valid, config, rng, trace):
+def late(p, x, memory, masks, config, rng, trace):
     """y = cross_layer(x, memory)."""
     rates = Rates(config.dropout, config.dropout, config.dropout)
-    return cross_layer(p, x, memory, config.heads, key_mask(valid), rates, rng, trace)
+    return cross_layer(p, x, memory, config.heads, key_mask(masks[1]), rates, rng, trace)
 
 
-def intermediate(p, x, memory, mask, valid, config, rng, trace):
+def intermediate(p, x, memory, masks, config, rng, trace):
     """y = x + cross_layer(x, memory)."""
-    z, back = late(p, x, memory, mask, valid, config, rng, trace)
+    z, back = late(p, x, memory, masks, config, rng, trace)
 
     def backward(dy, g):
         dx, dmemory = back(dy, g)
@@ -180,8 +180,9 @@ def intermediate(p, x, memory, mask, valid, config, rng, trace):
     return x + z, backward
 
 
-def attended(p, x, memory, mask, valid, config, rng, trace):
+def attended(p, x, memory, masks, config, rng, trace):
     """y = w x, w the attention of the other modality to each frame; 0 where it has no frame."""
+    mask, valid = masks
     y, back = frame_attention(p, memory, x, config.heads, valid, mask, trace)
     return y, lambda dy, g: back(dy, g)[::-1]
 

@@ -13,7 +13,7 @@ import numpy as np
 from refmer import params
 from refmer.int8 import arithmetic
 from refmer.systems import find
-from refmer.train.fit import evaluate, train_epoch
+from refmer.train.fit import Training, evaluate
 
 SHARE = 0.1  # of the recipe's learning rate: the weights only have to settle
 
@@ -41,12 +41,11 @@ def fine_tune(model, p, maps, clips, epochs, per_channel=True, clip="max"):
         return system.forward(fake_quantized(p, maps, per_channel, clip), *rest)
 
     aware = SimpleNamespace(forward=forward, loss=system.loss, augment=system.augment)
-    rng = np.random.default_rng([model.seed, 2])
     p = params.like(p, p.vector.copy(), p.state.copy())
-    g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
+    training = Training(aware, config, p, recipe, np.random.default_rng([model.seed, 2]))
     best = evaluate(aware, config, p, dev), p.vector.copy(), p.state.copy()
-    for epoch in range(1, epochs + 1):
-        train_epoch(aware, config, p, g, train, moments, epoch, SHARE * recipe.lr, recipe, rng)
+    for _ in range(epochs):
+        training.epoch(train, SHARE * recipe.lr)
         value = evaluate(aware, config, p, dev)
         if not np.isfinite(value):
             raise FloatingPointError(f"the loss is {value} in fine-tuning")

@@ -150,8 +150,9 @@ def forward(p, batch, config, rng=None, trace=None):
     encoded, back_encoders = encode(p.encoders, batch, frames, config)  # F_i, eq. (1)
     means, back_means = cmaer.time_means(encoded, valid)  # eq. (2)
     aligned, back_align = align(p.cmaa, encoded, valid, None, trace)  # F_i^a, eq. (3)-(7)
-    (h, w), back_weigh = weigh(getattr(p, "awom", None), encoded, aligned, valid, available, trace)  # eq. (8)-(11)
-    logits, back_classify = classify(p, h, w, aligned, valid, config, rng, trace)  # eq. (12)-(13) or (20)-(22)
+    pooled, back_weigh = weigh(getattr(p, "awom", None), encoded, aligned, valid, available, trace)  # eq. (8)-(11)
+    logits, back_classify = classify(p, pooled, aligned, valid, config, rng, trace)  # eq. (12)-(13) or (20)-(22)
+    h, w = pooled
     out = {"logits": logits, "weights": w, "means": means}
     if config.reconstruction:
         out["decoded"], back_decoder = cmaer.reconstruction(p.decoder, h, len(config.modalities))  # for eq. (19)
@@ -192,14 +193,15 @@ def encode(p, batch, frames, config):
     return cmaer.each(encoder, {m: batch[m] for m in config.modalities})
 
 
-def head_a(p, h, w, aligned, valid, config, rng, trace):
+def head_a(p, pooled, aligned, valid, config, rng, trace):
     """Without Transformer: z = relu(W_p h + b_p), eq. (12); y = softmax(W_cls z + b_cls), eq. (13)."""
-    logits, back = mlp(p.head, h)
+    logits, back = mlp(p.head, pooled[0])
     return logits, lambda dlogits, g: (back(dlogits, g.head), 0.0, {m: 0.0 for m in aligned})
 
 
-def head_b(p, h, w, aligned, valid, config, rng, trace):
+def head_b(p, pooled, aligned, valid, config, rng, trace):
     """After the Transformer: z = [z_V, z_A, z_P], eq. (20); W_o dropout(relu(W_ff LN(z) + b_ff)) + b_o, eq. (21)-(22)."""
+    h, w = pooled
     z, back_context = cmaer.context(p.context, aligned, w, valid, config.heads, config.dropout, rng, scope(trace, "context"))
     n, back_norm = layer_norm(p.norm, z.reshape(len(z), -1))
     logits, back_head = mlp(p.head, n, config.head_dropout, rng)

@@ -33,6 +33,41 @@ def take(batch, index):
     return inputs | {k: x if k == "class_count" else x[index] for k, x in batch.items()}
 
 
+class Training:
+    """The state of training: parameters p, gradients g, the moments of Adam, the number of steps, a generator."""
+
+    def __init__(self, system, config, p, recipe, rng):
+        self.system, self.config, self.p, self.recipe, self.rng = system, config, p, recipe, rng
+        self.g, self.steps = params.zeros_like(p), 0
+        self.moments = np.zeros_like(p.vector), np.zeros_like(p.vector)
+
+    def epoch(self, batch, lr):
+        """Train on all rows of a batch once, in a new order; return the mean loss."""
+        n, total = len(batch["target"]), 0.0
+        order = self.rng.permutation(n)
+        for start in range(0, n, self.recipe.batch):
+            rows = order[start : start + self.recipe.batch]
+            total += len(rows) * self.step(take(batch, rows), lr)
+        return total / n
+
+    def step(self, batch, lr):
+        """Update p once; return the loss of the batch."""
+        p, g, recipe = self.p, self.g, self.recipe
+        batch = self.system.augment(batch, self.config, self.rng)
+        out, backward = self.system.forward(p, batch, self.config, self.rng)
+        value, _, dout = self.system.loss(out, batch, self.config)
+        g.vector[:], g.state[:] = 0, 0
+        backward(dout, g)
+        clip_norm(g.vector, recipe.clip)
+        if recipe.coupled:
+            g.vector += recipe.weight_decay * p.vector
+        self.steps += 1
+        decay = 0.0 if recipe.coupled else recipe.weight_decay
+        adamw(p.vector, g.vector, *self.moments, self.steps, lr, *recipe.betas, decay=decay)
+        p.state += MOMENTUM * g.state
+        return float(value)
+
+
 def fit(system, config, train, dev, recipe, seed, progress=None):
     """Train a system.
 
@@ -62,14 +97,13 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     FloatingPointError
         If a loss is not finite.
     """
-    rng = np.random.default_rng([seed, 1])
     p = params.init(system.describe(config), seed)
-    g, moments = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector))
+    training = Training(system, config, p, recipe, np.random.default_rng([seed, 1]))
     best, history = None, []
     with threadpool_limits(1 if len(p.vector) < LARGE else None):
         for epoch in range(1, recipe.epochs + 1):
             lr = SCHEDULES[recipe.schedule](recipe, history)
-            loss = train_epoch(system, config, p, g, train, moments, epoch, lr, recipe, rng)
+            loss = training.epoch(train, lr)
             entry = {"epoch": epoch, "lr": lr, "train_loss": loss, "dev_loss": evaluate(system, config, p, dev)}
             if not np.isfinite([entry["train_loss"], entry["dev_loss"]]).all():
                 raise FloatingPointError(
@@ -83,33 +117,6 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
             elif epoch - best[0]["epoch"] >= recipe.patience:
                 break
     return params.like(p, *best[1:]), history
-
-
-def train_epoch(system, config, p, g, train, moments, epoch, lr, recipe, rng):
-    """Train on all clips once, in a new order; return the mean loss. The first epoch is 1."""
-    n, total = len(train["target"]), 0.0
-    order, step = rng.permutation(n), (epoch - 1) * -(-n // recipe.batch)
-    for start in range(0, n, recipe.batch):
-        step += 1
-        rows = order[start : start + recipe.batch]
-        total += len(rows) * train_step(system, config, p, g, take(train, rows), moments, step, lr, recipe, rng)
-    return total / n
-
-
-def train_step(system, config, p, g, batch, moments, step, lr, recipe, rng):
-    """Update p once, with its gradient in g; return the loss of the batch."""
-    batch = system.augment(batch, config, rng)
-    out, backward = system.forward(p, batch, config, rng)
-    value, _, dout = system.loss(out, batch, config)
-    g.vector[:], g.state[:] = 0, 0
-    backward(dout, g)
-    clip_norm(g.vector, recipe.clip)
-    if recipe.coupled:
-        g.vector += recipe.weight_decay * p.vector
-    decay = 0.0 if recipe.coupled else recipe.weight_decay
-    adamw(p.vector, g.vector, *moments, step, lr, *recipe.betas, decay=decay)
-    p.state += MOMENTUM * g.state
-    return float(value)
 
 
 def evaluate(system, config, p, batch):
@@ -137,8 +144,8 @@ def announce(system, config, batch, recipe, seed):
 
 def step_seconds(system, config, p, batch, recipe):
     """Return the seconds of one step of training on a batch, after a step that compiles. p changes."""
-    g, moments, rng = params.zeros_like(p), (np.zeros_like(p.vector), np.zeros_like(p.vector)), np.random.default_rng(0)
-    for step in (1, 2):
-        start = time.perf_counter()
-        train_step(system, config, p, g, batch, moments, step, recipe.lr, recipe, rng)
+    training = Training(system, config, p, recipe, np.random.default_rng(0))
+    training.step(batch, recipe.lr)
+    start = time.perf_counter()
+    training.step(batch, recipe.lr)
     return time.perf_counter() - start

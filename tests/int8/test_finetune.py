@@ -33,8 +33,9 @@ def test_the_gradient_goes_straight_through_to_the_float_weights(model, clips, s
     largest = []
     system = find(model.system)
 
-    def step(aware, config, p, g, batch, *rest):
-        out, backward = aware.forward(p, batch, config)
+    def step(training, batch, lr):
+        config, p, g = training.config, training.p, training.g
+        out, backward = training.system.forward(p, batch, config)
         backward(system.loss(out, batch, config)[2], g)
         fake, expected = finetune.fake_quantized(p, maps, True, "max"), params.zeros_like(p)
         out, backward = system.forward(fake, batch, config)
@@ -44,7 +45,7 @@ def test_the_gradient_goes_straight_through_to_the_float_weights(model, clips, s
         largest.append(np.abs(expected.vector).max())
         return 0.0
 
-    monkeypatch.setattr(fit, "train_step", step)
+    monkeypatch.setattr(fit.Training, "step", step)
     finetune.fine_tune(model, p, maps, clips, 1)
     assert len(largest) == 2 and min(largest) > 0  # 36 clips in batches of 32
 
