@@ -99,6 +99,11 @@ def test_a_backward_follows_its_forward(path):
             assert above == name.removesuffix("_backward")
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "ops").glob("*.py")), ids=lambda p: p.stem)
+def test_operations_do_not_ask_for_types(path):
+    assert path.stem == "twins" or not re.search(r"\bhasattr\(", path.read_text())
+
+
 @pytest.mark.parametrize("folder, names", [("systems", SYSTEMS), ("baselines", BASELINES)])
 def test_every_system_file_is_registered(folder, names):
     assert {path.stem for path in (ROOT / folder).glob("*.py")} - {"__init__", "protocol"} == set(names)
