@@ -22,7 +22,8 @@ def assert_pair(f, *args, rng, **options):
 
     `f(*args, **options)` returns `y`, or `(y, *saved)`; `f_backward(dy, *saved)` (saved is `y` itself where `f` returns it
     alone) returns the gradients of the floating arrays among `args`, in order; other args are passed on. Also asserted:
-    inputs and dy are unchanged, and float32 inputs give float32 outputs. `rng` and the result: see `assert_gradient`.
+    a gradient has the shape and dtype of its input, inputs and dy are unchanged, and float32 inputs give float32 outputs. `rng`
+    and the result: see `assert_gradient`.
     """
     return _worst(f.__name__, pair_errors(f, *args, rng=rng, **options))
 
@@ -32,8 +33,8 @@ def assert_gradient(f, p, *inputs, rng, zero=(), directions=False):
 
     `y, backward = f(p, *inputs)`; `dx = backward(dy, g)` returns the gradients of the floating inputs (one, or a tuple in
     order; a dict for a dict) and adds those of the parameters into `g`. With `p=None`, `f(*inputs)` and `backward(dy)`.
-    y and inputs are arrays, or dicts or tuples of arrays. Also asserted: inputs and dy are unchanged, a second call adds the
-    same gradients again, and float32 inputs give float32 outputs.
+    y and inputs are arrays, or dicts or tuples of arrays. Also asserted: a gradient has the shape and dtype of its input,
+    inputs and dy are unchanged, a second call adds the same gradients again, and float32 inputs give float32 outputs.
 
     Parameters
     ----------
@@ -162,6 +163,11 @@ def _gradients(f, p, inputs, dy):
     assert len(dx) == len(expected), f"backward returns {len(dx)} gradients for the inputs {[k for k, _ in expected]}"
     for (path, x), d in zip(expected, dx, strict=True):
         grads |= {f"{path}.{k}": d[k] for k, v in x.items() if _floating(v)} if isinstance(x, dict) else {path: d}
+    for path, x in _values(None, inputs).items():
+        d = grads[path]
+        received = f"shape {d.shape} and dtype {d.dtype}" if isinstance(d, np.ndarray) else f"type {type(d).__name__}"
+        message = f"the gradient of {path} has {received}; expected: shape {x.shape} and dtype {x.dtype}"
+        assert isinstance(d, np.ndarray) and (d.shape, d.dtype) == (x.shape, x.dtype), message
     return grads
 
 

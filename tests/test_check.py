@@ -58,6 +58,9 @@ def misses_a_term(dx, g, dy, x, p):
     [
         (lambda dx, g, dy, x, p: dx.swapaxes(0, 1).reshape(dx.shape), "input.0"),
         (lambda dx, g, dy, x, p: dx * (1 + 1e-11), "input.0"),
+        (lambda dx, g, dy, x, p: dx[:1], r"input.0 has shape \(1, 3, 5\) and dtype float64; expected: shape \(2, 3, 5\)"),
+        (lambda dx, g, dy, x, p: dx.astype(np.float32), "dtype float32; expected: shape .* and dtype float64"),
+        (lambda dx, g, dy, x, p: None, "input.0 has type NoneType"),
         (lambda dx, g, dy, x, p: dx.astype(np.float64), "float32"),
         (lambda dx, g, dy, x, p: (dx, dx), "2 gradients"),
         (overwrites, "add the same"),
