@@ -39,11 +39,14 @@ def main():
             y, backward = as_layer(case.f, *narrow(case.inputs), **narrow(case.options))
             backward(np.ones_like(y))
     markov(np.zeros((2, 1)), np.zeros((1, 1), bool), 0.5, 0.5)  # of corruptions, in float64
-    compiled, cached = np.sum(list(variants().values()), axis=0)
+    result = variants()
+    compiled, cached = np.sum(list(result.values()), axis=0)
     print(
         f"{len(twins.TWINS)} kernels and the integer ones, float32: {compiled} variants compiled, "
         f"{cached} read from the cache, {perf_counter() - begin:.1f} s"
     )
+    if unreached := [name for name, counts in result.items() if not sum(counts)]:
+        print(f"not compiled: {', '.join(unreached)}")
 
 
 def trained(name, every=1):

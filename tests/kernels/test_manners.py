@@ -132,14 +132,6 @@ def test_a_change_in_any_kernel_file_leaves_the_old_cache(tmp_path, monkeypatch)
     assert refmer.kernels.cache_folder() != before
 
 
-@pytest.mark.slow
-def test_warm_up_reaches_every_kernel_and_a_second_one_compiles_nothing(tmp_path):
-    code = "from refmer.warm_up import main, variants; main(); print(*[name for name, n in variants().items() if not sum(n)])"
-    first, second = (python(code, NUMBA_CACHE_DIR=tmp_path).stdout.splitlines() for _ in range(2))
-    assert ", 0 read from the cache" in first[0] and " 0 variants compiled" in second[0]
-    assert first[1] == ""
-
-
 @pytest.mark.parametrize("off", [{"REFMER_KERNELS": "0"}, {"NUMBA_DISABLE_JIT": "1"}])
 def test_definitions_run_where_kernels_are_off(tmp_path, off):
     code = UPDATE + "import sys; assert 'refmer.kernels' not in sys.modules; assert 'numba' not in sys.modules"
@@ -154,14 +146,14 @@ def blas_threads():
 
 @pytest.mark.parametrize("large, threads", [(1_000_000, 1), (1, 2)])
 def test_fit_uses_one_blas_thread_for_small_systems(clips, monkeypatch, large, threads):
-    threads_in, train_step = [], fit.train_step
+    threads_in, step = [], fit.Training.step
 
     def watched(*args):
         threads_in.append(blas_threads())
-        return train_step(*args)
+        return step(*args)
 
     model = refmer.Recognizer("concatenation", config={"target": "emotion"})
-    monkeypatch.setattr(fit, "train_step", watched)
+    monkeypatch.setattr(fit.Training, "step", watched)
     monkeypatch.setattr(fit, "LARGE", large)
     with threadpool_limits(2, user_api="blas"):
         model.fit(clips, epochs=1, progress=False)
