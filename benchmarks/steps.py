@@ -55,7 +55,7 @@ def step(name, torch):
 
 
 def torch_step(torch, name, begin, fused):
-    """Return () -> the loss, after one update as in refmer.train.fit.train_step."""
+    """Return () -> the loss, after one update as in refmer.train.fit.Training.step."""
     system, config, p, batch, recipe = begin
     module = import_module(f"torch_models.{name}")
     model = module.Model(config)
