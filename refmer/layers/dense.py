@@ -5,7 +5,6 @@ Two helpers combine layers: `optional`, for a part that a description may lack, 
 
 import numpy as np
 
-from refmer.choices import choose
 from refmer.ops import activations, norms
 from refmer.ops import dense as ops
 from refmer.params import Leaf, ones, xavier, zeros
@@ -92,7 +91,8 @@ def dropout_key(rng, rate):
 
 def activate(name, x):
     """y = f(x) for a pointwise f of ops/activations.py by its name: "relu", "gelu", "swish", "tanh", "sigmoid"."""
-    choose("activation", name, ("relu", "gelu", "swish", "tanh", "sigmoid"))
+    if name not in ("relu", "gelu", "swish", "tanh", "sigmoid"):
+        raise ValueError(f"activation is {name!r}; accepted: 'relu', 'gelu', 'swish', 'tanh', 'sigmoid'")
     result, back = getattr(activations, name)(x), getattr(activations, f"{name}_backward")
     y, *saved = result if isinstance(result, tuple) else (result, result)
     return y, lambda dy: back(dy, *saved)
