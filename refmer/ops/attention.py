@@ -3,12 +3,17 @@
 import numpy as np
 
 from refmer.ops.activations import fitting, softmax, softmax_backward
+from refmer.ops.contracts import contract
 from refmer.ops.twins import twin
 
 SCALES = "width", "keys"
 
 
-@twin
+@twin(
+    "q (B, T, heads*D), k (B, S, heads*D), v (B, S, heads*D), heads int from 1, c (B|1, heads|1, 1, 1) or number, "
+    "mask (B|1, heads|1, T|1, S|1) bool or None, keep (B|1, heads|1, T|1, S|1) bool or None, rate float from 0 below 1 "
+    "-> y (B, T, heads*D)"
+)
 def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
     """y = a v, a = softmax(c q k^T) in every head of width C / H, heads concatenated.   q, y (B, T, C), k, v (B, S, C).
 
@@ -20,7 +25,11 @@ def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
     return merge_heads(_dropped(a, keep, rate) @ split_heads(v, heads)), q, k, v, heads, c, mask, keep, rate
 
 
-@twin
+@twin(
+    "q (B, T, heads*D), k (B, S, heads*D), v (B, S, heads*D), heads int from 1, c (B|1, heads|1, 1, 1) or number, "
+    "mask (B|1, heads|1, T|1, S|1) bool or None, keep (B|1, heads|1, T|1, S|1) bool or None, rate float from 0 below 1, "
+    "dy (B, T, heads*D) -> dq (B, T, heads*D), dk (B, S, heads*D), dv (B, S, heads*D)"
+)
 def attend_backward(dy, q, k, v, heads, c, mask, keep, rate):
     q, k, v, dy = (split_heads(x, heads) for x in (q, k, v, dy))
     a = softmax(q @ k.swapaxes(-1, -2) * c, mask)
@@ -34,6 +43,7 @@ def _dropped(a, keep, rate):
     return a if keep is None else np.where(keep, a / (1 - rate), 0)
 
 
+@contract("q (..., T, D), k (..., S, D) -> a (..., T, S) where D >= 1")
 def attention_weights(q, k, mask=None, scale="width"):
     """a = softmax(c q k^T) over the keys.   q (..., T, D), k (..., S, D), a (..., T, S); mask broadcasts to a.
 
@@ -46,6 +56,7 @@ def attention_weights(q, k, mask=None, scale="width"):
     return a, a, q, k, c
 
 
+@contract("a (..., T, S), q (..., T, D), k (..., S, D), da (..., T, S) -> dq (..., T, D), dk (..., S, D)")
 def attention_weights_backward(da, a, q, k, c):
     ds = softmax_backward(da, a) * c  # a = softmax(c s), s = q k^T
     return ds @ k, ds.swapaxes(-1, -2) @ q
@@ -62,24 +73,23 @@ def factor(q, shape, mask=None, scale="width"):
     return (np.maximum(count, 1) ** -0.5).astype(q.real.dtype)
 
 
+@contract("heads int from 1, x (B, T, heads*D) -> y (B, heads, T, D)")
 def split_heads(x, heads):
     """(B, T, H D) -> (B, H, T, D)."""
     B, T, C = x.shape
-    if C % heads:
-        raise ValueError(f"a width of {C} does not divide into {heads} heads")
     return x.reshape(B, T, heads, C // heads).swapaxes(1, 2)
 
 
+@contract("x (B, H, T, D) -> y (B, T, H*D)")
 def merge_heads(x):
     """(B, H, T, D) -> (B, T, H D)."""
     B, H, T, D = x.shape
     return x.swapaxes(1, 2).reshape(B, T, H * D)
 
 
+@contract("valid (B, S) bool -> mask (B, 1, 1, S)")
 def key_mask(valid):
     """Let every query attend to the valid keys only.   valid (B, S) -> (B, 1, 1, S)."""
-    if valid.dtype != bool or valid.ndim != 2:
-        raise ValueError(f"valid has dtype {valid.dtype} and shape {valid.shape}; accepted: bool, (clips, keys)")
     return valid[:, None, None, :]
 
 
@@ -88,6 +98,7 @@ def causal(queries, keys):
     return np.tri(queries, keys, keys - queries, dtype=bool)
 
 
+@contract("queries (B, T) bool, keys (B, S) bool -> mask (B, 1, T, S)")
 def causal_between(queries, keys):
     """Let query t attend to keys up to t + |N_q - N_k|: the rule of MulT's and paper 002's code, on each clip's own lengths.
 

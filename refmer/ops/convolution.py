@@ -9,6 +9,7 @@ adds them all before, so that output t depends on no input after stride * t.
 
 import numpy as np
 
+from refmer.ops.contracts import contract
 from refmer.ops.dense import rows
 from refmer.ops.twins import twin
 
@@ -35,6 +36,7 @@ def fitting_padding(x, size, stride, dilation, padding, axis):
     return before, after
 
 
+@contract("x (...) number, size int from 1, stride int from 1, dilation int from 1, axis int from 0 -> y (...)")
 def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
     """y[:, t, j] = x[:, stride t + dilation j - before], 0 outside.   x (B, T, C) -> (B, T', size, C).
 
@@ -49,6 +51,9 @@ def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
     return np.moveaxis(np.take(padded, index, axis), axis + 1, -2), index, slice(before, before + T), padded.shape[axis], axis
 
 
+@contract(
+    "dy (...), index (S, K) int, length int from 0, axis int from 0 -> dx (...) where dy.shape[axis] == S; dy.shape[-2] == K"
+)
 def windows_backward(dy, index, inside, length, axis):
     dy = np.moveaxis(dy, (axis, -2), (0, 1))  # (T', size, ...)
     dx = np.zeros((length, *dy.shape[2:]), dy.dtype)
@@ -57,7 +62,11 @@ def windows_backward(dy, index, inside, length, axis):
     return np.moveaxis(dx[inside], 0, axis)
 
 
-@twin
+@twin(
+    "x (B, T, C), W (size*C, E), b (E), mask (B, T) bool or None, size int from 1, stride int from 1, dilation int from 1, "
+    "before int from 0, after int from 0 -> y (B, S, E) "
+    "where S = (T + before + after - dilation*(size - 1) - 1) // stride + 1; S >= 1"
+)
 def conv1d(x, W, b, mask, size, stride, dilation, before, after):
     """y_t = sum_j x_(stride t + dilation j - before) W_j + b, x = 0 outside and where not mask (B, T).
 
@@ -67,14 +76,22 @@ def conv1d(x, W, b, mask, size, stride, dilation, before, after):
     return w.reshape(*w.shape[:2], -1) @ W + b, x, W, mask, size, stride, dilation, before, after
 
 
-@twin
+@twin(
+    "x (B, T, C), W (size*C, E), mask (B, T) bool or None, size int from 1, stride int from 1, dilation int from 1, "
+    "before int from 0, after int from 0, dy (B, S, E) -> dx (B, T, C), dW (size*C, E), db (E) "
+    "where S = (T + before + after - dilation*(size - 1) - 1) // stride + 1; S >= 1"
+)
 def conv1d_backward(dy, x, W, mask, size, stride, dilation, before, after):
     w, *saved = windows(_masked(x, mask), size, stride, dilation, (before, after))
     dx = windows_backward((dy @ W.T).reshape(w.shape), *saved)
     return _masked(dx, mask), w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
 
 
-@twin
+@twin(
+    "x (B, Y, X, C), W (size*size*C, E), b (E), size int from 1, stride int from 1, before int from 0, after int from 0 "
+    "-> y (B, Y2, X2, E) "
+    "where Y2 = (Y + before + after - size) // stride + 1; X2 = (X + before + after - size) // stride + 1; Y2 >= 1; X2 >= 1"
+)
 def conv2d(x, W, b, size, stride, before, after):
     """y_hw = sum_ij x_(stride h + i - before, stride w + j - before) W_ij + b, x = 0 outside.
 
@@ -85,7 +102,11 @@ def conv2d(x, W, b, size, stride, before, after):
     return w.reshape(*w.shape[:3], -1) @ W + b, x, W, size, stride, before, after
 
 
-@twin
+@twin(
+    "x (B, Y, X, C), W (size*size*C, E), size int from 1, stride int from 1, before int from 0, after int from 0, "
+    "dy (B, Y2, X2, E) -> dx (B, Y, X, C), dW (size*size*C, E), db (E) "
+    "where Y2 = (Y + before + after - size) // stride + 1; X2 = (X + before + after - size) // stride + 1; Y2 >= 1; X2 >= 1"
+)
 def conv2d_backward(dy, x, W, size, stride, before, after):
     w, *saved1 = windows(x, size, stride, 1, (before, after), axis=1)
     w, *saved2 = windows(w, size, stride, 1, (before, after), axis=2)
@@ -94,14 +115,21 @@ def conv2d_backward(dy, x, W, size, stride, before, after):
     return dx, w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
 
 
-@twin
+@twin(
+    "x (B, T, C), W (K, C), b (C), mask (B, T) bool or None, stride int from 1, dilation int from 1, before int from 0, "
+    "after int from 0 -> y (B, S, C) where S = (T + before + after - dilation*(K - 1) - 1) // stride + 1; S >= 1"
+)
 def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
     """conv1d of every channel by itself: y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   W (size, C)."""
     w, *_ = windows(_masked(x, mask), len(W), stride, dilation, (before, after))  # (B, T', size, C)
     return (w * W).sum(-2) + b, x, W, mask, stride, dilation, before, after
 
 
-@twin
+@twin(
+    "x (B, T, C), W (K, C), mask (B, T) bool or None, stride int from 1, dilation int from 1, before int from 0, "
+    "after int from 0, dy (B, S, C) -> dx (B, T, C), dW (K, C), db (C) "
+    "where S = (T + before + after - dilation*(K - 1) - 1) // stride + 1; S >= 1"
+)
 def depthwise_conv1d_backward(dy, x, W, mask, stride, dilation, before, after):
     w, *saved = windows(_masked(x, mask), len(W), stride, dilation, (before, after))
     dx = windows_backward(dy[:, :, None] * W, *saved)
@@ -112,6 +140,7 @@ def _masked(x, mask):
     return x if mask is None else np.where(mask[..., None], x, 0)
 
 
+@contract("mask (B, T) bool, size int from 1, stride int from 1, dilation int from 1 -> mask (B, S)")
 def thin_mask(mask, size, stride=1, dilation=1, padding="same"):
     """Mask of the windows: True where the clip without its padding has a window.   (B, T) -> (B, T').
 
@@ -120,6 +149,7 @@ def thin_mask(mask, size, stride=1, dilation=1, padding="same"):
     return mask[:, dilation * (size - 1) - sum(padding_of(padding, size, dilation)) :: stride]
 
 
+@contract("v (D, E), gain (E) -> W (D, E)")
 def weight_norm(v, gain):
     """W = gain v / |v|, a length and a direction per output.   v (D, E), gain (E)   (Salimans and Kingma 2016, eq. 2)."""
     rnorm = 1 / np.sqrt((v * v).sum(0))
@@ -127,6 +157,7 @@ def weight_norm(v, gain):
     return gain * unit, unit, rnorm, gain
 
 
+@contract("unit (D, E), rnorm (E), gain (E), dW (D, E) -> dv (D, E), dgain (E)")
 def weight_norm_backward(dW, unit, rnorm, gain):
     # W = gain unit, unit = v / |v|:  only the part perpendicular to v changes the direction
     dgain = (dW * unit).sum(0)

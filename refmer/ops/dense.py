@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from refmer.ops.contracts import contract
 from refmer.ops.twins import overridable, twin
 
 
@@ -10,31 +11,32 @@ def rows(x):
     return x.reshape(-1, x.shape[-1])
 
 
-@overridable
+@overridable("x (..., D), W (D, E), b (E) or number -> y (..., E)")
 def linear(x, W, b):
     """y = x W + b.   x (..., D), W (D, E), b (E)."""
     y = rows(x) @ W + b  # in rows: with more axes NumPy makes many small products
     return y.reshape(*x.shape[:-1], W.shape[-1]), x, W
 
 
-@twin
+@twin("x (..., D), W (D, E), dy (..., E) -> dx (..., D), dW (D, E), db (E)")
 def linear_backward(dy, x, W):
     # y = x W + b:  dx = dy W^T, dW = x^T dy, db = sum of dy
     dy = rows(dy)
     return (dy @ W.T).reshape(x.shape), rows(x).T @ dy, dy.sum(0)
 
 
-@twin
+@twin("x (...), key int from 0 below 2**63, rate float from 0 below 1 -> y (...)")
 def dropout(x, key, rate):
     """y = x m / (1 - rate), m = `kept`."""
     return x * (kept(x.size, key, rate) / (1 - rate)).astype(x.real.dtype).reshape(x.shape)
 
 
+@contract("dy (...), key int from 0 below 2**63, rate float from 0 below 1 -> dx (...)")
 def dropout_backward(dy, key, rate):
     return dropout(dy, key, rate)
 
 
-@twin
+@twin("n int from 0, key int from 0 below 2**63, rate float from 0 below 1 -> m (n)")
 def kept(n, key, rate):
     """m (n) bool, False with probability `rate`.
 

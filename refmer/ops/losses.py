@@ -9,52 +9,24 @@ from functools import wraps
 import numpy as np
 
 from refmer.ops.activations import log_sigmoid, log_softmax, log_softmax_backward
+from refmer.ops.contracts import contract
 from refmer.ops.norms import l2_normalise, l2_normalise_backward
 from refmer.ops.twins import twin
 
 
-def checked(check):
-    """Call `check` before a loss, kernel or definition; return a value of one number in the dtype of x."""
+def valued(loss):
+    """Return the value of a loss in the dtype of x: a kernel's float32 arrives as a Python float."""
 
-    def decorate(loss):
-        @wraps(loss)
-        def call(x, *args, **options):
-            check(x, *args, **options)
-            value, slope = loss(x, *args, **options)
-            # a kernel's float32 arrives as a Python float
-            return value if isinstance(value, np.ndarray) else x.dtype.type(value), slope
+    @wraps(loss)
+    def call(x, *args, **options):
+        value, slope = loss(x, *args, **options)
+        return value if isinstance(value, np.ndarray) else x.dtype.type(value), slope
 
-        return call
-
-    return decorate
+    return call
 
 
-def _classes(logits, target, weight, gamma=0.0, literal=True):
-    shape = logits.shape
-    if len(shape) != 2 or not logits.size:
-        raise ValueError(f"logits have shape {shape}; accepted: (clips, classes), at least one of each")
-    if target.shape != shape:
-        raise ValueError(f"target has shape {target.shape}; accepted: {shape}, the shape of the logits")
-    if weight.shape != shape[1:]:
-        raise ValueError(f"weight has shape {weight.shape}; accepted: {shape[1:]}, one number per class")
-    if gamma < 0:
-        raise ValueError(f"gamma is {gamma}; accepted: 0 or more")
-
-
-def _steps(prediction, target, mask=None, ddof=0):
-    shape = prediction.shape
-    if len(shape) < 2 or not prediction.size:
-        raise ValueError(f"prediction has shape {shape}; accepted: (steps, quantities) or more axes, none empty")
-    if target.shape != shape:
-        raise ValueError(f"target has shape {target.shape}; accepted: {shape}, the shape of the prediction")
-    if mask is not None and (mask.dtype != bool or mask.shape != shape[:-1]):
-        raise ValueError(f"mask has dtype {mask.dtype} and shape {mask.shape}; accepted: bool, {shape[:-1]}")
-    if ddof not in (0, 1):
-        raise ValueError(f"ddof is {ddof}; accepted: 0 (population moments) or 1 (sample moments)")
-
-
-@checked(_classes)
-@twin
+@valued
+@twin("logits (B, K), target (B, K) number, weight (K) number -> L (), slope (B, K) where B >= 1; K >= 1")
 def cross_entropy(logits, target, weight):
     """L = -1/B sum_b sum_k w_k y_bk log p_bk, p = softmax(logits).   With `class_balanced_weights`: paper 004, eq. 3.
 
@@ -63,12 +35,13 @@ def cross_entropy(logits, target, weight):
     return _log_likelihood(logits, weight * target / len(logits))
 
 
+@contract("dy () number or number, slope (...) -> dx (...)")
 def cross_entropy_backward(dy, slope):
     return dy * slope
 
 
-@checked(_classes)
-@twin
+@valued
+@twin("logits (B, K), target (B, K) number, weight (K) number -> L (), slope (B, K) where B >= 1; K >= 1")
 def sample_weighted_cross_entropy(logits, target, weight):
     """L = -1/B sum_b (sum_i w_i y_bi) sum_k y_bk log p_bk: one weight per clip, as in the public code of paper 004's authors.
 
@@ -77,6 +50,7 @@ def sample_weighted_cross_entropy(logits, target, weight):
     return _log_likelihood(logits, (target @ weight)[:, None] * target / len(logits))
 
 
+@contract("dy () number or number, slope (...) -> dx (...)")
 def sample_weighted_cross_entropy_backward(dy, slope):
     return dy * slope
 
@@ -87,8 +61,8 @@ def _log_likelihood(logits, c):
     return -(c * logp).sum(), log_softmax_backward(-c, logp)
 
 
-@checked(_classes)
-@twin
+@valued
+@twin("logits (B, K), target (B, K) number, weight (K) number -> L (), slope (B, K) where B >= 1; K >= 1")
 def binary_cross_entropy(logits, target, weight):
     """L = -1/(B K) sum_b sum_k w_k (y_bk log p_bk + (1 - y_bk) log(1 - p_bk)), p = sigmoid(logits).
 
@@ -101,12 +75,16 @@ def binary_cross_entropy(logits, target, weight):
     return value, c * ((1 - target) * np.exp(logp) - target * np.exp(logq))
 
 
+@contract("dy () number or number, slope (...) -> dx (...)")
 def binary_cross_entropy_backward(dy, slope):
     return dy * slope
 
 
-@checked(_classes)
-@twin
+@valued
+@twin(
+    "logits (B, K), target (B, K) number, weight (K) number, gamma float from 0, literal bool -> L (), slope (B, K) "
+    "where B >= 1; K >= 1"
+)
 def focal(logits, target, weight, gamma=2.0, literal=True):
     """L = -1/B sum_b sum_k w_k y_bk (1 - p_bk)^gamma log p_bk (Lin et al. 2017, eq. 5; paper 000, IV-A).
 
@@ -124,6 +102,7 @@ def focal(logits, target, weight, gamma=2.0, literal=True):
     return -(c * logp).sum(), log_softmax_backward(dlogp, logp)
 
 
+@contract("dy () number or number, slope (...) -> dx (...)")
 def focal_backward(dy, slope):
     return dy * slope
 
@@ -155,8 +134,11 @@ def class_balanced_weights(counts, beta, normalise=True):
     return w * len(w) / w.sum() if normalise else w
 
 
-@checked(_steps)
-@twin
+@valued
+@twin(
+    "prediction (..., N, D), target (..., N, D) number, mask (..., N) bool or None -> L (), slope (..., N, D) "
+    "where prediction.size >= 1"
+)
 def mse(prediction, target, mask=None):
     """L = mean (prediction - target)^2 over the valid steps; 0 without any.
 
@@ -168,12 +150,16 @@ def mse(prediction, target, mask=None):
     return (error * error).sum() * scale, 2 * scale * error
 
 
+@contract("dy () number or number, slope (...) -> dx (...)")
 def mse_backward(dy, slope):
     return dy * slope
 
 
-@checked(_steps)
-@twin
+@valued
+@twin(
+    "prediction (..., N, D), target (..., N, D) number, mask (..., N) bool or None, ddof int from 0 to 1 "
+    "-> rho (D), slope (..., N, D) where prediction.size >= 1"
+)
 def ccc(prediction, target, mask=None, ddof=0):
     """rho = 2 s_xy / (s_x^2 + s_y^2 + (mean_x - mean_y)^2) for each of D quantities (Lin 1989; paper 003, eq. 15).
 
@@ -194,12 +180,16 @@ def ccc(prediction, target, mask=None, ddof=0):
     return rho, np.where(valid, slope.reshape(prediction.shape), 0)
 
 
+@contract("slope (..., D), dy (D) -> dx (..., D)")
 def ccc_backward(dy, slope):
     return dy * slope
 
 
-@checked(_steps)
-@twin
+@valued
+@twin(
+    "prediction (..., N, D), target (..., N, D) number, mask (..., N) bool or None, ddof int from 0 to 1 "
+    "-> L (), slope (..., N, D) where prediction.size >= 1"
+)
 def ccc_loss(prediction, target, mask=None, ddof=0):
     """L = 1 - (rho_1 + ... + rho_D) / D; for valence and arousal (D = 2) paper 003, eq. 16.
 
@@ -209,6 +199,7 @@ def ccc_loss(prediction, target, mask=None, ddof=0):
     return 1 - rho.mean(), slope / -len(rho)
 
 
+@contract("dy () number or number, slope (...) -> dx (...)")
 def ccc_loss_backward(dy, slope):
     return dy * slope
 
@@ -229,6 +220,10 @@ def _valid(prediction, mask):
     return mask[..., None], max(float(mask.sum()), 1.0)
 
 
+@contract(
+    "features (B, M, C), available (B, M) bool or None, temperature float from 0 -> L () "
+    "where B >= 1; M >= 2; C >= 1; temperature > 0"
+)
 def info_nce(features, available=None, temperature=0.1):
     """L = mean over clips n and pairs i != j of -log(exp(s_ij(n, n) / tau) / sum_m exp(s_ij(n, m) / tau)).
 
@@ -236,7 +231,8 @@ def info_nce(features, available=None, temperature=0.1):
     available (B, M) bool: a missing modality is neither query, nor positive, nor negative. 0 if no clip has two modalities.
     Paper 001, eq. 15-17; as printed, its denominator sums over clip n alone: read as InfoNCE (van den Oord et al. 2018).
     """
-    B, M, present = _check(features, available, temperature)
+    B, M, _ = features.shape
+    present = np.ones((B, M), bool) if available is None else available
     z, *saved = l2_normalise(features)
     z = z.swapaxes(0, 1)  # (M, B, C)
     s = z[:, None] @ z[None].swapaxes(-1, -2) / temperature  # (M, M, B, B)
@@ -248,37 +244,28 @@ def info_nce(features, available=None, temperature=0.1):
     return value, z, logp, counted[..., None] & itself, share, temperature, *saved
 
 
-def info_nce_backward(dy, z, logp, positive, share, temperature, *saved):
+@contract(
+    "dy () number or number, z (M, B, C), logp (M, M, B, B), positive (M, M, B, B) bool, y (B, M, C), rlength (B, M, 1) "
+    "-> dfeatures (B, M, C)"
+)
+def info_nce_backward(dy, z, logp, positive, share, temperature, y, rlength):
     ds = log_softmax_backward(np.where(positive, -share * dy, 0).astype(logp.dtype), logp) / temperature
     # s_ij = z_i z_j^T / tau:  z_i is a query in row i, a key in column i
     dz = (ds @ z[None]).sum(1) + (ds.swapaxes(-1, -2) @ z[:, None]).sum(0)
-    return l2_normalise_backward(dz.swapaxes(0, 1), *saved)
+    return l2_normalise_backward(dz.swapaxes(0, 1), y, rlength)
 
 
+@contract("weight (B, M), literal bool, eps float from 0 -> L () where B >= 1; M >= 1")
 def weight_entropy(weight, literal=False, eps=1e-8):
     """L = 1/B sum_b sum_i w_bi log(w_bi + eps), minus the entropy: minimising it spreads the weights, as paper 001's text asks.
 
     weight w (B, M), rows summing to 1. `literal=True` is eq. 18 as printed, plus the entropy: added to a loss with a positive
     factor (eq. 19), it favours one dominant modality.
     """
-    if weight.ndim != 2 or not weight.size:
-        raise ValueError(f"weight has shape {weight.shape}; accepted: (clips, modalities), at least one of each")
     scale = (-1 if literal else 1) / len(weight)
     return scale * (weight * np.log(weight + eps)).sum(), weight, scale, eps
 
 
+@contract("dy () number or number, weight (B, M) -> dweight (B, M)")
 def weight_entropy_backward(dy, weight, scale, eps):
     return dy * scale * (np.log(weight + eps) + weight / (weight + eps))
-
-
-def _check(features, available, temperature):
-    if features.ndim != 3 or features.shape[1] < 2 or not features.size:
-        raise ValueError(f"features have shape {features.shape}; accepted: (clips, modalities, width), two modalities or more")
-    if not temperature > 0:
-        raise ValueError(f"temperature is {temperature}; accepted: above 0")
-    B, M, _ = features.shape
-    if available is None:
-        available = np.ones((B, M), bool)
-    if available.dtype != bool or available.shape != (B, M):
-        raise ValueError(f"available has dtype {available.dtype} and shape {available.shape}; accepted: bool, {(B, M)}")
-    return B, M, available

@@ -6,7 +6,7 @@ from refmer.ops.dense import rows
 from refmer.ops.twins import twin
 
 
-@twin
+@twin("x (..., C), gamma (C), beta (C), eps float from 0 -> y (..., C) where C >= 1")
 def layer_norm(x, gamma, beta, eps=1e-5):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the last axis. x (..., C); gamma, beta (C)."""
     xc = x - x.mean(-1, keepdims=True)
@@ -15,12 +15,12 @@ def layer_norm(x, gamma, beta, eps=1e-5):
     return gamma * z + beta, z, rstd, gamma
 
 
-@twin
+@twin("z (..., C), rstd (..., 1), gamma (C), dy (..., C) -> dx (..., C), dgamma (C), dbeta (C) where C >= 1")
 def layer_norm_backward(dy, z, rstd, gamma):
     return _standardise_backward(dy * gamma, z, rstd, -1), rows(dy * z).sum(0), rows(dy).sum(0)
 
 
-@twin
+@twin("x (B, C), gamma (C), beta (C), eps float from 0 -> y (B, C) where B >= 1")
 def batch_norm(x, gamma, beta, eps=1e-5):
     """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the batch. x (B, C); gamma, beta (C)."""
     xc = x - x.mean(0)
@@ -29,12 +29,12 @@ def batch_norm(x, gamma, beta, eps=1e-5):
     return gamma * z + beta, z, rstd, gamma
 
 
-@twin
+@twin("z (B, C), rstd (C), gamma (C), dy (B, C) -> dx (B, C), dgamma (C), dbeta (C) where B >= 1")
 def batch_norm_backward(dy, z, rstd, gamma):
     return _standardise_backward(dy * gamma, z, rstd, 0), (dy * z).sum(0), dy.sum(0)
 
 
-@twin
+@twin("x (..., C) -> y (..., C)")
 def l2_normalise(x):
     """y = x / ||x|| over the last axis. x (..., C). A zero vector has no direction: y = 0, and its gradient is 0."""
     length = np.sqrt((x * x).sum(-1, keepdims=True))
@@ -44,13 +44,13 @@ def l2_normalise(x):
     return y, y, rlength
 
 
-@twin
+@twin("y (..., C), rlength (..., 1), dy (..., C) -> dx (..., C)")
 def l2_normalise_backward(dy, y, rlength):
     # y = x r, r = (x . x)^(-1/2):  dr = -r^3 (x . dx)
     return rlength * (dy - y * (dy * y).sum(-1, keepdims=True))
 
 
-@twin
+@twin("x (B, C) -> mean (C), variance (C) where B >= 2")
 def moments(x):
     """Mean and unbiased variance over the batch, for running statistics.   x (B, C), B > 1; mean and variance (C)."""
     mean = x.mean(0)

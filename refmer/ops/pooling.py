@@ -5,10 +5,11 @@ mask (..., T) is True where a step is valid; without a valid step the result and
 
 import numpy as np
 
+from refmer.ops.contracts import contract
 from refmer.ops.twins import twin
 
 
-@twin
+@twin("x (..., T, C), mask (..., T) bool -> y (..., C)")
 def masked_mean(x, mask):
     """y = 1/n sum_t x_t over the n valid steps."""
     share = mask / np.maximum(mask.sum(-1, keepdims=True), 1)
@@ -16,12 +17,12 @@ def masked_mean(x, mask):
     return (np.where(mask[..., None], x, 0) * share).sum(-2), share
 
 
-@twin
+@twin("share (..., T, 1), dy (..., C) -> dx (..., T, C)")
 def masked_mean_backward(dy, share):
     return dy[..., None, :] * share
 
 
-@twin
+@twin("x (..., T, C), mask (..., T) bool -> y (..., C)")
 def masked_max(x, mask):
     """y = max_t x_t over the valid steps, per channel; the first of equals."""
     first = np.where(mask[..., None], x.real, -np.inf).argmax(-2)[..., None, :]
@@ -29,11 +30,12 @@ def masked_max(x, mask):
     return np.where(chosen, x, 0).sum(-2), chosen
 
 
-@twin
+@twin("chosen (..., T, C) bool, dy (..., C) -> dx (..., T, C)")
 def masked_max_backward(dy, chosen):
     return np.where(chosen, dy[..., None, :], 0)
 
 
+@contract("x (..., T, C), mask (..., T) bool -> y (..., C)")
 def last_valid(x, mask):
     """y = x_t at the last valid t."""
     later = np.cumsum(mask[..., ::-1], -1)[..., ::-1]  # valid steps from t on
@@ -41,11 +43,12 @@ def last_valid(x, mask):
     return np.where(last, x, 0).sum(-2), last
 
 
+@contract("last (..., T, 1) bool, dy (..., C) -> dx (..., T, C)")
 def last_valid_backward(dy, last):
     return np.where(last, dy[..., None, :], 0)
 
 
-@twin
+@twin("x (..., T, C), a (..., T), floor float from 0 -> y (..., 2C)")
 def statistics(x, a, floor=1e-5):
     """mean = sum_t a_t x_t;  std = sqrt(max(sum_t a_t (x_t - mean)^2, floor));  y = [mean | std].   a (..., T) -> (..., 2C).
 
@@ -62,7 +65,7 @@ def statistics(x, a, floor=1e-5):
     return y, a, x, y, above
 
 
-@twin
+@twin("a (..., T), x (..., T, C), y (..., 2C), above (..., C) bool, dy (..., 2C) -> dx (..., T, C), da (..., T)")
 def statistics_backward(dy, a, x, y, above):
     a, above = a[..., None], above[..., None, :]
     mean, std = np.split(y[..., None, :], 2, axis=-1)  # (..., 1, C)

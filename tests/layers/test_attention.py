@@ -102,7 +102,7 @@ def test_published_numbers_of_parameters():
 
 
 test_bad_input_is_named = errors(
-    (lambda: at.attention(ATTEND, X, MEMORY, 4), "a width of 6 does not divide into 4 heads"),
+    (lambda: at.attention(ATTEND, X, MEMORY, 4), r"expected \(B, T, heads\*D\) = \(2, ., 4\) where heads = 4"),
     (lambda: at.attention(ATTEND, X, MEMORY, H, key_mask(VALID[:, 1:])), r"mask has shape \(2, 1, 1, 4\)"),
     (lambda: at.attention(ATTEND, X, MEMORY[..., 1:], H), "x has width 5 .* accepted: 6"),
     (lambda: at.attention(ATTEND, X, MEMORY[:1], H), "memory holds 1 clips, x 2"),

@@ -123,8 +123,8 @@ test_wrong_arguments_are_named_by_kernel_and_definition = pytest.mark.usefixture
         (lambda: at.attention_weights(Q, K, np.ones((2, 1, 6), bool)), r"mask has shape \(2, 1, 6\)"),
         (lambda: at.attention_weights(Q, K, np.ones((2, 1, 6), bool), "keys"), r"mask has shape \(2, 1, 6\)"),
         (lambda: at.attend(Q, K, K, 2, 0.5, np.ones((2, 1, 1, 6), bool)), r"mask has shape \(2, 1, 1, 6\)"),
-        (lambda: at.key_mask(np.ones((2, 3))), "accepted: bool"),
-        (lambda: at.key_mask(np.ones(3, bool)), "accepted: bool"),
+        (lambda: at.key_mask(np.ones((2, 3))), "valid has dtype float64; expected bool"),
+        (lambda: at.key_mask(np.ones(3, bool)), r"valid has shape \(3,\); expected \(B, S\)"),
         (lambda: at.banded(3, 3, -1), "width is -1"),
     )
 )

@@ -68,7 +68,7 @@ X = np.zeros((1, 2, 1))
 test_bad_windows_are_named = errors(
     (convolution.windows, X, 3, 1, 1, "full", "padding is 'full'; accepted: valid, same, causal"),
     (convolution.windows, X, 0, "size is 0"),
-    (convolution.windows, X, 3, 1, 0, "dilation 0"),
-    (convolution.windows, X, 3, 0, "stride 0"),
+    (convolution.windows, X, 3, 1, 0, "dilation is 0; expected int from 1"),
+    (convolution.windows, X, 3, 0, "stride is 0; expected int from 1"),
     (convolution.windows, X, 3, 1, 1, "valid", "axis 1 has length 2"),
 )

@@ -363,8 +363,8 @@ def refused(functions, message, *shapes, **options):
 
 
 test_wrong_arguments_are_named = errors(
-    *refused(CLASSES, "logits have shape", (0, 3), (0, 3), 3),
-    *refused(CLASSES, "logits have shape", 3, 3, 3),
+    *refused(CLASSES, "logits has shape", (0, 3), (0, 3), 3),
+    *refused(CLASSES, "logits has shape", 3, 3, 3),
     *refused(CLASSES, r"target has shape \(2, 4\)", (2, 3), (2, 4), 3),
     *refused(CLASSES, "target", (2, 3), 3, 3),
     *refused(CLASSES, r"weight has shape \(2,\)", (2, 3), (2, 3), 2),
@@ -376,9 +376,9 @@ test_wrong_arguments_are_named = errors(
     *refused(STEPS, "float64", (3, 2), (3, 2), mask=np.ones(3)),
     *refused(STEPS[1:], "ddof is 2", (3, 2), (3, 2), ddof=2),
     *((losses.info_nce, FEATURES, None, tau, f"temperature is {tau}") for tau in (0, -0.1, np.nan)),
-    (losses.info_nce, np.ones((0, 2, 4)), "features have shape"),
-    (losses.info_nce, np.ones((3, 1, 4)), "two modalities"),
-    (losses.info_nce, np.ones((3, 4)), "features have shape"),
+    (losses.info_nce, np.ones((0, 2, 4)), "features has shape"),
+    (losses.info_nce, np.ones((3, 1, 4)), r"features has shape \(3, 1, 4\); expected .* where M >= 2"),
+    (losses.info_nce, np.ones((3, 4)), "features has shape"),
     (losses.info_nce, FEATURES, np.ones((2, 3), bool), r"shape \(2, 3\)"),
     (losses.info_nce, FEATURES, np.ones((3, 2)), "float64"),
     (losses.weight_entropy, np.ones((0, 3)), "weight has shape"),
