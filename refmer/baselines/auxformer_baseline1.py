@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from refmer.layers import auxformer as networks
+from refmer.ops.contracts import closure
 from refmer.systems.auxformer import MODALITIES, RECIPE, Network, augment, example  # noqa: F401 (the protocol)
 
 VARIANTS = {"auxformer_baseline1": ({}, 4_776_994), "auxformer_baseline1@k6": ({"classes": 6}, None)}
@@ -17,6 +18,7 @@ def describe(config):
     return networks.describe_sequences(config) | {"main": networks.describe_main(config)}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio (B, T, D), visual (B, S, D), masks -> out: logits (B, K)."""
     audio, visual, back = networks.sequences(p, batch)

@@ -9,6 +9,7 @@ import numpy as np
 
 from refmer.data.inputs import segment_means
 from refmer.layers.dense import describe_mlp, mlp
+from refmer.ops.contracts import closure
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
 
@@ -56,6 +57,7 @@ def describe(config):
     return describe_mlp(width, config.hidden, config.classes)
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """logits = W2 dropout(relu(W1 [v; a; t] + b1)) + b2."""
     sizes = np.cumsum([batch[m].shape[-1] for m in MODALITIES])[:-1]

@@ -13,6 +13,7 @@ from refmer.layers.convolution import hide
 from refmer.layers.dense import describe_linear, linear
 from refmer.layers.tlab import answer, by_clip, describe_joint_cross_attention, gather, joint_cross_attention
 from refmer.layers.tlab_code import describe_regressors, regressors
+from refmer.ops.contracts import closure
 from refmer.systems import tlab_jca
 from refmer.systems.tlab_jca import augment, describe_encoders, example, inputs, loss, streams, windows  # noqa: F401
 
@@ -65,6 +66,7 @@ def describe(config):
     }
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
     B, S = batch[streams(config)[0]].shape[:2]

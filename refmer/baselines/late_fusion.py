@@ -11,6 +11,7 @@ from refmer.baselines import concatenation
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.layers.trace import note
 from refmer.ops.activations import log_softmax, log_softmax_backward
+from refmer.ops.contracts import closure
 from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_backward
 
 MODALITIES = concatenation.MODALITIES
@@ -42,6 +43,7 @@ def describe(config):
     return {m: describe_mlp(getattr(config, m), config.hidden, config.classes) for m in MODALITIES}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """each_m = W2 dropout(relu(W1 x_m + b1)) + b2 (B, M, K); logits (B, K) of their average."""
     parts = [mlp(getattr(p, m), batch[m], config.dropout, rng) for m in MODALITIES]

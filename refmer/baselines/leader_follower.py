@@ -16,6 +16,7 @@ from refmer.layers.encoders import describe_resnet, resnet
 from refmer.layers.tlab import answer, gather
 from refmer.layers.trace import note
 from refmer.ops.attention import attention_weights, attention_weights_backward
+from refmer.ops.contracts import closure
 from refmer.systems import protocol
 from refmer.systems.tlab_jca import augment, loss  # noqa: F401
 
@@ -99,6 +100,7 @@ def describe(config):
     }
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
     B, S = batch["logmel"].shape[:2]

@@ -7,6 +7,7 @@ import numpy as np
 from refmer.baselines import tfn
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.layers.sequence import describe_lstm
+from refmer.ops.contracts import closure
 
 MODALITIES = tfn.MODALITIES
 RECIPE = "paper-000"
@@ -34,6 +35,7 @@ def describe(config):
     return readers | {"head": describe_mlp(len(MODALITIES) * config.width, config.hidden, config.classes)}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """logits = W2 dropout(relu(W1 [h_V; h_A; h_T] + b1)) + b2, h_m the last valid state of modality m's LSTM."""
     parts = [tfn.last_state(getattr(p, m), batch[m], batch[f"{m}_mask"]) for m in MODALITIES]  # (B, C) each

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from refmer.baselines import tfn
 from refmer.layers.fusion import describe_low_rank_fusion, low_rank_fusion
+from refmer.ops.contracts import closure
 
 MODALITIES = tfn.MODALITIES
 RECIPE = "paper-000"
@@ -34,6 +35,7 @@ def describe(config):
     return tfn.describe_vectors(config) | {"fuse": describe_low_rank_fusion(vectors, config.rank, config.classes)}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """logits = sum_r prod_m W_mr [z_m; 1] + b, straight to the classes (Liu et al. 2018, eq. 6)."""
     z, back_vectors = tfn.read_vectors(p, batch, config)

@@ -13,6 +13,7 @@ from refmer.layers import auxformer as networks
 from refmer.layers.attention import attention, describe_attention, encoder
 from refmer.layers.dense import describe_linear, linear
 from refmer.layers.trace import scope
+from refmer.ops.contracts import closure
 from refmer.params import Leaf, ones
 from refmer.systems.auxformer import MODALITIES, RECIPE, TRAININGS, Encoding, augment, example  # noqa: F401 (the protocol)
 
@@ -40,6 +41,7 @@ def describe(config):
     return tree | {"out": describe_linear(config.width, config.classes)}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio (B, T, D), visual (B, S, D), masks -> out: logits (B, K)."""
     a, a_valid, back_a = encode(p.audio, batch, "audio", config, rng, scope(trace, "audio"))

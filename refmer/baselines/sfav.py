@@ -19,6 +19,7 @@ from refmer.layers.sequence import mean_pool
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import fitting, relu, relu_backward
 from refmer.ops.attention import attention_weights, attention_weights_backward, key_mask, merge_heads, split_heads
+from refmer.ops.contracts import closure
 from refmer.systems import protocol
 from refmer.train.augment import modality_dropout
 
@@ -101,6 +102,7 @@ def augment(batch, config, rng):
     return modality_dropout(batch, rng, rates) if config.modality_dropout else batch
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio, visual (B, T, D) and masks -> out: logits (B, K)."""
     masks = {m: batch[f"{m}_mask"] for m in MODALITIES}

@@ -11,6 +11,7 @@ from refmer.layers.dense import describe_linear, dropout, linear
 from refmer.layers.fusion import describe_tensor_fusion, tensor_fusion
 from refmer.layers.sequence import describe_lstm, last_valid_step, lstm, mean_pool
 from refmer.ops.activations import relu, relu_backward
+from refmer.ops.contracts import closure
 
 MODALITIES = concatenation.MODALITIES
 RECIPE = "paper-000"
@@ -76,6 +77,7 @@ def describe_vectors(config):
     return tree
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """logits = W2 dropout(relu(W1 ([z_V; 1] x [z_A; 1] x [z_T; 1]) + b1)) + b2."""
     z, back_vectors = read_vectors(p, batch, config)

@@ -18,6 +18,7 @@ from refmer.layers.dense import describe_linear, linear
 from refmer.layers.sequence import describe_lstm, last_valid_step, lstm, positions
 from refmer.layers.trace import scope
 from refmer.ops.attention import key_mask
+from refmer.ops.contracts import closure
 from refmer.systems import protocol
 
 MODALITIES = {"audio": ("prosody", "mfcc"), "visual": ("units",)}
@@ -89,6 +90,7 @@ def describe(config):
     return tree | {"lstm": describe_lstm(2 * d, d), "head": describe_linear(d, config.classes)}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio, visual (B, T, D) and masks -> out: logits (B, K)."""
     masks = {m: batch[f"{m}_mask"] for m in MODALITIES}

@@ -11,6 +11,7 @@ import numpy as np
 
 from refmer.layers import auxformer as networks
 from refmer.layers.trace import note, scope
+from refmer.ops.contracts import closure
 from refmer.systems import auxformer
 from refmer.systems.auxformer import MODALITIES, RECIPE  # noqa: F401 (the protocol)
 
@@ -49,6 +50,7 @@ def describe(config):
     return {"sequence": networks.describe_sequence(config.modality, config), "main": main, "auxiliary": auxiliary}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: the modality (B, T, D) and its mask -> out: logits (B, K), and those of the branches: main, auxiliary."""
     m = config.modality

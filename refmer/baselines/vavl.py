@@ -26,6 +26,7 @@ from refmer.layers.dense import (
 )
 from refmer.layers.sequence import mean_pool, positions
 from refmer.layers.trace import scope
+from refmer.ops.contracts import closure
 from refmer.systems import protocol
 from refmer.systems.auxformer import cross_entropies
 
@@ -104,6 +105,7 @@ def describe(config):
     return tree
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio, visual (B, T, D) and masks -> out: logits of both [, logits_audio, logits_visual] (B, K)."""
     r, backs = {}, {}

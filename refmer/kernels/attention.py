@@ -42,12 +42,9 @@ def _short(q, k):
 
 def _spread(q, k, heads, c, mask, keep, rate):
     """c, mask and keep as arrays of four axes, and 1 / (1 - rate): one compiled version for all optional arguments."""
-    full = (len(q), heads, q.shape[1], k.shape[1])
-    for x in (mask, keep):
-        if x is not None and not (x.ndim == 4 and all(n in (1, m) for n, m in zip(x.shape, full, strict=True))):
-            raise ValueError(f"mask has shape {x.shape}; accepted: four axes that broadcast to {full}")
     c = np.full((1, 1, 1, 1), c, q.dtype) if isinstance(c, float) else c
-    return c, ALL if mask is None else mask, ALL if keep is None else keep, q.dtype.type(1 / (1 - rate))
+    keep, rate = (ALL, 0.0) if keep is None else (keep, rate)
+    return c, ALL if mask is None else mask, keep, q.dtype.type(1 / (1 - rate))
 
 
 @njit(cache=True, error_model="numpy")

@@ -23,6 +23,7 @@ from refmer.layers.dense import (
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import fitting
 from refmer.ops.attention import attend, attend_backward, attention_weights, factor, split_heads
+from refmer.ops.contracts import closure
 from refmer.ops.dense import kept
 
 
@@ -42,6 +43,7 @@ def describe_attention(width):
     return {name: describe_linear(width, width) for name in ("query", "key", "value", "out")}
 
 
+@closure
 def attention(p, x, memory, heads, mask=None, rate=0.0, rng=None, trace=None, *, scale="width"):
     """Queries from x (B, T, C), keys and values from memory (B, S, C); mask broadcasts to (B, H, T, S).
 
@@ -82,6 +84,7 @@ def describe_encoder_layer(width, hidden):
     }
 
 
+@closure
 def post_norm_layer(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
     """h = LN(x + drop(Attention(x)));  y = LN(h + drop(FFN(h))).   x (B, T, C).   (Vaswani et al. 2017)."""
     a, back_a = attention(p.attend, x, x, heads, mask, rate, rng, trace)
@@ -101,11 +104,13 @@ def post_norm_layer(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
     return y, backward
 
 
+@closure
 def add(p, r, z):
     """y = r + z: the plain residual."""
     return r + z, lambda dy, g: (dy, dy)
 
 
+@closure
 def cross_layer(p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, scale="width", residual=add):
     """h = R(x, drop(Attention(LN(x), LN(memory))));  y = R(h, drop(FFN(LN'(h)))).   x (B, T, C), memory (B, S, C).
 
@@ -132,6 +137,7 @@ def cross_layer(p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trac
     return y, backward
 
 
+@closure
 def pre_norm_layer(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, residual=add):
     """cross_layer with x as its own memory: h = R(x, Attention(LN(x)));  y = R(h, FFN(LN'(h))).   x (B, T, C)."""
     y, back = cross_layer(p, x, x, heads, mask, rates, rng, trace, residual=residual)
@@ -143,6 +149,7 @@ def pre_norm_layer(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=Non
     return y, backward
 
 
+@closure
 def embed(x, place=None, rate=0.0, rng=None):
     """y = drop(place(sqrt(C) x)): the input of an encoder of paper 002.   x (B, T, C).
 
@@ -158,6 +165,7 @@ def describe_encoder(width, hidden, layers):
     return {"layers": [describe_encoder_layer(width, hidden) for _ in range(layers)], "norm": describe_layer_norm(width)}
 
 
+@closure
 def encoder(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, place=None, residual=add):
     """y = LN(layer_L(... layer_1(embed(x)))), each a pre_norm_layer.   x (B, T, C).   (Paper 002, the authors' code.)
 
@@ -173,6 +181,7 @@ def encoder(p, x, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, p
     return y, lambda dy, g: back_embed(back_layers(back_norm(dy, g.norm), g.layers))
 
 
+@closure
 def cross_encoder(
     p, x, memory, heads, mask=None, rates=NO_DROPOUT, rng=None, trace=None, *, places=(None, None), scale="width"
 ):

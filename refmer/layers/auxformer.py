@@ -25,6 +25,7 @@ from refmer.layers.sequence import (
 from refmer.layers.trace import scope
 from refmer.ops.activations import log_softmax, log_softmax_backward
 from refmer.ops.attention import causal_between, key_mask
+from refmer.ops.contracts import closure
 from refmer.params import Leaf
 
 MODALITIES = ("audio", "visual")
@@ -36,6 +37,7 @@ def literal_positions(x, valid):
     return positions(x, x[..., 0].real != 0)
 
 
+@closure
 def no_positions(x, valid):
     """y = x (Table 3)."""
     return x, lambda dy: dy
@@ -96,6 +98,7 @@ def describe_sequences(config):
     return {m: describe_sequence(m, config) for m in MODALITIES}
 
 
+@closure
 def sequence(p, x, valid):
     """z = [token;] x W, a convolution of size 1 without bias (3.1).   x (B, T, D), valid (B, T) -> z (B, T [+ 1], d), valid."""
     z, back_map = optional(p, "project", project, x)
@@ -119,6 +122,7 @@ def describe_head(width, hidden, classes):
     return {"mlp": describe_mlp(width, *hidden, width), "out": describe_linear(width, classes)}
 
 
+@closure
 def head(p, z, rate=0.0, rng=None):
     """y = W_o (z + MLP(z)) + b_o, dropout after each ReLU of the MLP (3.4-3.5; the residual is the code's).   z (B, C)."""
     r, back_mlp = mlp(p.mlp, z, rate, rng)
@@ -136,6 +140,7 @@ def describe_encoding(config):
     return describe_encoder(config.width, 4 * config.width, config.layers)
 
 
+@closure
 def fixed_residual(p, r, z):
     """y = (r + z) / 2."""
     return 0.5 * (r + z), lambda dy, g: (0.5 * dy, 0.5 * dy)
@@ -146,6 +151,7 @@ def describe_learned_residual():
     return {"alpha": Leaf((1,), lambda rng, shape: rng.random(shape))}
 
 
+@closure
 def learned_residual(p, r, z):
     """y = alpha r + (1 - alpha) z (3.3).
 
@@ -168,6 +174,7 @@ def describe_attention_within(config):
     return tree | {"layers": [layer | alpha for layer in tree["layers"]]}
 
 
+@closure
 def attention_within(p, h, valid, config, rng=None, trace=None):
     """Self-attention with the scaled residual (3.3).   h (B, T, d)."""
     where, rates = place(valid, config) if config.positions_within else None, config.rates(config.drop_self)
@@ -179,6 +186,7 @@ def describe_lstm_within(config):
     return describe_lstm(config.width, config.width)
 
 
+@closure
 def lstm_within(p, h, valid, config, rng=None, trace=None):
     return lstm(p, h, mask=valid if config.hide_padding else None)
 
@@ -187,6 +195,7 @@ def describe_gru_within(config):
     return describe_gru(config.width, config.width)
 
 
+@closure
 def gru_within(p, h, valid, config, rng=None, trace=None):
     return gru(p, h, mask=valid if config.hide_padding else None)
 
@@ -195,6 +204,7 @@ def describe_nothing_within(config):
     return {}
 
 
+@closure
 def nothing_within(p, h, valid, config, rng=None, trace=None):
     return h, lambda dh, g: dh
 
@@ -213,6 +223,7 @@ def describe_main(config):
     return branches | {"head": describe_head(2 * d, (2 * d,), config.classes)}
 
 
+@closure
 def main(p, audio, visual, config, rng=None, trace=None):
     """logits = head([branch(audio, visual); branch(visual, audio)])   (eq. 5, in the code's order, which is immaterial).
 
@@ -230,6 +241,7 @@ def main(p, audio, visual, config, rng=None, trace=None):
     return logits, backward
 
 
+@closure
 def branch(p, x, valid, memory, memory_valid, config, rng=None, trace=None):
     """One modality attends to the other (eq. 2-4), then to itself (3.3), and becomes one token (3.4).
 
@@ -251,6 +263,7 @@ def describe_auxiliary(config, names):
     return {n: describe_encoding(config) for n in names} | {"head": describe_head(config.width, hidden, config.classes)}
 
 
+@closure
 def auxiliary(p, name, x, valid, config, rng=None, trace=None):
     """logits of one modality alone (3.5): encoder `name` three times in a row (code), without positions; token; shared head.
 
@@ -268,11 +281,13 @@ def auxiliary(p, name, x, valid, config, rng=None, trace=None):
     return logits, backward
 
 
+@closure
 def mean_logits(x):
     """y = mean_m x_m.   x (M, B, K)."""
     return x.mean(0), lambda dy: np.broadcast_to(dy / len(x), x.shape)
 
 
+@closure
 def mean_probabilities(x):
     """y = log mean_m softmax(x_m), so that softmax(y) is the mean of the probabilities.   x (M, B, K)."""
     logp = log_softmax(x)

@@ -23,16 +23,19 @@ from refmer.layers.sequence import describe_embedding, mean_pool, modality_embed
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import sigmoid, sigmoid_backward, softmax, softmax_backward
 from refmer.ops.attention import attention_weights, attention_weights_backward, key_mask
+from refmer.ops.contracts import closure
 
 ROLES = ("query", "key", "value")
 
 
+@closure
 def each(layer, streams):
     """y_i = layer(i, x_i) for each modality i; backward(dy, *g) -> {i: dx_i}, with the same g for all."""
     results = {m: layer(m, x) for m, x in streams.items()}
     return {m: y for m, (y, _) in results.items()}, lambda dy, *g: {m: back(dy[m], *g) for m, (_, back) in results.items()}
 
 
+@closure
 def time_means(streams, valid):
     """Means over the valid steps of each modality, eq. (2); 0 without any.   -> (B, M, C)."""
     means, back = each(lambda m, x: mean_pool(x, valid[m]), streams)
@@ -63,6 +66,7 @@ def describe_cmaa(width, hidden):
     return maps | {"gate": describe_mlp(2 * width, hidden, width), "norm": describe_layer_norm(width)}
 
 
+@closure
 def cmaa(p, streams, valid=None, available=None, trace=None):
     """F_i^a = LN(F_i + sigmoid(G_i) Ft_i), Ft_i = sum_{j != i} alpha_ij Attention(F_i, F_j), eq. (2)-(7).   Streams to streams.
 
@@ -87,6 +91,7 @@ def cmaa(p, streams, valid=None, available=None, trace=None):
     return y, backward
 
 
+@closure
 def compatibility(p, f, present):
     """alpha_ij = softmax over the present j != i of f_i W f_j^T, eq. (6).   f (B, M, C), alpha (B, M, M); absent rows are 0."""
     others = present[:, :, None] & present[:, None, :] & ~np.eye(f.shape[1], dtype=bool)
@@ -100,6 +105,7 @@ def compatibility(p, f, present):
     return alpha, backward
 
 
+@closure
 def exchange(p, x, alpha, valid, trace=None):
     """Ft_i = (sum_{j != i} alpha_ij softmax(q_i k_j^T / sqrt(C)) v_j) W_out, eq. (3)-(5).   {i: (B, T_i, C)}."""
     maps = {name: [project(getattr(p, role), x[name]) for role in ROLES] for name in x}
@@ -135,6 +141,7 @@ def exchange(p, x, alpha, valid, trace=None):
     return {name: y for name, (y, _) in out.items()}, backward
 
 
+@closure
 def gated_residual(p, x, mixed, trace=None):
     """y = LN(x + sigmoid(G) mixed), eq. (7);  G = MLP([x; mixed]), which the paper leaves open.   x, mixed (B, T, C)."""
     u, back_u = mlp(p.gate, np.concatenate([x, mixed], -1))
@@ -150,6 +157,7 @@ def gated_residual(p, x, mixed, trace=None):
     return y, backward
 
 
+@closure
 def keep(p, streams, valid, available, trace=None):
     """In place of CMAA: F_i^a = LN(F_i), eq. (7) without its second summand."""
     y, back = each(lambda m, x: layer_norm(p.norm, x), streams)
@@ -160,6 +168,7 @@ def describe_awom(width, hidden):
     return {"score": describe_mlp(2 * width, hidden, 1)}
 
 
+@closure
 def awom(p, streams, aligned, valid=None, available=None, trace=None):
     """h = sum_i w_i mean_t F_i^a, eq. (11); w = softmax over the present of s_i = MLP([mean_t F_i; var_t F_i]), eq. (8)-(10).
 
@@ -197,6 +206,7 @@ def _moments(x, valid):
     return np.concatenate([means, variances], -1), backward
 
 
+@closure
 def even(p, streams, aligned, valid, available, trace=None):
     """In place of AWOM: the available modalities have equal weights."""
     pooled, back_means = time_means(aligned, valid)
@@ -214,6 +224,7 @@ def describe_context(modalities, width, hidden, layers):
     return {"modality": describe_embedding(modalities, width), "encoder": describe_encoder(width, hidden, layers)}
 
 
+@closure
 def context(p, streams, w, valid, heads, rate=0.0, rng=None, trace=None):
     """Every step attends to all steps of all modalities; then a mean per modality.   -> (B, M, C).
 
@@ -238,6 +249,7 @@ def context(p, streams, w, valid, heads, rate=0.0, rng=None, trace=None):
     return z, backward
 
 
+@closure
 def arrange(p, streams, w):
     """w_i F_i + the modality's embedding, all modalities one after another; w (B, M).   -> (B, sum T_i, C)."""
     rows = [modality_embedding(p, w[:, i, None, None] * x, i) for i, x in enumerate(streams.values())]
@@ -256,6 +268,7 @@ def describe_reconstruction(width, modalities, width_each):
     return describe_linear(width, modalities * width_each)
 
 
+@closure
 def reconstruction(p, h, modalities):
     """f'_i = W_i h + b_i for each modality i.   h (B, C) the fused vector -> (B, M, D).
 

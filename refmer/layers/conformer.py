@@ -14,12 +14,14 @@ from refmer.layers.dense import (
 from refmer.layers.trace import scope
 from refmer.ops.activations import glu, glu_backward, swish, swish_backward
 from refmer.ops.attention import key_mask
+from refmer.ops.contracts import closure
 
 
 def describe_half(width, hidden):
     return {"norm": describe_layer_norm(width), "ffn": describe_feed_forward(width, hidden)}
 
 
+@closure
 def half(p, x, rate=0.0, rng=None):
     """y = x + 1/2 drop(FFN(LN(x))), FFN with swish.   x (B, T, C)   (fig. 4)."""
     n, back_norm = layer_norm(p.norm, x)
@@ -42,6 +44,7 @@ def describe_convolution_module(width, size):
     }
 
 
+@closure
 def convolution_module(p, x, mask=None, rate=0.0, rng=None):
     """y = x + drop(swish(LN(depthwise(glu(LN(x) W1 + b1)))) W2 + b2).   x (B, T, C)   (fig. 2).
 
@@ -76,6 +79,7 @@ def describe_conformer_block(width, hidden, size):
     }
 
 
+@closure
 def conformer_block(p, x, heads, mask=None, rate=0.0, rng=None, trace=None):
     """a = half(x);  b = a + drop(Attention(LN(a)));  c = convolution_module(b);  y = LN(half(c)).   x (B, T, C), mask (B, T).
 

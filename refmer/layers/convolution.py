@@ -11,10 +11,12 @@ import numpy as np
 from refmer.layers.dense import describe_layer_norm, describe_linear, dropout, layer_norm, linear, optional, stack
 from refmer.ops import convolution as ops
 from refmer.ops.activations import fitting, relu, relu_backward
+from refmer.ops.contracts import closure
 from refmer.ops.convolution import fitting_padding, weight_norm, weight_norm_backward
 from refmer.params import Leaf, normal, ones, xavier, zeros
 
 
+@closure
 def hide(x, mask):
     """y = x where mask (B, T), else 0.   x (B, T, ...)."""
     if mask is None:
@@ -27,6 +29,7 @@ def describe_conv1d(n_in, n_out, size):
     return describe_linear(size * n_in, n_out)
 
 
+@closure
 def conv1d(p, x, size, stride=1, dilation=1, padding="same", mask=None):
     """y_t = sum_j x_(stride t + dilation j - before) W_j + b.   x (B, T, C), W (size C, E), one tap's rows after another's."""
     check_taps(p.W, x, size)
@@ -58,6 +61,7 @@ def describe_weight_norm_conv1d(n_in, n_out, size):
     return {"v": Leaf((size * n_in, n_out), normal(1)), "gain": Leaf((n_out,), ones), "b": Leaf((n_out,), zeros)}
 
 
+@closure
 def weight_norm_conv1d(p, x, size, stride=1, dilation=1, padding="same", mask=None):
     """conv1d with W = gain v / |v| per output channel (Salimans and Kingma 2016); p.W itself, if folded."""
     if hasattr(p, "W"):
@@ -80,6 +84,7 @@ def describe_depthwise_conv1d(width, size):
     return {"W": Leaf((size, width), xavier), "b": Leaf((width,), zeros)}
 
 
+@closure
 def depthwise_conv1d(p, x, stride=1, dilation=1, padding="same", mask=None):
     """y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   x (B, T, C), W (size, C): each channel alone.
 
@@ -96,6 +101,7 @@ def describe_conv2d(n_in, n_out, size):
     return describe_linear(size * size * n_in, n_out)
 
 
+@closure
 def conv2d(p, x, size, stride=1, padding="same"):
     """y_hw = sum_ij x_(stride h + i - before, stride w + j - before) W_ij + b.   x (B, H, W, C), W (size size C, E)."""
     check_taps(p.W, x, size * size)
@@ -114,6 +120,7 @@ def describe_conv2plus1d(n_in, n_out, size):
     }
 
 
+@closure
 def conv2plus1d(p, x, size, stride=1):
     """A convolution over each image, norm, relu, a convolution over time; the stride counts for both.   x (B, T, H, W, C).
 
@@ -143,6 +150,7 @@ def describe_tcn_block(n_in, n_out, size=3, weight_norm=False):
     return {"conv1": describe(n_in, n_out, size), "conv2": describe(n_out, n_out, size)} | skip
 
 
+@closure
 def tcn_block(p, x, size=3, dilation=1, weight_norm=False, mask=None, rate=0.0, rng=None):
     """y = relu(F(x) + x), F twice drop(relu(causal convolution)); where widths differ x W_skip + b for x.   x (B, T, C)."""
     conv = weight_norm_conv1d if weight_norm else conv1d
@@ -171,6 +179,7 @@ def describe_tcn(n_in, widths, size=3, weight_norm=False):
     return {"blocks": [describe_tcn_block(*pair, size, weight_norm) for pair in pairs]}
 
 
+@closure
 def tcn(p, x, size=3, dilations=None, weight_norm=False, mask=None, rate=0.0, rng=None):
     """Blocks on top of each other, block i with dilation 2^i or dilations[i].   x (B, T, C) -> (B, T, E).
 

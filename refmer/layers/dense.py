@@ -7,9 +7,11 @@ import numpy as np
 
 from refmer.ops import activations, norms
 from refmer.ops import dense as ops
+from refmer.ops.contracts import closure
 from refmer.params import Leaf, ones, xavier, zeros
 
 
+@closure
 def optional(p, name, layer, x, *args, **options):
     """y = layer(p.NAME, x, ...) where p has a part of this name, else y = x.   backward(dy, g): g is that of p, as a whole."""
     if not hasattr(p, name):
@@ -18,6 +20,7 @@ def optional(p, name, layer, x, *args, **options):
     return y, lambda dy, g: back(dy, getattr(g, name))
 
 
+@closure
 def stack(layer, parts, x):
     """x_(i+1) = layer(parts[i], x_i, i), i = 0, 1, ...   backward(dy, g): g is the list of gradients of the parts."""
     backs = []
@@ -37,6 +40,7 @@ def describe_linear(n_in, n_out):
     return {"W": Leaf((n_in, n_out), xavier), "b": Leaf((n_out,), zeros)}
 
 
+@closure
 def linear(p, x):
     """y = x W + b.   x (..., D), W (D, E), b (E)."""
     fitting_width(p, x)
@@ -61,6 +65,7 @@ def describe_project(n_in, n_out):
     return {"W": Leaf((n_in, n_out), xavier)}
 
 
+@closure
 def project(p, x):
     """y = x W, without bias, as printed in equations that name a matrix only.   x (..., D), W (D, E)."""
     fitting_width(p, x)
@@ -74,6 +79,7 @@ def project(p, x):
     return y, backward
 
 
+@closure
 def dropout(rng, x, rate):
     """y = x m / (1 - rate), m = 0 with probability `rate`, else 1. Without a generator, or at rate 0: y = x."""
     key = dropout_key(rng, rate)
@@ -89,6 +95,7 @@ def dropout_key(rng, rate):
     return None if rng is None or rate == 0 else int(rng.bit_generator.random_raw()) >> 1  # rng.integers: six times slower
 
 
+@closure
 def activate(name, x):
     """y = f(x) for a pointwise f of ops/activations.py by its name: "relu", "gelu", "swish", "tanh", "sigmoid"."""
     if name not in ("relu", "gelu", "swish", "tanh", "sigmoid"):
@@ -102,6 +109,7 @@ def describe_feed_forward(width, hidden):
     return {"up": describe_linear(width, hidden), "down": describe_linear(hidden, width)}
 
 
+@closure
 def feed_forward(p, x, rate=0.0, rng=None, activation="relu"):
     """y = dropout(f(x W1 + b1)) W2 + b2, f = relu unless named.   x (..., C)."""
     h, back_up = _hidden(p.up, x, rate, rng, activation)
@@ -122,6 +130,7 @@ def describe_mlp(*widths):
     return {"maps": [describe_linear(n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)]}
 
 
+@closure
 def mlp(p, x, rate=0.0, rng=None, activation="relu"):
     """Linear maps with dropout(f(.)) between them, f = relu unless named, and no activation after the last.   x (..., C)."""
     h, back_hidden = stack(lambda q, x, i: _hidden(q, x, rate, rng, activation), p.maps[:-1], x)
@@ -133,6 +142,7 @@ def describe_layer_norm(width):
     return {"gamma": Leaf((width,), ones), "beta": Leaf((width,), zeros)}
 
 
+@closure
 def layer_norm(p, x):
     """y = gamma (x - mean) / sqrt(var + eps) + beta over the last axis.   x (..., C)."""
     y, *saved = norms.layer_norm(x, p.gamma, p.beta)
@@ -153,6 +163,7 @@ def describe_batch_norm(width):
     }
 
 
+@closure
 def batch_norm(p, x, rng=None, eps=1e-5):
     """y = gamma (x - mean) / sqrt(var + eps) + beta.   x (B, C).
 

@@ -12,6 +12,7 @@ from refmer.layers.convolution import conv1d, conv2d, conv2plus1d, describe_conv
 from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear, optional, stack
 from refmer.layers.sequence import max_pool1d, mean_positions
 from refmer.ops.activations import relu, relu_backward
+from refmer.ops.contracts import closure
 from refmer.ops.convolution import thin_mask
 
 
@@ -23,6 +24,7 @@ def describe_sound_encoder(n_in, width):
     }
 
 
+@closure
 def sound_encoder(p, x, mask=None):
     """Log-mel: twice max_pool2(relu(conv5(x))), then conv3.   x (B, T, mel) -> (B, T', C)."""
     half = _halved(mask)
@@ -59,6 +61,7 @@ def describe_sequence_encoder(n_in, width):
     return {"conv1": describe_conv1d(n_in, width, 3), "conv2": describe_conv1d(width, width, 3)}
 
 
+@closure
 def sequence_encoder(p, x, mask=None):
     """Physiology or words: conv3(relu(conv3(x))).   x (B, T, D) -> (B, T, C)."""
     z, back1 = conv1d(p.conv1, x, 3, mask=mask)
@@ -74,6 +77,7 @@ def describe_face_encoder(width):
     }
 
 
+@closure
 def face_encoder(p, x, mask=None):
     """Per frame three times relu(conv 3x3, stride 2), mean over positions; then conv3 over time.   x (B, T, h, w)."""
     h, back_images = _images(p.images, x)
@@ -91,6 +95,7 @@ def describe_layout_encoder(size, width):
     }
 
 
+@closure
 def layout_encoder(p, x, mask=None):
     """Per frame twice relu(conv 3x3, stride 2), all positions side by side; then conv3 over time.   x (B, T, h, w)."""
     h, back_images = _images(p.images, x)
@@ -110,6 +115,7 @@ def _conv_relu(p, x, i):
     return r, lambda dr, g: back(relu_backward(dr, r), g)
 
 
+@closure
 def thin(x, stride):
     """Every stride-th position along each axis between batch and channels.   x (B, ..., C)."""
     every = (slice(None),) + (slice(None, None, stride),) * (x.ndim - 2)
@@ -132,6 +138,7 @@ def describe_residual_block(n_in, n_out, describe, stride=1):
     } | skip
 
 
+@closure
 def residual_block(p, x, conv, stride=1):
     """y = relu(LN(conv(relu(LN(conv(x))))) + skip(x)), the first convolution and the skip with a stride.   x (B, ..., C)."""
     z, back_conv1 = conv(p.conv1, x, 3, stride)
@@ -172,6 +179,7 @@ def describe_resnet(widths, n_in=1):
     return _describe_trunk(widths, n_in, describe_conv2d)
 
 
+@closure
 def resnet(p, x):
     """A vector for each log-mel window: residual blocks, then the mean over all positions.   x (B, T, mel, 1) -> (B, C)."""
     z, back_trunk = _trunk(p, x, conv2d)
@@ -184,6 +192,7 @@ def describe_r2plus1d(widths, n_in=1):
     return _describe_trunk(widths, n_in, describe_conv2plus1d)
 
 
+@closure
 def r2plus1d_map(p, x):
     """Frames to a vector per position of space, and of time where frames are left.   x (B, T, h, w, 1) -> (B, N, C).
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from refmer.layers.dense import describe_linear, linear
+from refmer.ops.contracts import closure
 from refmer.ops.fusion import outer_with_ones, outer_with_ones_backward
 from refmer.params import Leaf, xavier, zeros
 
@@ -14,6 +15,7 @@ def describe_tensor_fusion(widths, n_out):
     return describe_linear(math.prod(C + 1 for C in widths.values()), n_out)
 
 
+@closure
 def tensor_fusion(p, z):
     """y = W ([z_1; 1] x [z_2; 1] x ...) + b.   z {modality: (B, C_m)} -> (B, D)   (Zadeh et al. 2017, eq. 2)."""
     fused, *saved = outer_with_ones(*z.values())
@@ -31,6 +33,7 @@ def describe_low_rank_fusion(widths, rank, n_out):
     return {"factors": factor, "b": Leaf((n_out,), zeros)}
 
 
+@closure
 def low_rank_fusion(p, z):
     """y = sum_r prod_m W_mr [z_m; 1] + b.   z {modality: (B, C_m)} -> (B, D)   (Liu et al. 2018, eq. 6).
 

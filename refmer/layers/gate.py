@@ -3,12 +3,14 @@
 from refmer.layers.dense import describe_linear, linear
 from refmer.layers.trace import note
 from refmer.ops.activations import relu, relu_backward, sigmoid, sigmoid_backward
+from refmer.ops.contracts import closure
 
 
 def describe_gate(width, hidden):
     return {"hidden": describe_linear(width, hidden), "score": describe_linear(hidden, 1)}
 
 
+@closure
 def gate(p, x, trace=None):
     """alpha = sigmoid(W2 relu(W1 x + b1) + b2), eq. (2);  y = alpha x, eq. (3).   x (..., C), alpha (..., 1)."""
     u, back_hidden = linear(p.hidden, x)

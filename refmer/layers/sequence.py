@@ -14,6 +14,7 @@ from refmer.layers.dense import describe_linear, dropout, fitting_width, linear
 from refmer.layers.trace import note
 from refmer.ops import pooling, recurrent
 from refmer.ops.activations import fitting, softmax, softmax_backward, tanh, tanh_backward
+from refmer.ops.contracts import closure
 from refmer.ops.convolution import windows, windows_backward
 from refmer.ops.dense import rows
 from refmer.params import Leaf, normal, xavier, zeros
@@ -38,6 +39,7 @@ def describe_lstm(n_in, width, layers=1, bidirectional=False):
     return {"layers": [[_describe_cell(ways * width if k else n_in, width, 4) for _ in range(ways)] for k in range(layers)]}
 
 
+@closure
 def lstm(p, x, state=None, mask=None, rate=0.0, rng=None):
     """A stack of LSTMs, each in one direction or two side by side, dropout between.   x (B, T, D) -> (B, T, ways H).
 
@@ -81,6 +83,7 @@ def _both_ways(p, x, state, mask):
     return np.concatenate([y, *other], axis=-1) if other else y, backward
 
 
+@closure
 def lstm_direction(p, x, h0, c0, mask=None, reverse=False):
     """The LSTM of ops/recurrent.py with b = b_input + b_hidden, from the first step on or from the last.   x (B, T, D)."""
     mask = _fitting(p, x, mask)
@@ -101,6 +104,7 @@ def describe_gru(n_in, width):
     return _describe_cell(n_in, width, 3)
 
 
+@closure
 def gru(p, x, h0=None, mask=None, reverse=False):
     """The GRU of ops/recurrent.py.   x (B, T, D), h0 (B, H); None is 0 and has no gradient."""
     mask = _fitting(p, x, mask)
@@ -130,6 +134,7 @@ def _fitting(p, x, mask):
 
 
 # --- Pooling ---
+@closure
 def max_pool1d(x, size, stride=None, padding="same", mask=None):
     """The largest of the valid steps in each window.   x (B, T, C) -> (B, T', C); stride None is `size`.
 
@@ -143,18 +148,21 @@ def max_pool1d(x, size, stride=None, padding="same", mask=None):
     return y, lambda dy: windows_backward(pooling.masked_max_backward(dy, *saved), *saved_windows)
 
 
+@closure
 def mean_pool(x, mask=None):
     """The mean over the valid steps.   x (B, T, C), mask (B, T) -> (B, C)."""
     y, *saved = pooling.masked_mean(x, _valid(x, mask))
     return y, lambda dy: pooling.masked_mean_backward(dy, *saved)
 
 
+@closure
 def mean_positions(x):
     """The mean over all axes between batch and channels (global average pooling).   x (B, ..., C) -> (B, C)."""
     y, back_mean = mean_pool(x.reshape(len(x), -1, x.shape[-1]))
     return y, lambda dy: back_mean(dy).reshape(x.shape)
 
 
+@closure
 def last_valid_step(x, mask):
     """The last valid step of the mask (B, T); 0 without a valid step.   x (B, T, C) -> (B, C)."""
     y, *saved = pooling.last_valid(x, _valid(x, mask))
@@ -165,6 +173,7 @@ def describe_statistics_pool(width):
     return {"hidden": describe_linear(width, width), "score": {"W": Leaf((width, 1), xavier)}}
 
 
+@closure
 def statistics_pool(p, x, mask=None, trace=None):
     """a = softmax_t(v . tanh(W x_t + b)); y = [weighted mean | weighted std]   (paper 004; Okabe et al. 2018).
 
@@ -194,6 +203,7 @@ def describe_prepend(width):
     return {"token": Leaf((width,), normal(0.02))}
 
 
+@closure
 def prepend(p, x):
     """[token; x_0; x_1; ...]: a learned step in front, which attention turns into a summary.   x (B, T, C) -> (B, T + 1, C)."""
     if p.token.shape != x.shape[-1:]:
@@ -211,6 +221,7 @@ def describe_tokens(count, width):
     return {"W": Leaf((count, width), normal(0.02))}
 
 
+@closure
 def tokens(p, B):
     """The same learned tokens (N, C) for each of B clips: the queries of a summarizer. -> (B, N, C)."""
 
@@ -226,6 +237,7 @@ def describe_embedding(count, width):
     return {"W": Leaf((count, width), normal(width**-0.5))}
 
 
+@closure
 def modality_embedding(p, x, modality):
     """y = x + W[modality]: marks the modality of each step or token for attention.
 
@@ -250,6 +262,7 @@ def describe_layer_sum(count):
     return {"score": Leaf((count,), zeros)}
 
 
+@closure
 def layer_sum(p, x, trace=None):
     """y = sum_l a_l x_l, a = softmax(score).   x (B, T, L, D), score (L) -> (B, T, D)   (paper 004, II-A: layers of WavLM).
 
@@ -269,6 +282,7 @@ def layer_sum(p, x, trace=None):
 
 
 # --- Positions ---
+@closure
 def positions(x, valid=None):
     """y = x + sinusoidal(T, C).   x (B, T, C); valid (B, T) bool: nothing is added to the other steps."""
     table = sinusoidal(*x.shape[-2:]).astype(x.real.dtype)

@@ -10,6 +10,7 @@ from refmer.layers.dense import describe_feed_forward, describe_layer_norm, drop
 from refmer.layers.sequence import describe_tokens, tokens
 from refmer.layers.trace import scope
 from refmer.ops.attention import key_mask
+from refmer.ops.contracts import closure
 
 
 def describe_decoder_layer(width, hidden):
@@ -23,6 +24,7 @@ def describe_decoder_layer(width, hidden):
     }
 
 
+@closure
 def decoder_layer(p, x, context, heads, mask=None, rate=0.0, rng=None, trace=None):
     """s = x + Attention(LN1(x));  h = s + Attention(LN2(s), context);  y = h + FFN(LN3(h)), dropout on each branch.
 
@@ -55,6 +57,7 @@ def describe_summarizer(width, hidden, layers):
     return {"layers": [describe_decoder_layer(width, hidden) for _ in range(layers)]}
 
 
+@closure
 def summarizer(p, queries, context, heads, mask=None, rate=0.0, rng=None, trace=None):
     """Decoder layers in a row, one context for all, no final norm.   queries (B, N, C), context (B, S, C)."""
     x, back_x = dropout(rng, queries, rate)
@@ -78,6 +81,7 @@ def describe_learned_context(count, width, hidden, layers):
     return {"queries": describe_tokens(count, width)} | describe_summarizer(width, hidden, layers)
 
 
+@closure
 def learned_context(p, x, heads, valid=None, rate=0.0, rng=None, trace=None):
     """c = Decoder(Q, x)   (eq. 1-2).   x (B, T, C), valid (B, T), Q (N, C) of all clips -> (B, N, C), without a step too."""
     queries, back_queries = tokens(p.queries, len(x))
@@ -102,6 +106,7 @@ def equal_windows(valid, count):
     return (np.arange(T) >= start) & (np.arange(T) < end) & valid[:, None]
 
 
+@closure
 def window_means(x, inside):
     """c_n = the mean of the steps inside window n; 0 without a step.   x (B, T, C), inside (B, N, T) bool -> (B, N, C)."""
     share = (inside / np.maximum(inside.sum(-1, keepdims=True), 1)).astype(x.real.dtype)

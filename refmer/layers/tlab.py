@@ -12,12 +12,14 @@ from refmer.layers.sequence import lstm, mean_pool
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import relu, relu_backward, softmax, softmax_backward, tanh, tanh_backward
 from refmer.ops.attention import attention_weights, attention_weights_backward, banded
+from refmer.ops.contracts import closure
 
 
 def describe_tlab(width):
     return {name: describe_project(width, width) for name in ("query", "key", "value")}
 
 
+@closure
 def tlab(p, recurrent, convolved, valid=None, band=None, trace=None):
     """y = A_G (A_L v), A_G = softmax(q k^T / sqrt(C)), A_L = softmax(k q^T / sqrt(C)), eq. (3)-(6), to the letter.
 
@@ -54,6 +56,7 @@ def within(mask, steps, band):
     return near if mask is None else near & mask
 
 
+@closure
 def temporal(p, x, valid, *, recur=lstm, attend=tlab, dilations=None, rates=(0.0, 0.0), rng=None, band=None, trace=None):
     """y = attend(L, T): T = TCN(x), eq. (1); L = recur(x), eq. (2); attend is eq. (3)-(6).   x (B, T, C).
 
@@ -88,6 +91,7 @@ def describe_avga(visual, audio, width, hidden):
     }
 
 
+@closure
 def avga(p, visual, audio, trace=None):
     """a = softmax over positions of w tanh(W_v relu(U_v v) + W_s relu(U_s s));  y = W_o sum_n a_n v_n, eq. (7).
 
@@ -131,6 +135,7 @@ def describe_joint_cross_attention(audio, visual, steps, hidden):
     }
 
 
+@closure
 def joint_cross_attention(p, audio, visual, valid=None, trace=None):
     """J = [audio; visual], eq. (8); each attends to it by eq. (9)-(11).   audio (B, T, A), visual (B, T, V), valid (B, T).
 
@@ -173,6 +178,7 @@ def _correlated(p, x, joint, trace):
     return y.swapaxes(1, 2) + x, backward
 
 
+@closure
 def joined(time, audio, visual, valid):
     """Both sequences, 0 where not valid, and J of eq. (8).   time (T, ...) is a map along time: it fixes the steps."""
     if not audio.shape[1] == visual.shape[1] == time.shape[0]:
@@ -189,11 +195,13 @@ def joined(time, audio, visual, valid):
     return audio, visual, np.concatenate([audio, visual], -1), backward
 
 
+@closure
 def block_residual(y, block, x, valid, x_valid):
     """The residual of eq. (11) as joint_cross_attention has added it: the output of the temporal block."""
     return y, lambda dy: (dy, 0.0, 0.0)
 
 
+@closure
 def input_residual(y, block, x, valid, x_valid):
     """y + x - block: the input x of the temporal block, 0 where not `x_valid` (B, T), in place of its output `block`."""
     x, back_x = hide(x, x_valid)
@@ -201,6 +209,7 @@ def input_residual(y, block, x, valid, x_valid):
     return y + (x - block), lambda dy: (dy, -back_block(dy), back_x(dy))
 
 
+@closure
 def fold(x, steps):
     """Consecutive windows, the last one filled with 0.   x (B, S, ...) -> (B W, steps, ...), W = ceil(S / steps)."""
     S = x.shape[1]
@@ -208,6 +217,7 @@ def fold(x, steps):
     return padded.reshape(-1, steps, *x.shape[2:]), lambda dy: dy.reshape(padded.shape)[:, :S]
 
 
+@closure
 def unfold(x, clips, steps):
     """Windows back to clips of `steps` steps.   x (B W, T, ...) -> (B, steps, ...)."""
     long = x.reshape(clips, -1, *x.shape[2:])
@@ -226,6 +236,7 @@ def by_clip(notes, clips, trace):
             note(trace, name, x.reshape(clips, -1, *x.shape[1:]))
 
 
+@closure
 def gather(h, valid, clips, steps, target, pooled=False):
     """The input of the regressor, eq. (14): every step of h (B W, T, C); if `pooled`, the mean of each window (B W, C).
 
@@ -238,6 +249,7 @@ def gather(h, valid, clips, steps, target, pooled=False):
     return mean_pool(h, valid) if pooled else (h, lambda dz: dz)
 
 
+@closure
 def answer(y, window, clips, steps, target):
     """The `out` of a system: affect (B, S, 2) of y (B W, T, 2), or (B W, 2), repeated for each step; or logits (B, K)."""
     if target == "emotion":

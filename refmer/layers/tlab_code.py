@@ -13,6 +13,7 @@ from refmer.layers.tlab import joined, within
 from refmer.layers.trace import note, scope
 from refmer.ops.activations import relu, relu_backward, tanh, tanh_backward
 from refmer.ops.attention import key_mask
+from refmer.ops.contracts import closure
 from refmer.ops.norms import l2_normalise, l2_normalise_backward
 from refmer.params import Leaf, normal
 
@@ -27,6 +28,7 @@ def describe_lstm_module(n_in, width):
     }
 
 
+@closure
 def lstm_module(p, x, mask=None, rate=0.0, rng=None):
     """y = z / ||z||, z = [x; h] W + b, h = BLSTM(x) from a learned state, for eq. (2) and (13).   x (B, T, D) -> (B, T, C)."""
     start = np.broadcast_to(p.start[:, :, None], (2, 4, len(x), p.start.shape[-1]))
@@ -47,6 +49,7 @@ def describe_tlab_code(width):
     return {"attend": describe_attention(width), "norm": describe_layer_norm(width)}
 
 
+@closure
 def tlab_code(p, recurrent, convolved, valid=None, band=None, rate=0.0, rng=None, trace=None):
     """y = LN(recurrent + Attention(recurrent, convolved)), for eq. (3)-(6).   recurrent, convolved (B, T, C), valid (B, T).
 
@@ -76,6 +79,7 @@ def describe_dense_coattention(audio, visual, steps):
     }
 
 
+@closure
 def dense_coattention(p, audio, visual, valid=None, rate=0.0, rng=None, trace=None):
     """q = J W_q + b, J = [audio; visual];  x <- x + drop(relu(w W_o + b)) for both x, w by _guided.   (Authors' code of 003.)
 
@@ -128,6 +132,7 @@ def describe_coattentions(width, steps):
     return {"layers": [describe_dense_coattention(width, width, steps) for _ in range(2)]}
 
 
+@closure
 def coattentions(p, audio, visual, valid, rate=0.0, rng=None, trace=None):
     """Dense co-attention, twice, for eq. (8)-(11).   audio, visual (B, T, C)."""
     y, back = stack(lambda q, x, i: dense_coattention(q, *x, valid, rate, rng, trace), p.layers, (audio, visual))
@@ -138,6 +143,7 @@ def describe_regressors(width, hidden, outputs):
     return {"each": [describe_mlp(width, hidden, 1) for _ in range(outputs)]}
 
 
+@closure
 def regressors(p, h, rate=0.0, rng=None):
     """An MLP of two layers for every output, for eq. (14).   h (..., C) -> (..., outputs)."""
     parts = [mlp(part, h, rate, rng) for part in p.each]

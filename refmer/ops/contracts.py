@@ -3,10 +3,10 @@
     @contract("x (..., D), W (D, E), b (E) -> y (..., E)")
 
 The shape of an array is in parentheses. A letter is a size, the same in every shape; "4H" and "heads*D" are products, "B|1" is
-B or 1, "..." any axes, the same in every shape. The elements are floating, real or complex, unless "bool", "int" or "number"
-(any of these) follows; "written" marks an array that is modified in place. A number is "size int from 1" or "rate float from 0
-below 1"; "or None" and "or number" accept these too. After "where" follow sizes that depend on others ("S = T - size + 1") and
-conditions, in Python. An argument without a term is not checked.
+B or 1, "..." any axes, the same in every shape. The elements are floating, real or complex, unless "bool", "int", "number"
+(not bool) or "any" follows; "written" marks an array that is modified in place. A number is "size int from 1" or "rate float
+from 0 below 1"; "or None" and "or number" accept these too. After "where" follow sizes that depend on others ("S = T - size + 1")
+and conditions, in Python. An argument without a term is not checked.
 """
 
 import re
@@ -17,13 +17,13 @@ from keyword import iskeyword
 
 import numpy as np
 
-ARRAY = re.compile(r"(?P<name>\w+) \((?P<dims>.*)\)(?: (?P<kind>bool|int|number|written))?")
+ARRAY = re.compile(r"(?P<name>\w+) \((?P<dims>.*)\)(?: (?P<kind>bool|int|number|any|written))?")
 NUMBER = re.compile(r"(?P<name>\w+) (?P<kind>bool|int|float)(?: from (?P<low>\S+))?(?: (?P<end>to|below) (?P<high>\S+))?")
 LETTER = re.compile(r"(?<![.\w])[A-Za-z_]\w*")
 INTS = {int} | {t for t in np.sctypeDict.values() if issubclass(t, np.integer)}
 FLOATS = INTS | {float} | {t for t in np.sctypeDict.values() if issubclass(t, np.floating)}
 CLASSES = {"bool": {bool, np.bool_}, "int": INTS, "float": FLOATS, "number": FLOATS | {complex, np.complex128, np.complex64}}
-DTYPES = {"bool": "b", "int": "iu", "number": "biufc", "written": "f", "floating": "fc"}
+DTYPES = {"bool": "b", "int": "iu", "number": "iufc", "any": "biufc", "written": "f", "floating": "fc"}
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,8 @@ class Contract:
 
     def _subject(self, condition):
         """Return the term of the first argument that a condition is about."""
-        letters = _letters(condition)
+        defined = [c for c in self.conditions if c.partition(" = ")[0] in _letters(condition)]
+        letters = _letters(" ".join([condition, *defined]))
         return next(t for t in self.terms if letters & {t.name, *(x for dim in t.dims or () for x in _letters(dim))})
 
 
@@ -172,6 +173,50 @@ def contract(text):
         return documented(call, checked)
 
     return decorate
+
+
+def closure(layer):
+    """Check the gradients that the backward of a layer or system receives: they have the shapes of its outputs.
+
+    A gradient 0.0 stands for zeros; of an output that is a dict, some keys may be missing.
+    """
+
+    @wraps(layer)
+    def call(*args, **kwargs):
+        *outputs, backward = layer(*args, **kwargs)
+        shapes = [_shapes(y) for y in outputs if not isinstance(y, np.ndarray) or y.dtype.kind in "fc"]
+
+        def checked(*gradients):
+            for dy, shape in zip(gradients, shapes, strict=False):  # then follows the tree of gradients
+                if getattr(dy, "shape", None) != shape:
+                    _fit(layer.__name__, "dy", dy, shape)
+            return backward(*gradients)
+
+        return *outputs, checked
+
+    return call
+
+
+def _shapes(y):
+    """Return the shapes in a nest of arrays."""
+    if isinstance(y, dict):
+        return {name: _shapes(part) for name, part in y.items()}
+    if isinstance(y, (tuple, list)):
+        return [_shapes(part) for part in y]
+    return getattr(y, "shape", None)
+
+
+def _fit(layer, name, dy, shape):
+    """Raise a ValueError unless dy is a nest of arrays of these shapes."""
+    if isinstance(shape, dict) and isinstance(dy, dict) and dy.keys() <= shape.keys():
+        for key, part in dy.items():
+            _fit(layer, f"{name}[{key!r}]", part, shape[key])
+    elif isinstance(shape, list) and isinstance(dy, (tuple, list)) and len(dy) == len(shape):
+        for i, part in enumerate(dy):
+            _fit(layer, f"{name}[{i}]", part, shape[i])
+    elif getattr(dy, "shape", None) != shape and not (isinstance(dy, float) and dy == 0):
+        received = f"shape {dy.shape}" if hasattr(dy, "shape") else f"type {type(dy).__name__}"
+        raise ValueError(f"{layer}: {name} has {received}; expected the output's {shape}")
 
 
 def documented(call, checked):

@@ -36,7 +36,7 @@ def fitting_padding(x, size, stride, dilation, padding, axis):
     return before, after
 
 
-@contract("x (...) number, size int from 1, stride int from 1, dilation int from 1, axis int from 0 -> y (...)")
+@contract("x (...) any, size int from 1, stride int from 1, dilation int from 1, axis int from 0 -> y (...)")
 def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
     """y[:, t, j] = x[:, stride t + dilation j - before], 0 outside.   x (B, T, C) -> (B, T', size, C).
 
@@ -73,7 +73,7 @@ def conv1d(x, W, b, mask, size, stride, dilation, before, after):
     x (B, T, C), W (size C, E), one tap's rows after another's -> (B, T', E).
     """
     w, *_ = windows(_masked(x, mask), size, stride, dilation, (before, after))  # (B, T', size, C)
-    return w.reshape(*w.shape[:2], -1) @ W + b, x, W, mask, size, stride, dilation, before, after
+    return w.reshape(*w.shape[:2], len(W)) @ W + b, x, W, mask, size, stride, dilation, before, after
 
 
 @twin(
@@ -84,7 +84,7 @@ def conv1d(x, W, b, mask, size, stride, dilation, before, after):
 def conv1d_backward(dy, x, W, mask, size, stride, dilation, before, after):
     w, *saved = windows(_masked(x, mask), size, stride, dilation, (before, after))
     dx = windows_backward((dy @ W.T).reshape(w.shape), *saved)
-    return _masked(dx, mask), w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
+    return _masked(dx, mask), rows(w.reshape(*w.shape[:2], len(W))).T @ rows(dy), rows(dy).sum(0)
 
 
 @twin(
@@ -99,7 +99,7 @@ def conv2d(x, W, b, size, stride, before, after):
     """
     w, *_ = windows(x, size, stride, 1, (before, after), axis=1)  # (B, H', W, size, C)
     w, *_ = windows(w, size, stride, 1, (before, after), axis=2)  # (B, H', W', size, size, C)
-    return w.reshape(*w.shape[:3], -1) @ W + b, x, W, size, stride, before, after
+    return w.reshape(*w.shape[:3], len(W)) @ W + b, x, W, size, stride, before, after
 
 
 @twin(
@@ -112,12 +112,12 @@ def conv2d_backward(dy, x, W, size, stride, before, after):
     w, *saved2 = windows(w, size, stride, 1, (before, after), axis=2)
     dw = (dy @ W.T).reshape(w.shape)
     dx = windows_backward(windows_backward(dw, *saved2), *saved1)
-    return dx, w.reshape(-1, len(W)).T @ rows(dy), rows(dy).sum(0)
+    return dx, rows(w.reshape(*w.shape[:3], len(W))).T @ rows(dy), rows(dy).sum(0)
 
 
 @twin(
     "x (B, T, C), W (K, C), b (C), mask (B, T) bool or None, stride int from 1, dilation int from 1, before int from 0, "
-    "after int from 0 -> y (B, S, C) where S = (T + before + after - dilation*(K - 1) - 1) // stride + 1; S >= 1"
+    "after int from 0 -> y (B, S, C) where S = (T + before + after - dilation*(K - 1) - 1) // stride + 1; S >= 1; K >= 1"
 )
 def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
     """conv1d of every channel by itself: y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   W (size, C)."""
@@ -128,7 +128,7 @@ def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
 @twin(
     "x (B, T, C), W (K, C), mask (B, T) bool or None, stride int from 1, dilation int from 1, before int from 0, "
     "after int from 0, dy (B, S, C) -> dx (B, T, C), dW (K, C), db (C) "
-    "where S = (T + before + after - dilation*(K - 1) - 1) // stride + 1; S >= 1"
+    "where S = (T + before + after - dilation*(K - 1) - 1) // stride + 1; S >= 1; K >= 1"
 )
 def depthwise_conv1d_backward(dy, x, W, mask, stride, dilation, before, after):
     w, *saved = windows(_masked(x, mask), len(W), stride, dilation, (before, after))

@@ -1,5 +1,7 @@
 """The linear map, and dropout."""
 
+from math import prod
+
 import numpy as np
 
 from refmer.ops.contracts import contract
@@ -8,7 +10,7 @@ from refmer.ops.twins import overridable, twin
 
 def rows(x):
     """All axes but the last in one: (..., C) -> (N, C)."""
-    return x.reshape(-1, x.shape[-1])
+    return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 @overridable("x (..., D), W (D, E), b (E) or number -> y (..., E)")

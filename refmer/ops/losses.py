@@ -15,12 +15,12 @@ from refmer.ops.twins import twin
 
 
 def valued(loss):
-    """Return the value of a loss in the dtype of x: a kernel's float32 arrives as a Python float."""
+    """Return the value of a loss in the dtype of its slope: a kernel's float32 arrives as a Python float."""
 
     @wraps(loss)
-    def call(x, *args, **options):
-        value, slope = loss(x, *args, **options)
-        return value if isinstance(value, np.ndarray) else x.dtype.type(value), slope
+    def call(*args, **options):
+        value, slope = loss(*args, **options)
+        return value if isinstance(value, np.ndarray) else slope.dtype.type(value), slope
 
     return call
 

@@ -22,7 +22,7 @@ def masked_mean_backward(dy, share):
     return dy[..., None, :] * share
 
 
-@twin("x (..., T, C), mask (..., T) bool -> y (..., C)")
+@twin("x (..., T, C), mask (..., T) bool -> y (..., C) where T >= 1")
 def masked_max(x, mask):
     """y = max_t x_t over the valid steps, per channel; the first of equals."""
     first = np.where(mask[..., None], x.real, -np.inf).argmax(-2)[..., None, :]

@@ -22,7 +22,10 @@ def _states(h, reverse):
     return (h[1:], h[:-1]) if reverse else (h[:-1], h[1:])
 
 
-@twin("x (B, T, D), W (D, 4H), b (4H), U (H, 4H), h0 (B, H), c0 (B, H), mask (B, T) bool or None, reverse bool -> y (B, T, H)")
+@twin(
+    "x (B, T, D), W (D, 4H), b (4H), U (H, 4H), h0 (B, H), c0 (B, H), mask (B, T) bool or None, reverse bool "
+    "-> y (B, T, H) where T >= 1"
+)
 def lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
     """i, f, g, o = split(u_t + h_(t-1) U), g through tanh, the others sigmoid;  c_t = f c_(t-1) + i g;  h_t = o tanh(c_t).
 
@@ -49,7 +52,7 @@ def lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
 
 @twin(
     "x (B, T, D), W (D, 4H), U (H, 4H), mask (B, T) bool, reverse bool, h (P, B, H), c (P, B, H), gates (T, B, 4H), "
-    "dy (B, T, H) -> dx (B, T, D), dW (D, 4H), db (4H), dU (H, 4H), dh0 (B, H), dc0 (B, H) where P = T + 1"
+    "dy (B, T, H) -> dx (B, T, D), dW (D, 4H), db (4H), dU (H, 4H), dh0 (B, H), dc0 (B, H) where P = T + 1; T >= 1"
 )
 def lstm_backward(dy, x, W, U, mask, reverse, h, c, gates):
     du, dh, dc = [None] * len(gates), np.zeros_like(h[0]), np.zeros_like(c[0])  # dh, dc: gradients from later steps
@@ -73,7 +76,8 @@ def lstm_backward(dy, x, W, U, mask, reverse, h, c, gates):
 
 
 @twin(
-    "x (B, T, D), W (D, 3H), b (3H), U (H, 3H), b_state (3H), h0 (B, H), mask (B, T) bool or None, reverse bool -> y (B, T, H)"
+    "x (B, T, D), W (D, 3H), b (3H), U (H, 3H), b_state (3H), h0 (B, H), mask (B, T) bool or None, reverse bool "
+    "-> y (B, T, H) where T >= 1"
 )
 def gru(x, W, b, U, b_state, h0, mask=None, reverse=False):
     """v = h_(t-1) U + b_state;  r, z = sigmoid(u_r + v_r), sigmoid(u_z + v_z);  n = tanh(u_n + r v_n);
@@ -99,7 +103,7 @@ def gru(x, W, b, U, b_state, h0, mask=None, reverse=False):
 
 @twin(
     "x (B, T, D), W (D, 3H), U (H, 3H), mask (B, T) bool, reverse bool, h (P, B, H), gates (T, B, 4H), dy (B, T, H) "
-    "-> dx (B, T, D), dW (D, 3H), db (3H), dU (H, 3H), db_state (3H), dh0 (B, H) where P = T + 1"
+    "-> dx (B, T, D), dW (D, 3H), db (3H), dU (H, 3H), db_state (3H), dh0 (B, H) where P = T + 1; T >= 1"
 )
 def gru_backward(dy, x, W, U, mask, reverse, h, gates):
     du, dv, dh = [None] * len(gates), [None] * len(gates), np.zeros_like(h[0])

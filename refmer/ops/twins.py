@@ -69,6 +69,8 @@ def twin(text):
         parameters = tuple(checked.parameters.values())
         defaults = tuple(p.default for p in parameters)
         written = any(term.kind == "written" for term in checked.terms)
+        floats = {term.name for term in checked.terms if term.kind == "float" or "number" in term.others}
+        floating = tuple(name in floats for name in checked.parameters)
         kernel = None
 
         @wraps(definition)
@@ -77,7 +79,7 @@ def twin(text):
             checked.check(*args, **kwargs)
             if _on:
                 values = args if len(args) == len(parameters) else _positional(args, kwargs, parameters, defaults)
-                ready = None if written and not _separate(values) else _ready(values)
+                ready = None if written and not _separate(values) else _ready(values, floating)
                 if ready is not None:
                     if kernel is None:
                         kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
@@ -105,10 +107,13 @@ def _positional(args, kwargs, parameters, defaults):
     return (*args, *(kwargs.get(p.name, p.default) for p in parameters[len(args) :]))
 
 
-def _ready(values):
-    """The values, arrays contiguous and writable (one variant of a kernel), or None if a kernel cannot take them."""
+def _ready(values, floating):
+    """The values, arrays contiguous and writable (one variant of a kernel), or None if a kernel cannot take them.
+
+    `floating` is True for each argument that a kernel takes as a float, if it is a number.
+    """
     ready, dtype = [], None
-    for value in values:
+    for value, is_float in zip(values, floating, strict=True):
         kind = type(value)
         if kind is np.ndarray:
             char = value.dtype.char
@@ -120,7 +125,7 @@ def _ready(values):
                 return None
             if not value.flags.carray:
                 value = value.copy()
-        elif isinstance(value, np.floating):
+        elif isinstance(value, np.floating) or is_float and isinstance(value, int | np.integer):
             value = float(value)
         elif isinstance(value, np.integer):
             value = int(value)

@@ -14,6 +14,7 @@ from refmer.layers import auxformer as networks
 from refmer.layers.attention import Rates
 from refmer.layers.trace import note, scope
 from refmer.ops.attention import SCALES
+from refmer.ops.contracts import closure
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
 from refmer.train.augment import modality_dropout
@@ -164,6 +165,7 @@ def augment(batch, config, rng):
     return modality_dropout(batch, rng, {"audio": 0.2, "visual": 0.2}, per=config.training)
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio (B, T, D), visual (B, S, D), masks -> out: logits (B, K), and those of the networks: av, audio, visual."""
     audio, visual, back = networks.sequences(p, batch)

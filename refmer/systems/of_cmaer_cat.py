@@ -14,6 +14,7 @@ from refmer.layers import cmaer, encoders
 from refmer.layers.dense import describe_layer_norm, describe_mlp, layer_norm, mlp
 from refmer.layers.trace import scope
 from refmer.ops import losses
+from refmer.ops.contracts import closure
 from refmer.systems import protocol
 
 MODALITIES = {"visual": ("frames",), "audio": ("logmel",), "physiology": ("body",), "text": ("words",)}
@@ -138,6 +139,7 @@ def describe(config):
     return tree | {"norm": describe_layer_norm(M * d), "head": describe_mlp(M * d, config.head, config.classes)}
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: visual (B, T, h, w), audio, physiology, text (B, T, D), and their masks (B, T).
 

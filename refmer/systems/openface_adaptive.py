@@ -24,6 +24,7 @@ from refmer.layers.dense import (
 from refmer.layers.gate import describe_gate, gate
 from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
+from refmer.ops.contracts import closure
 from refmer.ops.losses import balanced_weights, focal, focal_backward
 from refmer.params import Leaf, normal
 from refmer.systems import protocol
@@ -126,6 +127,7 @@ def describe(config):
     return tree
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: visual, audio, text (B, D) -> out: logits (B, K)."""
     nodes = [node(getattr(p, m), batch[m], config, rng, scope(trace, m)) for m in config.modalities]

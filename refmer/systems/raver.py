@@ -27,6 +27,7 @@ from refmer.layers.trace import note, scope
 from refmer.ops import losses
 from refmer.ops.activations import sigmoid, sigmoid_backward
 from refmer.ops.attention import key_mask
+from refmer.ops.contracts import closure
 from refmer.systems import protocol
 from refmer.train.augment import modality_dropout
 
@@ -167,6 +168,7 @@ def augment(batch, config, rng):
     return modality_dropout(batch, rng, dict.fromkeys(MODALITIES, config.dropped), per=config.modality_dropout)
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: audio (B, T, L, D), visual (B, T, D) and masks -> out: logits (B, K) [, probabilities of sigmoids]."""
     c, valid, back_c, h, back_h = {}, {}, {}, {}, {}

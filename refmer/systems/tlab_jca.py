@@ -16,6 +16,7 @@ from refmer.layers.convolution import describe_tcn
 from refmer.layers.dense import describe_mlp, mlp
 from refmer.layers.sequence import describe_lstm, lstm
 from refmer.layers.trace import scope
+from refmer.ops.contracts import closure
 from refmer.ops.losses import balanced_weights, ccc_loss, ccc_loss_backward, cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
 from refmer.train.crop import one_window
@@ -205,6 +206,7 @@ def parts(config, rng):
     return block, fuse, join, head
 
 
+@closure
 def forward(p, batch, config, rng=None, trace=None):
     """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
     block, fuse, join, head = parts(config, rng)
