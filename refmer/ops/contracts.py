@@ -5,7 +5,7 @@
 The shape of an array is in parentheses. A letter is a size, the same in every shape; "4H" and "heads*D" are products, "B|1" is
 B or 1, "..." any axes, the same in every shape. The elements are floating, real or complex, unless "bool", "int", "number"
 (not bool) or "any" follows; "written" marks an array that is modified in place. A number is "size int from 1" or "rate float
-from 0 below 1"; "or None" and "or number" accept these too. After "where" follow sizes that depend on others ("S = T - size + 1")
+from 0 below 1"; "or None" and "or number" accept these too. After "where" follow sizes that depend on others ("S = T - size")
 and conditions, in Python. An argument without a term is not checked.
 """
 

@@ -6,6 +6,7 @@ that required.py lists has none. Sizes are small and pairwise different, so that
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -54,12 +55,12 @@ def moved(description, seed=0):
 
 def plain(layer, *args, **options):
     """Return the layer with its data arguments given: a function of p and the differentiated inputs."""
-    return lambda p, *inputs: layer(p, *inputs, *args, **options)
+    return wraps(layer)(lambda p, *inputs: layer(p, *inputs, *args, **options))
 
 
 def seeded(layer, *args, **options):
     """Return the same with a generator that starts again at every call: the same dropout each time."""
-    return lambda p, *inputs: layer(p, *inputs, *args, rng=np.random.default_rng(3), **options)
+    return wraps(layer)(lambda p, *inputs: layer(p, *inputs, *args, rng=np.random.default_rng(3), **options))
 
 
 def twice(layer):

@@ -36,7 +36,7 @@ def attentions():
     x, memory, z = (rng.normal(size=(B, n, C)) for n in (T, S, T))
     dropped = seeded(attention.attention, H, mask=key_mask(SHORT) & causal(T, S), rate=0.2)
     attend, mask, alpha = attention.describe_attention(C), key_mask(SHORT), auxformer.describe_learned_residual()
-    key, unused = ("key.b",), ("key.*", "query.*", "input.0")
+    key, unused = ("key.b",), ("key.*", "query.*", "input.x")
     masked = plain(sfav.frame_attention, H, np.array([[True, True, False], [True] * 3]), np.array([SHORT[0], ~SHORT[1]]))
     frames, read = (x, memory[..., :5]), sfav.describe_frame_attention(C, 5, 4)
     return [

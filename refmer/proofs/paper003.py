@@ -60,7 +60,14 @@ def attention_cases():
     return rows + [
         Case("tlab", tlab.tlab, (a, b), tlab.describe_tlab(4)),
         Case("tlab", plain(tlab.tlab, VALID & PRESENT, 1), (a, b), tlab.describe_tlab(4), "masked, banded"),
-        Case("tlab", tlab.tlab, (a[:, :1], b[:, :1]), tlab.describe_tlab(4), "length 1", zero=("query.W", "key.W", "input.0")),
+        Case(
+            "tlab",
+            tlab.tlab,
+            (a[:, :1], b[:, :1]),
+            tlab.describe_tlab(4),
+            "length 1",
+            zero=("query.W", "key.W", "input.recurrent"),
+        ),
         Case("tlab_code", tlab_code.tlab_code, (a, b), code, zero=key),
         Case("tlab_code", seeded(tlab_code.tlab_code, VALID, 1, 0.1), (a, b), code, "banded, dropout", zero=key),
         Case("avga", tlab.avga, (frames, a[:, :T]), places),
@@ -113,7 +120,7 @@ def window_cases():
         Case("fold", lambda x: tlab.fold(x, 3), (three[0],)),
         Case("unfold", lambda x: tlab.unfold(x, 3, 4), (rng.normal(size=(6, 3, 2)),)),
         Case("joined", joined, (three[0], three[1, ..., :4])),
-        Case("block_residual", residual(tlab.block_residual), tuple(three), zero=("input.1", "input.2")),
+        Case("block_residual", residual(tlab.block_residual), tuple(three), zero=("input.block", "input.x")),
         Case("input_residual", residual(tlab.input_residual), tuple(three)),
         *(
             Case("gather", lambda h, way=way: tlab.gather(h, valid, B, S, *way), (windows,), variant=str(way))
