@@ -56,7 +56,9 @@ def attention_weights(q, k, mask=None, scale="width"):
     return a, a, q, k, c
 
 
-@contract("a (..., T, S), q (..., T, D), k (..., S, D), da (..., T, S) -> dq (..., T, D), dk (..., S, D)")
+@contract(
+    "a (..., T, S), q (..., T, D), k (..., S, D), c (..., 1, 1) or number, da (..., T, S) -> dq (..., T, D), dk (..., S, D)"
+)
 def attention_weights_backward(da, a, q, k, c):
     ds = softmax_backward(da, a) * c  # a = softmax(c s), s = q k^T
     return ds @ k, ds.swapaxes(-1, -2) @ q
@@ -87,7 +89,7 @@ def merge_heads(x):
     return x.swapaxes(1, 2).reshape(B, T, H * D)
 
 
-@contract("valid (B, S) bool -> mask (B, 1, 1, S)")
+@contract("valid (B, S) bool -> mask (B, 1, 1, S) bool")
 def key_mask(valid):
     """Let every query attend to the valid keys only.   valid (B, S) -> (B, 1, 1, S)."""
     return valid[:, None, None, :]
@@ -98,7 +100,7 @@ def causal(queries, keys):
     return np.tri(queries, keys, keys - queries, dtype=bool)
 
 
-@contract("queries (B, T) bool, keys (B, S) bool -> mask (B, 1, T, S)")
+@contract("queries (B, T) bool, keys (B, S) bool -> mask (B, 1, T, S) bool")
 def causal_between(queries, keys):
     """Let query t attend to keys up to t + |N_q - N_k|: the rule of MulT's and paper 002's code, on each clip's own lengths.
 

@@ -36,7 +36,9 @@ def fitting_padding(x, size, stride, dilation, padding, axis):
     return before, after
 
 
-@contract("x (...) any, size int from 1, stride int from 1, dilation int from 1, axis int from 0 -> y (...)")
+@contract(
+    "x (...) any, size int from 1, stride int from 1, dilation int from 1, axis int from 0 -> y where axis < len(x.shape)"
+)
 def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
     """y[:, t, j] = x[:, stride t + dilation j - before], 0 outside.   x (B, T, C) -> (B, T', size, C).
 
@@ -51,9 +53,7 @@ def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
     return np.moveaxis(np.take(padded, index, axis), axis + 1, -2), index, slice(before, before + T), padded.shape[axis], axis
 
 
-@contract(
-    "dy (...), index (S, K) int, length int from 0, axis int from 0 -> dx (...) where dy.shape[axis] == S; dy.shape[-2] == K"
-)
+@contract("dy (...), index (S, K) int, length int from 0, axis int from 0 -> dx where dy.shape[axis] == S; dy.shape[-2] == K")
 def windows_backward(dy, index, inside, length, axis):
     dy = np.moveaxis(dy, (axis, -2), (0, 1))  # (T', size, ...)
     dx = np.zeros((length, *dy.shape[2:]), dy.dtype)
@@ -140,7 +140,7 @@ def _masked(x, mask):
     return x if mask is None else np.where(mask[..., None], x, 0)
 
 
-@contract("mask (B, T) bool, size int from 1, stride int from 1, dilation int from 1 -> mask (B, S)")
+@contract("mask (B, T) bool, size int from 1, stride int from 1, dilation int from 1 -> thin (B, S) bool")
 def thin_mask(mask, size, stride=1, dilation=1, padding="same"):
     """Mask of the windows: True where the clip without its padding has a window.   (B, T) -> (B, T').
 

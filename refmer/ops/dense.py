@@ -38,7 +38,7 @@ def dropout_backward(dy, key, rate):
     return dropout(dy, key, rate)
 
 
-@twin("n int from 0, key int from 0 below 2**63, rate float from 0 below 1 -> m (n)")
+@twin("n int from 0, key int from 0 below 2**63, rate float from 0 below 1 -> m (n) bool")
 def kept(n, key, rate):
     """m (n) bool, False with probability `rate`.
 

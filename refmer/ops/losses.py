@@ -245,8 +245,8 @@ def info_nce(features, available=None, temperature=0.1):
 
 
 @contract(
-    "dy () number or number, z (M, B, C), logp (M, M, B, B), positive (M, M, B, B) bool, y (B, M, C), rlength (B, M, 1) "
-    "-> dfeatures (B, M, C)"
+    "dy () number or number, z (M, B, C), logp (M, M, B, B), positive (M, M, B, B) bool, share float, temperature float, "
+    "y (B, M, C), rlength (B, M, 1) -> dfeatures (B, M, C)"
 )
 def info_nce_backward(dy, z, logp, positive, share, temperature, y, rlength):
     ds = log_softmax_backward(np.where(positive, -share * dy, 0).astype(logp.dtype), logp) / temperature
@@ -266,6 +266,6 @@ def weight_entropy(weight, literal=False, eps=1e-8):
     return scale * (weight * np.log(weight + eps)).sum(), weight, scale, eps
 
 
-@contract("dy () number or number, weight (B, M) -> dweight (B, M)")
+@contract("dy () number or number, weight (B, M), scale float, eps float -> dweight (B, M)")
 def weight_entropy_backward(dy, weight, scale, eps):
     return dy * scale * (np.log(weight + eps) + weight / (weight + eps))

@@ -5,7 +5,7 @@ import numpy as np
 from refmer.ops.twins import twin
 
 
-@twin("u (S, N), first (1, N) bool, p float from 0 to 1, r float from 0 to 1 -> states (S, N)")
+@twin("u (S, N), first (1, N) bool, p float from 0 to 1, r float from 0 to 1 -> states (S, N) bool")
 def markov(u, first, p, r):
     """States of N Markov chains, False to True with probability p, back with r.   u (S, N) uniform, first (1, N) bool."""
     states = np.zeros(u.shape, bool)

@@ -6,7 +6,7 @@ from refmer.ops.contracts import contract
 from refmer.ops.twins import twin
 
 
-@contract("grad (N) written, largest float from 0 -> norm ()")
+@contract("grad (N) written, largest float from 0 -> norm")
 def clip_norm(grad, largest):
     """Scale the gradient down to the norm `largest` if it is longer; return its norm before."""
     norm = float(np.sqrt(np.dot(grad, grad)))

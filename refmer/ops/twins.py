@@ -123,9 +123,11 @@ def _ready(values, floating):
                 dtype = char
             elif char != "?":
                 return None
+            if not value.size:  # kernels assume at least one row, step and feature
+                return None
             if not value.flags.carray:
                 value = value.copy()
-        elif isinstance(value, np.floating) or is_float and isinstance(value, int | np.integer):
+        elif is_float and isinstance(value, int | np.integer | np.floating):
             value = float(value)
         elif isinstance(value, np.integer):
             value = int(value)

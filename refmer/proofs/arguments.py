@@ -15,13 +15,14 @@ def draw(contract, rng, dtype=np.float64, smallest=1):
 
     Arrays are contiguous, Fortran-ordered, strided, read-only or broadcast.
     """
-    while True:
+    for _ in range(1000):
         values = _values(contract, rng, dtype, smallest)
         try:
             contract.check(**values)
         except (TypeError, ValueError):
             continue
         return values
+    raise ValueError(f"{contract.name}: no arguments drawn that follow the contract")
 
 
 def _values(contract, rng, dtype, smallest):
