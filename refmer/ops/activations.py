@@ -84,7 +84,7 @@ def swish_backward(dy, x, s):
 
 @twin("x (..., 2C) -> y (..., C)")
 def glu(x):
-    """y = a sigmoid(b), where x = [a | b] are halves of the last axis. (..., 2C) -> (..., C)   (Dauphin et al. 2017)."""
+    """y = a sigmoid(b), where x = [a | b] are halves of the last axis (Dauphin et al. 2017)."""
     a, b = np.split(x, 2, axis=-1)
     s = sigmoid(b)
     return a * s, x, s
@@ -116,7 +116,7 @@ def softmax_backward(da, a):
 
 @twin("x (N, K), mask (M, K) bool or None -> a (N, K) where mask is None or N == M == 0 or N % M == 0")
 def softmax_rows(x, mask):
-    """`softmax` of a matrix (N, K); mask None or (M, K), each of whose rows serves N / M rows of x."""
+    """`softmax` of a matrix; each row of the mask serves N / M rows of x."""
     if mask is not None:
         x = np.where(np.repeat(mask, len(x) // max(len(mask), 1), 0), x, -np.inf)
     top = x.real.max(-1, keepdims=True, initial=-np.inf)

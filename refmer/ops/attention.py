@@ -15,11 +15,10 @@ SCALES = "width", "keys"
     "-> y (B, T, heads*D)"
 )
 def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
-    """y = a v, a = softmax(c q k^T) in every head of width C / H, heads concatenated.   q, y (B, T, C), k, v (B, S, C).
+    """y = a v, a = softmax(c q k^T) in every head of width D, heads concatenated.
 
-    c is a number or (B|1, H|1, 1, 1); mask and keep are bool, of four axes that broadcast to (B, H, T, S). Weights where `keep`
-    is False drop out, the others grow by 1 / (1 - rate). A query without a valid key gives 0. Backward computes the weights
-    again: the memory held between the two does not grow with T S.
+    Weights where `keep` is False drop out, the others grow by 1 / (1 - rate). A query without a valid key gives 0. Backward
+    computes the weights again: the memory held between the two does not grow with T S.
     """
     a = softmax(split_heads(q, heads) @ split_heads(k, heads).swapaxes(-1, -2) * c, mask)  # (B, H, T, S)
     return merge_heads(_dropped(a, keep, rate) @ split_heads(v, heads)), q, k, v, heads, c, mask, keep, rate
@@ -45,7 +44,7 @@ def _dropped(a, keep, rate):
 
 @contract("q (..., T, D), k (..., S, D) -> a (..., T, S) where D >= 1")
 def attention_weights(q, k, mask=None, scale="width"):
-    """a = softmax(c q k^T) over the keys.   q (..., T, D), k (..., S, D), a (..., T, S); mask broadcasts to a.
+    """a = softmax(c q k^T) over the keys; the mask broadcasts to a.
 
     c = 1 / sqrt(D) with scale "width" (Vaswani et al. 2017, eq. 1); with "keys" 1 / sqrt(N), N the number of keys that at
     least one query attends to (paper 002, eq. 2 as printed). Every row sums to 1, or is 0 where all of it is masked.
@@ -77,21 +76,21 @@ def factor(q, shape, mask=None, scale="width"):
 
 @contract("heads int from 1, x (B, T, heads*D) -> y (B, heads, T, D)")
 def split_heads(x, heads):
-    """(B, T, H D) -> (B, H, T, D)."""
+    """Divide the width into heads."""
     B, T, C = x.shape
     return x.reshape(B, T, heads, C // heads).swapaxes(1, 2)
 
 
 @contract("x (B, H, T, D) -> y (B, T, H*D)")
 def merge_heads(x):
-    """(B, H, T, D) -> (B, T, H D)."""
+    """Concatenate the heads."""
     B, H, T, D = x.shape
     return x.swapaxes(1, 2).reshape(B, T, H * D)
 
 
 @contract("valid (B, S) bool -> mask (B, 1, 1, S) bool")
 def key_mask(valid):
-    """Let every query attend to the valid keys only.   valid (B, S) -> (B, 1, 1, S)."""
+    """Let every query attend to the valid keys only."""
     return valid[:, None, None, :]
 
 
@@ -104,8 +103,8 @@ def causal(queries, keys):
 def causal_between(queries, keys):
     """Let query t attend to keys up to t + |N_q - N_k|: the rule of MulT's and paper 002's code, on each clip's own lengths.
 
-    queries (B, T), keys (B, S) bool, True where a step is valid -> (B, 1, T, S). N counts the steps up to the last valid one:
-    padding changes nothing. Unlike `causal` it masks no whole row where N_q > N_k; from N_q = 2 N_k - 1 on it masks nothing.
+    queries and keys are True where a step is valid. N counts the steps up to the last valid one: padding changes nothing.
+    Unlike `causal` it masks no whole row where N_q > N_k; from N_q = 2 N_k - 1 on it masks nothing.
     """
     T, S = queries.shape[1], keys.shape[1]
     n_q, n_k = ((valid * np.arange(1, valid.shape[1] + 1)).max(1, initial=0) for valid in (queries, keys))

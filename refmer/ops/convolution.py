@@ -68,9 +68,9 @@ def windows_backward(dy, index, inside, length, axis):
     "where S = (T + before + after - dilation*(size - 1) - 1) // stride + 1; S >= 1"
 )
 def conv1d(x, W, b, mask, size, stride, dilation, before, after):
-    """y_t = sum_j x_(stride t + dilation j - before) W_j + b, x = 0 outside and where not mask (B, T).
+    """y_t = sum_j x_(stride t + dilation j - before) W_j + b, x = 0 outside and where not mask.
 
-    x (B, T, C), W (size C, E), one tap's rows after another's -> (B, T', E).
+    W holds one tap's rows after another's.
     """
     w, *_ = windows(_masked(x, mask), size, stride, dilation, (before, after))  # (B, T', size, C)
     return w.reshape(*w.shape[:2], len(W)) @ W + b, x, W, mask, size, stride, dilation, before, after
@@ -93,10 +93,7 @@ def conv1d_backward(dy, x, W, mask, size, stride, dilation, before, after):
     "where Y2 = (Y + before + after - size) // stride + 1; X2 = (X + before + after - size) // stride + 1; Y2 >= 1; X2 >= 1"
 )
 def conv2d(x, W, b, size, stride, before, after):
-    """y_hw = sum_ij x_(stride h + i - before, stride w + j - before) W_ij + b, x = 0 outside.
-
-    x (B, H, W, C), W (size size C, E) -> (B, H', W', E).
-    """
+    """y_hw = sum_ij x_(stride h + i - before, stride w + j - before) W_ij + b, x = 0 outside."""
     w, *_ = windows(x, size, stride, 1, (before, after), axis=1)  # (B, H', W, size, C)
     w, *_ = windows(w, size, stride, 1, (before, after), axis=2)  # (B, H', W', size, size, C)
     return w.reshape(*w.shape[:3], len(W)) @ W + b, x, W, size, stride, before, after
@@ -120,7 +117,7 @@ def conv2d_backward(dy, x, W, size, stride, before, after):
     "after int from 0 -> y (B, S, C) where S = (T + before + after - dilation*(K - 1) - 1) // stride + 1; S >= 1; K >= 1"
 )
 def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
-    """conv1d of every channel by itself: y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c.   W (size, C)."""
+    """conv1d of every channel by itself: y_tc = sum_j x_(stride t + dilation j - before),c W_jc + b_c."""
     w, *_ = windows(_masked(x, mask), len(W), stride, dilation, (before, after))  # (B, T', size, C)
     return (w * W).sum(-2) + b, x, W, mask, stride, dilation, before, after
 
@@ -142,7 +139,7 @@ def _masked(x, mask):
 
 @contract("mask (B, T) bool, size int from 1, stride int from 1, dilation int from 1 -> thin (B, S) bool")
 def thin_mask(mask, size, stride=1, dilation=1, padding="same"):
-    """Mask of the windows: True where the clip without its padding has a window.   (B, T) -> (B, T').
+    """Mask of the windows: True where the clip without its padding has a window.
 
     Window t is valid where input stride t ("same", "causal") or its last tap ("valid") is valid.
     """
@@ -151,7 +148,7 @@ def thin_mask(mask, size, stride=1, dilation=1, padding="same"):
 
 @contract("v (D, E), gain (E) -> W (D, E)")
 def weight_norm(v, gain):
-    """W = gain v / |v|, a length and a direction per output.   v (D, E), gain (E)   (Salimans and Kingma 2016, eq. 2)."""
+    """W = gain v / |v|, a length and a direction per output (Salimans and Kingma 2016, eq. 2)."""
     rnorm = 1 / np.sqrt((v * v).sum(0))
     unit = v * rnorm
     return gain * unit, unit, rnorm, gain

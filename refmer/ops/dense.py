@@ -15,7 +15,7 @@ def rows(x):
 
 @overridable("x (..., D), W (D, E), b (E) or number -> y (..., E)")
 def linear(x, W, b):
-    """y = x W + b.   x (..., D), W (D, E), b (E)."""
+    """y = x W + b."""
     y = rows(x) @ W + b  # in rows: with more axes NumPy makes many small products
     return y.reshape(*x.shape[:-1], W.shape[-1]), x, W
 
@@ -40,7 +40,7 @@ def dropout_backward(dy, key, rate):
 
 @twin("n int from 0, key int from 0 below 2**63, rate float from 0 below 1 -> m (n) bool")
 def kept(n, key, rate):
-    """m (n) bool, False with probability `rate`.
+    """m, False with probability `rate`.
 
     m_i is a hash of i and the key, a whole number from 0 to 2^63 - 1: backward needs only the key, and the same key
     drops the same elements on every machine. (Wellons's hash lowbias32 with a part of the key before each round.)

@@ -30,7 +30,7 @@ def valued(loss):
 def cross_entropy(logits, target, weight):
     """L = -1/B sum_b sum_k w_k y_bk log p_bk, p = softmax(logits).   With `class_balanced_weights`: paper 004, eq. 3.
 
-    logits (B, K); target y (B, K), soft or one-hot; weight w (K).
+    The target y is soft or one-hot.
     """
     return _log_likelihood(logits, weight * target / len(logits))
 
@@ -45,7 +45,7 @@ def cross_entropy_backward(dy, slope):
 def sample_weighted_cross_entropy(logits, target, weight):
     """L = -1/B sum_b (sum_i w_i y_bi) sum_k y_bk log p_bk: one weight per clip, as in the public code of paper 004's authors.
 
-    On one-hot targets this is `cross_entropy`; on soft ones it is not eq. 3. logits (B, K); target y (B, K); weight w (K).
+    On one-hot targets y this is `cross_entropy`; on soft ones it is not eq. 3.
     """
     return _log_likelihood(logits, (target @ weight)[:, None] * target / len(logits))
 
@@ -66,7 +66,7 @@ def _log_likelihood(logits, c):
 def binary_cross_entropy(logits, target, weight):
     """L = -1/(B K) sum_b sum_k w_k (y_bk log p_bk + (1 - y_bk) log(1 - p_bk)), p = sigmoid(logits).
 
-    logits (B, K), K independent questions; target y (B, K) in [0, 1]; weight w (K).
+    K independent questions; the target y is in [0, 1].
     """
     logp, logq = log_sigmoid(logits), log_sigmoid(-logits)  # q = 1 - p
     c = weight / logits.size
@@ -88,7 +88,7 @@ def binary_cross_entropy_backward(dy, slope):
 def focal(logits, target, weight, gamma=2.0, literal=True):
     """L = -1/B sum_b sum_k w_k y_bk (1 - p_bk)^gamma log p_bk (Lin et al. 2017, eq. 5; paper 000, IV-A).
 
-    logits (B, K); target y (B, K), soft or one-hot; weight w (K). With `literal=False` the modulating factor is that of the
+    The target y is soft or one-hot. With `literal=False` the modulating factor is that of the
     authors' code of paper 000, (1 - p^w)^gamma, with exp(-weighted cross-entropy) as the probability.
     """
     logp = log_softmax(logits)
@@ -140,10 +140,7 @@ def class_balanced_weights(counts, beta, normalise=True):
     "where prediction.size >= 1"
 )
 def mse(prediction, target, mask=None):
-    """L = mean (prediction - target)^2 over the valid steps; 0 without any.
-
-    prediction, target (..., D); mask (...) bool, True where a step is valid.
-    """
+    """L = mean (prediction - target)^2 over the valid steps (mask True); 0 without any."""
     valid, n = _valid(prediction, mask)
     error = np.where(valid, prediction - target, 0)
     scale = 1 / (n * error.shape[-1])
@@ -163,7 +160,7 @@ def mse_backward(dy, slope):
 def ccc(prediction, target, mask=None, ddof=0):
     """rho = 2 s_xy / (s_x^2 + s_y^2 + (mean_x - mean_y)^2) for each of D quantities (Lin 1989; paper 003, eq. 15).
 
-    prediction x, target y (..., D), taken over all axes but the last; mask (...) bool; -> (D). Covariance and variances divide
+    prediction x, target y, taken over all axes but the last. Covariance and variances divide
     by n - ddof alike: 0 is Lin's definition, 1 that of torchmetrics. Mixing them, as some public code does, gives
     ccc(x, x) = (n - 1) / n. A constant x or y has rho = 0; where both are constant and equal (0/0), the gradient is 0 too.
     """
@@ -227,8 +224,8 @@ def _valid(prediction, mask):
 def info_nce(features, available=None, temperature=0.1):
     """L = mean over clips n and pairs i != j of -log(exp(s_ij(n, n) / tau) / sum_m exp(s_ij(n, m) / tau)).
 
-    s_ij(n, m) is the cosine of modality i of clip n with modality j of clip m; m runs over the batch. features (B, M, C);
-    available (B, M) bool: a missing modality is neither query, nor positive, nor negative. 0 if no clip has two modalities.
+    s_ij(n, m) is the cosine of modality i of clip n with modality j of clip m; m runs over the batch. A
+    modality that is not available is neither query, nor positive, nor negative. 0 if no clip has two modalities.
     Paper 001, eq. 15-17; as printed, its denominator sums over clip n alone: read as InfoNCE (van den Oord et al. 2018).
     """
     B, M, _ = features.shape
@@ -259,7 +256,7 @@ def info_nce_backward(dy, z, logp, positive, share, temperature, y, rlength):
 def weight_entropy(weight, literal=False, eps=1e-8):
     """L = 1/B sum_b sum_i w_bi log(w_bi + eps), minus the entropy: minimising it spreads the weights, as paper 001's text asks.
 
-    weight w (B, M), rows summing to 1. `literal=True` is eq. 18 as printed, plus the entropy: added to a loss with a positive
+    The rows of w sum to 1. `literal=True` is eq. 18 as printed, plus the entropy: added to a loss with a positive
     factor (eq. 19), it favours one dominant modality.
     """
     scale = (-1 if literal else 1) / len(weight)

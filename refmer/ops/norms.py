@@ -8,7 +8,7 @@ from refmer.ops.twins import twin
 
 @twin("x (..., C), gamma (C), beta (C), eps float from 0 -> y (..., C) where C >= 1")
 def layer_norm(x, gamma, beta, eps=1e-5):
-    """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the last axis. x (..., C); gamma, beta (C)."""
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the last axis."""
     xc = x - x.mean(-1, keepdims=True)
     rstd = 1 / np.sqrt((xc * xc).mean(-1, keepdims=True) + eps)
     z = xc * rstd
@@ -22,7 +22,7 @@ def layer_norm_backward(dy, z, rstd, gamma):
 
 @twin("x (B, C), gamma (C), beta (C), eps float from 0 -> y (B, C) where B >= 1")
 def batch_norm(x, gamma, beta, eps=1e-5):
-    """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the batch. x (B, C); gamma, beta (C)."""
+    """y = gamma (x - mean) / sqrt(var + eps) + beta, mean and var over the batch."""
     xc = x - x.mean(0)
     rstd = 1 / np.sqrt((xc * xc).mean(0) + eps)
     z = xc * rstd
@@ -36,7 +36,7 @@ def batch_norm_backward(dy, z, rstd, gamma):
 
 @twin("x (..., C) -> y (..., C)")
 def l2_normalise(x):
-    """y = x / ||x|| over the last axis. x (..., C). A zero vector has no direction: y = 0, and its gradient is 0."""
+    """y = x / ||x|| over the last axis. A zero vector has no direction: y = 0, and its gradient is 0."""
     length = np.sqrt((x * x).sum(-1, keepdims=True))
     positive = length.real > 0
     rlength = np.where(positive, 1 / np.where(positive, length, 1), 0)
@@ -52,7 +52,7 @@ def l2_normalise_backward(dy, y, rlength):
 
 @twin("x (B, C) -> mean (C), variance (C) where B >= 2")
 def moments(x):
-    """Mean and unbiased variance over the batch, for running statistics.   x (B, C), B > 1; mean and variance (C)."""
+    """Mean and unbiased variance over the batch, for running statistics."""
     mean = x.mean(0)
     xc = x - mean
     return mean, (xc * xc).sum(0) / (len(x) - 1)

@@ -22,7 +22,7 @@ def clip_norm(grad, largest):
 def adamw(x, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.01):
     """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2): x shrinks by lr * decay, independent of the gradient.
 
-    x, grad, m, v: contiguous vectors; m and v are the running means of the gradient and its square; step counts from 1.
+    m and v are the running means of the gradient and its square; step counts from 1.
     """
     m *= beta1
     m += (1 - beta1) * grad

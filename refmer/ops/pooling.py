@@ -1,6 +1,6 @@
-"""From many steps to one: mean, maximum, last, statistics. The steps are the last axis but one: x (..., T, C) -> (..., C).
+"""From many steps to one: mean, maximum, last, statistics. The steps are the last axis but one.
 
-mask (..., T) is True where a step is valid; without a valid step the result and its gradient are 0.
+The mask is True where a step is valid; without a valid step the result and its gradient are 0.
 """
 
 import numpy as np
@@ -50,7 +50,7 @@ def last_valid_backward(dy, last):
 
 @twin("x (..., T, C), a (..., T), floor float from 0 -> y (..., 2C)")
 def statistics(x, a, floor=1e-5):
-    """mean = sum_t a_t x_t;  std = sqrt(max(sum_t a_t (x_t - mean)^2, floor));  y = [mean | std].   a (..., T) -> (..., 2C).
+    """mean = sum_t a_t x_t;  std = sqrt(max(sum_t a_t (x_t - mean)^2, floor));  y = [mean | std].
 
     The floor keeps the slope of the root finite for a constant sequence; weights that are all 0 (an empty row) give 0.
     (Okabe et al. 2018, eq. 5-6.)

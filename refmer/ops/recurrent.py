@@ -29,7 +29,7 @@ def _states(h, reverse):
 def lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
     """i, f, g, o = split(u_t + h_(t-1) U), g through tanh, the others sigmoid;  c_t = f c_(t-1) + i g;  h_t = o tanh(c_t).
 
-    x (B, T, D); W (D, 4H), b (4H), U (H, 4H), gates in the order i, f, g, o as PyTorch; h0, c0 (B, H) -> h (B, T, H).
+    Gates in the order i, f, g, o as PyTorch.
     (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000.)
     """
     mask = np.ones(x.shape[:2], bool) if mask is None else mask
@@ -83,8 +83,8 @@ def gru(x, W, b, U, b_state, h0, mask=None, reverse=False):
     """v = h_(t-1) U + b_state;  r, z = sigmoid(u_r + v_r), sigmoid(u_z + v_z);  n = tanh(u_n + r v_n);
     h_t = (1 - z) n + z h_(t-1).
 
-    x (B, T, D); W (D, 3H), b (3H), U (H, 3H), b_state (3H), parts in the order r, z, n; h0 (B, H) -> h (B, T, H). (Cho et al.
-    2014; with the reset gate r on the hidden part of the candidate n, after its bias, as PyTorch and cuDNN.)
+    Parts in the order r, z, n. (Cho et al. 2014; with the reset gate r on the hidden part of the candidate n, after its bias,
+    as PyTorch and cuDNN.)
     """
     mask = np.ones(x.shape[:2], bool) if mask is None else mask
     u = (x @ W + b).swapaxes(0, 1)  # (T, B, 3H)
