@@ -157,7 +157,7 @@ def test_text_takes_the_place_of_physiology(clips):
         ({"modalities": ("audio", "smell")}, "smell"),
         ({"target": "votes"}, "target is 'votes'; accepted: 'emotion', 'sentiment'"),
         ({"face": "maximum"}, "face is 'maximum'; accepted: 'mean', 'layout'"),
-        ({"entropy": -0.01}, "entropy is -0.01; accepted: 0 or more"),
+        ({"entropy": -0.01}, "entropy is -0.01; accepted: finite numbers, 0 or more"),
     ],
 )
 def test_a_wrong_switch_is_named(change, message):
