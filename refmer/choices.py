@@ -19,6 +19,7 @@ FROM_0 = (lambda x: x >= 0, "integers, 0 or more")
 RATE = (lambda x: 0 <= x < 1, "numbers from 0 to below 1")
 SHARE = (lambda x: 0 <= x <= 1, "numbers from 0 to 1")
 HALF = (lambda x: 0 <= x <= 0.5, "numbers from 0 to 0.5")
+SEED = (lambda x: 0 <= x < 2**32, "integers from 0 to 2**32 - 1")
 SECONDS = (lambda x: 0 < x <= 3600, "seconds above 0, up to 3600")
 
 
