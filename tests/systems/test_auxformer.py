@@ -181,7 +181,7 @@ def test_the_optimized_training_takes_one_modality_from_two_fifths_of_a_batch():
 
 def test_a_saved_recognizer_keeps_its_switches(clips, tmp_path):
     config = {"weights": [0.5, 0.25, 0.25], "audio_every": 30, "visual_every": 20, "token": "prepended"}
-    model = refmer.Recognizer("auxformer", config=config).fit(clips, epochs=1, progress=False)
+    model = refmer.Recognizer("auxformer", config=config, epochs=1).fit(clips, progress=False)
     model.save(tmp_path / "a.npz")
     again = refmer.load_recognizer(tmp_path / "a.npz")
     assert again.config_ == model.config_ and again.config_.weights == (0.5, 0.25, 0.25)
