@@ -376,6 +376,10 @@ def load_recognizer(path):
         meta = json.loads(str(arrays.pop("meta")))
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
+        largest = max(10_000, len(arrays), *(max(x.shape, default=0) for x in arrays.values()))
+        for name, value in meta["config_"].items():  # a description of a billion layers takes hours
+            if isinstance(value, int) and value > largest:
+                raise ValueError(f"config_ has {name} {value}; accepted: at most {largest}, the largest axis of its arrays")
         model = Recognizer(*(meta[name] for name in ARGUMENTS))
         system = model._system()
         model.config_ = system.Config(**meta["config_"])

@@ -166,6 +166,7 @@ UNITS = np.ones((2, 49), np.float32)
         ("p/maps.0.b", np.full(32, "a"), "parameter maps.0.b has dtype <U1"),
         ("meta", DEEP, "recursion"),
         ("meta", {"class_names_": ["a"]}, r"class_names_ is \('a',\); accepted: 7 names"),
+        ("meta", {"config_": {"layers": 10**9}}, "config_ has layers 1000000000; accepted: at most 10000"),
         ("meta", {"history_": 3}, "history_ is 3; accepted: a list of dict"),
         ("meta", {"speakers_": [1, 2]}, r"speakers_ is \[1, 2\]; accepted: a list of str"),
         ("meta", {"config": {"wdith": 3}}, "wdith"),
