@@ -40,7 +40,8 @@ class Wav:
         if self.code in (A_LAW, MU_LAW):
             return (expand_a_law if self.code == A_LAW else expand_mu_law)(np.frombuffer(data, np.uint8)) / 2**15
         if self.code == FLOAT:
-            return np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64)
+            with np.errstate(invalid="ignore"):  # of a signalling NaN
+                return np.frombuffer(data, f"{self.order}f{self.width}").astype(np.float64)
         if self.width == 1:  # unsigned
             return np.frombuffer(data, np.uint8) / 2**7 - 1.0
         if self.width == 3:  # as the upper bytes of four
@@ -95,7 +96,7 @@ def open_wav(path):
     code, channels, rate, width = read_format(path, chunks["fmt "][2], order)
     start, size = chunks["data"][:2]
     if "ds64" in chunks and size == 0xFFFFFFFF:
-        size = struct.unpack("<Q", chunks["ds64"][2][8:16])[0]
+        size = int.from_bytes(chunks["ds64"][2][8:16], "little")
     riff = struct.unpack(f"{order}I", head[4:8])[0]
     if size == 0xFFFFFFFF or size == 0 and riff != total - 8:  # written by a program that could not know the length
         size = total - start

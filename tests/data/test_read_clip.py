@@ -145,7 +145,7 @@ def content(folder, label, data):
         (lambda f: {"openface_csv": "none"}, "openface_csv is .*none"),
         (lambda f: sound(f, np.zeros(16000)), "is silent"),
         (lambda f: sound(f, np.sin(np.arange(800))), "lasts 0.050 s; accepted: 0.2 to 600 s"),
-        (lambda f: sound(f, np.where(np.arange(16000) == 5, np.nan, 0.1)), "NaN or infinite"),
+        (lambda f: sound(f, np.where(np.arange(16000) == 5, np.nan, 0.1)), "NaN, infinite"),
         (lambda f: content(f, "openface_csv", b""), "openface_csv me"),
         (lambda f: content(f, "openface_csv", b"a, b\n1, 2\n"), "openface_csv me"),
         (lambda f: content(f, "openface_csv", b"\x00\xff" * 50), "openface_csv me"),
