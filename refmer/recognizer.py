@@ -13,10 +13,11 @@ from refmer import __version__, params
 from refmer.choices import SEED, choose, plain, typed
 from refmer.data import targets
 from refmer.data.arrays import identifiers, some
+from refmer.data.clips import Stream as Signal
 from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
-from refmer.data.scaling import scaling, standardise
+from refmer.data.scaling import scaling, standardise, unstacked
 from refmer.evaluate import metrics
 from refmer.int8.files import folded, restored, stored
 from refmer.layers.trace import stacked
@@ -460,6 +461,10 @@ def load_recognizer(path):
         meta = json.loads(str(arrays.pop("meta")))
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
+        largest = max(10_000, len(arrays), *(max(x.shape, default=0) for x in arrays.values()))
+        for name, value in meta["config_"].items():  # a description of a billion layers takes hours
+            if isinstance(value, int) and value > largest:
+                raise ValueError(f"config_ has {name} {value}; accepted: at most {largest}, the largest axis of its arrays")
         model = Recognizer(**{name: meta[name] for name in ARGUMENTS if name in meta})
         system = model._system()
         model.config_ = system.Config(**meta["config_"])
@@ -473,12 +478,35 @@ def load_recognizer(path):
             model.quantized_ = meta["quantized_"]
             description, parts = folded(description), restored(parts, model.quantized_)
         model.p_ = params.from_named(description, parts)
-        model.scaling_ = {k.removeprefix("scaling/"): tuple(x) for k, x in arrays.items() if k.startswith("scaling/")}
+        stacked_pairs = {k.removeprefix("scaling/"): x for k, x in arrays.items() if k.startswith("scaling/")}
+        model.scaling_ = {name: unstacked(name, pair) for name, pair in stacked_pairs.items()}
         model.features_ = {name: tuple(names) for name, names in meta.get("features_", {}).items()}
         if "rates_" in meta:
-            model.rates_ = rates = {name: float(rate) for name, rate in meta["rates_"].items()}
-            if set(rates) != set(model.scaling_) or not all(0 < rate < np.inf for rate in rates.values()):
-                raise ValueError(f"its rates are {rates}")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+            model.rates_ = {name: float(rate) for name, rate in meta["rates_"].items()}
+        check_file(model, system)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {accepted}") from error
     return model
+
+
+def check_file(model, system):
+    """Raise ValueError unless the parts of a recognizer from a file are of their kinds and fit its Config."""
+    config, names, rates = model.config_, model.class_names_, getattr(model, "rates_", {})
+    if len(names) != config.classes or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class_names_ is {names}; accepted: {config.classes} names")
+    for name, entries, kind in (("history_", model.history_, dict), ("speakers_", model.speakers_.tolist(), str)):
+        if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
+            raise ValueError(f"{name} is {entries!r}; accepted: a list of {kind.__name__}")
+    model.config_of(system)  # raises if `config` has other fields
+    required = set(system.streams(config))
+    if set(model.scaling_) != required:
+        raise ValueError(f"it has the scaling of {sorted(model.scaling_)}; accepted: {sorted(required)}")
+    if rates and (set(rates) != required or not all(0 < rate <= 1e6 for rate in rates.values())):
+        raise ValueError(f"its rates are {rates}; accepted: frames per second of {sorted(required)}, at most 1e6")
+    streams = {
+        name: Signal(np.zeros((1, 1, *mean.shape)), rates.get(name, 1.0), None, "voice", model.features_.get(name, ()))
+        for name, (mean, _) in model.scaling_.items()
+    }
+    for name, width in system.widths(streams, config).items() if rates else ():
+        if getattr(config, name) != width:
+            raise ValueError(f"its scaling has {name} {width}; accepted: {getattr(config, name)}, as in config_")

@@ -4,6 +4,7 @@ import copy
 import json
 import pickle
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -280,3 +281,62 @@ def test_a_size_beyond_the_memory_is_refused(clips, monkeypatch):
     monkeypatch.setattr("os.sysconf", lambda name: 10)
     with pytest.raises(MemoryError, match="this machine has 0 MB"):
         fit(clips, size="paper")
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+UNITS = np.ones((2, 49), np.float32)
+
+
+@pytest.mark.parametrize(
+    "entry, change, message",
+    [
+        ("scaling/units", UNITS * np.nan, "scaling/units has values that are not finite in float32"),
+        (
+            "scaling/units",
+            np.full((2, 49), 1e300),
+            "scaling/units has values that are not finite in float32",
+        ),
+        ("scaling/units", np.full((2, 49), "a"), "scaling/units has dtype <U1; accepted: floating point"),
+        ("scaling/units", np.ones((2, 49), int), "scaling/units has dtype int64"),
+        ("scaling/units", UNITS + 1j, "scaling/units has dtype complex64"),
+        ("scaling/units", UNITS[:1], "scaling/units has shape .1, 49.; accepted: .2, width., means and standard deviations"),
+        ("scaling/units", np.float32(1), r"scaling/units has shape \(\)"),
+        ("scaling/units", UNITS * 0, "standard deviations above 0"),
+        ("scaling/units", UNITS[:, 1:], "features has 49 names; accepted: 48"),
+        ("scaling/words", UNITS, "its scaling has text 49; accepted: 16, as in config_"),
+        ("scaling/units", None, "it has the scaling of .*; accepted: .*'units'"),
+        ("scaling/more", UNITS, "it has the scaling of .*'more'"),
+        ("p/maps.0.b", np.ones(32, int), "parameter maps.0.b has dtype int64; accepted: floating point"),
+        ("p/maps.0.b", np.full(32, 1e300), "parameter maps.0.b has values that are not finite in float32"),
+        ("p/maps.0.b", np.full(32, "a"), "parameter maps.0.b has dtype <U1"),
+        ("meta", DEEP, "recursion"),
+        ("meta", {"class_names_": ["a"]}, r"class_names_ is \('a',\); accepted: 7 names"),
+        ("meta", {"config_": {"layers": 10**9}}, "config_ has layers 1000000000; accepted: at most 10000"),
+        ("meta", {"history_": 3}, "history_ is 3; accepted: a list of dict"),
+        ("meta", {"speakers_": [1, 2]}, r"speakers_ is \[1, 2\]; accepted: a list of str"),
+        ("meta", {"config": {"wdith": 3}}, "wdith"),
+        ("meta", {"rates_": {"units": 25.0}}, "its rates are .*; accepted: frames per second of .*'words'"),
+    ],
+)
+def test_a_file_with_a_wrong_entry_is_refused_by_its_name(clips, tmp_path, entry, change, message):
+    fit(clips).save(path := tmp_path / "f.npz")
+    arrays = read_npz(path, "")
+    if isinstance(change, dict):
+        change = json.dumps(json.loads(str(arrays["meta"])) | change)
+    write_npz(path, {k: x for k, x in (arrays | {entry: change}).items() if x is not None})
+    with pytest.raises(ValueError, match=rf"(?s)f.npz is no recognizer \(.*{message}.*accepted: a file written by"):
+        refmer.load_recognizer(path)
+
+
+def test_a_recognizer_is_saved_where_the_user_says(clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    model = fit(clips)
+    model.save("~/m.npz")
+    model.save(f := BytesIO())
+    assert f.getvalue() == (tmp_path / "m.npz").read_bytes()
+    f.seek(0)
+    for source in ("~/m.npz", f):
+        assert (refmer.load_recognizer(source).predict(clips) == model.predict(clips)).all()
+    for path, error in ((tmp_path / "none" / "m.npz", FileNotFoundError), (tmp_path, IsADirectoryError)):
+        with pytest.raises(error, match=f"{path.parent if error is FileNotFoundError else path}"):
+            model.save(path)

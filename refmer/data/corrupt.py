@@ -6,7 +6,7 @@ import numpy as np
 
 from refmer.choices import choose
 from refmer.data import corrupt_face, corrupt_sound, gaps
-from refmer.data.clips import SENSES
+from refmer.data.clips import SENSES, Clips
 from refmer.data.scaling import moments
 
 
@@ -22,10 +22,10 @@ class Kind:
 
 
 SHARE = Kind("a share from 0 to 1")
-SNR = Kind("a signal-to-noise ratio in dB; inf changes nothing", -1000.0, np.inf, np.inf, ("voice",))
+SNR = Kind("a signal-to-noise ratio in dB from -200; inf changes nothing", -200.0, np.inf, np.inf, ("voice",))
 COVERED = Kind("a share from 0 to 1", senses=("face",))
 KINDS = {
-    "gaussian": Kind("0 or more", high=np.finfo(float).max),
+    "gaussian": Kind("0 to 1e9", high=1e9),
     "missing": SHARE,
     "bursty": Kind("(p_good_to_bad, p_bad_to_good), or more arguments of GilbertElliott"),
     "block": SHARE,
@@ -95,12 +95,16 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
     ------
     ValueError
         If an argument is not accepted, the clips have no stream of that sense, or they have no waves where the kind needs them.
+    TypeError
+        If `clips` is not Clips.
     """
-    senses = sense.split("+")
-    check(clips, senses, kind=kind, space=space, per=per)
-    check_amount(kind, amount, senses)
+    senses = check(clips, sense, span, kind=kind, space=space, per=per)
+    amount = check_amount(kind, amount, senses)
     streams = {name: s for name, s in clips.streams.items() if s.sense in senses}
-    if amount == KINDS[kind].nothing:
+    check_scale_from(scale_from, streams)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed is {seed!r}; accepted: a whole number of at least 0")
+    if amount == KINDS[kind].nothing or len(clips) == 0:
         return clips
     rng = np.random.default_rng([seed, *map(SENSES.index, senses), list(KINDS).index(kind)])
     if kind in GAPS:
@@ -125,8 +129,7 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
 
 def lose(clips, sense, drawn, space="standard", span=None):
     """Remove the moments of one draw, Gaps that several senses can share.   sense, space and span as in `corrupt`."""
-    senses = sense.split("+")
-    check(clips, senses, space=space)
+    senses = check(clips, sense, span, space=space)
     broken = {k: remove(s, drawn.at(s), space) for k, s in clips.streams.items() if s.sense in senses}
     return put(clips, senses, broken, span, None)
 
@@ -148,25 +151,56 @@ def snr(clean, corrupted):
         return np.where(noise == 0, np.inf, 10 * (np.log10(x.var(0)) - np.log10(noise)))
 
 
-def check(clips, senses, **switches):
-    """Raise ValueError for an unknown sense, kind, space or per, or a sense without a stream in the clips."""
+def check(clips, sense, span, **switches):
+    """Return the senses; raise an error for an unknown sense, kind, space or per, a sense without a stream, or a wrong span."""
+    if not isinstance(clips, Clips):
+        raise TypeError(f"clips is {type(clips).__name__}; accepted: Clips, for example of refmer.load_samples()")
     for name, value in switches.items():
         choose(name, value, {"kind": KINDS, "space": ("standard", "raw"), "per": ("clip", "frame")}[name])
-    for sense in senses:
-        choose("sense", sense, SENSES)
-        if sense not in {s.sense for s in clips.streams.values()}:
-            raise ValueError(f"these clips have no stream of {sense}; they have {', '.join(clips.streams)}")
+    senses = sense.split("+") if isinstance(sense, str) else [sense]
+    for one in senses:
+        choose("sense", one, SENSES)
+        if one not in {s.sense for s in clips.streams.values()}:
+            raise ValueError(f"these clips have no stream of {one}; they have {', '.join(clips.streams)}")
+    pair = isinstance(span, (tuple, list, np.ndarray)) and len(span) == 2 and all(map(is_number, span))
+    if span is not None and not (pair and 0 <= span[0] <= span[1]):
+        raise ValueError(f"span is {span!r}; accepted: (start, end) in seconds, 0 <= start <= end")
+    return senses
+
+
+def is_number(x):
+    return isinstance(x, int | float | np.integer | np.floating) and not isinstance(x, bool)
 
 
 def check_amount(kind, amount, senses):
-    """Raise ValueError for an amount that the kind does not accept, or a sense that it cannot change."""
-    is_sequence = isinstance(amount, (tuple, list))
-    if is_sequence != (kind == "bursty") or (is_sequence and len(amount) < 2):
-        raise ValueError(f"amount is {amount}; accepted for {kind}: {KINDS[kind].accepted}")
-    if not is_sequence and not KINDS[kind].low <= amount <= KINDS[kind].high:
-        raise ValueError(f"amount is {amount}; accepted: {KINDS[kind].accepted}")
+    """Return the amount; raise ValueError for one that the kind does not accept, or a sense that it cannot change."""
+    amount = amount.tolist() if isinstance(amount, np.ndarray) else amount
+    accepted = f"amount is {amount!r}; accepted for {kind}: {KINDS[kind].accepted}"
+    if not (isinstance(amount, (tuple, list)) if kind == "bursty" else is_number(amount)):
+        raise ValueError(accepted)
+    if kind == "bursty":
+        try:
+            gaps.GilbertElliott(*amount)
+        except TypeError as error:  # too few or many arguments, or no numbers
+            raise ValueError(accepted) from error
+    elif not KINDS[kind].low <= amount <= KINDS[kind].high:
+        raise ValueError(accepted)
     if not set(senses) <= set(KINDS[kind].senses):
         raise ValueError(f"{kind} on {'+'.join(senses)}; accepted: {kind} on {', '.join(KINDS[kind].senses)}")
+    return amount
+
+
+def check_scale_from(scale_from, streams):
+    """Raise ValueError unless `scale_from` is None or Clips with frames of the same streams."""
+    if scale_from is None:
+        return
+    if not isinstance(scale_from, Clips):
+        raise ValueError(f"scale_from is {type(scale_from).__name__}; accepted: the training clips, Clips")
+    for name, s in streams.items():
+        other = scale_from.streams.get(name)
+        if other is None or other.x.shape[2:] != s.x.shape[2:] or not other.mask.any():
+            what = "no such stream" if other is None else f"{other.mask.sum()} frames of shape {other.x.shape[2:]}"
+            raise ValueError(f"scale_from has for {name} {what}; accepted: at least one frame of shape {s.x.shape[2:]}")
 
 
 def overlaid(clips, kind, snr, span, seed):

@@ -37,7 +37,7 @@ class NoisySignals:
     def __call__(self, name):
         signals = self.raw(name)
         wave, rate = signals.wave.astype(np.float64), signals.rate
-        start, stop = (0, len(wave)) if self.span is None else (min(round(s * rate), len(wave)) for s in self.span)
+        start, stop = (0, len(wave)) if self.span is None else (round(min(s * rate, len(wave))) for s in self.span)
         rng = generator(self.seed, f"{self.kind} {name}")
         sound = np.zeros(len(wave))
         if self.kind == "babble":

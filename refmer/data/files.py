@@ -4,8 +4,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,11 @@ LARGEST = 4 * 2**30  # bytes that an npz may unfold to
 @contextmanager
 def replacing(path):
     """Open a binary file that replaces `path` when the block ends; a killed process leaves the old file."""
-    path = Path(path)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    path = Path(path).expanduser()
+    check_writable(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; accepted: a file")
+    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as f:
             yield f
@@ -31,7 +33,7 @@ def replacing(path):
 @contextmanager
 def replacing_folder(path):
     """Make a folder that becomes `path`, which must not exist yet, when the block ends; a killed process leaves NAME*.part."""
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.exists():
         raise FileExistsError(f"{path} exists already; accepted: a folder that does not exist yet")
     check_writable(path)
@@ -47,7 +49,7 @@ def replacing_folder(path):
 
 def check_writable(path):
     """Raise OSError before long work whose result could not be written: the folder of `path` is missing or not writable."""
-    folder = Path(path).parent
+    folder = Path(path).expanduser().parent
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; accepted: a file in a folder that exists")
     if not os.access(folder, os.W_OK):
@@ -61,21 +63,28 @@ def write_text(path, text):
 
 
 def write_npz(path, arrays):
-    """Write named arrays to a compressed npz, whole or not at all: the same arrays, the same bytes."""
-    with replacing(path) as f:
+    """Write named arrays to a compressed npz, a path (whole or not at all) or an open file: the same arrays, the same bytes."""
+    with nullcontext(path) if hasattr(path, "write") else replacing(path) as f:
         np.savez_compressed(f, **arrays)
 
 
 def read_npz(path, what, largest=LARGEST):
-    """Return {name: array} of an npz without pickle; what: the expected file, for errors; largest: bytes it may unfold to."""
-    if not Path(path).is_file():
+    """Return {name: array} of an npz without pickle, a path or an open file.
+
+    what: the expected file, for errors; largest: bytes it may unfold to.
+    """
+    is_open = hasattr(path, "read")
+    if not is_open and not (path := Path(path).expanduser()).is_file():
         raise FileNotFoundError(f"no file {path}; accepted: {what}")
     try:
-        with zipfile.ZipFile(path) as z:
-            size = sum(entry.file_size for entry in z.infolist())
-        if size > largest:
-            raise ValueError(f"it unfolds to {size} bytes, more than {largest}")
-        with np.load(path, allow_pickle=False) as z:
-            return {name: z[name] for name in z.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, OSError, NotImplementedError) as error:
+        with nullcontext(path) if is_open else open(path, "rb") as f:
+            start = f.tell()
+            with zipfile.ZipFile(f) as z:
+                size = sum(entry.file_size for entry in z.infolist())
+            if size > largest:
+                raise ValueError(f"it unfolds to {size} bytes, more than {largest}")
+            f.seek(start)
+            with np.load(f, allow_pickle=False) as z:
+                return {name: z[name] for name in z.files}
+    except Exception as error:  # a damaged header makes NumPy raise anything, SyntaxError and MemoryError too
         raise ValueError(f"{path} cannot be read ({error}); accepted: {what}") from error

@@ -149,7 +149,7 @@ def load_folder(path):
             classes=tuple(meta["classes"]),
             source=str(meta["source"]),
         )
-    except (KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read ({type(error).__name__}: {error}); accepted: {WHAT}") from error
 
 

@@ -15,6 +15,10 @@ from refmer.data.pack import pad
 PROSODY = ("f0", "voicing", "energy", "slope", "centroid", "flux")
 LAYERS = (1, 3, 9, 27)  # frames over which each layer of `layers_stream` averages
 FLOOR = 1e-10  # power added to every band: the logarithm stays finite
+BLOCK = 1280  # frames that are analysed at a time: the memory of a long wave is bounded
+SHORTEST = 0.04  # seconds of a window for F0: two periods and more of a deep voice
+TONE = 0.95  # autocorrelation at a period shorter than a voice's from which a frame of a recording is a tone
+QUIET = 1e-4  # power of a frame of a recording over that of the whole, below which it has no voice
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class FrontEnd:
     bands: int = 40  # mel bands from 50 Hz to half the rate
     pre_emphasis: float = 0.97  # y[n] = x[n] - pre_emphasis x[n - 1], before the mel spectrum only
     level: float = 0.1  # root mean square that a wave is scaled to
+    recorded: bool = False  # F0 only where a voice has it (see `pitch`): the synthetic corpus has no hum and no tones
 
     def __post_init__(self):
         if not (self.rate > 0 and 0 < self.hop <= self.window and self.bands > 0 and self.level > 0):
@@ -72,12 +77,19 @@ def front_end(wave, rate, config="samples", trim=False):
     if len(wave) < config.window:
         raise ValueError(f"wave has {len(wave)} samples at {config.rate} Hz; accepted: at least one window of {config.window}")
     wave *= config.level / np.sqrt(np.mean(wave**2))  # one gain for all samples
-    return {
-        "logmel": log_mel(wave, config),
-        "prosody": prosody(wave, config),
-        "rate": config.rate / config.hop,
-        "span": span,
-    }
+    return analyse(wave, config) | {"rate": config.rate / config.hop, "span": span}
+
+
+def analyse(wave, config):
+    """Return "logmel" (T, bands) and "prosody" (T, 6) of a wave (S,) at the front end's rate, BLOCK frames at a time."""
+    T, margin = len(wave) // config.hop, 2 + -(-max(config.window, int(SHORTEST * config.rate)) // config.hop)
+    parts = []
+    for start in range(0, T, BLOCK):
+        first, stop = max(start - margin, 0), start + BLOCK
+        end = None if stop + margin >= T else (stop + margin) * config.hop
+        part = wave[first * config.hop : end].astype(np.float64)
+        parts.append([feature(part, config)[start - first : stop - first] for feature in (log_mel, prosody)])
+    return {name: np.concatenate(x) for name, x in zip(("logmel", "prosody"), zip(*parts, strict=True), strict=True)}
 
 
 def check_wave(wave, rate):
@@ -217,17 +229,18 @@ def prosody(wave, config=PRESETS["samples"]):
     return np.stack([f0, voicing, energy, slope, shape @ f, flux], axis=1)
 
 
-def pitch(wave, config, low=60.0, high=500.0, voiced=0.5):
+def pitch(wave, config, high=500.0, voiced=0.5):
     """Return F0 (T,) in Hz, 0 where unvoiced, and voicing (T,): the peak of the autocorrelation (Boersma 1993).
 
-    The window is at least 40 ms long: two periods and more of a deep voice. Dividing by the window's own autocorrelation
-    removes the effect of its taper.
+    The window is at least SHORTEST s long. Dividing by the window's own autocorrelation removes the effect of its taper.
+    In a recording, F0 lies at a local maximum, and a frame that is QUIET or repeats itself faster than `high` is not voiced.
     """
-    window = max(config.window, int(0.04 * config.rate))
+    window = max(config.window, int(SHORTEST * config.rate))
     if len(wave) < window:
         window = len(wave)
     taper = get_window("hann", window)
-    lags = np.arange(int(config.rate / high), min(int(config.rate / low), window // 2) + 2)
+    low = 62.0 if config.recorded else 60.0  # Hz; mains hum at 50 or 60
+    shortest, lags = int(config.rate / high), np.arange(min(int(config.rate / low), window // 2) + 2)
     n = next_fast_len(window + lags[-1], real=True)
 
     def autocorrelation(frames):
@@ -235,11 +248,26 @@ def pitch(wave, config, low=60.0, high=500.0, voiced=0.5):
         r = irfft(x.real**2 + x.imag**2, n)
         return r[..., lags] / (r[..., :1] + FLOOR)
 
-    r = autocorrelation(framed(wave, window, config.hop)) / autocorrelation(np.ones(window))
-    peak = np.argmax(r[:, 1:-1] - 0.06 * np.log2(lags[1:-1] / lags[1]), axis=1) + 1  # an octave lower costs 0.06
+    frames = framed(wave, window, config.hop)
+    r = autocorrelation(frames) / autocorrelation(np.ones(window))
+    below, r, lags = r[:, : shortest + 1], r[:, shortest:], lags[shortest:]
+    score = r[:, 1:-1] - 0.06 * np.log2(lags[1:-1] / lags[1])  # an octave lower costs 0.06
+    allowed = np.ones(len(r), bool)
+    if config.recorded:
+        peaks = local_maxima(r)
+        score = np.where(peaks, score, -np.inf)
+        tone = (local_maxima(below) & (below[:, 1:-1] > TONE)).any(1)
+        loud = np.einsum("ij,ij->i", frames, frames) > QUIET * config.level**2 * window
+        allowed = peaks.any(1) & loud & ~tone
+    peak = np.argmax(score, axis=1) + 1
     t = np.arange(len(r))
     left, top, right = r[t, peak - 1], r[t, peak], r[t, peak + 1]
     curve = left - 2 * top + right
     shift = np.where(curve < 0, 0.5 * (left - right) / np.where(curve < 0, curve, 1), 0)  # the parabola's summit
-    voicing = np.clip(top, 0, 1)
+    voicing = np.where(allowed, np.clip(top, 0, 1), 0)
     return np.where(voicing > voiced, config.rate / (lags[peak] + np.clip(shift, -0.5, 0.5)), 0), voicing
+
+
+def local_maxima(r):
+    """Return (T, lags - 2) bool: where r (T, lags) is greater than on both sides."""
+    return (r[:, 1:-1] > r[:, :-2]) & (r[:, 1:-1] >= r[:, 2:])

@@ -63,8 +63,8 @@ class GilbertElliott:
             if not 0 <= getattr(self, label) <= 1:
                 raise ValueError(f"{label} is {getattr(self, label)}; accepted: a probability from 0 to 1")
         choose("start", self.start, STARTS)
-        if not 0 < self.rate < np.inf:
-            raise ValueError(f"rate is {self.rate}; accepted: a positive number of slots per second")
+        if not 0 < self.rate <= 10_000:
+            raise ValueError(f"rate is {self.rate}; accepted: slots per second, more than 0 and at most 10,000")
         if self.start == "stationary" and self.p_good_to_bad + self.p_bad_to_good == 0:
             raise ValueError(
                 "start is 'stationary', but the chain never switches; accepted: a probability of switching above 0"

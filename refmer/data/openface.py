@@ -1,8 +1,12 @@
 """Files of OpenFace 2 (Baltrusaitis et al. 2018): the columns about a face, and reading them at 25 frames per second."""
 
 import csv
+import warnings
+from itertools import chain
 
 import numpy as np
+
+from refmer.choices import choose
 
 FACE_RATE = 25  # frames per second
 LONGEST = 600.0  # seconds
@@ -14,77 +18,171 @@ FEATURES = (
     *(f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"),  # unit vectors in the camera's coordinates
     *("gaze_angle_x", "gaze_angle_y"),  # radians
 )
-FIRST = ("frame", "timestamp", "confidence", "success")
-ACCEPTED = "a CSV that OpenFace 2 FeatureExtraction wrote (-aus -pose -gaze), with one face"
+COLUMNS = ("frame", "timestamp", "confidence", "success", "face_id", "face", *FEATURES)  # "face": face_id, for single images
+LATE = 1.0  # seconds at which a file begins that was cut from a longer one
+ACCEPTED = "a CSV that OpenFace 2 wrote (-aus -pose -gaze)"
 
 
-def read_face(path, confidence):
-    """Return features (T, 49) at 25 Hz and where they show a face, (T,) bool."""
+def read_face(path, confidence, face=None, rate=None, sound=0.0):
+    """Read the features of one face from a CSV of OpenFace.
+
+    Parameters
+    ----------
+    path : Path
+    confidence, face, rate
+        As in `refmer.read_clip`.
+    sound : float
+        Seconds of the clip's sound, 0 without: times that lie within it count from its beginning.
+
+    Returns
+    -------
+    x : array (T, F) float32
+        Features at 25 Hz.
+    present : array (T,) bool
+        True where they show a face.
+    features : tuple of str
+        Names of the F features: those of FEATURES that the file has.
+    """
     file = f"openface_csv {path.name}"
-    header, rows = read_table(path, file)
-    missing = [column for column in (*FIRST, *FEATURES) if column not in header]
+    table, n = read_table(path, file)
+    features = tuple(column for column in FEATURES if column in table)
+    missing = [column for column in FEATURES if column not in table]
+    if not features:
+        raise ValueError(f"{file} has no line with names of columns such as {', '.join(FEATURES[:2])}; accepted: {ACCEPTED}")
     if missing:
-        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-        raise ValueError(f"{file} lacks the columns {', '.join(missing[:4])}{more}; accepted: {ACCEPTED}")
-    if len(rows) < 2:
-        raise ValueError(f"{file} has {len(rows)} frames; accepted: at least 2")
-    at = {column: k for k, column in enumerate(header)}
-    faces = np.unique(rows[:, at["face_id"]]) if "face_id" in at else ()
-    if len(faces) > 1:
-        raise ValueError(f"{file} has {len(faces)} faces; accepted: {ACCEPTED}")
-    number, seconds, certainty, success = (rows[:, at[column]] for column in FIRST)
-    good = (success == 1) & (certainty >= confidence)
-    x = rows[:, [at[column] for column in FEATURES]]
-    check_numbers(file, number, seconds, x, good)
-    if not 5 <= (len(rows) - 1) / (seconds[-1] - seconds[0]) <= 1000:
-        raise ValueError(f"{file} has {len(rows)} frames in {np.ptp(seconds):.3f} s; accepted: 5 to 1000 a second")
-    if seconds[-1] > LONGEST:
-        raise ValueError(f"{file} lasts {seconds[-1]:.1f} s; accepted: at most {LONGEST:g} s")
-    if not good.any():
-        raise ValueError(
-            f"{file} has {len(rows)} frames and none with success 1 and a confidence of {confidence:g}; "
-            "accepted: at least one frame with a face"
-        )
-    return to_rate(x.astype(np.float64), number, seconds, good)
+        names = f"{', '.join(missing[:4])}{f' and {len(missing) - 4} more' if len(missing) > 4 else ''}"
+        warnings.warn(f"{file} lacks the columns {names}: its stream has {len(features)} features", stacklevel=2)
+    if n < 2:
+        raise ValueError(f"{file} has {n} frames; accepted: at least 2")
+    number = table.get("frame", np.arange(float(n)))
+    seconds = times(file, table, number, rate, sound)
+    rows = np.flatnonzero(face_rows(file, table, n, face))
+    rows = rows[np.argsort(seconds[rows], kind="stable")]
+    number, seconds, table = number[rows], seconds[rows], {column: x[rows] for column, x in table.items()}
+    good = shown(file, table, confidence, len(rows))
+    x = np.stack([table[column] for column in features], axis=1)
+    check_numbers(file, number, seconds, x, good, features)
+    return *to_rate(x, number, seconds, good, features), features
 
 
 def read_table(path, file):
-    """Return the names of the columns and numbers (rows, columns), NaN for text that is not a number."""
+    """Return {column: (rows,)} of COLUMNS that a file has, NaN for text that is not a number, and the number of rows.
+
+    Cells are separated by commas, semicolons (then with decimal points or commas) or tabs; blank lines and "sep=;" are skipped.
+    """
+    with open(path, "rb") as f:
+        encoding = "utf-16" if f.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    rows, cut = [], None
     try:
-        with open(path, newline="", encoding="utf-8-sig", errors="replace") as f:
-            lines = [line for line in csv.reader(f) if line]
-    except (csv.Error, OSError) as error:
+        with open(path, newline="", encoding=encoding, errors="replace") as f:
+            lines = (line for line in f if line.strip(' \t\r\n,;"') and not line.strip(' "').startswith("sep="))
+            first = next(lines, "")
+            separator = max(",;\t", key=first.count)
+            reader = csv.reader(chain([first], lines), delimiter=separator, skipinitialspace=True)
+            header = ",".join(column.strip() for column in next(reader)).rstrip(",").split(",")
+            at = {column: header.index(column) for column in COLUMNS if column in header}
+            for line in reader:
+                if cut or any(cell.strip() for cell in line[len(header) :]):
+                    k, width = cut or (reader.line_num, len(line))
+                    hint = "; decimal commas need semicolons between the columns" if width > len(header) else ""
+                    raise ValueError(f"{file}: line {k} has {width} columns, the header {len(header)}{hint}")
+                if len(line) < len(header):
+                    cut = reader.line_num, len(line)
+                else:
+                    rows.append([number_of(line[k], separator) for k in at.values()])
+    except (csv.Error, OSError, UnicodeError) as error:
         raise ValueError(f"{file} cannot be read ({error}); accepted: {ACCEPTED}") from error
-    header = [column.strip() for column in lines[0]] if lines else []  # OpenFace writes ", timestamp"
-    for k, line in enumerate(lines[1:], 2):
-        if len(line) != len(header):
-            raise ValueError(f"{file}: line {k} has {len(line)} columns, the header {len(header)}")
-    rows = [[number_of(text) for text in line] for line in lines[1:]]
-    return header, np.array(rows).reshape(len(rows), len(header))
+    if cut:
+        warnings.warn(f"{file}: its last line is cut off after {cut[1]} of {len(header)} columns and left out", stacklevel=2)
+    return dict(zip(at, np.array(rows, float).reshape(len(rows), len(at)).T, strict=True)), len(rows)
 
 
-def number_of(text):
+def number_of(text, separator):
     try:
-        return float(text)
+        return float(text if separator == "," else text.replace(",", "."))
     except ValueError:  # "-nan(ind)", which Windows writes
         return np.nan
 
 
-def check_numbers(file, number, seconds, x, good):
-    """Raise ValueError unless times rise and every frame with a face has finite numbers."""
-    if not (np.isfinite(number).all() and np.isfinite(seconds).all() and (np.diff(seconds) > 0).all() and (seconds >= 0).all()):
-        raise ValueError(f"{file}: frame or timestamp is missing or does not rise; accepted: rising numbers")
+def times(file, table, number, rate, sound):
+    """Return the seconds (rows,) of all rows, from the beginning of the clip."""
+    if rate is not None:
+        return (number - number.min()) / rate
+    seconds = table.get("timestamp", np.zeros(1))
+    if np.ptp(seconds) == 0:
+        raise ValueError(f"{file} has no times; give rate=, the frames per second of its video (accepted: 5 to 1000)")
+    if seconds.min() > LATE and seconds.max() > sound:
+        warnings.warn(f"{file} begins at {seconds.min():.3f} s: times are counted from its first row", stacklevel=2)
+        return seconds - seconds.min()
+    return seconds
+
+
+def face_rows(file, table, n, face):
+    """Return (rows,) bool: the rows of the chosen face."""
+    ids = table.get("face_id", table.get("face", np.zeros(n)))
+    faces, counts = np.unique(ids, return_counts=True)
+    if face is None:
+        chosen = faces[counts.argmax()]
+        if len(faces) > 1:
+            each = ", ".join(f"{k:g} in {count} rows" for k, count in zip(faces, counts, strict=True))
+            warnings.warn(f"{file} has {len(faces)} faces ({each}); {chosen:g} is read, face= chooses another", stacklevel=2)
+    elif isinstance(face, str):
+        column, sign = choose("face", face, {"largest": ("pose_Tz", -1), "most confident": ("confidence", 1)})
+        if column not in table:
+            raise ValueError(f"face is {face!r}, but {file} has no column {column}; accepted: a number in its column face_id")
+        chosen = faces[np.argmax([sign * np.nanmedian(table[column][ids == k]) for k in faces])]
+    elif face in faces:
+        chosen = face
+    else:
+        has = ", ".join(f"{k:g}" for k in faces)
+        raise ValueError(f"face is {face!r}; accepted: 'largest', 'most confident' or a face of {file}: {has}")
+    return ids == chosen
+
+
+def shown(file, table, confidence, n):
+    """Return (n,) bool: rows that show a face with enough confidence."""
+    if not {"confidence", "success"} & set(table):
+        warnings.warn(f"{file} has no column confidence or success: every frame counts as a face", stacklevel=2)
+    certainty, success = (table.get(column, np.ones(n)) for column in ("confidence", "success"))
+    highest = np.nan_to_num(certainty).max()
+    if highest > 1:
+        raise ValueError(f"{file}: confidence is up to {highest:g}; accepted: 0 to 1 (divide percentages by 100)")
+    good = (success == 1) & (certainty >= confidence)
+    if not good.any():
+        raise ValueError(
+            f"{file} has {n} frames and none with success 1 and a confidence of {confidence:g} (at most {highest:g}); "
+            "accepted: at least one frame with a face; confidence= lowers the limit"
+        )
+    return good
+
+
+def check_numbers(file, number, seconds, x, good, features):
+    """Raise ValueError unless times rise and frames with a face have finite numbers; warn about negative intensities."""
+    for name, values in (("timestamp", seconds), ("frame", number)):
+        if not (np.isfinite(values).all() and (np.diff(values) > 0).all() and values[0] >= 0):
+            raise ValueError(f"{file}: {name} is missing, negative or occurs twice; accepted: a number of its own for each row")
+    if len(seconds) < 2 or not 5 <= (len(seconds) - 1) / np.ptp(seconds) <= 1000:
+        raise ValueError(f"{file} has {len(seconds)} frames in {np.ptp(seconds):.3f} s; accepted: 5 to 1000 a second")
+    if seconds[-1] > LONGEST:
+        raise ValueError(f"{file} lasts {seconds[-1]:.1f} s; accepted: at most {LONGEST:g} s")
     bad = np.argwhere(~np.isfinite(x) & good[:, None])
     if len(bad):
-        frame, column = number[bad[0][0]], FEATURES[bad[0][1]]
         raise ValueError(
-            f"{file}: {column} is not finite in frame {frame:g} ({len(bad)} such values in frames "
+            f"{file}: {features[bad[0][1]]} is not finite in frame {number[bad[0][0]]:g} ({len(bad)} such values in frames "
             "with a face); accepted: finite numbers"
+        )
+    intensities = [k for k, name in enumerate(features) if name.endswith("_r")]
+    lowest = np.min(x[good][:, intensities], initial=0)
+    if lowest < 0:
+        warnings.warn(
+            f"{file}: action units go down to {lowest:g}, where OpenFace gives 0 to 5: its run was stopped before it adapted "
+            "them to the person; run it again",
+            stacklevel=2,
         )
 
 
-def to_rate(x, number, seconds, good):
-    """Resample frames of any rate to 25 Hz: frame t is centred at (t + 0.5) / 25 s.   -> (T, 49) float32, (T,) bool."""
+def to_rate(x, number, seconds, good, features):
+    """Resample frames of any rate to 25 Hz: frame t is centred at (t + 0.5) / 25 s.   -> (T, F) float32, (T,) bool."""
     step = (seconds[-1] - seconds[0]) / (number[-1] - number[0])
     regular = seconds[0] + step * (number - number[0])
     if np.abs(regular - seconds).max() < 0.002:
@@ -97,6 +195,6 @@ def to_rate(x, number, seconds, good):
     present = good[nearest] & (np.abs(middle[nearest] - t) <= max(step, 1 / FACE_RATE))
     valid = np.flatnonzero(good)
     y = np.stack([np.interp(t, middle[valid], column) for column in x[valid].T], axis=1)
-    presence = [k for k, column in enumerate(FEATURES) if column.endswith("_c")]
+    presence = [k for k, column in enumerate(features) if column.endswith("_c")]
     y[:, presence] = np.where(present[:, None], x[nearest][:, presence], 0)
     return y.astype(np.float32), present

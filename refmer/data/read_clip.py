@@ -4,30 +4,34 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from scipy.io import wavfile
 
 from refmer.data.clips import WORD_RATE, Clips, Stream
-from refmer.data.front_end import PROSODY, derived, front_end
-from refmer.data.openface import FACE_RATE, FEATURES, LONGEST, read_face
+from refmer.data.front_end import PROSODY, FrontEnd, analyse, derived
+from refmer.data.openface import FACE_RATE, LONGEST, read_face
+from refmer.data.recording import recording
+from refmer.data.wav import open_wav
 
 SHORTEST = 0.2  # seconds
 LARGEST = 2**30  # bytes of a file
 SPEECH = 0.1  # seconds of voiced sound that make speech
+DIFFER = 0.1  # share of its length by which the longer stream may be longer
 VOICE_RATE = 2 * FACE_RATE
+RECORDED = FrontEnd(recorded=True)
 
 
-def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="you", confidence=0.7):
+def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="you", confidence=0.7, face=None, rate=None):
     """Read one clip from files, with the streams of the bundled corpus that a trained Recognizer needs.
 
     Parameters
     ----------
     wav : path, optional
-        A WAV file of 0.2 to 600 s with speech: any sample rate, up to 8 channels (averaged), 8 to 32 bit integers or floating
-        point. Gives "logmel", "prosody", "mfcc" and "layers" (voice).
+        A WAV file of 0.2 to 600 s: 1000 to 384,000 samples a second, up to 8 channels (averaged), PCM of 8 to 32 bit, floating
+        point, A-law or mu-law. Sound below 60 Hz is removed. Gives "logmel", "prosody", "mfcc" and "layers" (voice).
     openface_csv : path, optional
-        A file of OpenFace 2 about one face: columns frame, timestamp (s), confidence, success, AUnn_r, AUnn_c, pose_T.,
-        pose_R. and gaze_.; others are ignored. Gives "units" at 25 Hz: intensities, pose and gaze are interpolated between
-        frames, presences (AUnn_c) are those of the nearest frame.
+        A file of OpenFace 2: columns frame, timestamp (s), confidence, success, AUnn_r, AUnn_c, pose_T., pose_R. and gaze_.;
+        others are ignored, features that it lacks are left out. Commas, semicolons or tabs between columns, decimal points or
+        commas. Gives "units" at 25 Hz: intensities, pose and gaze are interpolated between frames, presences (AUnn_c) are those
+        of the nearest frame.
     words : array (T, D), optional
         A vector per word. The bundled corpus has D = 16; a Recognizer requires the width of its training clips.
     name : str, optional
@@ -36,6 +40,11 @@ def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="yo
         Name of the speaker.
     confidence : float
         Frames of the face with a lower confidence, or with success 0, are masked.
+    face : "largest", "most confident" or int, optional
+        Which of several faces: the nearest to the camera (pose_Tz), the one of highest confidence (medians over its rows), or
+        its number in the column face_id. Default: the one in most rows.
+    rate : float, optional
+        Frames per second of the CSV, for a file without timestamps. Default: as its timestamps say.
 
     Returns
     -------
@@ -48,23 +57,38 @@ def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="yo
     FileNotFoundError
         If a file does not exist.
     ValueError
-        If nothing is given, or a file is unreadable, too short or long, silent, without speech, without a column or a face, or
-        has NaN instead of numbers.
+        If nothing is given, or a file is unreadable, too short or long, silent, without features, times or a face, or has NaN
+        instead of numbers.
+
+    Warns
+    -----
+    UserWarning
+        If a file was read, but not as it is or not whole: little voice, channels that cancel each other, a file that is cut
+        off, several faces, features left out, streams whose lengths differ by more than a tenth.
     """
     if wav is None and openface_csv is None and words is None:
         raise ValueError("nothing to read; accepted: at least one of wav, openface_csv and words")
     if isinstance(confidence, bool | str) or not 0 <= confidence <= 1:
         raise ValueError(f"confidence is {confidence!r}; accepted: a number from 0 to 1")
+    if rate is not None and (isinstance(rate, bool | str) or not 5 <= rate <= 1000):
+        raise ValueError(f"rate is {rate!r}; accepted: a number of frames per second from 5 to 1000")
     voice = None if wav is None else read_voice(existing("wav", wav))
-    face = None if openface_csv is None else read_face(existing("openface_csv", openface_csv), confidence)
-    T = max(0 if voice is None else -(-len(voice["logmel"]) // 2), 0 if face is None else len(face[0]))  # at 25 Hz
+    sound = 0 if voice is None else len(voice["logmel"])
+    tracked = None
+    if openface_csv is not None:
+        tracked = read_face(existing("openface_csv", openface_csv), confidence, face, rate, sound / VOICE_RATE)
+    lengths = [sound / VOICE_RATE, len(tracked[0]) / FACE_RATE if tracked else 0]
+    if min(lengths) and abs(lengths[0] - lengths[1]) > DIFFER * max(lengths):
+        warnings.warn(f"the sound lasts {lengths[0]:.2f} s and the face {lengths[1]:.2f} s: are they one clip?", stacklevel=2)
+    T = max(-(-sound // 2), len(tracked[0]) if tracked else 0)  # at 25 Hz
     streams = {}
     if voice is not None:
         for k, features in (("logmel", ()), ("prosody", PROSODY)):
             streams[k] = filled(voice[k], np.ones(len(voice[k]), bool), 2 * T, VOICE_RATE, "voice", features)
         streams |= derived(streams["logmel"])
-    if face is not None:
-        streams["units"] = filled(*face, T, FACE_RATE, "face", FEATURES)
+    if tracked is not None:
+        x, present, features = tracked
+        streams["units"] = filled(x, present, T, FACE_RATE, "face", features)
     if words is not None:
         streams["words"] = word_stream(words, T / FACE_RATE)
     files = [Path(path).name for path in (wav, openface_csv) if path is not None]
@@ -84,23 +108,17 @@ def existing(label, path):
 
 def read_voice(path):
     """Return the front end's features of a sound file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", wavfile.WavFileWarning)  # about chunks without sound
-            rate, wave = wavfile.read(path)
-    except Exception as error:  # a damaged header makes scipy raise anything, struct.error and UnboundLocalError too
-        raise ValueError(f"wav {path.name} cannot be read ({error}); accepted: a WAV file, PCM or floating point") from error
-    file, seconds = f"wav {path.name}", len(wave) / rate if rate > 0 else 0.0
+    wav = open_wav(path)
+    seconds = wav.frames / wav.rate
     if not SHORTEST <= seconds <= LONGEST:
-        raise ValueError(f"{file} lasts {seconds:.3f} s; accepted: {SHORTEST:g} to {LONGEST:g} s")
-    try:
-        features = front_end(wave, rate)
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+        raise ValueError(f"wav {path.name} lasts {seconds:.3f} s; accepted: {SHORTEST:g} to {LONGEST:g} s")
+    features = analyse(recording(wav, RECORDED.rate, RECORDED.level, RECORDED.hop), RECORDED)
     voiced = spoken(features["prosody"])
     if voiced < SPEECH:
-        raise ValueError(f"{file} has {voiced:.2f} s of voice in {seconds:.2f} s; accepted: speech, at least {SPEECH} s")
-    return {k: features[k].astype(np.float32) for k in ("logmel", "prosody")}
+        warnings.warn(
+            f"wav {path.name} has {voiced:.2f} s of voice in {seconds:.2f} s: F0 and voicing say little about it", stacklevel=2
+        )
+    return {name: x.astype(np.float32) for name, x in features.items()}
 
 
 def spoken(prosody):

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.data.folder import chunks
+from refmer.params import check_values
 
 LARGEST = 1e9  # standard deviations from the mean of training; the fourth power of a feature is finite in float32
 
@@ -24,6 +25,14 @@ def scaling(stream):
         raise ValueError(f"a {stream.sense} stream has no frame in any clip; accepted: at least one")
     sd = np.sqrt(var)
     return mean.astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
+
+
+def unstacked(name, pair):
+    """Return (mean, standard deviation) of a file's array (2, ...); raise ValueError for one that is no scaling."""
+    check_values(f"scaling/{name}", pair)
+    if pair.ndim < 2 or len(pair) != 2 or not (pair[1] > 0).all():
+        raise ValueError(f"scaling/{name} has shape {pair.shape}; accepted: (2, width), means and standard deviations above 0")
+    return tuple(pair.astype(np.float32))
 
 
 def moments(stream):

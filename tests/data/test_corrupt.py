@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import refmer
-from refmer.data.corrupt import FACES, snr
+from refmer.data.corrupt import FACES, KINDS, snr
 from refmer.data.windows import windows
 
 
@@ -71,6 +71,28 @@ def test_noise_stays_off_the_padding_and_may_be_one_draw_per_clip(clips):
     assert np.nanstd(offset, axis=1).max() < 1e-3 * np.nanstd(offset)  # one draw per clip and feature
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_clips_come_back_as_no_clips(clips, kind):
+    amount = (0.1, 0.2) if kind == "bursty" else 0.5
+    broken = refmer.corrupt(clips[:0], KINDS[kind].senses[0], kind, amount, space="raw")
+    assert len(broken) == 0 and broken.streams.keys() == clips.streams.keys()
+
+
+def test_only_clips_are_corrupted():
+    with pytest.raises(TypeError, match="clips is ndarray; accepted: Clips"):
+        refmer.corrupt(np.zeros((3, 4)), "face", "missing", 0.5)
+
+
+def test_the_end_of_a_span_may_lie_beyond_the_clip(clips):
+    for part in (clips[:2], clips[2]):
+        a, b = (refmer.corrupt(part, "voice", "white", 0.0, span=(0.5, end)).streams["logmel"].x for end in (9.0, np.inf))
+        np.testing.assert_array_equal(a, b)
+
+
+def voice_only(clips):
+    return replace(clips, streams={name: s for name, s in clips.streams.items() if s.sense == "voice"})
+
+
 def test_a_span_protects_the_rest(clips):
     broken = refmer.corrupt(clips, "face", "missing", 1.0, span=(0.4, 0.8))
     s, b = clips.streams["units"], broken.streams["units"]
@@ -85,7 +107,44 @@ def test_a_span_protects_the_rest(clips):
     [
         (lambda c: refmer.corrupt(c, "nose", "missing", 0.5), "sense is 'nose'; accepted: 'voice'"),
         (lambda c: refmer.corrupt(c, "face", "fog", 0.5), "kind is 'fog'; accepted: 'gaussian'"),
-        (lambda c: refmer.corrupt(c, "face", "missing", 1.5), "amount is 1.5; accepted: a share"),
+        (lambda c: refmer.corrupt(c, None, "missing", 0.5), "sense is None; accepted: 'voice'"),
+        (lambda c: refmer.corrupt(c, ["face"], "missing", 0.5), "sense is .'face'.; accepted: 'voice'"),
+        (lambda c: refmer.corrupt(c, "face", "missing", "half"), "amount is 'half'; accepted for missing: a share"),
+        (lambda c: refmer.corrupt(c, "face", "missing", None), "amount is None"),
+        (lambda c: refmer.corrupt(c, "face", "missing", np.ones(2)), "amount is .1.0, 1.0."),
+        (lambda c: refmer.corrupt(c, "face", "bursty", ("a", "b")), "amount is .'a', 'b'.; accepted for bursty: .p_good_to"),
+        (lambda c: refmer.corrupt(c, "face", "bursty", (0.1,)), "amount is .0.1,.; accepted for bursty"),
+        (lambda c: refmer.corrupt(c, "face", "bursty", (0.1,) * 4 + ("good", 25, 9)), "accepted for bursty"),
+        (
+            lambda c: refmer.corrupt(c, "face", "bursty", (0.1,) * 4 + ("good", 1e18)),
+            "rate is 1e.18; accepted: slots per second",
+        ),
+        (
+            lambda c: refmer.corrupt(c, "face", "gaussian", 1e300, space="raw"),
+            "amount is 1e.300; accepted for gaussian: 0 to 1e9",
+        ),
+        (lambda c: refmer.corrupt(c, "voice", "white", -1000.0), "amount is -1000.0; accepted for white"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, span=3), "span is 3; accepted: .start, end. in seconds"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, span=("a", "b")), "span is .'a', 'b'."),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, span=(0, 1, 2)), "span is .0, 1, 2."),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, span=(np.nan, 1)), "span is .nan, 1."),
+        (
+            lambda c: refmer.corrupt(c, "voice", "white", 0.0, span=(0.5, 0.2)),
+            "span is .0.5, 0.2.; accepted: .* 0 <= start <= end",
+        ),
+        (lambda c: refmer.corrupt(c, "voice", "white", 0.0, span=(-1, 0.2)), "span is .-1, 0.2."),
+        (lambda c: refmer.corrupt(c, "face", "hand", 0.5, scale_from=3), "scale_from is int; accepted: the training clips"),
+        (
+            lambda c: refmer.corrupt(c, "face", "hand", 0.5, scale_from=c[:0]),
+            "scale_from has for units 0 frames of shape .49,.",
+        ),
+        (lambda c: refmer.corrupt(c, "face", "hand", 0.5, scale_from=voice_only(c)), "scale_from has for units no such stream"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, seed=1.5), "seed is 1.5; accepted: a whole number of at least 0"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, seed=None), "seed is None"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, seed=-1), "seed is -1"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, seed="3"), "seed is '3'"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 0.5, seed=True), "seed is True"),
+        (lambda c: refmer.corrupt(c, "face", "missing", 1.5), "amount is 1.5; accepted for missing: a share"),
         (lambda c: refmer.corrupt(c, "face", "gaussian", -1.0), "amount is -1.0"),
         (lambda c: refmer.corrupt(c, "face", "gaussian", float("nan")), "amount is nan"),
         (lambda c: refmer.corrupt(c, "face", "gaussian", 1.0), "needs scale_from"),
@@ -94,8 +153,11 @@ def test_a_span_protects_the_rest(clips):
         (lambda c: refmer.corrupt(c, "face", "bursty", 0.5), "amount is 0.5; accepted for bursty: .p_good_to_bad"),
         (lambda c: refmer.corrupt(c, "face", "missing", (0.5, 0.5)), "accepted for missing: a share"),
         (lambda c: refmer.corrupt(c, "face", "bursty", (0.5, 1.5)), "p_bad_to_good is 1.5"),
-        (lambda c: refmer.corrupt(c, "voice", "white", float("nan")), "amount is nan; accepted: a signal-to-noise ratio"),
-        (lambda c: refmer.corrupt(c, "face", "turn", 100.0), "amount is 100.0; accepted: degrees"),
+        (
+            lambda c: refmer.corrupt(c, "voice", "white", float("nan")),
+            "amount is nan; accepted for white: a signal-to-noise ratio",
+        ),
+        (lambda c: refmer.corrupt(c, "face", "turn", 100.0), "amount is 100.0; accepted for turn: degrees"),
         (lambda c: refmer.corrupt(c, "voice+face", "babble", 0.0), "babble on voice.face; accepted: babble on voice"),
         (lambda c: refmer.corrupt(c, "voice", "hand", 0.5), "hand on voice; accepted: hand on face"),
         (lambda c: refmer.corrupt(c, "words", "missing", 0.5), "no stream of words; they have logmel, .*units"),

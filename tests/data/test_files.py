@@ -1,6 +1,8 @@
 """Files are written whole or not at all, and checked when they are read."""
 
 import io
+import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -23,8 +25,34 @@ def test_a_stopped_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a"] and (tmp_path / "a").read_text() == "old"
 
 
+def test_paths_are_expanded_and_open_files_taken(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_npz("~/a.npz", {"x": np.arange(5)})
+    write_npz(f := io.BytesIO(), {"x": np.arange(5)})
+    assert (tmp_path / "a.npz").read_bytes() == f.getvalue()
+    f.seek(0)
+    for source in ("~/a.npz", f):
+        np.testing.assert_array_equal(read_npz(source, "test")["x"], np.arange(5))
+
+
+@pytest.mark.parametrize(
+    "path, message", [("", r"\d is a folder; accepted: a file"), ("none/a.npz", "no folder .*none; accepted")]
+)
+def test_a_path_that_cannot_be_written_is_named(tmp_path, path, message):
+    with pytest.raises(OSError, match=message) as error:
+        write_npz(tmp_path / path, {"x": np.arange(5)})
+    assert ".part" not in str(error.value) and not list(tmp_path.iterdir())
+
+
 def npz(x):
     np.savez_compressed(f := io.BytesIO(), x=x)
+    return f.getvalue()
+
+
+def hostile(text):
+    """An npz whose array has a header of its own."""
+    with zipfile.ZipFile(f := io.BytesIO(), "w") as z:
+        z.writestr("x.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode())
     return f.getvalue()
 
 
@@ -36,6 +64,8 @@ def npz(x):
         (npz(np.arange(1000))[:-40], "zip"),
         (npz(np.array([{}], dtype=object)), "pickle"),
         (npz(np.zeros(100_000, np.uint8)), "unfolds to 100128 bytes"),
+        (hostile("(" * 9000), ""),
+        (hostile("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,)}"), "allocate"),
     ],
 )
 def test_damaged_files_are_refused(tmp_path, content, message):

@@ -161,6 +161,7 @@ def npy(x, **options):
         ("clips.json", None, "No such file"),
         ("clips.json", b"[", "JSONDecodeError"),
         ("clips.json", b"[]", "TypeError"),
+        ("clips.json", b"[" * 10**6, "RecursionError"),
         ("clips.json", b" " * 2**21, "more than"),
         ("clips.json", {"format": "x"}, "its format is 'x'"),
         ("clips.json", {"truth": ["../name"]}, "is called '../name'"),

@@ -167,6 +167,12 @@ def test_the_card_has_the_counts_and_the_checksums(bundled, make):
     assert sum(p.stat().st_size for p in SAMPLES.rglob("*") if p.is_file() and "__pycache__" not in p.parts) < 8e6
 
 
+def test_one_number_is_the_length_of_all_clips():
+    clips, pair = synthesize(1, 1, duration=1.2), synthesize(1, 1, duration=np.array([1.2, 1.2]))
+    assert (clips.streams["units"].mask.sum(1) == 30).all() and len(clips.raw(clips.name[0]).wave) == 1.2 * 16000
+    np.testing.assert_array_equal(clips.streams["logmel"].x, pair.streams["logmel"].x)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -174,6 +180,11 @@ def test_the_card_has_the_counts_and_the_checksums(bundled, make):
         (lambda: synthesize(1, takes=1.5), "takes is 1.5"),
         (lambda: synthesize(1, 1, seed=-1), "seed is -1"),
         (lambda: synthesize(1, 1, duration=(3, 2)), r"duration is \(3, 2\)"),
+        (lambda: synthesize(1, 1, duration=0.1), "duration is 0.1; accepted: seconds, or .shortest, longest. with 0.2 <="),
+        (lambda: synthesize(1, 1, duration=(1, 2, 3)), r"duration is \(1, 2, 3\)"),
+        (lambda: synthesize(1, 1, duration="long"), "duration is 'long'"),
+        (lambda: synthesize(1, 1, duration=("a", "b")), r"duration is \('a', 'b'\)"),
+        (lambda: synthesize(1, 1, duration=float("nan")), "duration is nan"),
         (lambda: raw_signals("my-clip"), "name is 'my-clip'"),
         (lambda: synthesize_named([]), "names are"),
         (lambda: synthesize_named(["s00-fear-0", "r00-0"]), "not both"),

@@ -53,8 +53,8 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
         Their product times 6 is the number of clips.
     seed : int
         A clip depends on the seed, the duration and its own name only, not on how many clips are made.
-    duration : (float, float)
-        Shortest and longest clip, in seconds.
+    duration : float or (float, float)
+        Length of all clips, or the shortest and the longest, in seconds.
 
     Returns
     -------
@@ -92,6 +92,7 @@ def synthesize_named(names, seed=0, duration=None):
     kinds = {parse(name)[0] for name in names}
     if len(kinds) != 1:
         raise ValueError(f"names are {list(names)[:3]}...; accepted: at least one, and clips or recordings, not both")
+    duration = None if duration is None else length_range(duration)
     made = [make_signals(name, seed, duration) for name in names]
     sound = sound_streams([m["wave"] for m in made], voice.RATE)
     streams = {k: sound[k] for k in ("logmel", "prosody")}  # first, the derived ones last: as in the files of the corpus
@@ -102,7 +103,7 @@ def synthesize_named(names, seed=0, duration=None):
     labels = {k: np.array([m["labels"][k] for m in made]) for k in made[0]["labels"]}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
     common = dict(streams=streams, name=np.array(names), source=f"synthetic corpus of refmer, seed {seed}")
-    common["raw"] = Remake(seed, duration and tuple(duration))
+    common["raw"] = Remake(seed, duration)
     if kinds == {"s"}:
         return Clips(**common, **labels, truth=truth)
     affect, mask = pad([m["affect"] for m in made])
@@ -150,12 +151,24 @@ def make_signals(name, seed, duration):
     kind, speaker, emotion, take = parse(name)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed is {seed!r}; accepted: a whole number of at least 0")
-    low, high = duration or (CLIP_SECONDS if kind == "s" else RECORDING_SECONDS)
-    if not 0.2 <= low <= high <= 600:
-        raise ValueError(f"duration is {duration}; accepted: (shortest, longest) with 0.2 <= shortest <= longest <= 600 s")
+    usual = CLIP_SECONDS if kind == "s" else RECORDING_SECONDS
+    duration = length_range(usual if duration is None else duration)
     if kind == "s":
-        return act_clip(name, speaker, emotion, take, seed, (low, high))
-    return act_recording(name, speaker, seed, (low, high))
+        return act_clip(name, speaker, emotion, take, seed, duration)
+    return act_recording(name, speaker, seed, duration)
+
+
+def length_range(duration):
+    """Return (shortest, longest) in seconds of a number or a pair of numbers."""
+    try:
+        low, high = (duration, duration) if np.ndim(duration) == 0 else duration
+        if 0.2 <= low <= high <= 600:
+            return float(low), float(high)
+    except (TypeError, ValueError):  # no numbers, no pair
+        pass
+    raise ValueError(
+        f"duration is {duration!r}; accepted: seconds, or (shortest, longest) with 0.2 <= shortest <= longest <= 600"
+    )
 
 
 def check_counts(speakers, takes):
