@@ -1,7 +1,8 @@
-"""The command line of `python benchmarks`: speed beside PyTorch, scaling, training out of core."""
+"""The command line of `python benchmarks`: speed beside PyTorch, scaling, training out of core, kills."""
 
 import argparse
 
+import kills
 import out_of_core
 import scaling
 import table
@@ -22,7 +23,7 @@ def parser():
     )
     c.add_argument("--quick", action="store_true", help="half a minute, rougher")
     c.add_argument("--threads", type=int, default=1, metavar="N", help="of BLAS and PyTorch; kernels have one (default: 1)")
-    c.add_argument("--rows", type=names, metavar="A,B", help="only these, e.g. lstm,step:raver")
+    c.add_argument("--rows", type=names, metavar="A,B", help="only these, e.g. lstm,step:raver; of --kills: compare,cells")
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")
     c.add_argument(
@@ -35,6 +36,14 @@ def parser():
     c.add_argument(
         "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"
     )
+    c.add_argument(
+        "--kills",
+        nargs="?",
+        const=30,
+        type=int,
+        metavar="N",
+        help="disturb commands N times each (kills, damaged files, a full disk) instead, and count what is left",
+    )
     return c
 
 
@@ -44,6 +53,8 @@ def run(args):
         print(scaling.run(args.scaling, args.out or "."))
     elif args.out_of_core is not None:
         print(out_of_core.run(args.out_of_core))
+    elif args.kills is not None:
+        print(kills.run(args.kills, args.rows))
     else:
         if args.out is not None:
             check_writable(args.out)

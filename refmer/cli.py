@@ -3,9 +3,14 @@
 import argparse
 import os
 import shutil
+import signal
+import socket
 import sys
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from multiprocessing import active_children
 from pathlib import Path
+from threading import Thread
 
 from refmer import __version__
 from refmer.experiments import EXPERIMENTS
@@ -24,12 +29,43 @@ First steps:
   refmer claims --quick                         tests the papers' claims on the synthetic corpus
   refmer check                                  proves every gradient by the complex step, and prints the table
 """
+STOPPED = "\nrefmer: stopped; finished results are kept\n"
 
 
 def main(argv=None):
     """Run a command line and return the exit status: 0, 1 for a failure, 130 for Ctrl-C; wrong usage exits with status 2."""
     args = parser().parse_args(argv)
-    return report_errors(args.run, args)
+    with stopped_by_ctrl_c() if argv is None else nullcontext():  # else it is called from Python
+        return report_errors(args.run, args)
+
+
+@contextmanager
+def stopped_by_ctrl_c():
+    """End the process and its workers at the first Ctrl-C inside the block, with status 130; all files are written whole.
+
+    While kernels compile, a KeyboardInterrupt comes late, or is lost in a callback of LLVM: so a thread waits for the signal.
+    """
+    ours, signals = socket.socketpair()
+    signals.setblocking(False)
+
+    def watch():
+        with ours:
+            while signal.SIGINT not in (number := ours.recv(1)):
+                if not number:  # the block has ended
+                    return
+        os.write(2, STOPPED.encode())  # unlike print, waits for no other thread
+        for worker in active_children():
+            worker.terminate()
+        os._exit(130)
+
+    descriptor, handler = signal.set_wakeup_fd(signals.fileno()), signal.signal(signal.SIGINT, lambda *_: None)
+    Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        signal.set_wakeup_fd(descriptor)
+        signals.close()
 
 
 def report_errors(run, args):
@@ -37,7 +73,7 @@ def report_errors(run, args):
     try:
         return run(args) or 0
     except KeyboardInterrupt:
-        print("\nrefmer: stopped; finished results are kept", file=sys.stderr)
+        print(STOPPED, end="", file=sys.stderr)
         return 130
     except (ValueError, KeyError, OSError, MemoryError, FloatingPointError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error

@@ -7,6 +7,7 @@ sorted cells alone: it contains no times, paths or numbers of jobs.
 
 import hashlib
 import json
+import pickle
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from refmer.experiments import EXPERIMENTS, protocols, style
 from refmer.recognizer import Recognizer
 
 VERSIONS = {"refmer": refmer.__version__} | {name: version(name) for name in ("numpy", "scipy", "numba", "scikit-learn")}
+IDLE = 10  # seconds without work after which a worker ends, so also after a killed parent
 ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}}
 
 
@@ -192,16 +194,30 @@ def path_of(folder, cell):
 
 
 def read(folder, cell):
-    """The result of a cell, or None if it has none yet."""
+    """The result of a cell, or None if it has none yet or, with a warning, if its file is damaged."""
+    path = path_of(folder, cell)
     try:
-        return json.loads(path_of(folder, cell).read_text())["result"]
+        content = path.read_text()
+        result = json.loads(content)["result"]
+        if content == record(cell, result):
+            return result
     except FileNotFoundError:
         return None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    warnings.warn(f"{path} is damaged: its cell is computed again", stacklevel=2)
+    return None
 
 
 def write(folder, cell, result):
     """Keep the result of a cell."""
-    write_text(path_of(folder, cell), dump({"cell": cell, "versions": VERSIONS, "result": result}))
+    write_text(path_of(folder, cell), record(cell, result))
+
+
+def record(cell, result):
+    """The file of a cell as text, with the SHA-256 of its result."""
+    digest = hashlib.sha256(dump(result).encode()).hexdigest()
+    return dump({"cell": cell, "versions": VERSIONS, "result": result, "sha256": digest})
 
 
 def dump(value):
@@ -230,7 +246,12 @@ def pool(jobs, scheduler):
     if scheduler is None:
         with warnings.catch_warnings():  # a worker that has compiled kernels is taken for one that leaks, and replaced
             warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-            yield lambda f, calls: Parallel(n_jobs=jobs, return_as="generator_unordered")(delayed(f)(*call) for call in calls)
+            spread = Parallel(n_jobs=jobs, return_as="generator_unordered", idle_worker_timeout=IDLE)
+            try:
+                yield lambda f, calls: spread(delayed(f)(*call) for call in calls)
+            except pickle.PicklingError as error:
+                room = "/dev/shm, or JOBLIB_TEMP_FOLDER"
+                raise OSError(f"the corpus did not reach the workers; accepted: room for it in {room}, or 1 job") from error
         return
     try:
         from distributed import Client, as_completed

@@ -10,9 +10,11 @@ Nothing compiles at import: a kernel compiles at its first call, and its machine
 
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
-from contextlib import contextmanager
+import warnings
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing import parent_process
 from pathlib import Path
@@ -21,7 +23,9 @@ from stat import S_ISDIR
 
 from numba import config
 from numba.core import event
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.dispatcher import Dispatcher
+from numba.core.serialize import dumps
 
 HERE = Path(__file__).absolute().parent
 
@@ -42,15 +46,52 @@ class Announcer(event.Listener):
         pass
 
 
+class Code(CompileResultCacheImpl):
+    """Compiled code in a file with its SHA-256: damaged code must not run."""
+
+    def reduce(self, result):
+        content = dumps(super().reduce(result))
+        return hashlib.sha256(content).digest(), content
+
+    def rebuild(self, target_context, entry):
+        digest, content = entry
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError("its SHA-256 differs")
+        return super().rebuild(target_context, pickle.loads(content))
+
+
+class Cache(FunctionCache):
+    """The cached variants of a kernel; an entry that cannot be read or written costs a warning and a compilation."""
+
+    _impl_class = Code
+
+    def load_overload(self, signature, target_context):
+        try:
+            result = super().load_overload(signature, target_context)
+            # two processes that write at once can mix up two variants
+            if result is None or result.signature.args == tuple(signature):
+                return result
+        except Exception:  # whatever pickle makes of damaged bytes
+            pass
+        warnings.warn(f"the kernel cache {self.cache_path} is damaged: kernels are compiled again", stacklevel=2)
+        with suppress(OSError):
+            self.flush()
+
+    def save_overload(self, signature, result):
+        try:
+            super().save_overload(signature, result)
+        except OSError as error:
+            warnings.warn(f"the kernel cache {self.cache_path} cannot be written ({error.strerror})", stacklevel=2)
+
+
 @contextmanager
 def caching():
     """Cache the code of kernels that are decorated inside the block in `cache_folder()`, or nowhere if that is None."""
     before = config.CACHE_DIR, Dispatcher.enable_caching
     folder = cache_folder()
-    if folder is None:  # with caching, numba would raise an error
-        Dispatcher.enable_caching = lambda self: None
-    else:
-        config.CACHE_DIR = str(folder)
+    # with caching and no folder, numba would raise an error
+    Dispatcher.enable_caching = lambda self: folder and setattr(self, "_cache", Cache(self.py_func))
+    config.CACHE_DIR = str(folder or "")
     try:
         yield
     finally:
