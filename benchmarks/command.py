@@ -1,7 +1,9 @@
-"""The command line of `python benchmarks`: speed beside PyTorch, scaling, training out of core, kills."""
+"""The command line of `python benchmarks`: speed beside PyTorch, scaling, training out of core, kills, malformed calls."""
 
 import argparse
 
+import contracts
+import fuzz
 import kills
 import out_of_core
 import scaling
@@ -23,7 +25,12 @@ def parser():
     )
     c.add_argument("--quick", action="store_true", help="half a minute, rougher")
     c.add_argument("--threads", type=int, default=1, metavar="N", help="of BLAS and PyTorch; kernels have one (default: 1)")
-    c.add_argument("--rows", type=names, metavar="A,B", help="only these, e.g. lstm,step:raver; of --kills: compare,cells")
+    c.add_argument(
+        "--rows",
+        type=names,
+        metavar="A,B",
+        help="only these, e.g. lstm,step:raver; of --kills: compare,cells; of --fuzz: operations",
+    )
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")
     c.add_argument(
@@ -35,6 +42,15 @@ def parser():
     )
     c.add_argument(
         "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"
+    )
+    c.add_argument("--contracts", action="store_true", help="time the check of the arguments of every operation instead")
+    c.add_argument(
+        "--fuzz",
+        nargs="?",
+        const=100_000,
+        type=int,
+        metavar="N",
+        help="make N malformed calls of the public interface instead, and count how they end",
     )
     c.add_argument(
         "--kills",
@@ -55,6 +71,10 @@ def run(args):
         print(out_of_core.run(args.out_of_core))
     elif args.kills is not None:
         print(kills.run(args.kills, args.rows))
+    elif args.contracts:
+        print(contracts.run())
+    elif args.fuzz is not None:
+        print(fuzz.run(args.fuzz, args.rows))
     else:
         if args.out is not None:
             check_writable(args.out)

@@ -27,6 +27,8 @@ from refmer import params
 from refmer.data import openface
 from refmer.data.corrupt import KINDS
 from refmer.evaluate import calibration, metrics, robustness, statistics
+from refmer.int8.matrix import QuantizedMatrix
+from refmer.ops import dense, recurrent
 from refmer.ops.contracts import Contract
 from refmer.proofs import all_cases, moved
 from refmer.proofs.arguments import damage, draw
@@ -37,7 +39,15 @@ from refmer.text import table
 ERRORS = (ValueError, TypeError, KeyError, OSError, FloatingPointError, IndexError)
 OUTCOMES = ("refused", "answered", "unnamed", "error", "silent", "signal", "hang")
 SECONDS = 60  # for one call
-SHARES = {"operations": 0.8, "gradients": 0.08, "config": 0.04, "metrics": 0.04, "clips": 0.02, "corrupt": 0.01}
+SHARES = {
+    "operations": 0.75,
+    "integers": 0.05,
+    "gradients": 0.08,
+    "config": 0.04,
+    "metrics": 0.04,
+    "clips": 0.02,
+    "corrupt": 0.01,
+}
 SHARES |= {"sound": 0.004, "table": 0.003, "model": 0.002, "predict": 0.001}
 JUNK = (
     None,
@@ -87,6 +97,15 @@ def functions():
     return [f for f in unique.values() if f.__name__ != "windows_backward"]  # it needs the index of windows
 
 
+def integers(rng):
+    """An operation with a quantized matrix."""
+    f, matrix = pick(rng, ((dense.linear, "W"), (recurrent.lstm, "U")))
+    values = draw(f.contract, rng, np.float32)
+    values[matrix] = QuantizedMatrix.of(np.abs(values[matrix]))
+    values = damage(f.contract, values, rng)
+    return values, lambda: f(**values)[0] if finite(values) else f(**values) and None
+
+
 def gradients(rng):
     """A closure's backward with a gradient of another shape, dtype or type."""
     case = pick(rng, layers())
@@ -125,7 +144,7 @@ def config(rng):
 
 
 def measures(rng):
-    f = pick(rng, (metrics.acc2_has0, metrics.acc2_non0, metrics.acc5, metrics.within_one, metrics.votes, metrics.regression,
+    f = pick(rng, (metrics.acc2_has0, metrics.acc5, metrics.within_one, metrics.votes, metrics.regression,
                    calibration.brier_labels, calibration.reliability, calibration.ece_macro, robustness.drop,
                    statistics.paired_test, statistics.holm, statistics.spread))  # fmt: skip
     names = list(f.__code__.co_varnames[: f.__code__.co_argcount])
@@ -159,16 +178,18 @@ def corrupt(rng):
     name = pick(rng, arguments)
     arguments[name] = pick(rng, JUNK)
 
+    given = samples()
+
     def call():
-        result = refmer.corrupt(samples(), **arguments)
+        result = refmer.corrupt(given, **arguments)
         return [stream.x for stream in result.streams.values()]
 
-    return (*arguments, arguments["kind"] if isinstance(arguments["kind"], str) else "kind"), call
+    return (*arguments, "p_good_to_bad", "p_bad_to_good"), call
 
 
 @cache
 def samples():
-    return refmer.load_samples(labels="emotion")[:6]
+    return refmer.load_samples()[:6]
 
 
 # --- Files: bytes changed, lost or added at random ---
@@ -210,14 +231,14 @@ def sound(rng):
 
 
 def table_of_face(rng):
-    return file("face.csv", damaged(face(), rng), lambda path: streams(refmer.read_clip(openface=path)))
+    return file("face.csv", damaged(face(), rng), lambda path: streams(refmer.read_clip(openface_csv=path)))
 
 
 @cache
 def face():
     """Return a table as OpenFace writes it, of invented numbers."""
-    rng, header = np.random.default_rng(0), ["frame", "face_id", "timestamp", "confidence", "success", *openface.COLUMNS]
-    rows = [[k + 1, 0, k / 25, 0.98, 1, *rng.random(len(openface.COLUMNS)).round(3)] for k in range(40)]
+    rng, header = np.random.default_rng(0), ["frame", "face_id", "timestamp", "confidence", "success", *openface.FEATURES]
+    rows = [[k + 1, 0, k / 25, 0.98, 1, *rng.random(len(openface.FEATURES)).round(3)] for k in range(40)]
     return "\n".join(", ".join(map(str, row)) for row in (header, *rows)).encode()
 
 
@@ -226,12 +247,35 @@ def streams(clips):
 
 
 def model(rng):
-    return file("model.npz", damaged(saved(), rng), lambda path: refmer.load_recognizer(path).predict_proba(samples()))
+    content = damaged(saved(), rng) if rng.random() < 0.3 else changed(saved(), rng)
+    return file("model.npz", content, lambda path: refmer.load_recognizer(path).predict_proba(samples()))
+
+
+def changed(content, rng):
+    """Return the file of a recognizer in which one entry, or one value of its description, is another."""
+    arrays = dict(np.load(io.BytesIO(content)))
+    name = pick(rng, arrays)
+    if name == "meta":
+        meta = json.loads(str(arrays["meta"]))
+        key = pick(rng, meta)
+        inner = meta[key] if isinstance(meta[key], dict) and meta[key] and rng.random() < 0.7 else meta
+        inner[pick(rng, inner)] = pick(rng, (None, -1, 1.5, "3", [], {}, [[1]], 10**30, True))
+        arrays["meta"] = np.array(json.dumps(meta))
+    else:
+        x = arrays[name]
+        arrays[name] = pick(
+            rng, (x[..., None], x[:0], x.astype(str), x * np.nan, x.astype("c8"), np.float64(1e300) * np.sign(x), x[..., 0])
+        )
+    if rng.random() < 0.1:
+        del arrays[name]
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
 
 
 @cache
 def fitted():
-    return refmer.Recognizer("openface_adaptive", epochs=1).fit(refmer.load_samples(labels="emotion"), progress=False)
+    return refmer.Recognizer("openface_adaptive", epochs=1).fit(refmer.load_samples(), progress=False)
 
 
 @cache
@@ -242,17 +286,15 @@ def saved():
 
 
 def predict(rng):
-    """A fitted recognizer, in float or INT8, on clips that it was not made for."""
+    """A fitted recognizer, in float or INT8, on clips that it was not fitted for."""
     recognizer, given = pick(rng, (fitted, quantized))(), samples()
     name = pick(rng, given.streams)
     stream = given.streams[name]
-    changed = pick(rng, (
-        lambda: stream.x[..., :-1], lambda: stream.x * 1e20, lambda: stream.x * 1e-30, lambda: stream.x[:, :0], lambda: stream.x * 0,
-    ))()  # fmt: skip
-    whole = pick(rng, (lambda: given.with_streams(**{name: refmer.Stream(changed, stream.rate, stream.mask[:, : changed.shape[1]], stream.sense)}),
-                       lambda: pick(rng, JUNK), lambda: stream, lambda: given[:0], lambda: {name: stream.x}))  # fmt: skip
+    x = pick(rng, (stream.x[..., :-1], stream.x * 1e20, stream.x * 1e-30, stream.x[:, :0], stream.x * 0))
+    other = refmer.Stream(x, stream.rate, stream.mask[:, : x.shape[1]], stream.sense)
+    clips = pick(rng, (given.with_streams(**{name: other}), pick(rng, JUNK), stream, given[:0], {name: stream.x}))
     method = pick(rng, (recognizer.predict_proba, recognizer.explain, recognizer.predict))
-    return ("clips", name, *given.streams, *(s.sense for s in given.streams.values())), lambda: method(whole())
+    return ("clips", *given.streams, *(s.sense for s in given.streams.values())), lambda: method(clips)
 
 
 @cache
@@ -260,7 +302,14 @@ def quantized():
     return refmer.quantize(fitted(), samples())
 
 
-PARTS = {"operations": operations, "gradients": gradients, "config": config, "metrics": measures, "clips": clips}
+PARTS = {
+    "operations": operations,
+    "integers": integers,
+    "gradients": gradients,
+    "config": config,
+    "metrics": measures,
+    "clips": clips,
+}
 PARTS |= {"corrupt": corrupt, "sound": sound, "table": table_of_face, "model": model, "predict": predict}
 
 

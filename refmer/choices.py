@@ -31,7 +31,7 @@ def choose(name, value, accepted):
     ValueError
         If the value is not accepted; the message names the accepted values.
     """
-    if value not in tuple(accepted):
+    if isinstance(value, np.ndarray) or value not in tuple(accepted):
         raise ValueError(f"{name} is {value!r}; accepted: {', '.join(map(repr, accepted))}")
     return accepted[value] if isinstance(accepted, dict) else value
 
@@ -53,6 +53,17 @@ def check_fields(instance, switches, ranges):
         else:
             value = typed(name, value, field.type, ranges.get(name))
         object.__setattr__(instance, name, value)
+
+
+def floats(**values):
+    """Return the arguments as float64 arrays; raise a ValueError with the name of one that holds anything but numbers."""
+    arrays = []
+    for name, value in values.items():
+        try:
+            arrays.append(np.asarray(value, np.float64))
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} is {value!r}; accepted: an array of numbers") from None
+    return arrays
 
 
 def plain(value):

@@ -186,7 +186,7 @@ def check_amount(kind, amount, senses):
     elif not KINDS[kind].low <= amount <= KINDS[kind].high:
         raise ValueError(accepted)
     if not set(senses) <= set(KINDS[kind].senses):
-        raise ValueError(f"{kind} on {'+'.join(senses)}; accepted: {kind} on {', '.join(KINDS[kind].senses)}")
+        raise ValueError(f"sense is {"+".join(senses)!r}; accepted for kind {kind!r}: {", ".join(map(repr, KINDS[kind].senses))}")
     return amount
 
 

@@ -5,6 +5,8 @@ A probability is calibrated if, of all answers given with probability p, a share
 
 import numpy as np
 
+from refmer.choices import floats
+
 
 def brier_labels(y, p):
     """Mean squared error over all clips and labels, in [0, 1]: (1 / NK) sum (p - y)^2 (paper 004, IV).
@@ -85,7 +87,7 @@ def ece_top_label(y, p, bins=10):
     The frequency of right answers against their probability. Of two classes this is another number than `ece_positive`: it
     covers probabilities from 1/2 on only.
     """
-    y, p = np.asarray(y), np.asarray(p)
+    y, (p,) = np.asarray(y), floats(p=p)
     if p.ndim != 2 or y.shape != p.shape[:1] or not y.size:
         raise ValueError(f"y has shape {y.shape}, p {p.shape}; accepted: (N,) and (N, K), at least one clip")
     if y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= p.shape[1]:
@@ -95,7 +97,7 @@ def ece_top_label(y, p, bins=10):
 
 def _labels(y, p):
     """Both as float arrays, checked."""
-    y, p = np.asarray(y, np.float64), np.asarray(p, np.float64)
+    y, p = floats(y=y, p=p)
     if y.shape != p.shape or not y.size:
         raise ValueError(f"y has shape {y.shape}, p {p.shape}; accepted: the same shape, at least one clip")
     if not np.isin(y, (0, 1)).all():

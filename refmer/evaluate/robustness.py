@@ -8,6 +8,8 @@ shifted scores, `gain_under_noise`, relative. MultiBench then rescales both; her
 
 import numpy as np
 
+from refmer.choices import floats
+
 
 def auc_robustness(scores, levels):
     """Area under the curve by trapezoids, divided by the range of the levels: the mean score over the sweep.
@@ -75,7 +77,7 @@ def gain_under_noise(scores, baseline):
 
 def _curves(*curves):
     """Float arrays of one shape (..., L), checked."""
-    curves = [np.asarray(curve, np.float64) for curve in curves]
+    curves = floats(**dict(zip(("scores", "baseline"), curves, strict=False)))
     shapes = {curve.shape for curve in curves}
     if len(shapes) > 1 or not curves[0].ndim or curves[0].shape[-1] < 2 or not all(np.isfinite(c).all() for c in curves):
         given = " and ".join(str(curve.shape) for curve in curves)

@@ -9,15 +9,18 @@ Bengio (2003), sd sqrt(1/n + test_per_train); with 0 it is the plain one, sd sqr
 import numpy as np
 from scipy import optimize, stats
 
+from refmer.choices import floats
+
 ALPHA = 0.05
 POWER = 0.8
 
 
 def spread(values):
     """Mean and standard deviation (ddof 1; None for a single value) over seeds, and the values themselves."""
-    if not len(values):
-        raise ValueError("values are empty; accepted: at least one")
-    return {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None, "values": values}
+    (array,) = floats(values=values)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(f"values have shape {array.shape}; accepted: (n,), at least one")
+    return {"mean": float(array.mean()), "sd": float(array.std(ddof=1)) if len(array) > 1 else None, "values": values}
 
 
 def bootstrap_interval(score, n, repeats=1000, seed=0, coverage=0.95):
@@ -89,7 +92,7 @@ def holm(p):
 
     The i-th smallest (from 0) becomes (m - i) times itself, at least the one before, at most 1.
     """
-    p = np.asarray(p, np.float64)
+    (p,) = floats(p=p)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"p is {p.tolist()}; accepted: a list of numbers from 0 to 1")
     order = np.argsort(p)
@@ -216,7 +219,7 @@ def _constant(effects):
 
 def _effects(effects, test_per_train):
     """The effects as an array, checked."""
-    effects = np.asarray(effects, np.float64)
+    (effects,) = floats(effects=effects)
     if effects.ndim != 1 or len(effects) < 2 or not np.isfinite(effects).all():
         raise ValueError(f"effects are {effects.tolist()}; accepted: a finite number for each of at least two seeds")
     if not test_per_train >= 0:
