@@ -186,7 +186,9 @@ def check_amount(kind, amount, senses):
     elif not KINDS[kind].low <= amount <= KINDS[kind].high:
         raise ValueError(accepted)
     if not set(senses) <= set(KINDS[kind].senses):
-        raise ValueError(f"sense is {"+".join(senses)!r}; accepted for kind {kind!r}: {", ".join(map(repr, KINDS[kind].senses))}")
+        raise ValueError(
+            f"sense is {'+'.join(senses)!r}; accepted with kind {kind!r}: {', '.join(map(repr, KINDS[kind].senses))}"
+        )
     return amount
 
 

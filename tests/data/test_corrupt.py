@@ -158,8 +158,11 @@ def test_a_span_protects_the_rest(clips):
             "amount is nan; accepted for white: a signal-to-noise ratio",
         ),
         (lambda c: refmer.corrupt(c, "face", "turn", 100.0), "amount is 100.0; accepted for turn: degrees"),
-        (lambda c: refmer.corrupt(c, "voice+face", "babble", 0.0), "babble on voice.face; accepted: babble on voice"),
-        (lambda c: refmer.corrupt(c, "voice", "hand", 0.5), "hand on voice; accepted: hand on face"),
+        (
+            lambda c: refmer.corrupt(c, "voice+face", "babble", 0.0),
+            r"sense is 'voice\+face'; accepted with kind 'babble': 'voice'$",
+        ),
+        (lambda c: refmer.corrupt(c, "voice", "hand", 0.5), "sense is 'voice'; accepted with kind 'hand': 'face'"),
         (lambda c: refmer.corrupt(c, "words", "missing", 0.5), "no stream of words; they have logmel, .*units"),
         (lambda c: snr(c.streams["prosody"], c.streams["units"]), "shapes"),
         (lambda c: snr(c.streams["units"], replace(c.streams["units"], mask=~c.streams["units"].mask)), "no frame in common"),
