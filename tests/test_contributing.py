@@ -49,12 +49,14 @@ def cube_backward(dy, x):
 '''
 QUARTIC = '''
 
+@contract("prediction (N, D), target (N, D) -> L (), slope (N, D)")
 def quartic(prediction, target):
-    """L = mean (prediction - target)^4, and its slope.   prediction, target (N, D)."""
+    """L = mean (prediction - target)^4, and its slope."""
     error = prediction - target
     return (error**4).mean(), 4 * error**3 / error.size
 
 
+@contract("dy () number or number, slope (N, D) -> dx (N, D)")
 def quartic_backward(dy, slope):
     return dy * slope
 '''
@@ -94,19 +96,28 @@ FIRST = "tutorials/01_one_layer.py"
 RULES = "follows or registered or lists or used"  # of the structure
 LISTS = {  # section: (files of tests that check it, names of these tests, steps)
     "An operation": (
-        [STRUCTURE, PROOFS],
-        f"{RULES} or has_a_case or cube or quartic",
+        [STRUCTURE, PROOFS, "tests/ops/test_contracts.py"],
+        f"{RULES} or has_a_case or cube or quartic or in_its_documentation",
         [
-            append("refmer/ops/norms.py", CUBE),
-            append("refmer/proofs/new.py", CASE.format(module="norms", name="cube", inputs="(X,)")),
+            append("refmer/ops/activations.py", CUBE),
+            steps(
+                replace("refmer/ops/activations.py", "def cube(", '@contract("x (...) -> y (...)")\ndef cube('),
+                replace(
+                    "refmer/ops/activations.py",
+                    "def cube_backward(",
+                    '@contract("x (...), dy (...) -> dx (...)")\ndef cube_backward(',
+                ),
+            ),
+            append("refmer/proofs/new.py", CASE.format(module="activations", name="cube", inputs="(X,)")),
             append(
-                "refmer/layers/gate.py", "\n\ndef _cubic(x):\n    from refmer.ops.norms import cube\n\n    return cube(x)\n"
+                "refmer/layers/gate.py",
+                "\n\ndef _cubic(x):\n    from refmer.ops.activations import cube\n\n    return cube(x)\n",
             ),
         ],
     ),
     "A loss": (
-        [STRUCTURE, PROOFS],
-        f"{RULES} or has_a_case or cube or quartic",
+        [STRUCTURE, PROOFS, "tests/ops/test_contracts.py"],
+        f"{RULES} or has_a_case or cube or quartic or in_its_documentation",
         [
             append("refmer/ops/losses.py", QUARTIC),
             append(
@@ -126,7 +137,11 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
         ["tests/kernels/test_twins.py"],
         "every_kernel",
         [
-            replace("refmer/ops/activations.py", "def log_sigmoid(x):", "@twin\ndef log_sigmoid(x):"),
+            replace(
+                "refmer/ops/activations.py",
+                '@contract("x (...) -> y (...)")\ndef log_sigmoid(x):',
+                '@twin("x (...) -> y (...)")\ndef log_sigmoid(x):',
+            ),
             append("refmer/kernels/activations.py", KERNEL),
             replace(
                 "tests/kernels/arguments.py",

@@ -55,6 +55,7 @@ class Term:
     def _array(self, bound):
         shape, dims, lines = f"{self.name}.shape", list(self.dims), []
         tests = [f"{self.name}.dtype.kind in '{DTYPES[self.kind]}'"]
+        tests += [f"{self.name}.flags.writeable"] * (self.kind == "written")
         if dims[:1] == ["..."]:
             del dims[0]
             cut = f"[:-{len(dims)}]" if dims else ""
@@ -88,7 +89,10 @@ class Term:
             return f"{self.name} is {type(value).__name__}; expected an array {self._shape()}{self._or()}"
         letters, numbers = self._shape(), f"({', '.join(_evaluated(dim, scope) for dim in self.dims)})"
         if value.dtype.kind not in DTYPES[self.kind]:
-            return f"{self.name} has dtype {value.dtype}; expected {self.kind}, shape {letters}{self._or()}"
+            kind = "float32 or float64" if self.kind == "written" else self.kind
+            return f"{self.name} has dtype {value.dtype}; expected {kind}, shape {letters}{self._or()}"
+        if self.kind == "written" and not value.flags.writeable:
+            return f"{self.name} is read-only; expected an array that can be written"
         numbers = "" if numbers == letters else f" = {numbers}"
         return f"{self.name} has shape {value.shape}; expected {letters}{numbers}{self._or()}"
 

@@ -13,10 +13,12 @@ WRONG = ("axis", "axis", "axis", "less", "more", "transposed", "dtype", "list", 
 def draw(contract, rng, dtype=np.float64, smallest=1):
     """Return {name: value} of arguments that follow the contract: sizes from `smallest` to 7, None where it is accepted.
 
-    Arrays are contiguous, Fortran-ordered, strided, read-only or broadcast.
+    Arrays are contiguous, Fortran-ordered, strided, read-only or broadcast; sometimes two are the same.
     """
     for _ in range(1000):
         values = _values(contract, rng, dtype, smallest)
+        if rng.random() < 0.2:
+            _share(values, rng)
         try:
             contract.check(**values)
         except (TypeError, ValueError):
@@ -45,6 +47,15 @@ def _values(contract, rng, dtype, smallest):
             shape = [lead if dim == "..." else (_size(dim, values | sizes, rng),) for dim in term.dims]
             values[term.name] = layout(_array(term.kind, sum(shape, ()), rng, dtype), rng, term.kind)
     return values
+
+
+def _share(values, rng):
+    """Make two arguments of one shape and dtype the same array, if there are such."""
+    arrays = {name: x for name, x in values.items() if isinstance(x, np.ndarray)}
+    same = [(a, b) for a, x in arrays.items() for b, y in arrays.items() if a < b and (x.shape, x.dtype) == (y.shape, y.dtype)]
+    if same:
+        a, b = same[rng.integers(len(same))]
+        values[b] = values[a]
 
 
 def _size(dim, scope, rng):

@@ -22,7 +22,8 @@ NAMES = sorted(TWINS)
 
 def call(f, values, on):
     """Return the arrays that a call returns or modifies, or the text of its error."""
-    arguments = {name: x.copy("K") if isinstance(x, np.ndarray) and x.flags.writeable else x for name, x in values.items()}
+    copies = {id(x): x.copy("K") for x in values.values() if isinstance(x, np.ndarray) and x.flags.writeable}
+    arguments = {name: copies.get(id(x), x) for name, x in values.items()}  # arguments that share memory still do
     with kernels(on):
         try:
             result = f(**arguments)

@@ -20,6 +20,7 @@ from refmer.ops.contracts import ARRAY, Contract, contract
 from refmer.ops.convolution import conv1d, conv1d_backward
 from refmer.ops.dense import dropout, linear, linear_backward
 from refmer.ops.losses import ccc, cross_entropy
+from refmer.ops.optimizers import clip_norm
 from refmer.ops.recurrent import lstm
 from refmer.ops.twins import kernels
 from refmer.proofs import all_cases, moved
@@ -65,6 +66,7 @@ test_a_broken_contract_names_argument_given_and_expected = errors(
     (lambda: ccc(ones(3, 2), ones(3, 2), ddof=2), "^ccc: ddof is 2; expected int from 0 to 1$"),
     (lambda: cross_entropy(ones(2, 3), ones(2, 3), ones(3)[None]), r"weight has shape \(1, 3\); expected \(K\) = \(3\)"),
     (lambda: dropout(ones(3), 0, np.nan), "^dropout: rate is nan; expected float from 0 below 1$"),
+    (lambda: clip_norm(np.broadcast_to(1.0, 3), 1), "^clip_norm: grad is read-only; expected an array that can be written"),
     (lambda: relu(2.0), r"^relu: x is float; expected an array \(...\)$"),
 )
 
