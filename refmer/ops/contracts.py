@@ -187,16 +187,18 @@ def closure(layer):
 
     @wraps(layer)
     def call(*args, **kwargs):
-        *outputs, backward = layer(*args, **kwargs)
-        shapes = [_shapes(y) for y in outputs if not isinstance(y, np.ndarray) or y.dtype.kind in "fc"]
+        y, *others, backward = layer(*args, **kwargs)
+        shape = y.shape if type(y) is np.ndarray else _shapes(y)
+        shapes = [_shapes(y) for y in others if y.dtype.kind in "fc"] if others else ()
 
-        def checked(*gradients):
-            for dy, shape in zip(gradients, shapes, strict=False):  # then follows the tree of gradients
-                if getattr(dy, "shape", None) != shape:
-                    _fit(layer.__name__, "dy", dy, shape)
-            return backward(*gradients)
+        def checked(dy, *rest):  # the gradients of other outputs, then the tree of gradients
+            if getattr(dy, "shape", None) != shape:
+                _fit(layer.__name__, "dy", dy, shape)
+            for other, expected in zip(rest, shapes, strict=False):
+                _fit(layer.__name__, "dy", other, expected)
+            return backward(dy, *rest)
 
-        return *outputs, checked
+        return y, *others, checked
 
     return call
 
