@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from refmer import __version__, params
-from refmer.choices import SEED, choose, plain, typed
+from refmer.choices import SEED, check_finite, choose, plain, typed
 from refmer.data import targets
 from refmer.data.arrays import identifiers, some
 from refmer.data.clips import Stream as Signal
@@ -461,6 +461,9 @@ def load_recognizer(path):
         meta = json.loads(str(arrays.pop("meta")))
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
+        for name, x in arrays.items():
+            if not name.endswith("/q"):  # int8
+                check_finite(name, x)
         largest = max(10_000, len(arrays), *(max(x.shape, default=0) for x in arrays.values()))
         for name, value in meta["config_"].items():  # a description of a billion layers takes hours
             if isinstance(value, int) and value > largest:
