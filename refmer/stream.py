@@ -137,7 +137,7 @@ class Stream:
         if mask.dtype != bool or mask.shape != x.shape[:1]:
             raise ValueError(f"valid of {name} is {mask.dtype} of shape {mask.shape}; accepted: bool {x.shape[:1]}")
         x = standard(x, mask, ring.mean, ring.sd)
-        if bad := len(x) - int((np.abs(x) <= LARGEST).reshape(len(x), -1).all(1).sum()):
+        if bad := len(x) - int((np.abs(x) <= LARGEST).all(tuple(range(1, x.ndim))).sum()):
             raise ValueError(
                 f"{bad} of {len(x)} frames of {name} are not finite, or {LARGEST:.0e} standard deviations from the mean;"
                 " accepted: other features, or valid False"

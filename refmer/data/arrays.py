@@ -1,4 +1,4 @@
-"""What people have as labels, identifiers and frames (lists, names, columns of tables), as arrays."""
+"""Conversion of labels, identifiers and frames (lists, names, columns of tables) to arrays."""
 
 import numpy as np
 
@@ -76,8 +76,6 @@ def names_in(label, value):
 def frames(x, mask):
     """Return x (N, T, ...) and mask (N, T) of a stream as arrays, those on disk unread; raise ValueError for anything else."""
     if isinstance(x, (list, tuple)):
-        from refmer.data.pack import pad
-
         parts = [np.asarray(part) for part in x]
         shapes = {part.shape[1:] for part in parts}
         if len(shapes) != 1 or min(part.ndim for part in parts) < 2:
@@ -98,6 +96,19 @@ def frames(x, mask):
         mask = mask.astype(bool)
     if mask.dtype != bool or mask.shape != x.shape[:2]:
         raise ValueError(f"mask is {mask.dtype} {mask.shape}; accepted: bool {x.shape[:2]}, like the stream, or 0 and 1")
+    return x, mask
+
+
+def pad(parts):
+    """Pad clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
+    return padded(np.concatenate(parts), np.array([len(part) for part in parts]))
+
+
+def padded(valid, length):
+    """Pad the same clips from their concatenated frames (all, ...) and lengths (N,)."""
+    mask = np.arange(length.max(initial=0)) < length[:, None]
+    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
+    x[mask] = valid
     return x, mask
 
 
