@@ -73,11 +73,3 @@ def typed(name, value, kind, within=None):
     if is_tuple != (Ellipsis in rest) or not all(type(x) is kind and accepts(x) for x in values):
         raise ValueError(f"{name} is {value!r}; accepted: {text}{' or None' if NoneType in rest else ''}")
     return tuple(values) if is_tuple else values[0]
-
-
-def check_finite(name, x, dtype=np.float32):
-    """Raise ValueError unless the array x is floating and finite in the dtype."""
-    if x.dtype.kind != "f":
-        raise ValueError(f"{name} has dtype {x.dtype}; accepted: floating point")
-    if not (np.abs(x) <= np.finfo(dtype).max).all():
-        raise ValueError(f"{name} has values that are not finite in {np.dtype(dtype)}; accepted: finite values")
