@@ -65,6 +65,7 @@ SEMICOLONS = [line.replace(".", ",") for line in lines(table(), ";")]
         ([f'"{line}"' for line in lines(table(), '", "')], "utf-8"),
         ([line + "," for line in lines(table(), ",")], "utf-8"),
         ([lines(table())[0], *(line + "," for line in lines(table())[1:])], "utf-8"),
+        ([lines(table())[0] + ",", *lines(table())[1:]], "utf-8"),
         (["", *lines(table()), "", "   ", ",,,"], "utf-8"),
         ([lines(table())[0], *lines(table())[:0:-1]], "utf-8"),
         (lines(table(frame=range(N))), "utf-8"),
