@@ -179,8 +179,8 @@ def check_amount(kind, amount, senses):
     if kind == "bursty":
         try:
             gaps.GilbertElliott(*amount)
-        except TypeError as error:  # too few or many arguments, or no numbers
-            raise ValueError(accepted) from error
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{accepted} ({error})") from error
     elif not KINDS[kind].low <= amount <= KINDS[kind].high:
         raise ValueError(accepted)
     if not set(senses) <= set(KINDS[kind].senses):

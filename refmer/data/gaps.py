@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.choices import choose
+from refmer.choices import SHARE, check_fields
 from refmer.ops.markov import markov
 
 SHARES = {  # shares of the frames that the papers let go missing
@@ -12,6 +12,7 @@ SHARES = {  # shares of the frames that the papers let go missing
     "004": tuple(k / 100 for k in (*range(0, 91, 10), *range(95, 101))),  # section IV-C1
 }
 STARTS = ("good", "stationary")
+SLOTS = (lambda x: 0 < x <= 10_000, "slots per second above 0, up to 10,000")
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,8 @@ class GilbertElliott:
     rate: float = 25.0
 
     def __post_init__(self):
-        for label in ("p_good_to_bad", "p_bad_to_good", "loss_good", "loss_bad"):
-            if not 0 <= getattr(self, label) <= 1:
-                raise ValueError(f"{label} is {getattr(self, label)}; accepted: a probability from 0 to 1")
-        choose("start", self.start, STARTS)
-        if not 0 < self.rate <= 10_000:
-            raise ValueError(f"rate is {self.rate}; accepted: slots per second, more than 0 and at most 10,000")
+        shares = dict.fromkeys(("p_good_to_bad", "p_bad_to_good", "loss_good", "loss_bad"), SHARE)
+        check_fields(self, {"start": STARTS}, shares | {"rate": SLOTS})
         if self.start == "stationary" and self.p_good_to_bad + self.p_bad_to_good == 0:
             raise ValueError(
                 "start is 'stationary', but the chain never switches; accepted: a probability of switching above 0"

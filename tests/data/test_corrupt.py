@@ -164,7 +164,8 @@ def test_a_span_protects_the_rest(clips):
         (lambda c: snr(c.streams["prosody"], c.streams["units"]), "shapes"),
         (lambda c: snr(c.streams["units"], replace(c.streams["units"], mask=~c.streams["units"].mask)), "no frame in common"),
         (lambda c: windows(c, 0, 0.1), "window is 0"),
-        (lambda c: windows(c, 0.5, -1), "window is 0.5 s and hop -1"),
+        (lambda c: windows(c, "a", 1), "window is 'a'; accepted: finite numbers above 0"),
+        (lambda c: windows(c, 0.5, -1), "hop is -1"),
         (lambda c: windows(c, 1e3, 0.1), "window is 1000"),
     ],
 )
