@@ -12,6 +12,7 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "load_recognizer": "recognizer",
     "load_samples": "data.read",
     "read_clip": "data.read_clip",
+    "read_clips": "data.read_clips",
     "raw_signals": "data.synthetic.synthesize",
     "synthesize": "data.synthetic.synthesize",
     "synthesize_recordings": "data.synthetic.synthesize",

@@ -461,10 +461,7 @@ def load_recognizer(path):
         meta = json.loads(str(arrays.pop("meta")))
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
-        largest = max(10_000, len(arrays), *(max(x.shape, default=0) for x in arrays.values()))
-        for name, value in meta["config_"].items():  # a description of a billion layers takes hours
-            if isinstance(value, int) and value > largest:
-                raise ValueError(f"config_ has {name} {value}; accepted: at most {largest}, the largest axis of its arrays")
+        check_arrays(arrays, meta["config_"])
         model = Recognizer(**{name: meta[name] for name in ARGUMENTS if name in meta})
         system = model._system()
         model.config_ = system.Config(**meta["config_"])
@@ -487,6 +484,19 @@ def load_recognizer(path):
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {accepted}") from error
     return model
+
+
+def check_arrays(arrays, config):
+    """Raise ValueError for an array that is not finite in float32 (or int8), and a size in the config that no array has."""
+    for name, x in arrays.items():
+        if x.dtype.kind != "f" and not name.endswith("/q"):
+            raise ValueError(f"{name} has dtype {x.dtype}; accepted: floating point")
+        if not (np.abs(x) <= np.finfo(np.float32).max).all():
+            raise ValueError(f"{name} has values that are not finite in float32; accepted: finite values")
+    largest = max(10_000, len(arrays), *(max(x.shape, default=0) for x in arrays.values()))
+    for name, value in config.items():  # a description of a billion layers takes hours
+        if isinstance(value, int) and value > largest:
+            raise ValueError(f"config_ has {name} {value}; accepted: at most {largest}, the largest axis of its arrays")
 
 
 def check_file(model, system):

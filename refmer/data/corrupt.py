@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from refmer.choices import choose
+from refmer.choices import SEED, choose, plain, typed
 from refmer.data import corrupt_face, corrupt_sound, gaps
-from refmer.data.clips import SENSES, Clips
+from refmer.data.clips import SENSES, Clips, checked
 from refmer.data.scaling import moments
 
 
@@ -102,8 +102,7 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
     amount = check_amount(kind, amount, senses)
     streams = {name: s for name, s in clips.streams.items() if s.sense in senses}
     check_scale_from(scale_from, streams)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; accepted: a whole number of at least 0")
+    seed = typed("seed", plain(seed), int, SEED)
     if amount == KINDS[kind].nothing or len(clips) == 0:
         return clips
     rng = np.random.default_rng([seed, *map(SENSES.index, senses), list(KINDS).index(kind)])
@@ -153,8 +152,7 @@ def snr(clean, corrupted):
 
 def check(clips, sense, span, **switches):
     """Return the senses; raise an error for an unknown sense, kind, space or per, a sense without a stream, or a wrong span."""
-    if not isinstance(clips, Clips):
-        raise TypeError(f"clips is {type(clips).__name__}; accepted: Clips, for example of refmer.load_samples()")
+    checked(clips)
     for name, value in switches.items():
         choose(name, value, {"kind": KINDS, "space": ("standard", "raw"), "per": ("clip", "frame")}[name])
     senses = sense.split("+") if isinstance(sense, str) else [sense]
@@ -181,8 +179,8 @@ def check_amount(kind, amount, senses):
     if kind == "bursty":
         try:
             gaps.GilbertElliott(*amount)
-        except TypeError as error:  # too few or many arguments, or no numbers
-            raise ValueError(accepted) from error
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{accepted} ({error})") from error
     elif not KINDS[kind].low <= amount <= KINDS[kind].high:
         raise ValueError(accepted)
     if not set(senses) <= set(KINDS[kind].senses):

@@ -130,7 +130,7 @@ def load_folder(path):
     ValueError
         If a file of it is missing, truncated or foreign, or its parts do not fit together.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(f"no folder {path}; accepted: {WHAT}")
     try:

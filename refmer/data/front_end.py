@@ -18,7 +18,6 @@ FLOOR = 1e-10  # power added to every band: the logarithm stays finite
 BLOCK = 1280  # frames that are analysed at a time: the memory of a long wave is bounded
 SHORTEST = 0.04  # seconds of a window for F0: two periods and more of a deep voice
 TONE = 0.95  # autocorrelation at a period shorter than a voice's from which a frame of a recording is a tone
-QUIET = 1e-4  # power of a frame of a recording over that of the whole, below which it has no voice
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ def pitch(wave, config, high=500.0, voiced=0.5):
     """Return F0 (T,) in Hz, 0 where unvoiced, and voicing (T,): the peak of the autocorrelation (Boersma 1993).
 
     The window is at least SHORTEST s long. Dividing by the window's own autocorrelation removes the effect of its taper.
-    In a recording, F0 lies at a local maximum, and a frame that is QUIET or repeats itself faster than `high` is not voiced.
+    In a recording, F0 lies at a local maximum, and a frame that repeats itself faster than `high` is not voiced.
     """
     window = max(config.window, int(SHORTEST * config.rate))
     if len(wave) < window:
@@ -248,8 +247,7 @@ def pitch(wave, config, high=500.0, voiced=0.5):
         r = irfft(x.real**2 + x.imag**2, n)
         return r[..., lags] / (r[..., :1] + FLOOR)
 
-    frames = framed(wave, window, config.hop)
-    r = autocorrelation(frames) / autocorrelation(np.ones(window))
+    r = autocorrelation(framed(wave, window, config.hop)) / autocorrelation(np.ones(window))
     below, r, lags = r[:, : shortest + 1], r[:, shortest:], lags[shortest:]
     score = r[:, 1:-1] - 0.06 * np.log2(lags[1:-1] / lags[1])  # an octave lower costs 0.06
     allowed = np.ones(len(r), bool)
@@ -257,8 +255,7 @@ def pitch(wave, config, high=500.0, voiced=0.5):
         peaks = local_maxima(r)
         score = np.where(peaks, score, -np.inf)
         tone = (local_maxima(below) & (below[:, 1:-1] > TONE)).any(1)
-        loud = np.einsum("ij,ij->i", frames, frames) > QUIET * config.level**2 * window
-        allowed = peaks.any(1) & loud & ~tone
+        allowed = peaks.any(1) & ~tone
     peak = np.argmax(score, axis=1) + 1
     t = np.arange(len(r))
     left, top, right = r[t, peak - 1], r[t, peak], r[t, peak + 1]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.choices import ABOVE_0, SHARE, check_fields
+from refmer.choices import SHARE, check_fields
 from refmer.ops.markov import markov
 
 SHARES = {  # shares of the frames that the papers let go missing
@@ -12,6 +12,7 @@ SHARES = {  # shares of the frames that the papers let go missing
     "004": tuple(k / 100 for k in (*range(0, 91, 10), *range(95, 101))),  # section IV-C1
 }
 STARTS = ("good", "stationary")
+SLOTS = (lambda x: 0 < x <= 10_000, "slots per second above 0, up to 10,000")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class GilbertElliott:
 
     def __post_init__(self):
         shares = dict.fromkeys(("p_good_to_bad", "p_bad_to_good", "loss_good", "loss_bad"), SHARE)
-        check_fields(self, {"start": STARTS}, shares | {"rate": ABOVE_0})
+        check_fields(self, {"start": STARTS}, shares | {"rate": SLOTS})
         if self.start == "stationary" and self.p_good_to_bad + self.p_bad_to_good == 0:
             raise ValueError(
                 "start is 'stationary', but the chain never switches; accepted: a probability of switching above 0"

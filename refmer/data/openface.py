@@ -146,7 +146,8 @@ def shown(file, table, confidence, n):
     certainty, success = (table.get(column, np.ones(n)) for column in ("confidence", "success"))
     highest = np.nan_to_num(certainty).max()
     if highest > 1:
-        raise ValueError(f"{file}: confidence is up to {highest:g}; accepted: 0 to 1 (divide percentages by 100)")
+        warnings.warn(f"{file}: confidence is up to {highest:g}; read as percent", stacklevel=2)
+        certainty, highest = certainty / 100, highest / 100
     good = (success == 1) & (certainty >= confidence)
     if not good.any():
         raise ValueError(

@@ -1,10 +1,12 @@
 """A clip from files: a WAV file, a CSV that OpenFace 2 wrote about the face, and vectors of the words."""
 
 import warnings
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
+from refmer.choices import SHARE, plain, typed
 from refmer.data.clips import WORD_RATE, Clips, Stream
 from refmer.data.front_end import PROSODY, FrontEnd, analyse, derived
 from refmer.data.openface import FACE_RATE, LONGEST, read_face
@@ -16,6 +18,7 @@ LARGEST = 2**30  # bytes of a file
 SPEECH = 0.1  # seconds of voiced sound that make speech
 DIFFER = 0.1  # share of its length by which the longer stream may be longer
 VOICE_RATE = 2 * FACE_RATE
+FRAME_RATES = (lambda x: 5 <= x <= 1000, "frames per second from 5 to 1000")
 RECORDED = FrontEnd(recorded=True)
 
 
@@ -68,10 +71,8 @@ def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="yo
     """
     if wav is None and openface_csv is None and words is None:
         raise ValueError("nothing to read; accepted: at least one of wav, openface_csv and words")
-    if isinstance(confidence, bool | str) or not 0 <= confidence <= 1:
-        raise ValueError(f"confidence is {confidence!r}; accepted: a number from 0 to 1")
-    if rate is not None and (isinstance(rate, bool | str) or not 5 <= rate <= 1000):
-        raise ValueError(f"rate is {rate!r}; accepted: a number of frames per second from 5 to 1000")
+    confidence = typed("confidence", plain(confidence), float, SHARE)
+    rate = typed("rate", plain(rate), float | None, FRAME_RATES)
     voice = None if wav is None else read_voice(existing("wav", wav))
     sound = 0 if voice is None else len(voice["logmel"])
     tracked = None
@@ -98,7 +99,9 @@ def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="yo
 
 def existing(label, path):
     """Return the path of a file; raise unless it exists and has at most LARGEST bytes."""
-    path = Path(path)
+    if not isinstance(path, str | PathLike):
+        raise TypeError(f"{label} is {type(path).__name__}; accepted: a path")
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{label} is {str(path)!r}: no such file")
     if path.stat().st_size > LARGEST:
@@ -141,11 +144,14 @@ def filled(x, present, T, rate, sense, features):
 
 def word_stream(vectors, seconds):
     """Return a stream of evenly spaced words, WORD_RATE per second if the duration is 0."""
-    x = np.asarray(vectors)
+    try:
+        x = np.asarray(vectors)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"words is {type(vectors).__name__} ({error}); accepted: numbers (words, width)") from error
     if x.ndim != 2 or 0 in x.shape or x.dtype.kind not in "fiu":
         raise ValueError(f"words has shape {x.shape} and dtype {x.dtype}; accepted: numbers (words, width), at least one word")
-    bad = (~np.isfinite(x)).any(1).sum()
+    bad = (~(np.abs(x) <= np.finfo(np.float32).max)).any(1).sum()
     if bad:
-        raise ValueError(f"words has NaN or infinite values in {bad} words; accepted: finite numbers")
+        raise ValueError(f"words has NaN or infinite values in {bad} words; accepted: finite in float32")
     rate = len(x) / seconds if seconds else WORD_RATE
     return Stream(x[None].astype(np.float32), float(rate), np.ones((1, len(x)), bool), "words")

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.data.folder import chunks
-from refmer.params import check_values
 
 LARGEST = 1e9  # standard deviations from the mean of training; the fourth power of a feature is finite in float32
 
@@ -29,7 +28,6 @@ def scaling(stream):
 
 def unstacked(name, pair):
     """Return (mean, standard deviation) of a file's array (2, ...); raise ValueError for one that is no scaling."""
-    check_values(f"scaling/{name}", pair)
     if pair.ndim < 2 or len(pair) != 2 or not (pair[1] > 0).all():
         raise ValueError(f"scaling/{name} has shape {pair.shape}; accepted: (2, width), means and standard deviations above 0")
     return tuple(pair.astype(np.float32))

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from refmer.data.clips import Clips
+from refmer.choices import ABOVE_0, plain, typed
+from refmer.data.clips import Clips, checked
 
 
 def windows(clips, window, hop):
@@ -13,9 +14,8 @@ def windows(clips, window, hop):
     -> Clips without labels, N W of them: the windows of the first clip, then those of the second; ends (W,): the second at
     which each window ends, and its prediction is available.
     """
-    if not (window > 0 and hop > 0):
-        raise ValueError(f"window is {window} s and hop {hop} s; accepted: more than 0")
-    length = min(s.mask.shape[1] / s.rate for s in clips.streams.values())
+    window, hop = (typed(name, plain(x), float, ABOVE_0) for name, x in (("window", window), ("hop", hop)))
+    length = min(s.mask.shape[1] / s.rate for s in checked(clips).streams.values())
     if window > length:
         raise ValueError(f"window is {window} s, but the clips are {length:g} s long")
     ends = window + hop * np.arange(int((length - window) / hop + 1e-9) + 1)

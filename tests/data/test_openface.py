@@ -65,6 +65,7 @@ SEMICOLONS = [line.replace(".", ",") for line in lines(table(), ";")]
         ([f'"{line}"' for line in lines(table(), '", "')], "utf-8"),
         ([line + "," for line in lines(table(), ",")], "utf-8"),
         ([lines(table())[0], *(line + "," for line in lines(table())[1:])], "utf-8"),
+        ([lines(table())[0] + ",", *lines(table())[1:]], "utf-8"),
         (["", *lines(table()), "", "   ", ",,,"], "utf-8"),
         ([lines(table())[0], *lines(table())[:0:-1]], "utf-8"),
         (lines(table(frame=range(N))), "utf-8"),
@@ -89,6 +90,7 @@ def test_all_ways_of_writing_a_file_are_the_same_features(tmp_path, expected, te
         ),
         (both()["after"], {}, r"has 2 faces \(0 in 30 rows, 1 in 10 rows\); 0 is read, face= chooses another"),
         (both()["between"], {}, "0 is read"),
+        (lines(table(confidence=[98] * N)), {}, "confidence is up to 98; read as percent"),
         (lines(without("confidence", "success")), {}, "no column confidence or success: every frame counts as a face"),
         (lines(table(timestamp=["0.000"] * N)), {"rate": 25}, None),
         (lines({"face": [0] * N} | without("frame", "face_id", "timestamp", "success")), {"rate": 25.0}, None),
@@ -148,7 +150,6 @@ def cell(column, value, row=5):
         (cell("timestamp", "0.160"), {}, "timestamp is missing, negative or occurs twice"),
         (cell("timestamp", "x"), {}, "timestamp is missing"),
         (cell("frame", "5"), {}, "frame is missing, negative or occurs twice"),
-        (cell("confidence", "98"), {}, "confidence is up to 98; accepted: 0 to 1"),
         (
             lines(table(success=["0"] * N)),
             {},

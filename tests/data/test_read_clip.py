@@ -138,8 +138,12 @@ def content(folder, label, data):
         (lambda f: {}, "nothing to read"),
         (lambda f: {"words": np.ones(3)}, r"words has shape \(3,\)"),
         (lambda f: {"words": np.full((2, 3), np.nan)}, "NaN or infinite values in 2 words"),
+        (lambda f: {"words": [[1, 2], [3]]}, r"words is list .*; accepted: numbers \(words, width\)"),
+        (lambda f: {"words": np.full((2, 3), 1e300)}, "NaN or infinite values in 2 words; accepted: finite in float32"),
         (lambda f: {"words": np.ones((2, 3)), "confidence": 2}, "confidence is 2"),
-        (lambda f: {"words": np.ones((2, 3)), "rate": 0}, "rate is 0; accepted: a number of frames per second from 5 to 1000"),
+        (lambda f: {"words": np.ones((2, 3)), "confidence": [1]}, "confidence is .1.; accepted: numbers from 0 to 1"),
+        (lambda f: {"wav": 3}, "wav is int; accepted: a path"),
+        (lambda f: {"words": np.ones((2, 3)), "rate": 0}, "rate is 0; accepted: frames per second from 5 to 1000"),
         (lambda f: {"words": np.ones((2, 3)), "rate": "25"}, "rate is '25'"),
         (lambda f: {"wav": "none"}, "wav is .*none"),
         (lambda f: {"openface_csv": "none"}, "openface_csv is .*none"),
@@ -153,7 +157,7 @@ def content(folder, label, data):
     ],
 )
 def test_bad_files_and_arguments_raise_errors(tmp_path, arguments, message):
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
+    with pytest.raises((ValueError, TypeError, FileNotFoundError), match=message):
         refmer.read_clip(**arguments(tmp_path))
 
 

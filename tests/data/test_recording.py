@@ -9,7 +9,7 @@ from scipy.signal import resample_poly
 
 import refmer
 from refmer.data import recording as module
-from refmer.data.front_end import FrontEnd, analyse, front_end, log_mel
+from refmer.data.front_end import FrontEnd, analyse, front_end, log_mel, pitch
 from refmer.data.recording import recording
 from refmer.data.wav import open_wav
 
@@ -72,6 +72,11 @@ def test_a_tone_is_not_voiced(tmp_path, hertz):
 @pytest.mark.parametrize("hertz", [75, 130, 220, 400])
 def test_the_pitch_of_a_voice_is_kept(tmp_path, hertz):
     assert np.abs(f0(tmp_path, vowel(hertz))[3:-3] / hertz - 1).max() < 0.02
+
+
+def test_pitch_is_a_peak_of_the_autocorrelation_beside_a_slow_wave():
+    hertz = pitch(vowel() + 0.05 * np.sin(2 * np.pi * 30 * T), CONFIG)[0][3:-3]
+    assert np.abs(hertz[hertz > 0] - 130).max() < 1 and (hertz > 0).mean() > 0.5
 
 
 def test_silence_beside_a_voice_changes_nothing_and_has_no_voice(tmp_path):

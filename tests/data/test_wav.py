@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from refmer.data.wav import CONVERT, open_wav
+from refmer.data.wav import CONVERT, expand_a_law, expand_mu_law, open_wav
 
 WAVE = 0.5 * np.sin(np.arange(400) / 7) * np.linspace(0.2, 1, 400)
 PCM16 = (WAVE * 2**15).astype("<i2").tobytes()
@@ -91,6 +91,14 @@ def test_every_encoding_is_the_same_sound(tmp_path, name):
     wave = whole(tmp_path, content)
     assert wave.shape == (400, 1) and wave.dtype == np.float64
     assert np.abs(wave[:, 0] - WAVE).max() <= error
+
+
+def test_codes_of_telephones_are_those_of_g_711():
+    for expand, codes, samples in (
+        (expand_mu_law, (0x00, 0x7F, 0xFF, 0xFE, 0xF0, 0xEF, 0x80), (-32124, 0, 0, 8, 120, 132, 32124)),
+        (expand_a_law, (0x2A, 0x55, 0xD5, 0xDA, 0xC5, 0xAA), (-32256, -8, 8, 248, 264, 32256)),
+    ):
+        assert expand(np.array(codes, np.uint8)).tolist() == list(samples)
 
 
 def test_any_part_of_any_channels_is_read(tmp_path):
