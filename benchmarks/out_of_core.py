@@ -60,7 +60,7 @@ def demonstrate(gigabytes, folder, system="auxformer"):
         refmer.save_folder(noisy_copies(gigabytes, system), f"{folder}/corpus")
         written = time.perf_counter()
         clips = refmer.load_folder(f"{folder}/corpus")
-        model = refmer.Recognizer(system).fit(clips, epochs=1)
+        model = refmer.Recognizer(system, epochs=1).fit(clips)
         trained = time.perf_counter()
     return {
         "system": system,

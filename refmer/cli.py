@@ -206,7 +206,7 @@ def train(args):
     check_writable(args.out)
     _, config = resolve(args.system if args.target is None else f"{args.system}@{args.target}")
     clips, _ = load_samples(corpus_of(config["target"])).split(by="speaker", test_size=0.25, seed=args.seed)
-    model = Recognizer(args.system, args.size, config, args.seed).fit(clips, epochs=args.epochs)
+    model = Recognizer(args.system, args.size, config, args.seed, args.epochs).fit(clips)
     model.save(args.out)
     best = min(model.history_, key=lambda entry: entry["dev_loss"])
     print(

@@ -6,6 +6,7 @@ A description is a nest of dicts and lists of `Leaf`. `init` stores the leaves o
 """
 
 from collections.abc import Callable
+from functools import partial
 from math import prod
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -27,6 +28,11 @@ class Tree(SimpleNamespace):
     A tree with quantized matrices has `description` alone: it cannot be trained.
     """
 
+    def __reduce__(self):  # a copy and a pickle are views of one vector again
+        if "vector" in vars(self):
+            return view, (self.description, self.vector, self.state)
+        return super().__reduce__()
+
 
 def zeros(rng, shape):
     """Return zeros."""
@@ -46,7 +52,16 @@ def xavier(rng, shape):
 
 def normal(sd):
     """Return an initializer: Gaussian with mean 0 and the given standard deviation."""
-    return lambda rng, shape: rng.normal(0, sd, shape)
+    return partial(_draw, "normal", 0, sd)
+
+
+def uniform(low, high):
+    """Return an initializer: uniform in [low, high)."""
+    return partial(_draw, "uniform", low, high)
+
+
+def _draw(distribution, first, second, rng, shape):
+    return getattr(rng, distribution)(first, second, shape)
 
 
 def walk(description, path=""):

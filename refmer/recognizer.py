@@ -1,6 +1,7 @@
 """Recognizer: a system behind the interface of a scikit-learn estimator."""
 
 import json
+import warnings
 from dataclasses import asdict, fields, replace
 
 import numpy as np
@@ -9,8 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from refmer import __version__, params
-from refmer.choices import choose
+from refmer.choices import SEED, choose, plain, typed
 from refmer.data import targets
+from refmer.data.arrays import identifiers, some
+from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
 from refmer.data.scaling import scaling, standardise
@@ -24,13 +27,16 @@ from refmer.train.fit import CHUNK, Lazy, announce, fit, take
 from refmer.train.recipes import RECIPES
 
 FORMAT = "refmer recognizer 1"
-ARGUMENTS = ("system", "size", "config", "seed")
-SAVED = ("config_", "recipe_", "class_names_", "speakers_", "history_", "rates_", "quantized_")  # as JSON; arrays: p_, scaling_
+ARGUMENTS = ("system", "size", "config", "seed", "epochs", "lr")
+SAVED = ("config_", "recipe_", "class_names_", "speakers_", "history_", "rates_", "features_", "seed_", "quantized_")  # as JSON
 HEADLINES = {"classes": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
 class Recognizer(BaseEstimator):
     """A multimodal emotion recognition system as a scikit-learn estimator.
+
+    Scorers of scikit-learn named by a string (`scoring="accuracy"`) need the labels as y: those of `labels(clips)`, or of
+    `refmer.data.targets.labels(clips, target)`.
 
     Parameters
     ----------
@@ -39,9 +45,15 @@ class Recognizer(BaseEstimator):
     size : {"tiny", "paper"}, default "tiny"
         The size that trains in seconds, or the published one.
     config : dict, optional
-        Fields of the system's Config to change, e.g. {"gate": False}. The widths of the inputs follow from the clips.
-    seed : int, default 0
-        Seed of the initial parameters, the order of clips, dropout, and the choice of the development speakers.
+        Fields of the system's Config to change, e.g. {"gate": False}. The widths of the inputs and the number of classes follow
+        from the clips. `set_params` and grids of scikit-learn reach a field as `config__gate`.
+    seed : int or None, default 0
+        Seed of the initial parameters, the order of clips, dropout, and the choice of the development speakers. None: a new one
+        for each fit, which `seed_` keeps.
+    epochs : int, optional
+        Largest number of epochs. Default: the recipe's.
+    lr : float, optional
+        Learning rate of the first epoch. Default: the recipe's.
 
     Attributes
     ----------
@@ -61,31 +73,47 @@ class Recognizer(BaseEstimator):
         Scaling of the features of each stream, from the training clips.
     rates_ : dict of str to float
         Frames per second of each stream. Files of early versions lack it.
+    features_ : dict of str to tuple of str
+        Names of the features of each stream, () if the training clips have none: other clips that have names have the same.
+    seed_ : int
+        The seed that was used.
     speakers_ : array of str
         All speakers of the training and development clips.
     quantized_ : dict
         Options and ranges of the quantization; only of a result of `refmer.quantize`.
     """
 
-    def __init__(self, system, size="tiny", config=None, seed=0):
+    def __init__(self, system, size="tiny", config=None, seed=0, epochs=None, lr=None):
         self.system = system
         self.size = size
         self.config = config
         self.seed = seed
+        self.epochs = epochs
+        self.lr = lr
 
-    def fit(self, clips, y=None, dev=None, epochs=None, progress=True):
+    def get_params(self, deep=True):
+        """Return the arguments of the constructor; with `deep`, also the fields given in `config`, as `config__FIELD`."""
+        return super().get_params(deep) | ({f"config__{k}": v for k, v in self._changes().items()} if deep else {})
+
+    def set_params(self, **params):
+        """Set arguments of the constructor, or fields of `config` as `config__FIELD`; return the recognizer itself."""
+        changes = {k.removeprefix("config__"): params.pop(k) for k in list(params) if k.startswith("config__")}
+        super().set_params(**params)
+        if changes:
+            self.config = self._changes() | changes
+        return self
+
+    def fit(self, clips, y=None, dev=None, progress=True):
         """Train on clips.
 
         Parameters
         ----------
         clips : Clips
             Labelled clips. Those of `refmer.load_folder` are read one mini-batch at a time and may exceed the memory.
-        y : ignored
-            Present for scikit-learn: the labels are in the clips.
+        y : array (N,) or (N, K), optional
+            Labels in place of those in the clips, for scikit-learn: classes as `predict` returns them, or votes.
         dev : Clips, optional
             Development set, whose loss selects the epoch that is kept. Default: 15 % of the speakers of `clips`, by seed.
-        epochs : int, optional
-            Largest number of epochs. Default: the recipe's.
         progress : bool, default True
             Show a progress bar (never in a pipe).
 
@@ -96,41 +124,58 @@ class Recognizer(BaseEstimator):
 
         Raises
         ------
+        TypeError
+            For clips that are no Clips.
         ValueError
-            Without clips, with a single speaker and no `dev`, for missing labels or streams, an unknown size or field.
+            Without clips, with a single speaker and no `dev`, for labels or streams that are missing, an argument or a field of
+            `config` that is not accepted or contradicts the clips.
         KeyError
             For an unknown system.
+
+        Warns
+        -----
+        UserWarning
+            If no training clip is of a class: its weight in the loss is 0.
         """
+        for name in ("p_", "quantized_"):  # of an earlier fit
+            vars(self).pop(name, None)
         system = self._system()
+        config = self.config_of(system)
+        clips = targets.with_labels(checked(clips), config.target, y)
         if len(clips) == 0:
             raise ValueError("no clips to fit on; accepted: at least one batch of labelled clips")
-        config = self.config_of(system)
         names = targets.class_names(clips, config.target)
         targets.labels(clips, config.target)
-        self.speakers_ = np.unique(clips.speaker if dev is None else np.concatenate([clips.speaker, dev.speaker]))
+        self.seed_ = int(np.random.default_rng().integers(2**32)) if self.seed is None else plain(self.seed)
+        self.speakers_ = np.unique(clips.speaker)
         if dev is None:
-            clips, dev = clips.split(by="speaker", test_size=0.15, seed=self.seed)
+            clips, dev = clips.split(by="speaker", test_size=0.15, seed=self.seed_)
+        else:
+            self.speakers_ = np.unique(identifiers("speaker", [*self.speakers_.tolist(), *checked(dev).speaker.tolist()]))
         self.class_names_, self.classes_ = tuple(names), np.arange(len(names))
-        self.recipe_ = RECIPES[system.RECIPE][self.size]
-        if epochs is not None:
-            if epochs < 1:
-                raise ValueError(f"epochs is {epochs}; accepted: 1 or more")
-            self.recipe_ = replace(self.recipe_, epochs=epochs)
+        changes = {name: getattr(self, name) for name in ("epochs", "lr") if getattr(self, name) is not None}
+        self.recipe_ = replace(RECIPES[system.RECIPE][self.size], **changes)
         streams = self.streams_of(clips, config)
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         self.rates_ = {name: float(s.rate) for name, s in streams.items()}
-        self.config_ = replace(config, **system.widths(streams, config), classes=len(names))
+        self.features_ = {name: s.features for name, s in streams.items()}
+        follow = system.widths(streams, config) | {"classes": len(names)}
+        for name in set(follow) & set(self._changes()):
+            if getattr(config, name) != follow[name]:
+                raise ValueError(f"{name} is {getattr(config, name)} in config; accepted: {follow[name]}, as the clips have it")
+        self.config_ = replace(config, **follow)
         batches = [self.labelled_batch(part, clips) for part in (clips, dev)]
+        if self.task != "regression":
+            warn_of_absent(batches[0]["class_count"], names)
         if self.size == "paper":
-            announce(system, self.config_, batches[0], self.recipe_, self.seed)
+            announce(system, self.config_, batches[0], self.recipe_, self.seed_)
         with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
 
             def show(entry):
                 bar.update()
                 bar.set_postfix(loss=f"{entry['train_loss']:.3f}", dev=f"{entry['dev_loss']:.3f}")
 
-            self.p_, self.history_ = fit(system, self.config_, *batches, self.recipe_, self.seed, show)
-        vars(self).pop("quantized_", None)
+            self.p_, self.history_ = fit(system, self.config_, *batches, self.recipe_, self.seed_, show)
         return self
 
     def predict_proba(self, clips):
@@ -179,14 +224,17 @@ class Recognizer(BaseEstimator):
         ----------
         clips : Clips
             Labelled clips.
-        y : ignored
+        y : array (N,) or (N, K), optional
+            Labels in place of those in the clips, as for `fit`.
 
         Returns
         -------
         float
-            Accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of valence and arousal.
+            Accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of valence and arousal, pooled
+            over all recordings (`scores` has the mean over recordings too).
         """
-        return self.scores(self.predict(clips), clips)[HEADLINES[self.task]]
+        predictions = self.predict(clips)
+        return self.scores(predictions, targets.with_labels(clips, self.config_.target, y))[HEADLINES[self.task]]
 
     def scores(self, predictions, clips):
         """Return all scores of predictions.
@@ -203,7 +251,7 @@ class Recognizer(BaseEstimator):
         dict of str to float
             Scores by name: see `refmer.evaluate.metrics`.
         """
-        label = targets.labels(clips, self.config_.target)
+        label = self.labels(clips)
         if self.task == "regression":
             truth = find(self.system).target(label, self.config_)
             return metrics.regression(truth["target"], predictions, truth["target_mask"])
@@ -275,20 +323,25 @@ class Recognizer(BaseEstimator):
         meta |= {name: values[name] for name in ARGUMENTS + SAVED if name in values}
         arrays = {f"p/{name}": x for name, x in stored(params.named(self.p_)).items()}
         arrays |= {f"scaling/{name}": np.stack(pair) for name, pair in self.scaling_.items()}
-        write_npz(path, {"meta": np.array(json.dumps(meta)), **arrays})
+        write_npz(path, {"meta": np.array(json.dumps(meta, default=plain)), **arrays})
 
     def _system(self):
         choose("size", self.size, ("tiny", "paper"))
-        if not 0 <= self.seed < 2**32:
-            raise ValueError(f"seed is {self.seed}; accepted: integers from 0 to 2**32 - 1")
+        typed("seed", plain(self.seed), int | None, SEED)
         return find(self.system)
+
+    def _changes(self):
+        """Return the fields of Config to change."""
+        if not isinstance(self.config, dict | None):
+            raise ValueError(f"config is {self.config!r}; accepted: a dict of fields, e.g. {{'target': 'emotion'}}")
+        return dict(self.config or {})
 
     def config_of(self, system):
         """Return the Config of this size with the changes of `config`; its widths are not yet those of the clips."""
-        changes = dict(self.config or {})
+        changes = self._changes()
         accepted = [field.name for field in fields(system.Config)]
         if unknown := set(changes) - set(accepted):
-            raise ValueError(f"{self.system} has no {sorted(unknown)}; accepted: {', '.join(accepted)}")
+            raise ValueError(f"{self.system} has no {sorted(map(str, unknown))}; accepted: {', '.join(accepted)}")
         return getattr(system.Config, self.size)(**changes)
 
     def streams_of(self, clips, config):
@@ -301,9 +354,11 @@ class Recognizer(BaseEstimator):
 
     def batch(self, clips):
         """Return the system's inputs of clips, standardised, and their masks; of clips on disk, a Lazy batch."""
-        if len(clips) == 0:
+        if len(checked(clips)) == 0:
             raise ValueError("no clips; accepted: at least one")
         streams = self.streams_of(clips, self.config_)
+        for name, s in streams.items():
+            check_features(name, s.features, getattr(self, "features_", {}).get(name))
 
         def inputs(index):
             read = {k: s if index is None else s.read(index) for k, s in streams.items()}
@@ -315,15 +370,23 @@ class Recognizer(BaseEstimator):
         """Return `batch(clips)` with `target` and `class_count` (K,) of the clips `train`; of a regression, `target_mask`."""
         target, K = self.config_.target, len(self.classes_)
         if self.task == "regression":
-            truth = find(self.system).target(targets.labels(clips, target), self.config_)
+            truth = find(self.system).target(self.labels(clips), self.config_)
         else:
             truth = {"target": targets.soft_targets(clips, target, K), "class_count": targets.class_count(train, target, K)}
         return self.batch(clips) | truth
 
+    def labels(self, clips):
+        """Return the labels that predictions are compared with: see `refmer.data.targets.labels`."""
+        names = targets.class_names(checked(clips), self.config_.target)
+        if tuple(names) != self.class_names_:
+            raise ValueError(f"classes of these clips are {names}; accepted: {self.class_names_}, which the recognizer learned")
+        return targets.labels(clips, self.config_.target)
+
     @property
     def task(self):
         """The kind of label: "classes", "votes" or "regression"."""
-        return targets.task_of(self.config_.target)
+        config = self.config_ if hasattr(self, "config_") else self.config_of(self._system())
+        return targets.task_of(config.target)
 
     def outputs(self, clips, traces=None):
         """Return the system's outputs in evaluation: "logits" (N, K) or "affect" (N, T, 2), and others that it has.
@@ -344,11 +407,33 @@ class Recognizer(BaseEstimator):
         if self.task == "regression":
             raise ValueError(f"{self.system} learned {self.config_.target}, a regression without probabilities: use predict")
 
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "p_")
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        regression = hasattr(self, "config_") and self.task == "regression"
-        tags.estimator_type = "regressor" if regression else "classifier"
+        tags.estimator_type = "regressor" if self.task == "regression" else "classifier"
         return tags
+
+
+def check_features(name, given, learned):
+    """Raise ValueError if the names of a stream's features, where both are known, are not those of training."""
+    if given and learned and len(given) == len(learned) and given != learned:
+        differ = [i for i in range(len(given)) if given[i] != learned[i]]
+        raise ValueError(
+            f"features of stream {name} from place {differ[0]} on are {some([given[i] for i in differ])}; accepted: "
+            f"{some([learned[i] for i in differ])}, the names and the order of training"
+        )
+
+
+def warn_of_absent(count, names):
+    """Warn of classes without training clips; raise ValueError if there is no other."""
+    absent = [name for name, n in zip(names, count, strict=True) if not n]
+    if len(absent) == len(names):
+        raise ValueError("votes of no training clip have a class above chance; accepted: raters who agree on some clips")
+    if absent:
+        text = f"no training clip is of the classes {', '.join(absent)}: they have weight 0 in the loss and are not learned"
+        warnings.warn(text, stacklevel=3)
 
 
 def load_recognizer(path):
@@ -375,12 +460,13 @@ def load_recognizer(path):
         meta = json.loads(str(arrays.pop("meta")))
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
-        model = Recognizer(*(meta[name] for name in ARGUMENTS))
+        model = Recognizer(**{name: meta[name] for name in ARGUMENTS if name in meta})
         system = model._system()
         model.config_ = system.Config(**meta["config_"])
         model.recipe_ = replace(RECIPES[system.RECIPE][model.size], **meta["recipe_"])
         model.class_names_, model.classes_ = tuple(meta["class_names_"]), np.arange(len(meta["class_names_"]))
         model.history_, model.speakers_ = meta["history_"], np.array(meta["speakers_"])
+        model.seed_ = meta.get("seed_", model.seed)
         parts = {k.removeprefix("p/"): x for k, x in arrays.items() if k.startswith("p/")}
         description = system.describe(model.config_)
         if "quantized_" in meta:
@@ -388,6 +474,7 @@ def load_recognizer(path):
             description, parts = folded(description), restored(parts, model.quantized_)
         model.p_ = params.from_named(description, parts)
         model.scaling_ = {k.removeprefix("scaling/"): tuple(x) for k, x in arrays.items() if k.startswith("scaling/")}
+        model.features_ = {name: tuple(names) for name, names in meta.get("features_", {}).items()}
         if "rates_" in meta:
             model.rates_ = rates = {name: float(rate) for name, rate in meta["rates_"].items()}
             if set(rates) != set(model.scaling_) or not all(0 < rate < np.inf for rate in rates.values()):

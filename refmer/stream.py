@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refmer.data.scaling import standard
+from refmer.data.scaling import LARGEST, standard
 from refmer.layers.trace import stacked
 from refmer.systems import find
 from refmer.systems.protocol import probabilities
@@ -136,11 +136,12 @@ class Stream:
         mask = np.asarray(valid.get(name, np.ones(len(x), bool)))
         if mask.dtype != bool or mask.shape != x.shape[:1]:
             raise ValueError(f"valid of {name} is {mask.dtype} of shape {mask.shape}; accepted: bool {x.shape[:1]}")
-        with np.errstate(over="ignore", invalid="ignore"):
-            x = standard(x, mask, ring.mean, ring.sd)
-        if not np.isfinite(x).all():
-            bad = int((~np.isfinite(x)).reshape(len(x), -1).any(1).sum())
-            raise ValueError(f"{bad} of {len(x)} frames of {name} are not finite; accepted: finite features, or valid False")
+        x = standard(x, mask, ring.mean, ring.sd)
+        if bad := len(x) - int((np.abs(x) <= LARGEST).reshape(len(x), -1).all(1).sum()):
+            raise ValueError(
+                f"{bad} of {len(x)} frames of {name} are not finite, or {LARGEST:.0e} standard deviations from the mean;"
+                " accepted: other features, or valid False"
+            )
         if name not in start:
             last = before(self._end(self.steps - 1), ring.rate) if self.steps else 0
             return max(ring.end, last), x, mask

@@ -53,7 +53,7 @@ def trained(name, every=1):
     """Train for one epoch on every `every`-th clip of the bundled corpus; return the recognizer and these clips."""
     _, changes = resolve(name)
     clips = corpus(corpus_of(changes["target"]))[::every]
-    return Recognizer(name, config=changes).fit(clips, epochs=1, progress=False), clips
+    return Recognizer(name, config=changes, epochs=1).fit(clips, progress=False), clips
 
 
 def variants():

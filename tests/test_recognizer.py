@@ -1,21 +1,27 @@
 """Recognizer: its interface, scikit-learn's tools on it, and its errors."""
 
+import copy
 import json
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from error_table import errors
-from sklearn.base import clone
-from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.ensemble import BaggingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, learning_curve, permutation_test_score
+from sklearn.pipeline import Pipeline
 
 import refmer
 from refmer.data.clips import Clips
 from refmer.data.files import read_npz, write_npz
+from refmer.systems import BASELINES, SYSTEMS, find
 
 
 def fit(clips, system="concatenation", **options):
-    return refmer.Recognizer(system, **options).fit(clips, epochs=1, progress=False)
+    return refmer.Recognizer(system, **{"epochs": 1} | options).fit(clips, progress=False)
 
 
 def test_probabilities_predictions_and_score_agree(model, clips):
@@ -48,7 +54,7 @@ def test_explain_gives_named_arrays_with_a_row_per_clip(model, clips):
 
 def test_the_same_seed_gives_the_same_file_and_a_loaded_model_the_same_answers(clips, tmp_path):
     for name in "ab":
-        model = refmer.Recognizer("concatenation", seed=2).fit(clips, epochs=2, progress=False)
+        model = refmer.Recognizer("concatenation", seed=2, epochs=2).fit(clips, progress=False)
         model.save(tmp_path / f"{name}.npz")
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     again = refmer.load_recognizer(tmp_path / "a.npz")
@@ -66,18 +72,131 @@ def test_an_ablation_survives_saving(clips, tmp_path):
 def test_a_development_set_of_ones_own_is_used(clips):
     speakers = np.unique(clips.speaker)
     dev = clips[clips.speaker == speakers[0]]
-    model = refmer.Recognizer("concatenation").fit(clips[clips.speaker == speakers[1]], dev=dev, epochs=1, progress=False)
+    with pytest.warns(UserWarning, match="no training clip is of the classes -3, -2: they have weight 0"):
+        model = refmer.Recognizer("concatenation", epochs=1).fit(clips[clips.speaker == speakers[1]], dev=dev, progress=False)
     assert list(model.speakers_) == list(speakers[:2])
 
 
-def test_scikit_learn_clones_cross_validates_and_searches(clips):
-    model = refmer.Recognizer("concatenation", config={"target": "emotion"}, seed=3)
-    assert clone(model).get_params() == model.get_params()
-    scores = cross_val_score(model, clips, groups=clips.speaker, cv=GroupKFold(2), params={"epochs": 1, "progress": False})
-    assert scores.shape == (2,) and (scores >= 0).all()
-    search = GridSearchCV(model, {"config": [{"target": "emotion", "hidden": h} for h in (4, 5)]}, cv=GroupKFold(2))
-    search.fit(clips, groups=clips.speaker, epochs=1, progress=False)
-    assert search.best_params_["config"]["hidden"] in (4, 5)
+@pytest.fixture(scope="module")
+def even(clips):
+    """The clips with emotions in turn: every class is in every fold."""
+    return replace(clips, emotion=np.arange(len(clips)) % 6)
+
+
+def emotions(system="concatenation", **options):
+    return refmer.Recognizer(system, config={"target": "emotion"}, epochs=1, **options)
+
+
+TWO = {"cv": GroupKFold(2)}
+
+
+def test_a_grid_reaches_arguments_and_fields_and_its_best_is_saved(even, tmp_path):
+    grid = {"seed": np.arange(3, 5), "lr": [np.float32(1e-3)], "epochs": np.array([2]), "config__hidden": [np.int64(4)]}
+    search = GridSearchCV(emotions(), grid, **TWO).fit(even, groups=even.speaker, progress=False)
+    best = search.best_estimator_
+    assert best.config == {"target": "emotion", "hidden": 4} and best.config_.hidden == 4 and len(best.history_) == 2
+    assert best.recipe_.lr == best.history_[0]["lr"] == np.float32(1e-3) and best.seed_ in (3, 4)
+    best.save(tmp_path / "m.npz")
+    again = refmer.load_recognizer(tmp_path / "m.npz")
+    assert again.predict_proba(even).tobytes() == best.predict_proba(even).tobytes() and again.get_params() == best.get_params()
+
+
+def test_fields_of_the_config_are_parameters():
+    model = emotions("openface_adaptive").set_params(config__gate=False, lr=0.1, config__width=8)
+    assert model.config == {"target": "emotion", "gate": False, "width": 8} and model.lr == 0.1
+    assert model.get_params()["config__width"] == 8 and "config__width" not in model.get_params(deep=False)
+    assert clone(model).set_params(**model.get_params()).get_params() == model.get_params()
+    nested = Pipeline([("m", emotions())]).set_params(m__config__hidden=3)
+    assert nested["m"].config["hidden"] == 3
+
+
+@pytest.mark.parametrize("scoring", (None, "accuracy", "f1_macro", "neg_log_loss"))
+def test_scorers_take_the_labels_as_y(even, scoring):
+    scores = cross_val_score(emotions(), even, even.emotion, groups=even.speaker, scoring=scoring, **TWO)
+    assert scores.shape == (2,) and np.isfinite(scores).all()
+
+
+def test_cross_validation_in_two_processes_is_that_in_one(even):
+    scores = [cross_val_score(emotions(), even, groups=even.speaker, n_jobs=jobs, **TWO).tolist() for jobs in (1, 2)]
+    assert scores[0] == scores[1]
+
+
+def test_permuted_labels_are_learned_and_learning_curves_are_drawn(even):
+    score, permuted, _ = permutation_test_score(emotions(), even, even.emotion, groups=even.speaker, n_permutations=2, **TWO)
+    assert np.isfinite([score, *permuted]).all()
+    y = np.random.default_rng(0).permutation(even.emotion)
+    assert emotions().fit(even, y, progress=False).history_ != emotions().fit(even, progress=False).history_
+    model = emotions().fit(even, y, progress=False)
+    assert model.score(even, model.predict(even)) == 1
+    sizes, *curves = learning_curve(emotions(), even, even.emotion, groups=even.speaker, train_sizes=[0.9, 1.0], **TWO)
+    assert all(np.isfinite(curve).all() for curve in curves)
+
+
+def test_sentiment_of_floats_is_no_y(even):
+    with pytest.raises(ValueError, match=r"(?s)All the 2 fits failed.*y is .*refmer.data.targets.labels\(clips, 'sentiment'\)"):
+        cross_val_score(
+            refmer.Recognizer("concatenation"), even, even.sentiment, groups=even.speaker, scoring="accuracy", **TWO
+        )
+
+
+@pytest.mark.parametrize("duplicate", (copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))))
+@pytest.mark.parametrize("name", ("openface_adaptive", "raver", "auxformer"))
+def test_copies_and_pickles_predict_the_same(fitted, clips, name, duplicate):
+    assert duplicate(fitted(name)).predict_proba(clips[:4]).tobytes() == fitted(name).predict_proba(clips[:4]).tobytes()
+    assert duplicate(emotions(name)).get_params() == emotions(name).get_params()
+
+
+def test_tags_follow_the_target():
+    assert is_classifier(emotions()) and is_classifier(emotions("tlab_jca")) and is_regressor(refmer.Recognizer("tlab_jca"))
+
+
+def test_without_a_seed_each_fit_has_its_own_and_keeps_it(even, tmp_path):
+    model = emotions(seed=None).fit(even, progress=False)
+    assert model.seed is None and emotions(seed=model.seed_).fit(even, progress=False).history_ == model.history_
+    model.save(tmp_path / "m.npz")
+    assert (
+        refmer.load_recognizer(tmp_path / "m.npz").seed_ == model.seed_ != emotions(seed=None).fit(even, progress=False).seed_
+    )
+
+
+@pytest.mark.parametrize("target, label", (("emotion", {"emotion": 2}), ("votes", {"votes": [0, 0, 5, 0, 0, 0]})))
+@pytest.mark.parametrize("name", [n for n in SYSTEMS | BASELINES if n not in ("tlab_jca", "jca", "leader_follower")])
+def test_clips_of_one_class_are_learned_with_a_warning(clips, name, target, label):
+    if target not in find(name).Config.ACCEPTED["target"]:
+        return
+    ((key, value),) = label.items()
+    alone = replace(clips, **{key: np.repeat([value], len(clips), 0)})
+    with pytest.warns(UserWarning, match="no training clip is of the classes anger, disgust, happiness, neutral, sadness"):
+        model = refmer.Recognizer(name, config={"target": target}, epochs=1).fit(alone, progress=False)
+    assert np.isfinite(model.predict_proba(clips)).all() and np.isfinite(model.history_[0]["train_loss"])
+
+
+def test_another_order_of_features_is_refused_also_after_saving(model, clips, tmp_path):
+    s = clips.streams["units"]
+    turned = clips.with_streams(units=replace(s, x=s.x[..., ::-1], features=s.features[::-1]))
+    model.save(tmp_path / "m.npz")
+    for each in (model, refmer.load_recognizer(tmp_path / "m.npz")):
+        with pytest.raises(ValueError, match="of stream units from place 0 on are 'gaze_angle_y', .*accepted: 'AU01_r', "):
+            each.predict(turned)
+    nameless = clips.with_streams(units=replace(s, features=()))
+    assert model.predict(nameless).tolist() == model.predict(clips).tolist()
+
+
+def test_a_fit_that_fails_leaves_no_fitted_recognizer(even):
+    model = emotions().fit(even, progress=False)
+    with pytest.raises(ValueError, match="lr is -1"):
+        model.set_params(lr=-1).fit(even, progress=False)
+    with pytest.raises(NotFittedError):
+        model.predict(even)
+
+
+def fit_with(**options):
+    return lambda clips: fit(clips, **options)
+
+
+def scaled(clips, name, factor):
+    s = clips.streams[name]
+    return clips.with_streams(**{name: replace(s, x=s.x * np.float32(factor))})
 
 
 def words_only(clips):
@@ -96,13 +215,38 @@ test_errors_name_the_cause = errors(
     (lambda clips: fit(clips, size="huge"), "size is 'huge'; accepted: 'tiny', 'paper'"),
     (lambda clips: fit(clips, "wave"), "no system is called 'wave'"),
     (lambda clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
-    (lambda clips: fit(clips, seed=-1), "seed is -1; accepted"),
-    (lambda clips: refmer.Recognizer("concatenation").fit(clips, epochs=0), "epochs is 0"),
+    *((fit_with(seed=seed), f"seed is {seed!r}; accepted: integers from 0 .* or None") for seed in (-1, 1.5, "3", True)),
+    *((fit_with(epochs=epochs), f"epochs is {epochs!r}; accepted: integers, 1 or more") for epochs in (0, 1.5, "3")),
+    *((fit_with(lr=lr), f"lr is {lr!r}; accepted: finite numbers above 0") for lr in (0, "a", np.inf)),
+    *((fit_with(config=config), f"config is {config!r}; accepted: a dict") for config in ("gate", 3)),
+    (lambda clips: fit(clips, config=["gate"]), r"config is \['gate'\]; accepted: a dict"),
+    (lambda: refmer.Recognizer("raver", config=3).set_params(config__width=8), "config is 3; accepted: a dict"),
+    (lambda: refmer.Recognizer("raver").set_params(widht=8), "Invalid parameter 'widht'"),
+    (lambda clips: fit(clips, config={"classes": 3}), "classes is 3 in config; accepted: 7, as the clips have it"),
+    (lambda clips: fit(clips, config={"visual": 5}), "visual is 5 in config; accepted: 49"),
+    (lambda clips: fit(clips, config={"hidden": 8.0}), "hidden is 8.0; accepted: integers"),
+    (lambda clips: fit(clips, ["raver"]), "no system is called"),
+    (lambda clips: fit(replace(clips, sentiment=[np.nan, *clips.sentiment[1:]])), "1 of 48 clips have no sentiment"),
+    (lambda clips: fit(replace(clips, votes=clips.votes * 0), "raver"), "48 of 48 clips have no votes"),
+    (
+        lambda clips: fit(replace(clips, votes=clips.votes * 0 + 1), "raver"),
+        "votes of no training clip have a class above chance",
+    ),
+    *((fit, clips, "clips is .*; accepted: refmer.Clips, .*Stream") for clips in (np.ones((3, 2)), [1], {"a": 1})),
+    (lambda clips: fit(clips.streams["words"]), "clips is Stream; accepted: refmer.Clips"),
+    (lambda clips: refmer.Recognizer("concatenation").fit(clips, dev=3), "clips is int; accepted"),
+    (lambda model: model.predict(None), "clips is NoneType; accepted"),
+    (lambda model, clips: model.score(clips, clips.emotion[1:]), "emotion has 47 clips"),
+    (lambda model, clips: model.score(replace(clips, classes=list("abcdef"))), r"classes of these clips are \('a', .*'anger'"),
+    (lambda model, clips: model.predict(scaled(clips, "units", 1e20)), "stream units is .* standard deviations"),
+    (lambda model, clips: model.explain(scaled(clips, "units", 1e20)), "stream units is .* standard deviations .*accepted"),
+    (lambda model, clips: model.predict(scaled(clips, "prosody", 1e30)), "stream prosody is .*e"),
+    (lambda clips: BaggingClassifier(emotions(), 2).fit(clips, clips.emotion), "clips are no array; accepted"),
     (lambda clips: refmer.Recognizer("concatenation").predict(clips), "not fitted"),
     (lambda clips: fit(words_only(clips)), "lack units"),
     (lambda model, clips: model.predict(narrow(clips)), r"units has frames of shape \(9,\); accepted: \(49,\)"),
     (lambda model, clips: model.predict(clips[:0]), "no clips"),
-    error=(ValueError, KeyError),
+    error=(ValueError, KeyError, TypeError),
 )
 
 

@@ -82,7 +82,7 @@ def test_pieces_of_any_length_give_the_same_steps(model, long, window, hop):
 
 @pytest.mark.parametrize("name", ["of_cmaer_cat", "auxformer", "raver"])
 def test_other_systems_stream_too(clips, name):
-    model = refmer.Recognizer(name, seed=1).fit(clips[::2], epochs=1, progress=False)
+    model = refmer.Recognizer(name, seed=1, epochs=1).fit(clips[::2], progress=False)
     clip = refmer.synthesize(speakers=1, takes=1, seed=9, duration=(3.0, 3.0))[:1]
     steps = in_pieces(model.stream(2.0, 0.5), clip.with_streams(**{k: clip.streams[k] for k in model.rates_}), 0)
     assert [s.time_s for s in steps] == [2.0, 2.5, 3.0]
@@ -253,7 +253,7 @@ test_errors_name_the_cause = errors(
     (lambda model: model.stream(patience_s=-1), "patience_s is -1"),
     (lambda: refmer.Recognizer("openface_adaptive").stream(), "not fitted"),
     (
-        lambda: refmer.Recognizer("leader_follower").fit(refmer.load_samples("recordings"), epochs=1, progress=False).stream(),
+        lambda: refmer.Recognizer("leader_follower", epochs=1).fit(refmer.load_samples("recordings"), progress=False).stream(),
         "a regression without probabilities",
     ),
 )

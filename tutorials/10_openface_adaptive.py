@@ -109,7 +109,7 @@ print(f"worst error of the gradient, through batch norm and dropout: {worst:.1e}
 
 # %%
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
-model = refmer.Recognizer("openface_adaptive", seed=0).fit(train, epochs=40)
+model = refmer.Recognizer("openface_adaptive", seed=0, epochs=40).fit(train)
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 for name, label in (("train_loss", "training, with mixup and dropout"), ("dev_loss", "other speakers")):
     ax.plot([entry["epoch"] for entry in model.history_], [entry[name] for entry in model.history_], label=label)
@@ -134,7 +134,7 @@ assert last["train_loss"] < 0.6 * first["train_loss"] and last["dev_loss"] > 1.5
 
 # %%
 gone = refmer.corrupt(test, "face", "missing", 1.0)
-hiding = refmer.Recognizer("openface_adaptive", config={"hide_missing": True}, seed=0).fit(train, epochs=40)
+hiding = refmer.Recognizer("openface_adaptive", config={"hide_missing": True}, seed=0, epochs=40).fit(train)
 maps = {"all there": model.explain(test), "no face": model.explain(gone), "no face, hidden": hiding.explain(gone)}
 fig, axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained", width_ratios=[1, 1, 1, 1.3])
 for ax, (name, seen) in zip(axes, maps.items(), strict=False):
@@ -179,8 +179,8 @@ noisy = [refmer.corrupt(test, "face", "gaussian", sigma, scale_from=train) for s
 
 
 def trained(**config):
-    models = [refmer.Recognizer("openface_adaptive", config=config, seed=seed) for seed in range(5)]
-    return [model.fit(train, epochs=40, progress=False) for model in models]
+    models = [refmer.Recognizer("openface_adaptive", config=config, seed=seed, epochs=40) for seed in range(5)]
+    return [model.fit(train, progress=False) for model in models]
 
 
 fits = {gated: trained(gate=gated) for gated in (True, False)}

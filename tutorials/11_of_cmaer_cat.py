@@ -186,7 +186,7 @@ assert paths["printed, + R"][-1].max() > 0.9 and paths["meant, - R"][-1].max() <
 # %%
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
 kinds = {"meant": {"entropy": 0.3}, "none": {"entropy": 0.0}, "printed": {"entropy": 0.3, "literal_entropy": True}}
-models = {name: refmer.Recognizer("of_cmaer_cat", config=kind).fit(train, epochs=12) for name, kind in kinds.items()}
+models = {name: refmer.Recognizer("of_cmaer_cat", config=kind, epochs=12).fit(train) for name, kind in kinds.items()}
 noisy = refmer.corrupt(test, "face", "gaussian", 2.0, scale_from=train)
 gone = refmer.corrupt(test, "face", "missing", 1.0)
 weights = {name: model.explain(test)["weights"] for name, model in models.items()}

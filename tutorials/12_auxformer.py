@@ -192,7 +192,7 @@ assert set(dout) == {"av", "audio", "visual"} and abs(L - sum(terms.values()) / 
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
 broken = {"whole": test} | {f"no {s}": refmer.corrupt(test, s, "missing", 1.0) for s in ("voice", "face")}
 kinds = {"optimized": "sample", "standard": "standard"}
-models = {name: refmer.Recognizer("auxformer", config={"training": k}).fit(train, epochs=10) for name, k in kinds.items()}
+models = {name: refmer.Recognizer("auxformer", config={"training": k}, epochs=10).fit(train) for name, k in kinds.items()}
 traces = {name: models["optimized"].explain(clips) for name, clips in broken.items()}
 networks = {"main": "av.logits", "voice alone": "audio.logits", "face alone": "visual.logits"}
 right = {n: [(traces[b][key].argmax(1) == test.emotion).mean() for b in broken] for n, key in networks.items()}

@@ -169,8 +169,8 @@ print("gradient:", assert_gradient(lambda p, batch: tlab_jca.forward(p, batch, s
 
 # %%
 train, test = refmer.load_samples("recordings").split(by="speaker", test_size=0.33, seed=0)
-model = refmer.Recognizer("tlab_jca", seed=0).fit(train, epochs=16)
-banded = refmer.Recognizer("tlab_jca", config={"band": 1}, seed=0).fit(train, epochs=16)
+model = refmer.Recognizer("tlab_jca", seed=0, epochs=16).fit(train)
+banded = refmer.Recognizer("tlab_jca", config={"band": 1}, seed=0, epochs=16).fit(train)
 broken = {
     "whole": test,
     "face gone": refmer.corrupt(test, "face", "missing", 1.0),

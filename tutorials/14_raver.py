@@ -190,7 +190,7 @@ assert abs(brier["A"] - 1 / 6) < 1e-12 and abs(brier["B"] - 1 / 12) < 1e-12 and 
 # %%
 shares = test.votes / test.votes.sum(1, keepdims=True)
 labels = (shares > 1 / 6).astype(int)
-models = {b: refmer.Recognizer("raver", config={"balance": b}).fit(train, epochs=7) for b in ("class", "none")}
+models = {b: refmer.Recognizer("raver", config={"balance": b}, epochs=7).fit(train) for b in ("class", "none")}
 said = {name: model.predict_proba(test) for name, model in models.items()}
 said["class, undone"] = said["class"] / w
 said["class, undone"] /= said["class, undone"].sum(1, keepdims=True)

@@ -29,7 +29,7 @@ EMOTION = {"target": "emotion"}
 
 
 def train_on(system, clips, seed, epochs, **config):
-    return refmer.Recognizer(system, config=config, seed=seed).fit(clips, epochs=epochs, progress=False)
+    return refmer.Recognizer(system, config=config, seed=seed, epochs=epochs).fit(clips, progress=False)
 
 
 # %% [markdown]

@@ -126,8 +126,8 @@ assert not face.mask[0, 17:26].any() and not face.x[0, 17:26].any() and face.mas
 # words says what is missing; vectors could be given as `words=`, but they would have to be of the corpus's small language.
 
 # %%
-model = refmer.Recognizer("openface_adaptive", config={"target": "emotion", "modalities": ("visual", "audio")}, seed=0)
-model.fit(train, epochs=30)
+config = {"target": "emotion", "modalities": ("visual", "audio")}
+model = refmer.Recognizer("openface_adaptive", config=config, seed=0, epochs=30).fit(train)
 print(f"accuracy on clips of other speakers: {model.score(test):.2f}")
 answers, gates, all_gates = model.predict_proba(mine)[0], model.explain(mine), model.explain(test)
 

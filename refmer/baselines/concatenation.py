@@ -35,6 +35,7 @@ class Config(protocol.Config):
     """
 
     TINY = {"hidden": 32}
+    ACCEPTED = {"target": ("sentiment", "emotion", "votes")}
 
     visual: int = 713
     audio: int = 74

@@ -39,7 +39,7 @@ class Config(tlab_jca.Windows):
     TINY = tlab_jca.Windows.TINY | {"audio": 16, "visual": 16, "width": 16, "hidden": 8, "head": 16, "dropout_head": 0.1}
     ACCEPTED = tlab_jca.Windows.ACCEPTED | {"regress": ("attended", "repository")}
 
-    face: tuple = (512,)
+    face: tuple[int, ...] = (512,)
     audio: int = 512
     visual: int = 512
     width: int = 128

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refmer.choices import SECONDS
 from refmer.data.inputs import features, same_steps, sub_sequence_means
 from refmer.layers.convolution import describe_tcn, hide, tcn
 from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
@@ -51,24 +52,30 @@ class Config(protocol.Config):
     """
 
     TINY = {"frames": 16, "encoders": True, "leader": (16, 16), "follower": (16, 16), "size": 3, "width": 16}
-    ACCEPTED = {"target": ("affect", "emotion")}
+    ACCEPTED = {"target": ("affect", "emotion"), "ddof": (0, 1)}
+    RANGES = {"seconds": SECONDS}
 
     frames: int = 512
     logmel: int = 128
     mfcc: int = 39
-    image: tuple = ()
+    image: tuple[int, ...] = ()
     encoders: bool = False
-    trunk: tuple = (8, 12)
+    trunk: tuple[int, ...] = (8, 12)
     seconds: float = 0.64
     steps: int = 16
     classes: int = 2
     target: str = "affect"
-    leader: tuple = (128, 128, 128, 128)
-    follower: tuple = (32, 32, 32, 32)
+    leader: tuple[int, ...] = (128, 128, 128, 128)
+    follower: tuple[int, ...] = (32, 32, 32, 32)
     size: int = 5
     width: int = 32
     ddof: int = 0
     dropout: float = 0.1
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not (self.leader and self.follower):
+            raise ValueError(f"leader is {self.leader}, follower {self.follower}; accepted: one width or more")
 
     def blocks(self, name):
         return self.leader if name == "frames" else self.follower

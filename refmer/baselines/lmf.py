@@ -23,11 +23,6 @@ class Config(tfn.Config):
 
     rank: int = 4
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.rank < 1:
-            raise ValueError(f"rank is {self.rank}; accepted: 1 or more")
-
 
 def describe(config):
     vectors = dict(zip(MODALITIES, config.vectors, strict=True))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refmer.choices import HALF
 from refmer.layers.attention import Rates, cross_layer, describe_encoder_layer
 from refmer.layers.convolution import conv1d, describe_conv1d
 from refmer.layers.dense import describe_layer_norm, describe_linear, describe_project, layer_norm, linear, project
@@ -58,6 +59,7 @@ class Config(protocol.Config):
 
     TINY = {"audio_every": 8, "visual_every": 4, "blocks": (32,) * 4, "hidden": 64, "dropout": 0.1}
     ACCEPTED = {"target": ("emotion", "votes", "sentiment"), "fusion": tuple(FUSIONS)}
+    RANGES = {"modality_dropout": HALF}
 
     audio: int = 10
     visual: int = 1024
@@ -65,7 +67,7 @@ class Config(protocol.Config):
     target: str = "emotion"
     audio_every: int = 1
     visual_every: int = 1
-    blocks: tuple = (64, 64, 128, 128)
+    blocks: tuple[int, ...] = (64, 64, 128, 128)
     fusion: str = "late"
     heads: int = 1
     hidden: int = 256
@@ -76,8 +78,8 @@ class Config(protocol.Config):
         super().__post_init__()
         if len(self.blocks) != 4:
             raise ValueError(f"blocks is {self.blocks}; accepted: 4 widths")
-        if not 0 <= self.modality_dropout <= 0.5:
-            raise ValueError(f"modality_dropout is {self.modality_dropout}; accepted: 0 to 0.5")
+        if (width := self.blocks[FUSIONS[self.fusion] - 1]) % self.heads:
+            raise ValueError(f"blocks is {self.blocks}, heads {self.heads}; accepted: {width} a multiple of the heads")
 
 
 def describe(config):

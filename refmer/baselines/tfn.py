@@ -50,8 +50,8 @@ class Config(Sequences):
 
     TINY = Sequences.TINY | {"vectors": (8, 8, 8)}
 
-    vectors: tuple = (32, 32, 128)
-    recurrent: tuple = ("text",)
+    vectors: tuple[int, ...] = (32, 32, 128)
+    recurrent: tuple[str, ...] = ("text",)
 
     def __post_init__(self):
         super().__post_init__()

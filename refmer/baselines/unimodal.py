@@ -34,7 +34,7 @@ class Config(auxformer.Encoding):
     modality: str = "visual"
     mix: str = "learned"
     positions_within: bool = True
-    auxiliary_hidden: tuple = (512, 256)
+    auxiliary_hidden: tuple[int, ...] = (512, 256)
     drop_out: float = 0.2
 
     @property

@@ -74,14 +74,9 @@ class Config(protocol.Config):
     kernel: int = 31
     own: int = 3
     shared: int = 2
-    head_hidden: tuple = (512, 256)
+    head_hidden: tuple[int, ...] = (512, 256)
     dropout: float = 0.1
     unimodal: float = 1.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.unimodal < 0:
-            raise ValueError(f"unimodal is {self.unimodal}; accepted: 0 or more")
 
     @property
     def alone(self):

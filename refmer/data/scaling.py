@@ -6,6 +6,8 @@ import numpy as np
 
 from refmer.data.folder import chunks
 
+LARGEST = 1e9  # standard deviations from the mean of training; the fourth power of a feature is finite in float32
+
 
 def scaling(stream):
     """Return mean and standard deviation of each feature over the valid frames; a constant feature gets 1."""
@@ -31,14 +33,20 @@ def moments(stream):
 
 
 def standardise(name, stream, mean, sd):
-    """Return the stream with (x - mean) / sd, and 0 where no frame is."""
+    """Return the stream with (x - mean) / sd, and 0 where no frame is; raise ValueError for features beyond LARGEST."""
     if stream.x.shape[2:] != mean.shape:
         raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
-    return replace(stream, x=standard(stream.x, stream.mask, mean, sd))
+    x = standard(stream.x, stream.mask, mean, sd)
+    if not (largest := np.abs(x).max(initial=0)) <= LARGEST:
+        raise ValueError(
+            f"stream {name} is {largest:.1e} standard deviations from the mean of training; accepted: up to {LARGEST:.0e}"
+        )
+    return replace(stream, x=x)
 
 
 def standard(x, mask, mean, sd):
-    """Return the same for arrays x (N, T, ...) and mask (N, T)."""
-    x = (np.asarray(x, np.float32) - mean) / sd
+    """Return the same for arrays x (N, T, ...) and mask (N, T), unchecked."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = (np.asarray(x, np.float32) - mean) / sd
     x[~mask] = 0
     return x

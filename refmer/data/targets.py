@@ -1,10 +1,19 @@
 """Targets of training: the labels of clips, by name of the target."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from refmer.choices import choose
+from refmer.data.arrays import codes, names_in, some
 
 SENTIMENT_CLASSES = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
+MISSING = {  # target -> (function of the labels, True for a clip without one; clips with labels)
+    "sentiment": (np.isnan, "clips[~np.isnan(clips.sentiment)]"),
+    "emotion": (lambda value: value < 0, "clips[clips.emotion >= 0]"),
+    "votes": (lambda value: ~value.any(1), "clips[clips.votes.any(1)]"),
+    "affect": (lambda value: ~value.mask.any(1), "clips[clips.affect.mask.any(1)]"),
+}
 TASKS = {"sentiment": "classes", "emotion": "classes", "votes": "votes", "affect": "regression"}
 
 
@@ -33,11 +42,38 @@ def labels(clips, target):
     value = getattr(clips, target)
     if value is None:
         raise ValueError(f"these clips have no {target} labels ({clips.source})")
+    is_missing, labelled = MISSING[target]
+    if (missing := is_missing(value)).any():
+        names = some(clips.name[missing].tolist())
+        raise ValueError(f"{missing.sum()} of {len(clips)} clips have no {target} ({names}); leave them out: {labelled}")
     if target == "sentiment":
         return sentiment_class(value)
     if target == "votes":
-        return (value / np.maximum(value.sum(1, keepdims=True), 1)).astype(np.float32)
+        return (value / value.sum(1, keepdims=True)).astype(np.float32)
     return value
+
+
+def with_labels(clips, target, y):
+    """Return clips whose labels of a target are y, as `labels` returns them; None: those that they have.
+
+    Raises
+    ------
+    ValueError
+        If y are no labels of these clips.
+    """
+    if y is None:
+        return clips
+    try:
+        if task_of(target) == "classes" and names_in("y", y):
+            raise ValueError("y holds names of classes; accepted: integers, as predict returns them")
+        if task_of(target) == "regression":
+            raise ValueError(f"y is {type(y).__name__}; accepted: None, as the labels over time are in clips.affect")
+        if target == "sentiment":
+            y = codes("y", y, SENTIMENT_CLASSES)
+            y = np.where(y < 0, np.nan, y - 3.0)
+        return replace(clips, **{target: y})
+    except ValueError as error:
+        raise ValueError(f"{error}. As y give refmer.data.targets.labels(clips, {target!r}), or None") from error
 
 
 def above_chance(shares):

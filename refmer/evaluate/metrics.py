@@ -79,7 +79,7 @@ def votes(y, answer):
 
 
 def regression(y, answer, mask, ddof=0):
-    """Scores of valence and arousal over all valid steps of all clips.
+    """Scores of valence and arousal: pooled, over all valid steps of all recordings together, and as a mean over recordings.
 
     Parameters
     ----------
@@ -92,13 +92,16 @@ def regression(y, answer, mask, ddof=0):
     Returns
     -------
     dict
-        n; ccc, ccc_valence, ccc_arousal, concordance in [-1, 1], 0 for a constant, and ccc the mean of the two (paper 003,
-        eq. 15); mae, the mean absolute error in units of the annotation, less is better. Errors as for `votes`.
+        n; ccc, ccc_valence, ccc_arousal, the pooled concordance in [-1, 1], 0 for a constant, and ccc the mean of the two
+        (paper 003, eq. 15); ccc_recordings, the mean of the ccc of each recording that has a valid step; mae, the mean absolute
+        error in units of the annotation, less is better. Errors as for `votes`.
     """
     y, answer = np.asarray(y, np.float64), np.asarray(answer, np.float64)
-    valence, arousal = ccc(answer, y, mask, ddof)[0].tolist()
     error = float(mean_absolute_error(*_pair(y[mask], answer[mask])))
-    return {"n": len(y), "ccc": (valence + arousal) / 2, "ccc_valence": valence, "ccc_arousal": arousal, "mae": error}
+    valence, arousal = ccc(answer, y, mask, ddof)[0].tolist()
+    each = [ccc(answer[i : i + 1], y[i : i + 1], mask[i : i + 1], ddof)[0].mean() for i in np.flatnonzero(mask.any(1))]
+    pooled = {"ccc": (valence + arousal) / 2, "ccc_valence": valence, "ccc_arousal": arousal}
+    return {"n": len(y)} | pooled | {"ccc_recordings": float(np.mean(each)), "mae": error}
 
 
 def classification(y, prediction, names, target):

@@ -115,9 +115,9 @@ def train_and_compare(clips, cell):
     deal = GroupKFold(cell["folds"], shuffle=True, random_state=cell["seed"])
     train, test = list(deal.split(clips.name, groups=clips.speaker))[cell["fold"]]
     with threadpool_limits(1):
-        model = Recognizer(cell["system"], cell["size"], cell["config"], cell["seed"])
+        model = Recognizer(cell["system"], cell["size"], cell["config"], cell["seed"], cell["epochs"])
         with redirect_stderr(StringIO()):  # where every training would print its size and time
-            model.fit(clips[train], epochs=cell["epochs"], progress=False)
+            model.fit(clips[train], progress=False)
         small = quantized(model, clips[train], cell["options"])
         return cell, compare(model, small, clips[test]) | {"train": len(train)}
 

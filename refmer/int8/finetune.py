@@ -34,7 +34,7 @@ def fine_tune(model, p, maps, clips, epochs, per_channel=True, clip="max"):
     System, recipe, scaling and seed are the model's. 15 % of the speakers, as in its `fit`, select an epoch or the start.
     """
     system, config, recipe = find(model.system), model.config_, model.recipe_
-    parts = clips.split(by="speaker", test_size=0.15, seed=model.seed)
+    parts = clips.split(by="speaker", test_size=0.15, seed=model.seed_)
     train, dev = (model.labelled_batch(part, clips) for part in parts)
 
     def forward(p, *rest):
@@ -42,7 +42,7 @@ def fine_tune(model, p, maps, clips, epochs, per_channel=True, clip="max"):
 
     aware = SimpleNamespace(forward=forward, loss=system.loss, augment=system.augment)
     p = params.like(p, p.vector.copy(), p.state.copy())
-    training = Training(aware, config, p, recipe, np.random.default_rng([model.seed, 2]))
+    training = Training(aware, config, p, recipe, np.random.default_rng([model.seed_, 2]))
     best = evaluate(aware, config, p, dev), p.vector.copy(), p.state.copy()
     for _ in range(epochs):
         training.epoch(train, SHARE * recipe.lr)

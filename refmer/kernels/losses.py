@@ -60,7 +60,7 @@ def focal(logits, target, weight, gamma=2.0, literal=True):
         for k in range(p.shape[1]):
             m, power = miss[i, k], one if literal else weight[k]
             c = weight[k] * target[i, k] * share * _raise(m, gamma)
-            ratio = -one / power if m == 0 else logp[i, k] / m
+            ratio = -one / (power if power else one) if m == 0 else logp[i, k] / m
             value -= c * logp[i, k]
             logp[i, k] = c * (one - g * power * (one - m) * ratio)  # from here on -dL/dlog p
             total += logp[i, k]

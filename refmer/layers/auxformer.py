@@ -25,7 +25,7 @@ from refmer.layers.sequence import (
 from refmer.layers.trace import scope
 from refmer.ops.activations import log_softmax, log_softmax_backward
 from refmer.ops.attention import causal_between, key_mask
-from refmer.params import Leaf
+from refmer.params import Leaf, uniform
 
 MODALITIES = ("audio", "visual")
 PASSES = 3  # of an auxiliary network through its encoder (authors' code)
@@ -143,7 +143,7 @@ def fixed_residual(p, r, z):
 
 def describe_learned_residual():
     """One scalar, which starts anywhere in [0, 1)."""
-    return {"alpha": Leaf((1,), lambda rng, shape: rng.random(shape))}
+    return {"alpha": Leaf((1,), uniform(0, 1))}
 
 
 def learned_residual(p, r, z):

@@ -16,18 +16,16 @@ from refmer.ops import pooling, recurrent
 from refmer.ops.activations import fitting, softmax, softmax_backward, tanh, tanh_backward
 from refmer.ops.convolution import windows, windows_backward
 from refmer.ops.dense import rows
-from refmer.params import Leaf, normal, xavier, zeros
+from refmer.params import Leaf, normal, uniform, xavier, zeros
 
 
 # --- Recurrence ---
 def _describe_cell(n_in, width, gates):
     """Uniform in +-1/sqrt(H), as PyTorch."""
-
-    def uniform(rng, shape):
-        return rng.uniform(-(width**-0.5), width**-0.5, shape)
+    values = uniform(-(width**-0.5), width**-0.5)
 
     def maps(n):
-        return {"W": Leaf((n, gates * width), uniform), "b": Leaf((gates * width,), uniform)}
+        return {"W": Leaf((n, gates * width), values), "b": Leaf((gates * width,), values)}
 
     return {"inputs": maps(n_in), "hidden": maps(width)}
 

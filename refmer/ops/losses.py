@@ -114,7 +114,7 @@ def focal(logits, target, weight, gamma=2.0, literal=True):
     authors' code of paper 000, (1 - p^w)^gamma, with exp(-weighted cross-entropy) as the probability.
     """
     logp = log_softmax(logits)
-    power = 1.0 if literal else weight  # the factor has p^power in place of p
+    power = 1.0 if literal else np.where(weight == 0, 1, weight)  # the factor has p^power in place of p; a weight of 0 is in c
     miss = -np.expm1(power * logp)  # 1 - p^power, exact near p = 1
     c = weight * target / len(logits) * miss**gamma
     # L = -sum w y m^gamma log p, m = 1 - p^a:  dL/dlog p = -w y (m^gamma - gamma m^(gamma-1) a p^a log p)
@@ -137,22 +137,24 @@ def balanced_weights(counts):
 def class_balanced_weights(counts, beta, normalise=True):
     """w_k = (1 - beta) / (1 - beta^n_k), the inverse of the effective number of clips (Cui et al. 2019; paper 004, eq. 3).
 
-    counts n (K), above 0: clips of each class in the training set (not in the batch) -> w (K). beta 0 gives equal weights; 1,
-    where eq. 3 is 0/0, its limit 1 / n_k; paper 004's peers take (N - 1) / N. They are scaled to sum K, as by Cui et al.;
-    with `normalise=False` they are eq. 3 as printed.
+    counts n (K): clips of each class in the training set (not in the batch) -> w (K), 0 for a class without clips. beta 0 gives
+    equal weights; 1, where eq. 3 is 0/0, its limit 1 / n_k; paper 004's peers take (N - 1) / N. They are scaled to sum K, the
+    number of classes with clips, as by Cui et al.; with `normalise=False` they are eq. 3 as printed.
     """
     counts = np.asarray(counts, np.float64)
-    if counts.ndim != 1 or not len(counts) or not (np.isfinite(counts) & (counts > 0)).all():
-        raise ValueError(f"counts are {counts.tolist()}; accepted: one number above 0 per class")
+    if counts.ndim != 1 or not (np.isfinite(counts) & (counts >= 0)).all() or not counts.any():
+        raise ValueError(f"counts are {counts.tolist()}; accepted: one number from 0 per class, not all 0")
     if not 0 <= beta <= 1:
         raise ValueError(f"beta is {beta}; accepted: 0 to 1")
+    present = counts > 0
+    n = np.where(present, counts, 1)
     if beta == 1:
-        w = 1 / counts
+        w = present / n
     elif beta == 0:
-        w = np.ones_like(counts)
+        w = present.astype(np.float64)
     else:
-        w = (1 - beta) / -np.expm1(counts * np.log1p(beta - 1))  # 1 - beta^n without cancellation near beta = 1
-    return w * len(w) / w.sum() if normalise else w
+        w = present * (1 - beta) / -np.expm1(n * np.log1p(beta - 1))  # 1 - beta^n without cancellation near beta = 1
+    return w * present.sum() / w.sum() if normalise else w
 
 
 @checked(_steps)

@@ -22,6 +22,6 @@ def find(name):
         If no system has that name; the message lists all names.
     """
     modules = SYSTEMS | BASELINES
-    if name not in modules:
+    if not isinstance(name, str) or name not in modules:
         raise KeyError(f"no system is called {name!r}; accepted: {', '.join(modules)}")
     return System(import_module(modules[name]))

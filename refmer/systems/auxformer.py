@@ -82,13 +82,6 @@ class Encoding(protocol.Config):
     audio_every: int = 1
     visual_every: int = 1
 
-    def __post_init__(self):
-        super().__post_init__()
-        if self.width % self.heads:
-            raise ValueError(f"width is {self.width} and heads {self.heads}; accepted: a width that divides into the heads")
-        if min(self.audio_every, self.visual_every) < 1:
-            raise ValueError(f"audio_every, visual_every are {self.audio_every}, {self.visual_every}; accepted: 1 or more")
-
     def rates(self, attention):
         return Rates(attention, self.drop_relu, self.drop_residual, self.drop_embed)
 
@@ -142,14 +135,14 @@ class Config(Network):
     TINY = Network.TINY | {"layers": 1, "auxiliary_hidden": (48, 32)}
     ACCEPTED = Network.ACCEPTED | {"average": networks.AVERAGES}
 
-    auxiliary_hidden: tuple = (512, 256)
-    weights: tuple = (1 / 3, 1 / 3, 1 / 3)
+    auxiliary_hidden: tuple[int, ...] = (512, 256)
+    weights: tuple[float, ...] = (1 / 3, 1 / 3, 1 / 3)
     average: str = "logits"
 
     def __post_init__(self):
         super().__post_init__()
-        if len(self.weights) != 3 or min(self.weights) < 0 or abs(sum(self.weights) - 1) > 1e-6:
-            raise ValueError(f"weights are {self.weights}; accepted: three numbers from 0 (main, audio, visual) with sum 1")
+        if len(self.weights) != 3 or abs(sum(self.weights) - 1) > 1e-6:
+            raise ValueError(f"weights is {self.weights}; accepted: three numbers from 0 (main, audio, visual) with sum 1")
 
 
 def describe(config):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refmer.choices import ABOVE_0
 from refmer.layers import cmaer, encoders
 from refmer.layers.dense import describe_layer_norm, describe_mlp, layer_norm, mlp
 from refmer.layers.trace import scope
@@ -72,14 +73,15 @@ class Config(protocol.Config):
     TINY = {"width": 16, "hidden": 16, "head": 32, "heads": 2, "ffn": 32, "face": "layout"}
     TINY |= {"visual_every": 25, "audio_every": 4}  # of the bundled corpus: one image and 12.5 log-mel frames a second
     ACCEPTED = {"target": ("emotion", "sentiment"), "face": ("mean", "layout")}
+    RANGES = {"temperature": ABOVE_0}
 
-    visual: tuple = (64, 64)
+    visual: tuple[int, ...] = (64, 64)
     audio: int = 40
     physiology: int = 40
     text: int = 300
     classes: int = 4
     target: str = "emotion"
-    modalities: tuple = ("visual", "audio", "physiology")
+    modalities: tuple[str, ...] = ("visual", "audio", "physiology")
     width: int = 128
     hidden: int = 128
     head: int = 128
@@ -107,9 +109,6 @@ class Config(protocol.Config):
         super().__post_init__()
         if set(self.modalities) - set(MODALITIES) or len(set(self.modalities)) < max(2, len(self.modalities)):
             raise ValueError(f"modalities is {self.modalities}; accepted: two or more of {', '.join(MODALITIES)}, each once")
-        for name in ("classification", "contrastive", "reconstruction", "entropy"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; accepted: 0 or more (a sign: literal_entropy)")
 
 
 def widths(streams, config):

@@ -74,7 +74,7 @@ class Config(protocol.Config):
     text: int = 300
     classes: int = 7
     target: str = "sentiment"
-    modalities: tuple = ("visual", "audio", "text")
+    modalities: tuple[str, ...] = ("visual", "audio", "text")
     width: int = 192
     heads: int = 4
     layers: int = 3

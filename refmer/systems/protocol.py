@@ -3,7 +3,8 @@
 A module of refmer/systems or refmer/baselines defines
 
 - `Config(Config)`: a frozen dataclass of widths and switches with `TINY` and `PAPER`, the fields in which these sizes differ
-  from its defaults, and `ACCEPTED`, the values of its switches; `target` names the label that is learned (data/targets.py);
+  from its defaults, `ACCEPTED`, the values of its switches, and `RANGES`, of fields whose range is not that of their type in
+  choices.py; `target` names the label that is learned (data/targets.py);
 - `MODALITIES`: {modality: names of its streams};
 - `RECIPE`: the name of a training recipe (train/recipes.py);
 - `VARIANTS`: its published sizes, {label: (changes to Config.paper(), published number of parameters or None)};
@@ -23,7 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from refmer.choices import choose
+from refmer.choices import RATE, check_fields
 from refmer.data.inputs import sequences, sub_sequence_means, width
 from refmer.ops.activations import softmax
 from refmer.ops.losses import cross_entropy, cross_entropy_backward
@@ -32,18 +33,18 @@ from refmer.train.augment import mixup
 
 @dataclass(frozen=True)
 class Config:
-    """The base of every Config: switches are checked, and lists, as JSON has them, become tuples."""
+    """The base of every Config: each field is checked for its type and range; lists, as JSON has them, become tuples."""
 
     TINY: ClassVar[dict] = {}
     PAPER: ClassVar[dict] = {}
     ACCEPTED: ClassVar[dict] = {}
+    RANGES: ClassVar[dict] = {}
 
     def __post_init__(self):
-        for field in fields(self):
-            if isinstance(value := getattr(self, field.name), list):
-                object.__setattr__(self, field.name, tuple(value))
-        for name, accepted in self.ACCEPTED.items():
-            choose(name, getattr(self, name), accepted)
+        rates = {field.name: RATE for field in fields(self) if "drop" in field.name}
+        check_fields(self, self.ACCEPTED, rates | self.RANGES)
+        if "heads" in vars(self) and "width" in vars(self) and self.width % self.heads:
+            raise ValueError(f"width is {self.width} and heads {self.heads}; accepted: a width that divides into the heads")
 
     @classmethod
     def tiny(cls, **changes):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refmer.choices import HALF, SHARE
 from refmer.layers.attention import Rates, cross_encoder, describe_encoder, encoder
 from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp, optional
 from refmer.layers.sequence import (
@@ -92,6 +93,7 @@ class Config(protocol.Config):
     ACCEPTED = {"target": ("votes", "emotion"), "summarizer": ("learned", "mean", "strided"), "head": ("in", "out")}
     ACCEPTED |= {"output": ("softmax", "sigmoid"), "balance": ("class", "sample", "none")}
     ACCEPTED |= {"modality_dropout": ("sample", "batch", "off")}
+    RANGES = {"beta": SHARE, "dropped": HALF}
 
     audio: int = 1024
     audio_layers: int = 25
@@ -112,7 +114,7 @@ class Config(protocol.Config):
     embed_dropout: float = 0.25
     mask_context: bool = True
     head: str = "in"
-    head_hidden: tuple = (1024, 256)
+    head_hidden: tuple[int, ...] = (1024, 256)
     output: str = "softmax"
     balance: str = "class"
     beta: float | None = None
@@ -124,10 +126,6 @@ class Config(protocol.Config):
         super().__post_init__()
         if (self.output, self.balance) == ("sigmoid", "sample"):
             raise ValueError("balance is 'sample' with output 'sigmoid'; accepted with it: 'class', 'none'")
-        if self.beta is not None and not 0 <= self.beta <= 1:
-            raise ValueError(f"beta is {self.beta}; accepted: 0 to 1, or None")
-        if self.n_context < 1 or self.every < 1:
-            raise ValueError(f"n_context is {self.n_context}, every {self.every}; accepted: 1 or more")
 
 
 def widths(streams, config):

@@ -10,6 +10,7 @@ from functools import partial
 
 import numpy as np
 
+from refmer.choices import FROM_0, SECONDS, plain
 from refmer.data.inputs import features, sound_and_face, sound_and_face_shapes
 from refmer.layers import encoders, tlab, tlab_code
 from refmer.layers.convolution import describe_tcn
@@ -53,12 +54,13 @@ class Windows(protocol.Config):
 
     TINY = {"encoders": True, "sound_trunk": (16,), "bands_as_channels": True, "sampled": 4, "every": 2, "coarse": 2}
     ACCEPTED = {"target": ("affect", "emotion"), "ddof": (0, 1)}
+    RANGES = {"seconds": SECONDS}
 
-    sound: tuple = (512,)
-    face: tuple = (49, 512)
+    sound: tuple[int, ...] = (512,)
+    face: tuple[int, ...] = (49, 512)
     encoders: bool = False
-    sound_trunk: tuple = (4, 8)
-    face_trunk: tuple = (4, 8)
+    sound_trunk: tuple[int, ...] = (4, 8)
+    face_trunk: tuple[int, ...] = (4, 8)
     bands_as_channels: bool = False
     seconds: float = 0.64
     sampled: int = 8
@@ -101,6 +103,7 @@ class Config(Windows):
     TINY = Windows.TINY | {"width": 16, "joint": 32, "head": 16, "hidden": 8, "positions": 9, "joint_layers": 1}
     TINY |= {"residual": "input", **dict.fromkeys(("dropout_tcn", "dropout_lstm", "dropout_fusion", "dropout_head"), 0.1)}
     ACCEPTED = Windows.ACCEPTED | {"variant": ("paper", "code"), "residual": ("tlab", "input")}
+    RANGES = Windows.RANGES | {"band": FROM_0}
 
     variant: str = "paper"
     tcn: bool = True
@@ -111,7 +114,7 @@ class Config(Windows):
     head: int = 128
     hidden: int = 32
     positions: int = 49
-    dilations: tuple = (1, 2)
+    dilations: tuple[int, ...] = (1, 2)
     lstm_layers: int = 1
     joint_layers: int = 2
     band: int | None = None
@@ -125,6 +128,8 @@ class Config(Windows):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.joint % 2 or not self.dilations:
+            raise ValueError(f"joint is {self.joint}, dilations {self.dilations}; accepted: an even one, and one or more")
         if self.residual == "input" and self.variant != "paper":
             raise ValueError("residual is 'input' with variant 'code'; accepted: 'tlab', or variant 'paper'")
         if not self.encoders and self.sound[-1] != self.width:
@@ -133,7 +138,7 @@ class Config(Windows):
     @classmethod
     def tiny(cls, **changes):
         """Return the size that trains in seconds on the bundled recordings."""
-        return super().tiny(**({"residual": "tlab"} if changes.get("variant") == "code" else {}) | changes)
+        return super().tiny(**({"residual": "tlab"} if plain(changes.get("variant")) == "code" else {}) | changes)
 
 
 def streams(config):

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from refmer.choices import ABOVE_0, RATE, check_fields
+from refmer.train.schedules import SCHEDULES
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -34,12 +37,13 @@ class Recipe:
     batch: int = 32
     weight_decay: float = 0.0
     coupled: bool = False
-    betas: tuple = (0.9, 0.999)
+    betas: tuple[float, ...] = (0.9, 0.999)
     clip: float = float("inf")
     patience: int = 20
 
     def __post_init__(self):
-        object.__setattr__(self, "betas", tuple(self.betas))  # JSON has a list
+        clip = (lambda x: x > 0, "numbers above 0, infinity too")
+        check_fields(self, {"schedule": SCHEDULES}, {"lr": ABOVE_0, "clip": clip, "betas": RATE})
 
 
 COSINE = {"schedule": "cosine", "weight_decay": 0.01, "clip": 1.0}

@@ -195,10 +195,10 @@ def test_the_loss_is_the_weighted_sum_of_three_cross_entropies():
         (sfav, {"fusion": "early"}, "fusion is 'early'; accepted: 'late', 'intermediate', 'attention'"),
         (sfav, {"blocks": (3, 4)}, r"blocks is \(3, 4\); accepted: 4 widths"),
         (sfav, {"target": "affect"}, "target is 'affect'; accepted"),
-        (sfav, {"modality_dropout": 0.7}, "modality_dropout is 0.7; accepted: 0 to 0.5"),
+        (sfav, {"modality_dropout": 0.7}, "modality_dropout is 0.7; accepted: numbers from 0 to 0.5"),
         (transformer_lstm, {"target": "affect"}, "target is 'affect'; accepted: 'emotion', 'votes', 'sentiment'"),
         (vavl, {"target": "affect"}, "target is 'affect'; accepted: 'emotion', 'votes', 'sentiment'"),
-        (vavl, {"unimodal": -1}, "unimodal is -1; accepted: 0 or more"),
+        (vavl, {"unimodal": -1}, "unimodal is -1; accepted: finite numbers, 0 or more"),
     ],
 )
 def test_a_wrong_switch_is_named(system, change, message):

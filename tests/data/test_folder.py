@@ -100,7 +100,7 @@ def test_training_from_disk_is_training_from_memory(clips, tmp_path, system, kin
     corpus = clips if kind == "clips" else refmer.load_samples("recordings")[::3]
     refmer.save_folder(corpus, tmp_path / "corpus")
     both = corpus, refmer.load_folder(tmp_path / "corpus")
-    memory, disk = (refmer.Recognizer(system, seed=1).fit(c, epochs=2, progress=False) for c in both)
+    memory, disk = (refmer.Recognizer(system, seed=1, epochs=2).fit(c, progress=False) for c in both)
     assert memory.p_.vector.tobytes() == disk.p_.vector.tobytes() and memory.history_ == disk.history_
     np.testing.assert_array_equal(*(memory.predict(c) for c in both))
     assert memory.score(both[0]) == memory.score(both[1])
@@ -141,11 +141,11 @@ def test_mean_and_deviation_over_chunks_are_those_over_all_frames():
 
 
 def test_infinite_features_on_disk_raise_errors_when_they_are_read(clips, tmp_path):
-    model = refmer.Recognizer("concatenation").fit(clips, epochs=1, progress=False)
+    model = refmer.Recognizer("concatenation", epochs=1).fit(clips, progress=False)
     refmer.save_folder(clips, tmp_path / "corpus")
     np.load(tmp_path / "corpus" / "stream-units.npy", mmap_mode="r+")[5, 0] = np.nan
     on_disk = refmer.load_folder(tmp_path / "corpus")
-    for read in (model.predict, lambda c: refmer.Recognizer("concatenation").fit(c, epochs=1, progress=False)):
+    for read in (model.predict, lambda c: refmer.Recognizer("concatenation", epochs=1).fit(c, progress=False)):
         with pytest.raises(ValueError, match="a face stream has NaN or infinite features in 1 clips"):
             read(on_disk)
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from error_table import errors
 
 from refmer.data import targets
 
@@ -18,6 +19,36 @@ def test_missing_labels_raise_errors(clips):
         targets.labels(replace(clips, sentiment=None), "sentiment")
     with pytest.raises(ValueError, match="target is 'age'; accepted: 'sentiment', 'emotion', 'votes', 'affect'"):
         targets.labels(clips, "age")
+
+
+def test_labels_that_some_clips_lack_are_counted_and_can_be_left_out(clips):
+    first = clips.name[0]
+    for target, value, labelled in (
+        ("emotion", [None, *clips.emotion[1:]], lambda c: c.emotion >= 0),
+        ("sentiment", [np.nan, *clips.sentiment[1:]], lambda c: ~np.isnan(c.sentiment)),
+        ("votes", np.where(np.arange(len(clips))[:, None] == 0, 0, clips.votes), lambda c: c.votes.any(1)),
+    ):
+        part = replace(clips, **{target: value})
+        with pytest.raises(ValueError, match=f"1 of 48 clips have no {target} \\('{first}'\\); leave them out: clips\\["):
+            targets.labels(part, target)
+        assert len(targets.labels(part[labelled(part)], target)) == 47
+
+
+def test_y_takes_the_place_of_the_labels(clips):
+    for target in ("emotion", "sentiment", "votes"):
+        y = targets.labels(clips, target)[::-1]
+        np.testing.assert_allclose(targets.labels(targets.with_labels(clips, target, y), target), y, rtol=1e-6)
+    assert targets.with_labels(clips, "emotion", None) is clips
+
+
+test_wrong_y_is_refused_with_a_hint = errors(
+    (lambda clips: targets.with_labels(clips, "sentiment", clips.sentiment + 0.1), r"y is .*labels\(clips, 'sentiment'\)"),
+    (lambda clips: targets.with_labels(clips, "sentiment", clips.emotion + 7), r"outside the classes 0..6 .*'sentiment'"),
+    (lambda clips: targets.with_labels(clips, "emotion", np.eye(6)[clips.emotion]), r"y has shape \(48, 6\).*argmax"),
+    (lambda clips: targets.with_labels(clips, "emotion", clips.name), "y holds names of classes; accepted: integers"),
+    (lambda clips: targets.with_labels(clips, "emotion", clips.emotion[1:]), "emotion has 47 clips"),
+    (lambda clips: targets.with_labels(clips, "affect", clips.emotion), "y is ndarray; accepted: None"),
+)
 
 
 def test_votes_become_shares_and_a_class_counts_where_it_is_above_chance(clips):

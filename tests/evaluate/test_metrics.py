@@ -125,6 +125,14 @@ def test_concordance_is_over_valid_steps_with_the_moments_asked_for():
     assert regression(AFFECT, ANSWER, VALID, ddof=1)["ccc_valence"] == pytest.approx(0.9777347532)
 
 
+def test_concordance_is_pooled_and_averaged_over_recordings_with_valid_steps():
+    apart = np.concatenate([AFFECT, AFFECT + 100, AFFECT]), np.concatenate([ANSWER, ANSWER + 100, 0 * ANSWER])
+    valid = np.concatenate([VALID, VALID, VALID & False])
+    scores = regression(*apart, valid)
+    assert scores["ccc_recordings"] == pytest.approx(regression(AFFECT, ANSWER, VALID)["ccc"])
+    assert scores["ccc"] > 0.999  # most of the pooled variance lies between recordings
+
+
 def test_concordance_of_published_rows():
     y = np.array([[[0, 1], [1, 1], [0.5, 0.2]]])
     answer = np.array([[[0.1, 0.5], [0.9, 0.9], [0.5, 0.2]]])

@@ -187,7 +187,7 @@ def halves(clips):
 
 def fitted(row, train):
     r = ROWS[row]
-    return Recognizer(r.system, config=r.changes, seed=0).fit(train, epochs=1, progress=False)
+    return Recognizer(r.system, config=r.changes, seed=0, epochs=1).fit(train, progress=False)
 
 
 @pytest.mark.parametrize(

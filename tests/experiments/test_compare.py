@@ -105,7 +105,7 @@ def test_figures_carry_units_and_numbers(done):
 def test_a_sense_that_is_not_used_is_marked_so(clips, tmp_path):
     cell = cells_of(clips, "openface_adaptive")[0] | {"corruption": {"sense": "body", "kind": "missing", "amount": 1.0}}
     train, _, test = PLAN.split(clips, 0)
-    model = Recognizer("concatenation").fit(train, epochs=1, progress=False)
+    model = Recognizer("concatenation", epochs=1).fit(train, progress=False)
     assert compare.score(model, cell, train, test, 0) == {"unused": True}
     assert compare.entry(None, "accuracy", report.percent) == "="
 

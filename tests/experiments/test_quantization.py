@@ -24,7 +24,7 @@ def test_a_pair_counts_what_only_one_has_right(model, small, clips):
 
 
 def test_of_votes_each_class_of_a_clip_is_a_decision(clips):
-    model = refmer.Recognizer("raver").fit(clips, epochs=1, progress=False)
+    model = refmer.Recognizer("raver", epochs=1).fit(clips, progress=False)
     result = quantization.compare(model, refmer.quantize(model), clips)
     assert result["decisions"] == 6 * len(clips)
 

@@ -54,7 +54,7 @@ def test_the_concordance_shown_is_that_of_the_shown_recording(done):
 
 @pytest.fixture(scope="module")
 def jca(recordings):
-    return Recognizer("jca").fit(recordings, epochs=1, progress=False)
+    return Recognizer("jca", epochs=1).fit(recordings, progress=False)
 
 
 def test_the_truth_is_the_annotation_of_each_sub_sequence(jca, recordings):

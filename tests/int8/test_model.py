@@ -83,7 +83,7 @@ def test_a_file_keeps_the_bits_and_is_small(fitted, clips, tmp_path, name):
 
 def test_a_regression_quantizes_too():
     clips = refmer.synthesize_recordings(speakers=3, seed=1)
-    model = refmer.Recognizer("tlab_jca").fit(clips, epochs=1, progress=False)
+    model = refmer.Recognizer("tlab_jca", epochs=1).fit(clips, progress=False)
     small = refmer.quantize(model)
     assert np.abs(small.predict(clips) - model.predict(clips)).max() < 0.1
     assert module.decisions(small, clips) is None and np.isfinite(small.score(clips))
@@ -172,7 +172,7 @@ def test_one_map_at_a_time_changes_less_than_all(fitted, clips):
 
 
 def test_a_constant_tensor_and_a_row_of_zeros_stay_what_they_are(fitted, clips):
-    model = refmer.Recognizer("concatenation", config={"target": "emotion"}).fit(clips, epochs=1, progress=False)
+    model = refmer.Recognizer("concatenation", config={"target": "emotion"}, epochs=1).fit(clips, progress=False)
     model.p_.maps[0].W[:] = 0.5
     model.p_.maps[1].W[:, 2] = 0
     small = refmer.quantize(model)
@@ -182,7 +182,7 @@ def test_a_constant_tensor_and_a_row_of_zeros_stay_what_they_are(fitted, clips):
 
 def test_training_again_makes_it_float_again(fitted, clips):
     small = refmer.quantize(fitted("concatenation"))
-    small.fit(clips, epochs=1, progress=False)
+    small.fit(clips, progress=False)
     assert not hasattr(small, "quantized_") and not matrices(small)
 
 

@@ -152,10 +152,10 @@ def test_fit_uses_one_blas_thread_for_small_systems(clips, monkeypatch, large, t
         threads_in.append(blas_threads())
         return step(*args)
 
-    model = refmer.Recognizer("concatenation", config={"target": "emotion"})
+    model = refmer.Recognizer("concatenation", config={"target": "emotion"}, epochs=1)
     monkeypatch.setattr(fit.Training, "step", watched)
     monkeypatch.setattr(fit, "LARGE", large)
     with threadpool_limits(2, user_api="blas"):
-        model.fit(clips, epochs=1, progress=False)
+        model.fit(clips, progress=False)
         assert blas_threads() == {2}
     assert threads_in[0] == {threads}

@@ -85,6 +85,22 @@ def test_equation_3_is_the_inverse_of_the_effective_number(n, beta, effective, d
     assert w == pytest.approx(1 / effective, rel=digits)
 
 
+@pytest.mark.parametrize("beta", (0, 0.5, 0.999, 1))
+@pytest.mark.parametrize("normalise", (True, False))
+def test_a_class_without_clips_has_weight_0_and_the_others_the_weights_that_they_have_alone(beta, normalise):
+    w = losses.class_balanced_weights([9, 0, 3, 0], beta, normalise)
+    np.testing.assert_array_equal(w[[1, 3]], 0)
+    np.testing.assert_array_equal(w[[0, 2]], losses.class_balanced_weights([9, 3], beta, normalise))
+
+
+@pytest.mark.parametrize("literal", (True, False))
+def test_the_gradient_of_the_focal_loss_is_finite_with_a_weight_of_0(on, literal):
+    logits, weight = np.array([[0.5, -0.2, 0.1], [0.0, 9.0, -9.0]]), np.array([1.0, 0.0, 2.0])
+    soft = np.array([[0.2, 0.5, 0.3], [0.0, 1.0, 0.0]])
+    value, slope = losses.focal(logits, soft, weight, literal=literal)
+    assert np.isfinite(value) and np.isfinite(slope).all() and (slope[1] == 0).all()
+
+
 def test_class_balanced_weights_reach_their_limits():
     n = np.array([3, 700, 20000])
     np.testing.assert_allclose(losses.class_balanced_weights(n, 0), 1)
@@ -383,6 +399,6 @@ test_wrong_arguments_are_named = errors(
     (losses.info_nce, FEATURES, np.ones((3, 2)), "float64"),
     (losses.weight_entropy, np.ones((0, 3)), "weight has shape"),
     (losses.weight_entropy, np.ones(3), "weight has shape"),
-    *((losses.class_balanced_weights, counts, 0.9, "counts are") for counts in ([3, 0], [3, -1], [3, np.nan], [])),
+    *((losses.class_balanced_weights, counts, 0.9, "counts are") for counts in ([0, 0], [3, -1], [3, np.nan], [])),
     *((losses.class_balanced_weights, [3, 4], beta, f"beta is {beta}") for beta in (1.1, -0.1, np.nan)),
 )

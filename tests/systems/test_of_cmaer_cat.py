@@ -144,7 +144,7 @@ def test_frames_keep_their_shape_and_thinning_averages_them(clips):
 def test_text_takes_the_place_of_physiology(clips):
     config = Config.tiny(modalities=TEXT)
     assert SYSTEM.streams(config) == ["frames", "logmel", "words"]
-    model = refmer.Recognizer("of_cmaer_cat", config={"modalities": TEXT}).fit(clips, epochs=1, progress=False)
+    model = refmer.Recognizer("of_cmaer_cat", config={"modalities": TEXT}, epochs=1).fit(clips, progress=False)
     assert model.config_.text == 16 and set(model.batch(clips[:2])) == {f"{m}{end}" for m in TEXT for end in ("", "_mask")}
     assert model.explain(clips[:2])["weights"].shape == (2, 3)
 
@@ -157,7 +157,7 @@ def test_text_takes_the_place_of_physiology(clips):
         ({"modalities": ("audio", "smell")}, "smell"),
         ({"target": "votes"}, "target is 'votes'; accepted: 'emotion', 'sentiment'"),
         ({"face": "maximum"}, "face is 'maximum'; accepted: 'mean', 'layout'"),
-        ({"entropy": -0.01}, "entropy is -0.01; accepted: 0 or more"),
+        ({"entropy": -0.01}, "entropy is -0.01; accepted: finite numbers, 0 or more"),
     ],
 )
 def test_a_wrong_switch_is_named(change, message):

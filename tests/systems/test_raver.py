@@ -225,7 +225,7 @@ def test_ablations_share_the_initial_weights_of_shared_parts():
         ({"output": "tanh"}, "output is 'tanh'; accepted"),
         ({"balance": "focal"}, "balance is 'focal'; accepted"),
         ({"output": "sigmoid", "balance": "sample"}, "balance is 'sample' with output 'sigmoid'; accepted with it"),
-        ({"beta": 1.5}, "beta is 1.5; accepted: 0 to 1"),
+        ({"beta": 1.5}, "beta is 1.5; accepted: numbers from 0 to 1 or None"),
         ({"modality_dropout": "clip"}, "modality_dropout is 'clip'; accepted"),
         ({"n_context": 0}, "n_context is 0"),
     ],

@@ -99,7 +99,7 @@ def test_a_recording_alone_gets_the_same_answer_as_in_a_batch(name):
 @pytest.mark.parametrize("name", TOYS)
 def test_it_overfits_eight_windows(name, recordings):
     """In its tiny size, until the concordance with the labels is above .9."""
-    model = refmer.Recognizer(name).fit(recordings[:12], epochs=1, progress=False)
+    model = refmer.Recognizer(name, epochs=1).fit(recordings[:12], progress=False)
     system, config = find(name), model.config_
     batch = model.labelled_batch(recordings[:8], recordings)
     batch = {k: x[:, : config.steps] for k, x in batch.items()}
@@ -183,7 +183,7 @@ def test_explain_names_maps_per_window_and_rows_sum_to_one():
 
 def test_recordings_from_end_to_end(recordings, tmp_path):
     train, test = recordings.split(test_size=0.3, seed=1)
-    model = refmer.Recognizer("tlab_jca").fit(train, epochs=1, progress=False)
+    model = refmer.Recognizer("tlab_jca", epochs=1).fit(train, progress=False)
     answer = model.predict(test)
     assert answer.shape == (len(test), 33, 2) and np.isfinite(answer).all()
     scores = model.scores(answer, test)
@@ -209,8 +209,8 @@ def test_own_features_are_read_without_encoders(recordings):
         name: replace(part.streams["logmel"], x=rng.normal(size=(*steps.shape, *shape)), rate=1 / 0.64, mask=steps, features=())
         for name, shape in shapes.items()
     }
-    model = refmer.Recognizer("tlab_jca", config={**asdict(TLAB), "steps": 16}).fit(
-        part.with_streams(**own), epochs=1, progress=False
+    model = refmer.Recognizer("tlab_jca", config={**asdict(TLAB), "steps": 16}, epochs=1).fit(
+        part.with_streams(**own), progress=False
     )
     assert model.config_.face == (3, 5) and model.predict(part.with_streams(**own)).shape == (6, 33, 2)
 
