@@ -20,7 +20,7 @@ RATE = (lambda x: 0 <= x < 1, "numbers from 0 to below 1")
 SHARE = (lambda x: 0 <= x <= 1, "numbers from 0 to 1")
 HALF = (lambda x: 0 <= x <= 0.5, "numbers from 0 to 0.5")
 SEED = (lambda x: 0 <= x < 2**32, "integers from 0 to 2**32 - 1")
-SECONDS = (lambda x: 0 < x <= 3600, "seconds above 0, up to 3600")
+SECONDS = (lambda x: 0 < x <= 3600, "seconds, more than 0, up to 3600")
 
 
 def choose(name, value, accepted):
@@ -31,7 +31,7 @@ def choose(name, value, accepted):
     ValueError
         If the value is not accepted; the message names the accepted values.
     """
-    if value not in tuple(accepted):
+    if not isinstance(value, (str, int, float, tuple, NoneType)) or value not in tuple(accepted):
         raise ValueError(f"{name} is {value!r}; accepted: {', '.join(map(repr, accepted))}")
     return accepted[value] if isinstance(accepted, dict) else value
 

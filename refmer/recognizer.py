@@ -341,7 +341,7 @@ class Recognizer(BaseEstimator):
         changes = self._changes()
         accepted = [field.name for field in fields(system.Config)]
         if unknown := set(changes) - set(accepted):
-            raise ValueError(f"{self.system} has no {sorted(map(str, unknown))}; accepted: {', '.join(accepted)}")
+            raise ValueError(f"config: {self.system} has no {sorted(map(str, unknown))}; accepted: {', '.join(accepted)}")
         return getattr(system.Config, self.size)(**changes)
 
     def streams_of(self, clips, config):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from refmer.choices import SECONDS, plain, typed
 from refmer.data.scaling import LARGEST, standard
 from refmer.layers.trace import stacked
 from refmer.systems import find
@@ -77,11 +78,8 @@ class Stream:
     """
 
     def __init__(self, model, window_s, hop_s, patience_s):
-        for name, value in (("window_s", window_s), ("hop_s", hop_s)):
-            if not 0 < value < math.inf:
-                raise ValueError(f"{name} is {value}; accepted: seconds, more than 0")
-        if not 0 <= patience_s < math.inf:
-            raise ValueError(f"patience_s is {patience_s}; accepted: seconds, 0 or more")
+        window_s, hop_s = typed("window_s", plain(window_s), float, SECONDS), typed("hop_s", plain(hop_s), float, SECONDS)
+        patience_s = typed("patience_s", plain(patience_s), float, (lambda x: 0 <= x <= 3600, "seconds, 0 or more, up to 3600"))
         self.system, self.p, self.config = find(model.system), model.p_, model.config_
         self.window_s, self.hop_s, self.patience_s, self.steps = window_s, hop_s, patience_s, 0
         self.rings, self.counts = {}, {}
@@ -137,7 +135,7 @@ class Stream:
         if mask.dtype != bool or mask.shape != x.shape[:1]:
             raise ValueError(f"valid of {name} is {mask.dtype} of shape {mask.shape}; accepted: bool {x.shape[:1]}")
         x = standard(x, mask, ring.mean, ring.sd)
-        if bad := len(x) - int((np.abs(x) <= LARGEST).reshape(len(x), -1).all(1).sum()):
+        if bad := len(x) - int((np.abs(x) <= LARGEST).all(tuple(range(1, x.ndim))).sum()):
             raise ValueError(
                 f"{bad} of {len(x)} frames of {name} are not finite, or {LARGEST:.0e} standard deviations from the mean;"
                 " accepted: other features, or valid False"

@@ -1,4 +1,4 @@
-"""What people have as labels, identifiers and frames (lists, names, columns of tables), as arrays."""
+"""Conversion of labels, identifiers and frames (lists, names, columns of tables) to arrays."""
 
 import numpy as np
 
@@ -73,11 +73,22 @@ def names_in(label, value):
     return set() if array.dtype.kind in "iuf" else {v for v in entries(array)[0] if isinstance(v, str)}
 
 
+def names(label, value):
+    """Return names as a tuple of strings; raise ValueError for anything else."""
+    entries = [None] if isinstance(value, str) or not is_list(value) else [plain(entry) for entry in value]
+    if not all(isinstance(entry, (str, int)) for entry in entries):
+        raise ValueError(f"{label} is {value!r}; accepted: names, e.g. ('a', 'b')")
+    return tuple(map(str, entries))
+
+
+def is_list(value):
+    """Return whether there are entries to go through."""
+    return hasattr(value, "__iter__") and getattr(value, "ndim", 1) > 0
+
+
 def frames(x, mask):
     """Return x (N, T, ...) and mask (N, T) of a stream as arrays, those on disk unread; raise ValueError for anything else."""
     if isinstance(x, (list, tuple)):
-        from refmer.data.pack import pad
-
         parts = [np.asarray(part) for part in x]
         shapes = {part.shape[1:] for part in parts}
         if len(shapes) != 1 or min(part.ndim for part in parts) < 2:
@@ -86,18 +97,39 @@ def frames(x, mask):
             )
         x, default = pad(parts)
         mask = default if mask is None else mask
-    x = x if isinstance(getattr(x, "dtype", None), np.dtype) else np.asarray(x)  # an array on disk has a dtype too
+    x = _array("x", x)
     if x.ndim < 3:
         raise ValueError(f"a stream's x has shape {x.shape}; accepted: (N, T, ...) with at least 3 axes")
     if x.dtype.kind not in "fiu":
         raise ValueError(f"a stream's x has dtype {x.dtype}; accepted: real numbers")
     x = x.astype(np.float32) if x.dtype.kind == "i" else x
     mask = np.ones(x.shape[:2], bool) if mask is None else mask
-    mask = mask if isinstance(getattr(mask, "dtype", None), np.dtype) else np.asarray(mask)
+    mask = _array("mask", mask)
     if mask.dtype != bool and mask.dtype.kind in "iuf" and np.isin(mask, (0, 1)).all():
         mask = mask.astype(bool)
     if mask.dtype != bool or mask.shape != x.shape[:2]:
         raise ValueError(f"mask is {mask.dtype} {mask.shape}; accepted: bool {x.shape[:2]}, like the stream, or 0 and 1")
+    return x, mask
+
+
+def _array(label, value):
+    """Return an array as it is, also one on disk, anything else as an array."""
+    try:
+        return value if isinstance(getattr(value, "dtype", None), np.dtype) and np.ndim(value) else np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{label} is no array ({error}); accepted: numbers") from error
+
+
+def pad(parts):
+    """Pad clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
+    return padded(np.concatenate(parts), np.array([len(part) for part in parts]))
+
+
+def padded(valid, length):
+    """Pad the same clips from their concatenated frames (all, ...) and lengths (N,)."""
+    mask = np.arange(length.max(initial=0)) < length[:, None]
+    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
+    x[mask] = valid
     return x, mask
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 
 from refmer.choices import ABOVE_0, SEED, choose, plain, typed
-from refmer.data.arrays import codes, frames, identifiers, names_in, numbers, table
+from refmer.data.arrays import codes, column, frames, identifiers, is_list, names, names_in, numbers, table
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 UNLABELLED = {"intended": -1, "emotion": -1, "votes": 0, "sentiment": np.nan}  # the label of a clip without one
@@ -41,8 +41,8 @@ class Stream:
 
     def __post_init__(self):
         choose("sense", self.sense, SENSES)
-        names = [self.features] if isinstance(self.features, str) else self.features
-        values = typed("rate", plain(self.rate), float, ABOVE_0), *frames(self.x, self.mask), tuple(map(str, names))
+        features = names("features", self.features)
+        values = typed("rate", plain(self.rate), float, ABOVE_0), *frames(self.x, self.mask), features
         for name, value in zip(("rate", "x", "mask", "features"), values, strict=True):
             object.__setattr__(self, name, value)
         # streams on disk are checked when they are read
@@ -111,12 +111,14 @@ class Clips:
     def __post_init__(self):
         if not isinstance(self.streams, dict) or not all(isinstance(s, Stream) for s in self.streams.values()):
             raise TypeError(f"streams is {type(self.streams).__name__}; accepted: a dict of name to refmer.Stream")
-        if not isinstance(self.affect, Stream | None):
-            raise TypeError(f"affect is {type(self.affect).__name__}; accepted: a refmer.Stream (N, T, 2)")
+        kinds = ("affect", Stream | None, "a refmer.Stream"), ("truth", dict, "a dict"), ("source", str, "a string")
+        for label, kind, text in kinds:
+            if not isinstance(value := getattr(self, label), kind):
+                raise TypeError(f"{label} is {type(value).__name__}; accepted: {text}")
         classes = self.classes
         if classes is None:
             classes = sorted(names_in("intended", self.intended) | names_in("emotion", self.emotion)) or EMOTIONS
-        self._set("classes", tuple(map(str, [classes] if isinstance(classes, str) else classes)))
+        self._set("classes", names("classes", classes))
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes is {self.classes}; accepted: different names")
         for label in ("name", "speaker"):
@@ -135,10 +137,11 @@ class Clips:
 
     def _check(self):
         n, K = len(self), len(self.classes)
-        lengths = {f"stream {k}": s.x for k, s in self.streams.items()} | {"affect": self.affect and self.affect.x} | self.truth
+        lengths = {f"stream {k}": s.x for k, s in self.streams.items()} | {"affect": self.affect and self.affect.x}
+        lengths |= {f"truth {k}": x for k, x in self.truth.items()}
         for label, value in (lengths | {k: getattr(self, k) for k in ("speaker", *UNLABELLED)}).items():
-            if value is not None and len(value) != n:
-                raise ValueError(f"{label} has {len(value)} clips, but there are {n} names; accepted: one entry per clip")
+            if value is not None and (size := (np.shape(value) or (0,))[0]) != n:
+                raise ValueError(f"{label} has {size} clips, but there are {n} names; accepted: one entry per clip")
         if self.votes is not None and self.votes.shape[1] != K:
             raise ValueError(f"votes has shape {self.votes.shape}; accepted: (N, {K}), a column per class")
         if self.votes is not None and (wrong := ~(np.isfinite(self.votes) & (self.votes >= 0)).all(1)).any():
@@ -176,9 +179,13 @@ class Clips:
                 raise IndexError(f"clip {index} of {len(self)}")
             index = slice(index, index + 1) if index != -1 else slice(index, None)
         elif not isinstance(index, slice):
-            index = np.asarray(index)
-            if index.size == 0:
-                index = index.astype(int)
+            index = column("index", index)
+            if index.dtype.kind not in "biu":
+                values = [plain(value) for value in index.tolist()]
+                if {type(value) for value in values} not in ({int}, {bool}, set()):
+                    raise IndexError(f"index is {index}; accepted: an int, a slice, an array of bool or int")
+                index = np.array(values)
+            index = index if index.size else index.astype(int)
         part = {}
         for f in fields(self):
             value = getattr(self, f.name)
@@ -216,9 +223,9 @@ class Clips:
         ValueError
             If there is no part, or parts differ.
         """
-        parts = [checked(part) for part in parts]
+        parts = [checked(part) for part in parts] if is_list(parts) or isinstance(parts, Clips) else []
         if not parts:
-            raise ValueError("parts is empty; accepted: at least one Clips")
+            raise ValueError("parts is empty or no list; accepted: at least one Clips")
         if len({part.classes for part in parts}) > 1:
             raise ValueError(
                 f"the parts have the classes {[part.classes for part in parts]}; accepted: the same, given as classes="

@@ -9,8 +9,8 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import get_window, lfilter, resample_poly
 
 from refmer.choices import choose
+from refmer.data.arrays import pad
 from refmer.data.clips import Stream
-from refmer.data.pack import pad
 
 PROSODY = ("f0", "voicing", "energy", "slope", "centroid", "flux")
 LAYERS = (1, 3, 9, 27)  # frames over which each layer of `layers_stream` averages

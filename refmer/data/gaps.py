@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.choices import choose
+from refmer.choices import ABOVE_0, SHARE, check_fields
 from refmer.ops.markov import markov
 
 SHARES = {  # shares of the frames that the papers let go missing
@@ -59,12 +59,8 @@ class GilbertElliott:
     rate: float = 25.0
 
     def __post_init__(self):
-        for label in ("p_good_to_bad", "p_bad_to_good", "loss_good", "loss_bad"):
-            if not 0 <= getattr(self, label) <= 1:
-                raise ValueError(f"{label} is {getattr(self, label)}; accepted: a probability from 0 to 1")
-        choose("start", self.start, STARTS)
-        if not 0 < self.rate < np.inf:
-            raise ValueError(f"rate is {self.rate}; accepted: a positive number of slots per second")
+        shares = dict.fromkeys(("p_good_to_bad", "p_bad_to_good", "loss_good", "loss_bad"), SHARE)
+        check_fields(self, {"start": STARTS}, shares | {"rate": ABOVE_0})
         if self.start == "stationary" and self.p_good_to_bad + self.p_bad_to_good == 0:
             raise ValueError(
                 "start is 'stationary', but the chain never switches; accepted: a probability of switching above 0"

@@ -2,24 +2,12 @@
 
 import numpy as np
 
+from refmer.data.arrays import padded
 from refmer.data.clips import Clips, Stream
 from refmer.data.files import read_npz, write_npz
 
 LARGEST = 512 * 2**20  # bytes that a file may unfold to
 LABELS = ("name", "speaker", "intended", "votes", "emotion", "sentiment")
-
-
-def pad(parts):
-    """Pad clips of different lengths [(T, ...)] -> (x (N, longest T, ...), mask (N, longest T)), zeros at the end."""
-    return padded(np.concatenate(parts), np.array([len(part) for part in parts]))
-
-
-def padded(valid, length):
-    """Pad the same clips from their concatenated frames (all, ...) and lengths (N,)."""
-    mask = np.arange(length.max(initial=0)) < length[:, None]
-    x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
-    x[mask] = valid
-    return x, mask
 
 
 def pack(path, clips, bits):

@@ -96,7 +96,10 @@ def regression(y, answer, mask, ddof=0):
         (paper 003, eq. 15); ccc_recordings, the mean of the ccc of each recording that has a valid step; mae, the mean absolute
         error in units of the annotation, less is better. Errors as for `votes`.
     """
-    y, answer = np.asarray(y, np.float64), np.asarray(answer, np.float64)
+    y, answer = (x.astype(np.float64) for x in _alike(y, answer))
+    mask = np.asarray(mask)
+    if y.ndim != 3 or mask.dtype != bool or mask.shape != y.shape[:2]:
+        raise ValueError(f"y has shape {y.shape}, mask {mask.dtype} {mask.shape}; accepted: (N, T, 2) and bool (N, T)")
     error = float(mean_absolute_error(*_pair(y[mask], answer[mask])))
     valence, arousal = ccc(answer, y, mask, ddof)[0].tolist()
     each = [ccc(answer[i : i + 1], y[i : i + 1], mask[i : i + 1], ddof)[0].mean() for i in np.flatnonzero(mask.any(1))]
@@ -170,11 +173,22 @@ def _weighted(each, name):
     return float(each[name] @ each["support"] / max(each["support"].sum(), 1))
 
 
-def _pair(y, answer):
-    """Both as arrays, checked."""
-    y, answer = np.asarray(y), np.asarray(answer)
+def _alike(y, answer):
+    """Both as arrays of numbers of one shape."""
+    try:
+        y, answer = np.asarray(y), np.asarray(answer)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"y or the answer is no array ({error}); accepted: numbers") from error
+    if not {y.dtype.kind, answer.dtype.kind} <= set("biuf"):
+        raise ValueError(f"y is {y.dtype}, the answer {answer.dtype}; accepted: numbers")
     if y.shape != answer.shape or not y.size:
         raise ValueError(f"y has shape {y.shape}, the answer {answer.shape}; accepted: the same shape, at least one clip")
+    return y, answer
+
+
+def _pair(y, answer):
+    """The same, finite."""
+    y, answer = _alike(y, answer)
     if not (np.isfinite(y).all() and np.isfinite(answer).all()):
         raise ValueError("y or the answer contains nan or infinity; accepted: finite numbers")
     return y, answer

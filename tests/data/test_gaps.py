@@ -80,9 +80,10 @@ def test_a_chain_that_never_turns_bad_loses_what_the_good_state_loses():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ((1.2, 0.5), "p_good_to_bad is 1.2; accepted: a probability"),
+        ((1.2, 0.5), "p_good_to_bad is 1.2; accepted: numbers from 0 to 1"),
         ((0.5, float("nan")), "p_bad_to_good is nan"),
         ((0.5, 0.5, 0, -1), "loss_bad is -1"),
+        (("0.5", 0.5), "p_good_to_bad is '0.5'; accepted: numbers"),
         ((0.5, 0.5, 0, 1, "bad"), "start is 'bad'; accepted: 'good', 'stationary'"),
         ((0.5, 0.5, 0, 1, "good", 0), "rate is 0"),
         ((0, 0, 0, 1, "stationary"), "the chain never switches"),

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refmer.data import read
+from refmer.data.arrays import pad
 from refmer.data.clips import Clips, Stream
 from refmer.data.files import read_npz, write_npz
-from refmer.data.pack import pack, pad, unpack
+from refmer.data.pack import pack, unpack
 
 BITS = {"a": 8, "b": 16, "affect": 16}
 

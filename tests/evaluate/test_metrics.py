@@ -156,5 +156,8 @@ test_errors_name_the_cause = errors(
     (classification, [0, 1], [0, 3], "abc", "emotion", "class 3; accepted: 0 to 2"),
     (per_class, [0, -1], [0, 0], 3, "class -1"),
     (votes, [True, False], [True, True], r"accepted: \(N, K\)"),
+    (per_class, [0, 1], ["a", "b"], 3, "the answer <U1; accepted: numbers"),
+    (per_class, [0, 1], [[0], [0, 1]], 3, "y or the answer is no array"),
+    (regression, AFFECT, ANSWER, VALID[0], r"mask bool \(5,\); accepted: \(N, T, 2\) and bool \(N, T\)"),
     (regression, AFFECT, ANSWER, ~VALID & VALID, "at least one clip"),
 )

@@ -102,6 +102,7 @@ def test_figures_carry_units_and_numbers(done):
     assert "(s)" in trust.get_xlabel() and "24 synthetic clips" in trust.get_title("left")
 
 
+@pytest.mark.filterwarnings("ignore:no training clip is of the classes")  # few clips
 def test_a_sense_that_is_not_used_is_marked_so(clips, tmp_path):
     cell = cells_of(clips, "openface_adaptive")[0] | {"corruption": {"sense": "body", "kind": "missing", "amount": 1.0}}
     train, _, test = PLAN.split(clips, 0)

@@ -56,6 +56,7 @@ def test_latency_is_of_both_at_both_sizes(model, small, clips, monkeypatch):
     assert list(times) == [1, 32] and all(0 < median <= p99 for both in times.values() for median, p99 in both)
 
 
+@pytest.mark.filterwarnings("ignore:no training clip is of the classes")  # few clips
 def test_the_command_quantizes_reports_and_keeps_what_is_trained(model, clips, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(quantization, "load_samples", lambda kind: clips)
     monkeypatch.setattr(quantization, "BATCHES", {1: 3, 32: 2})
@@ -75,6 +76,7 @@ def test_the_command_quantizes_reports_and_keeps_what_is_trained(model, clips, t
     assert (tmp_path / "other.npz").read_bytes() == (tmp_path / "m-int8.npz").read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:no training clip is of the classes")  # few clips
 def test_folds_part_the_speakers(clips, monkeypatch):
     calls = []
     monkeypatch.setattr(quantization, "compare", lambda model, small, test: calls.append((model, test)) or {})

@@ -259,7 +259,7 @@ test_errors_name_the_cause = errors(
     (lambda own, clips: refmer.quantize(own, clips, observer="eye"), "observer is 'eye'; accepted: 'min-max'"),
     (lambda own: refmer.quantize(own, clip="top"), "clip is 'top'"),
     (lambda own: refmer.quantize(with_nan(own)), "not finite"),
-    (lambda own, clips: refmer.quantize(own, with_nan_in_clips(clips)), "NaN or infinite"),
+    (lambda own, clips: refmer.quantize(own, with_nan_in_clips(clips)), "is nan standard deviations"),
     (lambda own: refmer.quantize(with_own_stream(own)), r"reads the streams \['smell'\].*give calibration_clips"),
 )
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from refmer.data.arrays import pad
 from refmer.data.clips import EMOTIONS, WORD_RATE, Clips, Stream
 from refmer.data.front_end import sound_streams
 from refmer.data.openface import FACE_RATE, FEATURES
-from refmer.data.pack import pad
 from refmer.data.synthetic import voice
 from refmer.data.synthetic.signals import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
 
