@@ -73,8 +73,7 @@ ax.loglog(sizes, times / np.array(sizes)[:, None] * 1e9, "o-", label=["NumPy, si
 ax.set(xlabel="numbers in x", ylabel="ns per number", title="The same polynomial, at six sizes")
 ax.legend()
 plt.show()
-# Lesson 1: one pass gives the numbers of six, and sooner: where memory is the limit (right of the figure), and where calls are
-# (left: six of 0.5 us, or one).
+# Lesson 1: one pass gives the numbers of six, and sooner: where memory is the limit (right), and where calls are (left).
 assert np.abs(fused(x := rng.normal(size=3000).astype(f)) - cubic(x)).max() < 99 * u
 
 # %% [markdown]
