@@ -95,10 +95,11 @@ def test_ctrl_c_ends_a_process_that_loses_it_and_its_workers():
             _, error = process.communicate(timeout=300)  # until the workers have ended too: the pipe is theirs as well
         finally:
             process.kill()
-    assert process.returncode == 130 and STOPPED in error
+    assert (process.returncode, error) == (130, STOPPED)
 
 
-def test_the_handler_of_ctrl_c_is_restored():
+def test_the_handler_of_ctrl_c_is_restored(monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "")  # kept as it is
     before = signal.getsignal(signal.SIGINT)
     with stopped_by_ctrl_c():
         assert signal.getsignal(signal.SIGINT) != before
