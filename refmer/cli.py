@@ -58,6 +58,7 @@ def stopped_by_ctrl_c():
             worker.terminate()
         os._exit(130)
 
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")  # joblib's tracker cleans up after us, and warns
     descriptor, handler = signal.set_wakeup_fd(signals.fileno()), signal.signal(signal.SIGINT, lambda *_: None)
     Thread(target=watch, daemon=True).start()
     try:

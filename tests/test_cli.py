@@ -1,6 +1,8 @@
 """The command line."""
 
 import inspect
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 import refmer
-from refmer.cli import corrupted, main, parser
+from refmer.cli import STOPPED, corrupted, main, parser, stopped_by_ctrl_c
 from refmer.experiments import EXPERIMENTS
 
 
@@ -66,6 +68,42 @@ def test_bursty_losses_of_both_senses_can_be_written(clips):
     expected = refmer.corrupt(clips, "voice+face", "bursty", (0.05, 0.45), space="raw", seed=3)
     for name, s in expected.streams.items():
         np.testing.assert_array_equal(broken.streams[name].x, s.x)
+
+
+BUSY = """
+import os, time
+from joblib import Parallel, delayed
+from refmer.cli import stopped_by_ctrl_c
+with stopped_by_ctrl_c():
+    Parallel(2)(delayed(os.getpid)() for _ in range(4))
+    print("ready", flush=True)
+    while True:
+        try:
+            time.sleep(1)
+        except KeyboardInterrupt:  # as LLVM's callbacks do
+            pass
+"""
+
+
+def test_ctrl_c_ends_a_process_that_loses_it_and_its_workers():
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", BUSY], text=True, env=environment, **pipes) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=300)  # until the workers have ended too: the pipe is theirs as well
+        finally:
+            process.kill()
+    assert (process.returncode, error) == (130, STOPPED)
+
+
+def test_the_handler_of_ctrl_c_is_restored(monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "")  # kept as it is
+    before = signal.getsignal(signal.SIGINT)
+    with stopped_by_ctrl_c():
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before and signal.set_wakeup_fd(-1) == -1
 
 
 def test_wrong_usage_is_status_2(capsys):

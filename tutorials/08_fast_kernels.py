@@ -8,7 +8,7 @@
 # **What you will learn.** What a pass over memory costs; what a compiler may not do to floating-point numbers, and what happens
 # if you allow it; how to write a fast double of a slow function and know that it is the same function.
 #
-# **What you need.** Tutorials 1, 2 and 6. Your times will differ from ours; the lessons leave room for that.
+# **What you need.** Tutorials 1, 2 and 6. Your times will differ from ours: no assertion is about a time.
 
 # %%
 import math
@@ -73,8 +73,8 @@ ax.loglog(sizes, times / np.array(sizes)[:, None] * 1e9, "o-", label=["NumPy, si
 ax.set(xlabel="numbers in x", ylabel="ns per number", title="The same polynomial, at six sizes")
 ax.legend()
 plt.show()
-# Lesson 1: one pass is faster than six: where memory is the limit (right), and where calls are (left: six of 0.5 us, or one).
-assert times[-1, 0] > 1.3 * times[-1, 1] and times[2, 0] > 1.3 * times[2, 1]
+# Lesson 1: one pass gives the numbers of six, and sooner: where memory is the limit (right), and where calls are (left).
+assert np.abs(fused(x := rng.normal(size=3000).astype(f)) - cubic(x)).max() < 99 * u
 
 # %% [markdown]
 # ## An exponential that vectorises
@@ -117,7 +117,7 @@ exps = {"math.exp": loop_of(math.exp), "np.exp": np.exp, "scalar.exp": loop_of(s
 speed = dict(zip(exps, race(*[lambda g=g: g(x) for g in exps.values()]) / len(x) * 1e9, strict=True))
 print("ns per number:", ", ".join(f"{name} {ns:.2f}" for name, ns in speed.items()))
 # Lesson 3: refmer's (with fitted coefficients) is exact to a few u, and several times as fast as calls to the library.
-assert np.abs(exps["scalar.exp"](x) / true - 1).max() < 4 * u and speed["math.exp"] > 1.5 * speed["scalar.exp"]
+assert np.abs(exps["scalar.exp"](x) / true - 1).max() < 4 * u
 
 # %% [markdown]
 # ## What a compiler may not do, and fastmath
@@ -146,7 +146,7 @@ print(f"in order {slow:.0f} us, mean error {off[0]:.0e} (bound {1e5 * u:.0e}); a
 is_nan = [njit(fastmath=kind)(lambda v: v != v)(np.nan) for kind in (False, {"reassoc", "nsz", "contract"}, True)]
 print(f"is nan nan? {is_nan[0]}; with what refmer's kernels permit: {is_nan[1]}; with fastmath=True: {is_nan[2]}")
 # Lesson 4: another order of a sum is no worse. Believing that nothing is nan is: kernels take single permissions, never all.
-assert slow > 1.3 * fast and off[1] < off[0] / 2 < 1e5 * u and is_nan == [True, True, False]
+assert off[1] < off[0] / 2 < 1e5 * u and is_nan == [True, True, False]
 # Below 2^-126, about 1e-38, float32 has denormal numbers. Many processors take 100 cycles for each; ours does not mind. Yours?
 x, tiny = np.ones(4096, f), np.full(4096, 1e-40, f)
 normal, denormal = race(lambda: x * f(0.999), lambda: tiny * f(0.999), turns=101)
@@ -174,13 +174,13 @@ def plain(a, b, c):
 
 a, b = rng.normal(size=(64, 192)).astype(f), rng.normal(size=(192, 192)).astype(f)
 products = {"plain loops": plain, "gemm": gemm, "NumPy (BLAS)": lambda a, b, c: np.add(c, a @ b, out=c)}
-for product in products.values():
-    product(a, b, c := np.ones((64, 192), f))  # c += a b: sums of 193 numbers
-    assert (np.abs(c - 1 - a.astype(float) @ b) <= 194 * u * (1 + np.abs(a) @ np.abs(b))).all()
+c = np.ones((64, 192), f)
 rate = 2e-9 * a.size * b.shape[1] / race(*[lambda g=g: g(a, b, c) for g in products.values()])
 print("billion operations a second:", ", ".join(f"{name} {r:.0f}" for name, r in zip(products, rate, strict=True)))
 # Lesson 6: the same operations on the same numbers; what stays in registers makes a factor.
-assert rate[1] > 1.3 * rate[0]
+for product in products.values():
+    product(a, b, c := np.ones((64, 192), f))  # c += a b: sums of 193 numbers
+    assert (np.abs(c - 1 - a.astype(float) @ b) <= 194 * u * (1 + np.abs(a) @ np.abs(b))).all()
 
 # %% [markdown]
 # ## A twin and its oracle
@@ -220,7 +220,7 @@ slow, fast = 1e6 * race(lambda: norm(x, False), lambda: norm(x, True))
 print(f"layer norm (96, 192), float64: {slow:.0f} us by the oracle, {fast:.0f} us by the kernel")
 # Lesson 7: equal in mathematics is not equal in float32, and a test with mean 0 or 1 cannot tell.
 assert max(way[0] for way in off.values()) < 1e-5 and off["one pass"][3] > 100 * off["kernel"][3]
-assert off["kernel"][4] < 10 * off["oracle"][4] and slow > 1.3 * fast and np.abs(norm(x, False) - norm(x, True)).max() < 1e-13
+assert off["kernel"][4] < 10 * off["oracle"][4] and np.abs(norm(x, False) - norm(x, True)).max() < 1e-13
 
 # %% [markdown]
 # ## A whole system
@@ -230,12 +230,12 @@ assert off["kernel"][4] < 10 * off["oracle"][4] and slow > 1.3 * fast and np.abs
 
 # %%
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
-models = {on: refmer.Recognizer("of_cmaer_cat") for on in (False, True)}
-slow, fast = race(*[lambda on=on: run(on, models[on].fit, train, None, None, 1, False) for on in models], turns=7)
+models = {on: refmer.Recognizer("of_cmaer_cat", epochs=1) for on in (False, True)}
+slow, fast = race(*[lambda on=on: run(on, models[on].fit, train, None, None, False) for on in models], turns=7)
 losses = [model.history_[-1]["train_loss"] for model in models.values()]
 print(f"an epoch of OF-CMAER-CAT, tiny: {slow:.2f} s off, {fast:.2f} s on; losses {losses[0]:.6f}, {losses[1]:.6f}")
 # Lesson 8: a whole gains less than its parts (here about 1.6 times, of kernels that gain 3 to 6), and learns the same.
-assert slow > fast and abs(losses[0] - losses[1]) < 1e-4
+assert abs(losses[0] - losses[1]) < 1e-4
 
 # %% [markdown]
 # ## On your own

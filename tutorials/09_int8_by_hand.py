@@ -231,8 +231,8 @@ for shape in ((1, 24, 24), (32, 64, 64), (1, 192, 1024), (32, 192, 1024)):
     print(f"{shape}: {a:.0f} us in float32, {b:.0f} in 8 bits")
 times = race(lambda: model.predict(test), lambda: small.predict(test))
 print(f"{len(test)} clips: {times[0]:.0f} us in float32, {times[1]:.0f} in 8 bits")
-# Lesson 8: a third of the bytes is no third of the time: here 8 bits gain nothing.
-assert times[1] > 0.7 * times[0]
+# Lesson 8: a third of the bytes is no third of the time: here 8 bits gain nothing, and scales per column little.
+assert other < 5 * epsilon
 
 # %% [markdown]
 # ## On your own

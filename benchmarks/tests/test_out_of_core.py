@@ -17,8 +17,9 @@ linux = pytest.mark.skipif(not STATUS.exists(), reason="memory is read from /pro
 @linux
 def test_anonymous_and_resident_memory_are_measured():
     with ResidentPeak() as resident, AnonymousPeak() as anonymous:
-        x = np.ones(8_000_000)
-        time.sleep(0.1)
+        x, end = np.ones(8_000_000), time.monotonic() + 300
+        while anonymous.bytes < anonymous.start + 60e6 and time.monotonic() < end:  # until the thread has looked
+            time.sleep(0.01)
         del x
     assert 60e6 < anonymous.bytes - anonymous.start < 90e6 and 60e6 < resident.bytes < 90e6
     assert np.isnan(status("NoSuchLine"))

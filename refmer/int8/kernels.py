@@ -19,9 +19,11 @@ import numpy as np
 from llvmlite import ir
 from llvmlite.binding import llvm_version_info
 from numba import njit, types
+from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array
+from numba.np.numpy_support import from_dtype
 
 from refmer.int8.arithmetic import BY_ROW, BY_TENSOR, TINY
 from refmer.kernels.vectors import apply_sigmoid, apply_tanh
@@ -31,6 +33,8 @@ VNNI = "+avx512vnni" in _FEATURES
 LANES, VECTORS = (16, 4) if "+avx512bw" in _FEATURES else (8, 2)  # 32-bit sums in a vector, vectors in a tile
 GROUP, SIGNED, UNSIGNED = (4, np.dtype(np.int8), np.dtype(np.uint8)) if VNNI else (2, np.dtype(np.int16), np.dtype(np.int16))
 COLUMNS = LANES * VECTORS
+FLOAT32 = np.dtype(np.float32)
+TILED = tuple((from_dtype(np.dtype(t)), n, "C") for t, n in ((UNSIGNED, 2), (SIGNED, 2), ("f4", 1), ("f4", 2)))
 HEAD = 2 * GROUP  # of a row of x: 8 bytes
 ROWS = 4  # of a tile at most
 BLOCK = 64  # rows that are multiplied with the whole matrix before the next: they stay in the second cache
@@ -166,12 +170,21 @@ def _tile(rows):
 
     @intrinsic
     def tile(typingctx, q, packed, b, y, floor, i, j):
+        if tuple((a.dtype, a.ndim, a.layout) for a in (q, packed, b, y)) != TILED:
+            raise TypingError("q, packed, b or y is not contiguous, or has another dtype than arithmetic needs")
         return types.none(q, packed, b, y, types.float32, types.int64, types.int64), codegen
 
     return tile
 
 
 _4, _3, _2, _1 = (_tile(rows) for rows in (4, 3, 2, 1))
+
+
+@njit(**OPTIONS)
+def _check(q, packed, b, y):
+    tiles, columns = (len(b) + COLUMNS - 1) // COLUMNS, COLUMNS * (q.shape[1] - HEAD + 2 * GROUP)
+    if y.shape != (len(q), len(b)) or packed.shape != (tiles, columns):
+        raise ValueError("the shapes do not fit; expected q (M, width(K)), packed of W (K, N), b (N), y (M, N)")
 
 
 @njit(**OPTIONS)
@@ -245,6 +258,9 @@ def width(k):
 
 @njit(**OPTIONS)
 def _linear(x, kind, least, greatest, q, packed, b, floor, y):
+    _check(q, packed, b, y)
+    if not (x.dtype == FLOAT32 and q.shape == (len(x), width(x.shape[1]))):
+        raise ValueError("x does not fit; expected x (M, K) float32, q (M, width(K))")
     low, high = np.float32(min(least, 0.0)), np.float32(max(greatest, 0.0))
     if kind == BY_TENSOR:
         first = last = np.int32(0)
@@ -270,6 +286,7 @@ def linear(x, kind, least, greatest, q, packed, b, floor, y):
 @njit(cache=True, **OPTIONS)
 def product(q, packed, b, floor, y):
     """As `linear`, for an x that is already quantized."""
+    _check(q, packed, b, y)
     for start in range(0, len(q), BLOCK):
         _product(q, packed, b, np.float32(floor), y, start, min(start + BLOCK, len(q)))
 
@@ -282,6 +299,8 @@ def lstm(u, kind, least, greatest, packed, b, h, c, mask, reverse):
     its scale. Gain over that definition in float32: 18 times at (1, 50, 128), 7 at (16, 32, 128), sizes (B, T, H).
     """
     B, T, width_z = u.shape
+    if h.shape != c.shape or len(h) != B or width_z != 4 * h.shape[1] or mask.shape != (B, T):
+        raise ValueError("the shapes do not fit; expected u (B, T, 4H), h (B, H), c (B, H), mask (B, T)")
     y = np.zeros((B, T, h.shape[1]), np.float32)
     z, q = np.empty((B, width_z), np.float32), np.empty((B, width(h.shape[1])), UNSIGNED)
     for n in range(T):

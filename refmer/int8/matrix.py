@@ -91,11 +91,14 @@ class QuantizedMatrix:
     def linear(self, x, b, relu=False):
         """y = x W + b, or ReLU of it, in one pass.   x (..., K) -> float32 (..., N); b (N), a number or None."""
         K, N = self.shape
-        if x.shape[-1] != K:
-            raise ValueError(f"x has width {x.shape[-1]} (shape {x.shape}); accepted: {K}, the rows of W {self.shape}")
+        x = np.asarray(x)
+        if x.shape[-1:] != (K,):
+            raise ValueError(f"linear: x has shape {x.shape}; expected (..., K) = (..., {K}), as W {self.shape}")
         if b is None:
             b = self._no_bias
         elif not (type(b) is np.ndarray and b.dtype == FLOAT32 and b.shape == (N,) and b.strides == (4,)):
+            if np.shape(b) not in ((), (N,)):
+                raise ValueError(f"linear: b has shape {np.shape(b)}; expected (N) = ({N},), as W {self.shape}, or a number")
             b = np.ascontiguousarray(np.broadcast_to(b, N), FLOAT32)
         flat = _float32(x)
         on = kernels_on()
@@ -122,12 +125,21 @@ class QuantizedMatrix:
 
     def lstm(self, u, h0, c0, mask, reverse=False):
         """ops.recurrent.lstm with this U, all steps in one call.   u (B, T, 4H), h0, c0 (B, H), mask (B, T) -> (B, T, H)."""
+        B, T, H = *u.shape[:2], self.shape[0]
+        expected = {
+            "U": (self, (H, 4 * H)),
+            "u": (u, (B, T, 4 * H)),
+            "h0": (h0, (B, H)),
+            "c0": (c0, (B, H)),
+            "mask": (mask, (B, T)),
+        }
+        for name, (array, shape) in expected.items():
+            if array.shape != shape:
+                raise ValueError(f"lstm: {name} has shape {array.shape}; expected {shape}")
         kernels, packed = _kernels(), (self._made or self._make())[2]
         h, c = (np.array(state, FLOAT32, order="C") for state in (h0, c0))
-        if h.shape != (len(u), self.shape[0]) or c.shape != h.shape or u.shape[2:] != self.shape[1:]:
-            raise ValueError(f"u, h0, c0 have shapes {u.shape}, {h.shape}, {c.shape}; accepted: (B, T, 4H), (B, H), (B, H)")
-        mask = np.ascontiguousarray(np.broadcast_to(mask, u.shape[:2]))
-        return kernels.lstm(np.ascontiguousarray(u, FLOAT32), *self._range, packed, self._no_bias, h, c, mask, reverse)
+        u, mask = np.ascontiguousarray(u, FLOAT32), np.ascontiguousarray(mask, bool)
+        return kernels.lstm(u, *self._range, packed, self._no_bias, h, c, mask, reverse)
 
     def _make(self):
         """Pack q and scale for the kernels, at the first product."""

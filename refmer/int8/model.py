@@ -62,6 +62,12 @@ def quantize(model, calibration_clips=None, *, activations=None, per_channel=Tru
     ValueError
         For a model that is not fitted or already quantized, missing clips, an unknown option, calibration inputs that are not
         finite, a matrix so deep that its sums may not fit into 32 bits.
+
+    Notes
+    -----
+    The integer kernels give the bits of their definition. Those of float operations do not (1e-7): where that moves the input
+    of a map across the border between two of its 256 steps, the answer moves too, as it does when the features change by 1e-7.
+    With kernels off, the answers of all systems move by at most 3 % of the largest, and by less than quantization moves them.
     """
     activations = activations or ("row" if calibration_clips is None else "static")
     check(model, calibration_clips, activations, observer, finetune)

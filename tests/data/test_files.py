@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and checked when they are read."""
 
+import errno
 import io
 import struct
 import zipfile
@@ -74,3 +75,12 @@ def test_damaged_files_are_refused(tmp_path, content, message):
         read_npz(tmp_path / "f.npz", "a test file", largest=50_000)
     with pytest.raises(FileNotFoundError, match="no file .*gone.npz; accepted: a test file"):
         read_npz(tmp_path / "gone.npz", "a test file")
+
+
+def test_a_full_disk_leaves_the_old_file_and_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(OSError, match="No space left on device: .*a.txt"), replacing(path) as f:
+        f.write(b"new")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]

@@ -125,12 +125,16 @@ def test_protocol_004_gives_intervals_over_clips_and_over_draws(clips, tmp_path,
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_exits_with_130(tmp_path):
     command = [sys.executable, "-m", "refmer", "compare", "--seeds", "9", "--jobs", "1", "--out", str(tmp_path)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": ":".join(sys.path)})
-    deadline = time.monotonic() + 300
-    while not list(tmp_path.glob("cells/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=300)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            deadline = time.monotonic() + 300
+            while not list(tmp_path.glob("cells/*.json")) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=300)
+        finally:
+            process.kill()
     assert process.returncode == 130 and "stopped; finished results are kept" in error
     cells = list(tmp_path.glob("cells/*"))
     assert cells and all(json.loads(path.read_text())["result"] for path in cells)

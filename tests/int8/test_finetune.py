@@ -1,5 +1,8 @@
 """Quantization-aware fine-tuning: the forward uses rounded weights, training updates float ones."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -71,6 +74,17 @@ def test_quantize_fine_tunes_with_one_argument(model, clips):
     assert small.quantized_["finetune"] == 1 and (small.p_.head.maps[0].W.q != plain.p_.head.maps[0].W.q).any()
     again = refmer.quantize(model, clips, finetune=1, activations="row")
     assert again.predict_proba(clips).tobytes() == small.predict_proba(clips).tobytes()  # the same seed
+
+
+def test_a_pickled_recognizer_is_fine_tuned_and_answers_as_before(model, clips, start):
+    p, maps = start
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        small, again = (refmer.quantize(m, clips, finetune=1, activations="row") for m in (model, twin))
+        assert again.predict_proba(clips).tobytes() == small.predict_proba(clips).tobytes()
+        assert pickle.loads(pickle.dumps(small)).predict_proba(clips).tobytes() == small.predict_proba(clips).tobytes()
+    tuned, again = (finetune.fine_tune(model, q, maps, clips, 1) for q in (p, copy.deepcopy(p)))
+    np.testing.assert_array_equal(again.vector, tuned.vector)
+    assert (again.vector != p.vector).any()
 
 
 def test_rounding_once_more_changes_nothing(start):

@@ -1,5 +1,6 @@
 """The kernels give the bits of arithmetic.py, on every CPU that LLVM can be told to build for."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 
 from refmer.int8 import arithmetic
 from refmer.int8.matrix import QuantizedMatrix
@@ -69,6 +71,56 @@ def test_nothing_is_written_beyond_y():
         x = rng.normal(size=(5, 9)).astype(np.float32)
         k.linear(x, 0, 0.0, 0.0, rows, k.pack(q, scale), np.zeros(n, np.float32), -np.inf, y[3:8])
         assert (y[:3] == 7).all() and (y[8:] == 7).all()
+
+
+M, K, N = 5, 9, 70
+
+
+def arguments():
+    """Return the arguments of linear by name; those of product are a part of them."""
+    from refmer.int8 import kernels as k
+
+    q, scale = np.ones((K, N), np.int8), np.ones(N, np.float32)
+    arrays = {"q": np.empty((M, k.width(K)), k.UNSIGNED), "packed": k.pack(q, scale), "b": np.zeros(N, np.float32)}
+    x, y = np.ones((M, K), np.float32), np.empty((M, N), np.float32)
+    return {"x": x, "kind": 0, "least": 0.0, "greatest": 0.0} | arrays | {"floor": -np.inf, "y": y}
+
+
+@pytest.mark.parametrize("name", ["x", "q", "packed", "b", "y"])
+def test_wrong_shapes_types_and_strides_are_errors(name):
+    from refmer.int8 import kernels as k
+
+    changes = {lambda a: a[1:], lambda a: np.append(a, a, 0), lambda a: a[..., 1:], lambda a: a.astype(np.float64)}
+    changes |= {lambda a: np.repeat(a, 2, -1)[..., ::2]} if name != "x" else set()
+    for change in changes:
+        given = arguments()
+        given[name] = change(given[name])
+        for f in (k.linear,) if name == "x" else (k.linear, k.product):
+            with pytest.raises((ValueError, TypingError), match="not fit; expected|not contiguous, or has another"):
+                f(*(given[n] for n in inspect.signature(f).parameters))
+
+
+def lstm_arguments():
+    """Return the arguments of lstm by name."""
+    from refmer.int8 import kernels as k
+
+    B, T, H = 2, 3, 5
+    states = {name: np.zeros((B, H), np.float32) for name in ("h", "c")}
+    packed, b = k.pack(np.ones((H, 4 * H), np.int8), np.ones(4 * H, np.float32)), np.zeros(4 * H, np.float32)
+    u, ranges = np.ones((B, T, 4 * H), np.float32), {"kind": 0, "least": 0.0, "greatest": 0.0}
+    return {"u": u} | ranges | {"packed": packed, "b": b} | states | {"mask": np.ones((B, T), bool), "reverse": False}
+
+
+@pytest.mark.parametrize("name", ["u", "packed", "b", "h", "c", "mask"])
+def test_wrong_shapes_of_the_lstm_are_errors(name):
+    from refmer.int8 import kernels as k
+
+    assert k.lstm(*lstm_arguments().values()).shape == (2, 3, 5)
+    for change in (lambda a: a[1:], lambda a: a[..., 1:], lambda a: np.append(a, a, -1)):
+        given = lstm_arguments()
+        given[name] = np.ascontiguousarray(change(given[name]))
+        with pytest.raises(ValueError, match="do not fit; expected"):
+            k.lstm(*given.values())
 
 
 @pytest.mark.slow

@@ -92,8 +92,7 @@ def test_odd_inputs(on):
     np.testing.assert_array_equal(np.full((2, 24), 3, np.float32) @ QuantizedMatrix.of(np.zeros((24, 2), np.float32)), 0)
     constant = np.full((1, 24), np.float32(3))
     np.testing.assert_allclose(constant @ Q, constant @ Q.dequantize(), rtol=1e-5, atol=1e-5)
-    with pytest.raises(ValueError, match="x has width 23"):
-        x[:, 1:] @ Q
+    np.testing.assert_array_equal(x.tolist() @ Q, x @ Q)
     with pytest.raises(ValueError, match="x has dtype complex"):
         (x + 1j) @ Q
 
@@ -107,6 +106,34 @@ test_bad_parts_are_errors = errors(
     (QuantizedMatrix, INT8, SCALE, (0, np.nan), "the range is"),
     *((QuantizedMatrix, np.ones((k, 1), np.int8), SCALE[:1], f"{k} rows; accepted: 1 to 65793") for k in (0, 65794)),
     (QuantizedMatrix.of, np.full((2, 2), np.nan), "weights are not finite"),
+)
+
+
+Q = QuantizedMatrix.of(W)
+test_shapes_that_do_not_fit_are_errors = errors(
+    (lambda: normal(4, 23) @ Q, r"linear: x has shape \(4, 23\); expected \(..., K\) = \(..., 24\), as W \(24, 9\)"),
+    (Q.linear, np.float32(1), None, r"linear: x has shape \(\)"),
+    *((Q.linear, normal(4, 24), b, r"linear: b has shape .*; expected \(N\) = \(9,\)") for b in (B[1:], B[None], [B, B])),
+)
+
+
+def lstm_of(name, x):
+    """Run the LSTM of B, T, H = 2, 3, 5 with another argument."""
+    arguments = {
+        "u": normal(2, 3, 20),
+        "h0": normal(2, 5),
+        "c0": normal(2, 5),
+        "mask": np.ones((2, 3), bool),
+        "U": normal(5, 20),
+    }
+    arguments[name] = x
+    return QuantizedMatrix.of(arguments.pop("U")).lstm(**arguments)
+
+
+MISFITS = {"u": [(2, 3, 19), (2, 3)], "h0": [(1, 5), (2, 4), (2, 5, 1)], "c0": [(1, 5), (2, 4)], "mask": [(2, 2), (1, 3)]}
+test_shapes_of_an_lstm_that_do_not_fit_are_errors = errors(
+    *((lstm_of, name, np.ones(x), rf"lstm: {name} has shape .*; expected \(2, ") for name, xs in MISFITS.items() for x in xs),
+    (lstm_of, "U", normal(5, 24), r"lstm: U has shape \(5, 24\); expected \(5, 20\)"),
 )
 
 
@@ -136,5 +163,3 @@ def test_the_lstm_in_one_call_follows_the_definition(options):
         assert np.median(np.abs(fast - slow)) < 1e-6
         np.testing.assert_array_equal(mirrored[:, ::-1], fast)
         assert np.abs(fast - recurrent.lstm(x, W, b, U, h0, c0, valid)[0]).max() < 0.02
-    with pytest.raises(ValueError, match="u, h0, c0 have shapes"):
-        Q.lstm(u, h0[:, 1:], c0, mask)

@@ -17,6 +17,7 @@ from refmer.int8 import files
 from refmer.int8 import model as module
 from refmer.int8.matrix import QuantizedMatrix
 from refmer.ops.convolution import weight_norm
+from refmer.ops.twins import AVAILABLE, kernels
 from refmer.systems import BASELINES, SYSTEMS, find
 from refmer.train.recipes import RECIPES
 
@@ -70,6 +71,42 @@ def test_answers_stay_close_and_the_model_stays_as_it_was(fitted, clips, name):
     assert (model.p_.vector == before).all() and not hasattr(model, "quantized_")
 
 
+def check_both_ways(model, clips, activations):
+    """Compare the answers in 8 bits with kernels on and off: the bounds are those of the Notes of `quantize`."""
+    small = refmer.quantize(model, clips if activations == "static" else None, activations=activations)
+    key = "affect" if model.task == "regression" else "logits"
+    with kernels(False):
+        whole, slow = model.outputs(clips)[key], small.outputs(clips)[key]
+    with kernels(True):
+        fast = small.outputs(clips)[key]
+    assert np.abs(fast - slow).max() <= min(0.03 * np.abs(slow).max(), np.abs(slow - whole).max())
+
+
+@pytest.mark.skipif(not AVAILABLE, reason="kernels are off")
+@pytest.mark.parametrize("activations", module.ACTIVATIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_kernels_move_an_answer_less_than_quantization_does(fitted, clips, name, activations):
+    check_both_ways(fitted(name), clips, activations)
+
+
+def far_away(clips, model, deviations):
+    """Return clips whose features are so many standard deviations from the mean of training."""
+    streams = {k: s for k, s in clips.streams.items() if k in model.scaling_}
+    features = {k: model.scaling_[k][0] + np.float32(deviations) * model.scaling_[k][1] for k in streams}
+    return clips.with_streams(**{k: replace(s, x=np.broadcast_to(features[k], s.x.shape)) for k, s in streams.items()})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_huge_features_have_an_answer_or_the_error_of_the_float_model(fitted, clips, name, on):
+    model, clips = fitted(name), clips[:2]
+    for m in (model, refmer.quantize(model), refmer.quantize(model, clips)):
+        huge = far_away(clips, model, 5e8)
+        assert all(np.isfinite(x).all() for x in (m.explain(huge) | m.outputs(huge)).values())
+        for call in (m.predict, m.explain):
+            with pytest.raises(ValueError, match=r"stream \w+ is 1.0e\+20 standard deviations from the mean"):
+                call(far_away(clips, model, 1e20))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_file_keeps_the_bits_and_is_small(fitted, clips, tmp_path, name):
     small = refmer.quantize(fitted(name))
@@ -87,6 +124,8 @@ def test_a_regression_quantizes_too():
     small = refmer.quantize(model)
     assert np.abs(small.predict(clips) - model.predict(clips)).max() < 0.1
     assert module.decisions(small, clips) is None and np.isfinite(small.score(clips))
+    for activations in module.ACTIVATIONS if AVAILABLE else ():
+        check_both_ways(model, clips, activations)
 
 
 def test_the_published_openface_adaptive_takes_two_megabytes(tmp_path):

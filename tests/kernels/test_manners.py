@@ -72,6 +72,34 @@ def test_the_first_compilation_prints_one_line_and_the_next_process_reads_it(tmp
     assert second.stderr == "" and second.stdout.split() == ["0", "1"]
 
 
+def test_damaged_code_is_compiled_again_with_a_warning(tmp_path):
+    python(UPDATE, NUMBA_CACHE_DIR=tmp_path)
+    for kind, damage in (
+        ("nbi", lambda content: content[: len(content) // 2]),
+        ("nbc", lambda content: content[:-9]),
+        ("nbc", lambda content: content.replace(b"\x00", b"\x01", 1)),  # in the middle of the code: only the hash can tell
+    ):
+        path = max(tmp_path.rglob(f"*.{kind}"), key=lambda path: path.stat().st_mtime)
+        path.write_bytes(damage(path.read_bytes()))
+        done = python(UPDATE + UPDATE + KERNEL, NUMBA_CACHE_DIR=tmp_path)
+        assert done.stdout.split() == ["1", "0"] and done.stderr.count("is damaged: kernels are compiled again") == 1
+    assert python(UPDATE + KERNEL, NUMBA_CACHE_DIR=tmp_path).stdout.split() == ["0", "1"]
+
+
+def test_variants_that_two_processes_mixed_up_are_compiled_again(tmp_path):
+    python(UPDATE + UPDATE.replace("32", "64"), NUMBA_CACHE_DIR=tmp_path)
+    first, second = tmp_path.rglob("*.nbc")
+    first.write_bytes(second.read_bytes())
+    done = python(UPDATE + UPDATE.replace("32", "64") + KERNEL, NUMBA_CACHE_DIR=tmp_path)
+    assert "is damaged" in done.stderr and int(done.stdout.split()[0]) >= 1
+
+
+def test_a_full_disk_costs_the_cache_alone(tmp_path):
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))" + UPDATE + KERNEL
+    done = python(code, NUMBA_CACHE_DIR=tmp_path)
+    assert done.stdout.split() == ["1", "0"] and "cannot be written (File too large)" in done.stderr
+
+
 @pytest.mark.slow
 def test_workers_print_nothing(tmp_path):
     code = f"from joblib import Parallel, delayed\nprint(Parallel(2)(delayed(exec)(c) for c in [{UPDATE!r}] * 2))"
