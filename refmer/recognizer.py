@@ -1,7 +1,6 @@
 """Recognizer: a system behind the interface of a scikit-learn estimator."""
 
 import json
-import warnings
 from dataclasses import asdict, fields, replace
 
 import numpy as np
@@ -12,12 +11,12 @@ from tqdm import tqdm
 from refmer import __version__, params
 from refmer.choices import SEED, choose, plain, typed
 from refmer.data import targets
-from refmer.data.arrays import identifiers, some
+from refmer.data.arrays import identifiers
 from refmer.data.clips import Stream as Signal
 from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
-from refmer.data.scaling import scaling, standardise, unstacked
+from refmer.data.scaling import check_features, scaling, standardise, unstacked
 from refmer.evaluate import metrics
 from refmer.int8.files import folded, restored, stored
 from refmer.layers.trace import stacked
@@ -148,26 +147,19 @@ class Recognizer(BaseEstimator):
         names = targets.class_names(clips, config.target)
         targets.labels(clips, config.target)
         self.seed_ = int(np.random.default_rng().integers(2**32)) if self.seed is None else plain(self.seed)
-        self.speakers_ = np.unique(clips.speaker)
-        if dev is None:
-            clips, dev = clips.split(by="speaker", test_size=0.15, seed=self.seed_)
-        else:
-            self.speakers_ = np.unique(identifiers("speaker", [*self.speakers_.tolist(), *checked(dev).speaker.tolist()]))
+        parts = clips.split(by="speaker", test_size=0.15, seed=self.seed_) if dev is None else (clips, checked(dev))
+        self.speakers_ = np.unique(identifiers("speaker", [name for part in parts for name in part.speaker.tolist()]))
         self.class_names_, self.classes_ = tuple(names), np.arange(len(names))
         changes = {name: getattr(self, name) for name in ("epochs", "lr") if getattr(self, name) is not None}
         self.recipe_ = replace(RECIPES[system.RECIPE][self.size], **changes)
-        streams = self.streams_of(clips, config)
+        streams = self.streams_of(parts[0], config)
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         self.rates_ = {name: float(s.rate) for name, s in streams.items()}
         self.features_ = {name: s.features for name, s in streams.items()}
-        follow = system.widths(streams, config) | {"classes": len(names)}
-        for name in set(follow) & set(self._changes()):
-            if getattr(config, name) != follow[name]:
-                raise ValueError(f"{name} is {getattr(config, name)} in config; accepted: {follow[name]}, as the clips have it")
-        self.config_ = replace(config, **follow)
-        batches = [self.labelled_batch(part, clips) for part in (clips, dev)]
+        self.config_ = self._following(config, system.widths(streams, config) | {"classes": len(names)})
+        batches = [self.labelled_batch(part, parts[0]) for part in parts]
         if self.task != "regression":
-            warn_of_absent(batches[0]["class_count"], names)
+            targets.warn_of_absent(batches[0]["class_count"], names)
         if self.size == "paper":
             announce(system, self.config_, batches[0], self.recipe_, self.seed_)
         with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
@@ -345,6 +337,13 @@ class Recognizer(BaseEstimator):
             raise ValueError(f"config: {self.system} has no {sorted(map(str, unknown))}; accepted: {', '.join(accepted)}")
         return getattr(system.Config, self.size)(**changes)
 
+    def _following(self, config, values):
+        """Return the Config with the fields that follow from the clips; a value that the user gave may not differ."""
+        for name in set(values) & set(self._changes()):
+            if getattr(config, name) != values[name]:
+                raise ValueError(f"{name} is {getattr(config, name)} in config; accepted: {values[name]}, as the clips have it")
+        return replace(config, **values)
+
     def streams_of(self, clips, config):
         """Return the streams of clips that the system reads: {name: Stream}."""
         required = find(self.system).streams(config)
@@ -369,15 +368,16 @@ class Recognizer(BaseEstimator):
 
     def labelled_batch(self, clips, train):
         """Return `batch(clips)` with `target` and `class_count` (K,) of the clips `train`; of a regression, `target_mask`."""
-        target, K = self.config_.target, len(self.classes_)
+        target, K, label = self.config_.target, len(self.classes_), self.labels(clips)
         if self.task == "regression":
-            truth = find(self.system).target(self.labels(clips), self.config_)
+            truth = find(self.system).target(label, self.config_)
         else:
             truth = {"target": targets.soft_targets(clips, target, K), "class_count": targets.class_count(train, target, K)}
         return self.batch(clips) | truth
 
     def labels(self, clips):
         """Return the labels that predictions are compared with: see `refmer.data.targets.labels`."""
+        check_is_fitted(self, "config_")
         names = targets.class_names(checked(clips), self.config_.target)
         if tuple(names) != self.class_names_:
             raise ValueError(f"classes of these clips are {names}; accepted: {self.class_names_}, which the recognizer learned")
@@ -415,26 +415,6 @@ class Recognizer(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.estimator_type = "regressor" if self.task == "regression" else "classifier"
         return tags
-
-
-def check_features(name, given, learned):
-    """Raise ValueError if the names of a stream's features, where both are known, are not those of training."""
-    if given and learned and len(given) == len(learned) and given != learned:
-        differ = [i for i in range(len(given)) if given[i] != learned[i]]
-        raise ValueError(
-            f"features of stream {name} from place {differ[0]} on are {some([given[i] for i in differ])}; accepted: "
-            f"{some([learned[i] for i in differ])}, the names and the order of training"
-        )
-
-
-def warn_of_absent(count, names):
-    """Warn of classes without training clips; raise ValueError if there is no other."""
-    absent = [name for name, n in zip(names, count, strict=True) if not n]
-    if len(absent) == len(names):
-        raise ValueError("votes of no training clip have a class above chance; accepted: raters who agree on some clips")
-    if absent:
-        text = f"no training clip is of the classes {', '.join(absent)}: they have weight 0 in the loss and are not learned"
-        warnings.warn(text, stacklevel=3)
 
 
 def load_recognizer(path):

@@ -1,5 +1,6 @@
 """`refmer warm-up`: compile every kernel ahead of its first use."""
 
+import warnings
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -53,7 +54,8 @@ def trained(name, every=1):
     """Train for one epoch on every `every`-th clip of the bundled corpus; return the recognizer and these clips."""
     _, changes = resolve(name)
     clips = corpus(corpus_of(changes["target"]))[::every]
-    return Recognizer(name, config=changes, epochs=1).fit(clips, progress=False), clips
+    with warnings.catch_warnings(action="ignore"):  # of classes that these clips lack
+        return Recognizer(name, config=changes, epochs=1).fit(clips, progress=False), clips
 
 
 def variants():

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from refmer.data.arrays import some
 from refmer.data.folder import chunks
 
 LARGEST = 1e9  # standard deviations from the mean of training; the fourth power of a feature is finite in float32
@@ -57,3 +58,13 @@ def standard(x, mask, mean, sd):
         x = (np.asarray(x, np.float32) - mean) / sd
     x[~mask] = 0
     return x
+
+
+def check_features(name, given, learned):
+    """Raise ValueError if the names of a stream's features, where both are known, are not those of training."""
+    if given and learned and len(given) == len(learned) and given != learned:
+        differ = [i for i in range(len(given)) if given[i] != learned[i]]
+        raise ValueError(
+            f"features of stream {name} from place {differ[0]} on are {some([given[i] for i in differ])}; accepted: "
+            f"{some([learned[i] for i in differ])}, the names and the order of training"
+        )

@@ -1,5 +1,6 @@
 """Targets of training: the labels of clips, by name of the target."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -91,3 +92,13 @@ def class_count(clips, target, classes):
     """Return the number of clips of each class, (K,) float32; for votes, of clips in which the class is above chance."""
     soft = soft_targets(clips, target, classes)
     return (above_chance(soft) if target == "votes" else soft).sum(0).astype(np.float32)
+
+
+def warn_of_absent(count, names):
+    """Warn of classes without training clips; raise ValueError if there is no other."""
+    absent = [name for name, n in zip(names, count, strict=True) if not n]
+    if len(absent) == len(names):
+        raise ValueError("votes of no training clip have a class above chance; accepted: raters who agree on some clips")
+    if absent:
+        text = f"no training clip is of the classes {', '.join(absent)}: they have weight 0 in the loss and are not learned"
+        warnings.warn(text, stacklevel=3)

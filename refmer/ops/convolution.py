@@ -73,7 +73,7 @@ def conv1d(x, W, b, mask, size, stride, dilation, before, after):
     W holds one tap's rows after another's.
     """
     w, *_ = windows(_masked(x, mask), size, stride, dilation, (before, after))  # (B, T', size, C)
-    return w.reshape(*w.shape[:2], len(W)) @ W + b, x, W, mask, size, stride, dilation, before, after
+    return w.reshape(*w.shape[:2], W.shape[0]) @ W + b, x, W, mask, size, stride, dilation, before, after
 
 
 @twin(
@@ -84,7 +84,7 @@ def conv1d(x, W, b, mask, size, stride, dilation, before, after):
 def conv1d_backward(dy, x, W, mask, size, stride, dilation, before, after):
     w, *saved = windows(_masked(x, mask), size, stride, dilation, (before, after))
     dx = windows_backward((dy @ W.T).reshape(w.shape), *saved)
-    return _masked(dx, mask), rows(w.reshape(*w.shape[:2], len(W))).T @ rows(dy), rows(dy).sum(0)
+    return _masked(dx, mask), rows(w.reshape(*w.shape[:2], W.shape[0])).T @ rows(dy), rows(dy).sum(0)
 
 
 @twin(
@@ -96,7 +96,7 @@ def conv2d(x, W, b, size, stride, before, after):
     """y_hw = sum_ij x_(stride h + i - before, stride w + j - before) W_ij + b, x = 0 outside."""
     w, *_ = windows(x, size, stride, 1, (before, after), axis=1)  # (B, H', W, size, C)
     w, *_ = windows(w, size, stride, 1, (before, after), axis=2)  # (B, H', W', size, size, C)
-    return w.reshape(*w.shape[:3], len(W)) @ W + b, x, W, size, stride, before, after
+    return w.reshape(*w.shape[:3], W.shape[0]) @ W + b, x, W, size, stride, before, after
 
 
 @twin(
@@ -109,7 +109,7 @@ def conv2d_backward(dy, x, W, size, stride, before, after):
     w, *saved2 = windows(w, size, stride, 1, (before, after), axis=2)
     dw = (dy @ W.T).reshape(w.shape)
     dx = windows_backward(windows_backward(dw, *saved2), *saved1)
-    return dx, rows(w.reshape(*w.shape[:3], len(W))).T @ rows(dy), rows(dy).sum(0)
+    return dx, rows(w.reshape(*w.shape[:3], W.shape[0])).T @ rows(dy), rows(dy).sum(0)
 
 
 @twin(

@@ -152,7 +152,7 @@ def test_several_contrasts_share_one_level():
 
 
 test_errors_name_the_cause = errors(
-    (spread, [], "values are empty"),
+    (spread, [], "values have shape"),
     (bootstrap_interval, len, 0, "n is 0"),
     *((draws_interval, *bad, "between 0 and 1") for bad in (([], 0.95), ([1.0], 0), ([1.0], 1))),
     *((holm, bad, "accepted: a list") for bad in ([0.1, np.nan], [1.1], [[0.1]])),

@@ -8,6 +8,7 @@ import pytest
 import refmer
 from refmer import params
 from refmer.data import targets
+from refmer.data.scaling import LARGEST
 from refmer.ops.optimizers import adamw
 from refmer.systems import BASELINES, SYSTEMS, find
 
@@ -75,3 +76,15 @@ def test_every_variant_is_counted_without_making_it(name):
         assert label.partition("@")[0] == name
         assert params.count(system.describe(system.Config.paper(**changes))) > 0
         assert published is None or isinstance(published, int)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_largest_features_that_are_accepted_give_finite_answers(fitted, clips, name):
+    model, streams = fitted(name), {}
+    for key, (mean, sd) in model.scaling_.items():
+        s = clips[:2].streams[key]
+        x = ((s.x - mean) / sd) * s.mask.reshape(s.mask.shape + (1,) * (s.x.ndim - 2))
+        streams[key] = replace(s, x=(x * (0.99 * LARGEST / np.abs(x).max()) * sd + mean).astype(np.float32))
+    broken = clips[:2].with_streams(**streams)
+    answers = model.outputs(broken) | model.explain(broken)
+    assert all(np.isfinite(answer).all() for answer in answers.values())
