@@ -31,7 +31,10 @@ def recording(wav, rate, level, hop):
         wave[at], state = sosfilt(sos, part, zi=state)
     frames = wave[: len(wave) // hop * hop].reshape(-1, hop)
     power, change = (np.einsum("ij,ij->i", x, x, dtype=np.float64) / hop for x in (frames, np.diff(frames, axis=1)))
-    wave *= level / np.sqrt(power[change > SILENCE * change.max()].mean())  # of changes: they do not ring into a silence
+    power = power[change > SILENCE * change.max()]  # of changes: they do not ring into a silence
+    if not len(power):
+        raise ValueError(f"wav {wav.path.name} is silent but for its offset and its last {hop} samples; accepted: a sound")
+    wave *= level / np.sqrt(power.mean())
     return wave
 
 

@@ -114,6 +114,7 @@ def test_channels_are_averaged_unless_they_cancel(tmp_path):
             "has 17 samples that are NaN, infinite or above 1e.12",
         ),
         (vowel(seconds=1) * 1e300, r"has \d+ samples that are NaN, infinite or above"),
+        (np.r_[np.zeros(RATE), 1.0], "is silent but for its offset and its last 320 samples"),
         (np.full(RATE, np.inf), "has 16000 samples that are NaN"),
     ],
 )
