@@ -369,15 +369,16 @@ class Recognizer(BaseEstimator):
 
     def labelled_batch(self, clips, train):
         """Return `batch(clips)` with `target` and `class_count` (K,) of the clips `train`; of a regression, `target_mask`."""
-        target, K = self.config_.target, len(self.classes_)
+        target, K, label = self.config_.target, len(self.classes_), self.labels(clips)
         if self.task == "regression":
-            truth = find(self.system).target(self.labels(clips), self.config_)
+            truth = find(self.system).target(label, self.config_)
         else:
             truth = {"target": targets.soft_targets(clips, target, K), "class_count": targets.class_count(train, target, K)}
         return self.batch(clips) | truth
 
     def labels(self, clips):
         """Return the labels that predictions are compared with: see `refmer.data.targets.labels`."""
+        check_is_fitted(self, "config_")
         names = targets.class_names(checked(clips), self.config_.target)
         if tuple(names) != self.class_names_:
             raise ValueError(f"classes of these clips are {names}; accepted: {self.class_names_}, which the recognizer learned")

@@ -147,17 +147,26 @@ def test_copies_and_pickles_predict_the_same(fitted, clips, name, duplicate):
     assert duplicate(emotions(name)).get_params() == emotions(name).get_params()
 
 
+NEW = refmer.Recognizer("raver")
+
+
+@pytest.mark.parametrize("method", (NEW.predict, NEW.predict_proba, NEW.score, NEW.explain, NEW.labels, NEW.save))
+def test_what_needs_training_says_so(method, clips):
+    with pytest.raises(NotFittedError, match="not fitted"):
+        method(clips)
+
+
 def test_tags_follow_the_target():
     assert is_classifier(emotions()) and is_classifier(emotions("tlab_jca")) and is_regressor(refmer.Recognizer("tlab_jca"))
 
 
 def test_without_a_seed_each_fit_has_its_own_and_keeps_it(even, tmp_path):
-    model = emotions(seed=None).fit(even, progress=False)
-    assert model.seed is None and emotions(seed=model.seed_).fit(even, progress=False).history_ == model.history_
+    model, other = (emotions(seed=None).fit(even, dev=even, progress=False) for _ in "ab")
+    assert model.seed is None and model.seed_ != other.seed_ and (model.p_.vector != other.p_.vector).any()
+    again = emotions(seed=model.seed_).fit(even, dev=even, progress=False)
+    assert (again.p_.vector == model.p_.vector).all()
     model.save(tmp_path / "m.npz")
-    assert (
-        refmer.load_recognizer(tmp_path / "m.npz").seed_ == model.seed_ != emotions(seed=None).fit(even, progress=False).seed_
-    )
+    assert refmer.load_recognizer(tmp_path / "m.npz").seed_ == model.seed_
 
 
 @pytest.mark.parametrize("target, label", (("emotion", {"emotion": 2}), ("votes", {"votes": [0, 0, 5, 0, 0, 0]})))
@@ -236,6 +245,7 @@ test_errors_name_the_cause = errors(
     *((fit, clips, "clips is .*; accepted: refmer.Clips, .*Stream") for clips in (np.ones((3, 2)), [1], {"a": 1})),
     (lambda clips: fit(clips.streams["words"]), "clips is Stream; accepted: refmer.Clips"),
     (lambda clips: refmer.Recognizer("concatenation").fit(clips, dev=3), "clips is int; accepted"),
+    (lambda clips: emotions().fit(clips, dev=replace(clips, classes=list("abcdef"))), "classes of these clips are"),
     (lambda model: model.predict(None), "clips is NoneType; accepted"),
     (lambda model, clips: model.score(clips, clips.emotion[1:]), "emotion has 47 clips"),
     (lambda model, clips: model.score(replace(clips, classes=list("abcdef"))), r"classes of these clips are \('a', .*'anger'"),
@@ -243,7 +253,6 @@ test_errors_name_the_cause = errors(
     (lambda model, clips: model.explain(scaled(clips, "units", 1e20)), "stream units is .* standard deviations .*accepted"),
     (lambda model, clips: model.predict(scaled(clips, "prosody", 1e30)), "stream prosody is .*e"),
     (lambda clips: BaggingClassifier(emotions(), 2).fit(clips, clips.emotion), "clips are no array; accepted"),
-    (lambda clips: refmer.Recognizer("concatenation").predict(clips), "not fitted"),
     (lambda clips: fit(words_only(clips)), "lack units"),
     (lambda model, clips: model.predict(narrow(clips)), r"units has frames of shape \(9,\); accepted: \(49,\)"),
     (lambda model, clips: model.predict(clips[:0]), "no clips"),

@@ -52,3 +52,8 @@ def test_a_width_divides_into_the_heads(name):
 def test_a_rate_is_below_1():
     with pytest.raises(ValueError, match="drop_relu is 1; accepted: numbers from 0 to below 1"):
         find("auxformer").Config.tiny(drop_relu=1)
+
+
+def test_integers_become_floats_where_these_are_meant():
+    config = find("auxformer").Config.tiny(drop_relu=0, weights=[1, 0, 0])
+    assert [type(x) for x in (config.drop_relu, *config.weights)] == [float] * 4
