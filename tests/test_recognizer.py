@@ -349,3 +349,10 @@ def test_a_recognizer_is_saved_where_the_user_says(clips, tmp_path, monkeypatch)
     for path, error in ((tmp_path / "none" / "m.npz", FileNotFoundError), (tmp_path, IsADirectoryError)):
         with pytest.raises(error, match=f"{path.parent if error is FileNotFoundError else path}"):
             model.save(path)
+
+
+def test_features_that_a_clip_lacks_are_named(model, clips):
+    s = clips.streams["units"]
+    without_gaze = replace(s, x=s.x[..., :-2], features=s.features[:-2])
+    with pytest.raises(ValueError, match="stream units lacks the features .*gaze_angle_x.*gaze_angle_y.*; accepted"):
+        model.predict(clips.with_streams(units=without_gaze))

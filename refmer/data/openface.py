@@ -159,8 +159,8 @@ def shown(file, table, confidence, n):
 
 def check_numbers(file, number, seconds, x, good, features):
     """Raise ValueError unless times rise and frames with a face have finite numbers; warn about negative intensities."""
-    for name, values in (("timestamp", seconds), ("frame", number)):
-        if not (np.isfinite(values).all() and (np.diff(values) > 0).all() and values[0] >= 0):
+    for name, values, step in (("timestamp", seconds, 1e-4), ("frame", number, 1)):
+        if not (np.isfinite(values).all() and (np.diff(values) >= step).all() and values[0] >= 0):
             raise ValueError(f"{file}: {name} is missing, negative or occurs twice; accepted: a number of its own for each row")
     if len(seconds) < 2 or not 5 <= (len(seconds) - 1) / np.ptp(seconds) <= 1000:
         raise ValueError(f"{file} has {len(seconds)} frames in {np.ptp(seconds):.3f} s; accepted: 5 to 1000 a second")

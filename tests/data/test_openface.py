@@ -149,6 +149,7 @@ def cell(column, value, row=5):
         (cell("AU04_r", ""), {}, "AU04_r is not finite in frame 6"),
         (cell("timestamp", "0.160"), {}, "timestamp is missing, negative or occurs twice"),
         (cell("timestamp", "x"), {}, "timestamp is missing"),
+        (lines(table(frame=[f"{k}e-9" for k in range(N)])), {}, "frame is missing, negative or occurs twice"),
         (cell("frame", "5"), {}, "frame is missing, negative or occurs twice"),
         (
             lines(table(success=["0"] * N)),

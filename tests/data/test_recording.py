@@ -64,6 +64,10 @@ def test_what_lies_below_a_voice_does_not_change_its_pitch_or_its_features(tmp_p
     assert np.abs(more["logmel"] - clean["logmel"])[2:-2, 2:].max() < 0.05
 
 
+def test_a_quiet_voice_on_a_large_offset_is_kept(tmp_path):
+    assert np.abs(f0(tmp_path, 0.001 * vowel() + 0.9)[2:-2] - 130).max() < 1
+
+
 @pytest.mark.parametrize("hertz", [20, 50, 60, 530, 1000, 1030, 3700])
 def test_a_tone_is_not_voiced(tmp_path, hertz):
     assert not f0(tmp_path, 0.5 * np.sin(2 * np.pi * hertz * T))[1:-1].any()
@@ -114,6 +118,7 @@ def test_channels_are_averaged_unless_they_cancel(tmp_path):
             "has 17 samples that are NaN, infinite or above 1e.12",
         ),
         (vowel(seconds=1) * 1e300, r"has \d+ samples that are NaN, infinite or above"),
+        (np.r_[np.zeros(RATE), 1.0], "is silent but for its offset and its last 320 samples"),
         (np.full(RATE, np.inf), "has 16000 samples that are NaN"),
     ],
 )
