@@ -37,7 +37,7 @@ class Job(NamedTuple):
 
     command: tuple  # arguments of Python, run in the folder of the trial
     old: tuple = ()  # files that it replaces
-    varying: str = "*.part"  # suffix of files that differ from run to run: they contain times
+    varying: str = ".part"  # suffix of files that differ from run to run, for instance because they contain times
     cold: bool = False  # with an empty kernel cache, in the folder
 
 
