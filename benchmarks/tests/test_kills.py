@@ -1,5 +1,6 @@
 """Kills: damage is noticed, whole files pass, options are checked."""
 
+import os
 import random
 
 import pytest
@@ -8,22 +9,48 @@ from error_table import errors
 import kills
 from kills import Job
 
-HALF = "import time; f = open('x', 'w'); f.write('half'); f.flush(); time.sleep(1); f.write('whole')"
-WHOLE = "import time, os; open('x.part', 'w').write('whole'); time.sleep(1); os.replace('x.part', 'x')"
+needs_groups = pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups of processes")
 
 
-@pytest.mark.parametrize("code, whole", [(HALF, "0"), (WHOLE, "4")])
-def test_files_written_by_halves_are_noticed(monkeypatch, code, whole):
-    monkeypatch.setitem(kills.JOBS, "own", Job(("-c", code), old=("x",)))
-    monkeypatch.setitem(kills.DISTURBANCES, "own", (kills.Bench.kill, "own"))
-    monkeypatch.setattr(kills.random.Random, "uniform", lambda self, low, high: 0.6 * high)
-    row, _, *wrong = kills.run(4, ["own"]).splitlines()[1:]
-    assert row.split()[:3] == ["own", "killed", "4"] and row.split()[5] == whole
-    assert ("own, killed: ['x']" in wrong) == (code == HALF) and (wrong == ["Nothing was wrong."]) == (code == WHOLE)
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """A bench with one job, `own`, which writes "whole" into x."""
+    monkeypatch.setitem(kills.JOBS, "own", Job(("-c", "open('x', 'w').write('whole')"), old=("x",)))
+    bench = kills.Bench(tmp_path)
+    bench.measure("own")
+    assert bench.expected["own"] == {"x": b"whole"}
+    return bench
 
 
+@pytest.mark.parametrize("content, whole", [(b"old", 1), (b"whole", 1), (b"who", 0), (b"", 0), (None, 0)])
+def test_only_whole_files_pass(bench, content, whole):
+    cwd = bench.prepare("own")
+    (cwd / "x").write_bytes(content) if content is not None else (cwd / "x").unlink()
+    (cwd / "y.part").touch()
+    bench.resume("own", cwd, "killed")
+    assert bench.counts["own", "killed"] == {"tried": 1, "parts left": 1, "old or new": whole, "same bytes after": 1}
+    assert bench.wrong == ([] if whole else ["own, killed: ['x']"]) and not cwd.exists()
+    row, _, *wrong = kills.text(bench).splitlines()[1:]
+    assert row.split() == ["own", "killed", "1", "0", "1", str(whole), "1"] and wrong == (bench.wrong or ["Nothing was wrong."])
+
+
+def test_other_bytes_after_the_second_run_are_wrong(bench):
+    bench.expected["own"] = {"x": b"other", "z": b""}
+    bench.resume("own", bench.prepare("own"), "killed")
+    assert bench.counts["own", "killed"]["same bytes after"] == 0 and bench.wrong == ["own, killed: ['x', 'z']"]
+
+
+@needs_groups
+@pytest.mark.parametrize("seconds, ended", [(0, 0), (300, 1)])
+def test_a_job_that_ends_before_the_kill_is_counted(bench, monkeypatch, seconds, ended):
+    monkeypatch.setattr(bench.random, "uniform", lambda low, high: seconds)
+    bench.kill("own")
+    assert bench.counts["own", "killed"]["ended before"] == ended and not bench.wrong
+
+
+@needs_groups
 @pytest.mark.slow
-def test_a_folder_of_clips_survives(monkeypatch):
+def test_a_folder_of_clips_survives():
     assert kills.run(2, ["save_folder"]).endswith("Nothing was wrong.")
 
 

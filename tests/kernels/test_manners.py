@@ -95,6 +95,7 @@ def test_variants_that_two_processes_mixed_up_are_compiled_again(tmp_path):
 
 
 def test_a_full_disk_costs_the_cache_alone(tmp_path):
+    pytest.importorskip("resource")
     code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))" + UPDATE + KERNEL
     done = python(code, NUMBA_CACHE_DIR=tmp_path)
     assert done.stdout.split() == ["1", "0"] and "cannot be written (File too large)" in done.stderr
