@@ -392,7 +392,7 @@ class Recognizer(BaseEstimator):
     def outputs(self, clips, traces=None):
         """Return the system's outputs in evaluation: "logits" (N, K) or "affect" (N, T, 2), and others that it has.
 
-        The trace of each chunk of clips is appended to the list `traces`, if given.
+        The trace of each chunk of clips is appended to the list `traces`, if given. FloatingPointError: an output is not finite.
         """
         check_is_fitted(self)
         system, batch, outs = find(self.system), self.batch(clips), []
@@ -401,7 +401,11 @@ class Recognizer(BaseEstimator):
             outs.append(system.forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)[0])
             if traces is not None:
                 traces.append(trace)
-        return {name: np.concatenate([out[name] for out in outs]) for name in outs[0]}
+        outputs = {name: np.concatenate([out[name] for out in outs]) for name in outs[0]}
+        for name, y in outputs.items():
+            if not np.isfinite(y).all():
+                raise FloatingPointError(f"{name} of {self.system} is not finite; accepted: parameters p_ of usual size")
+        return outputs
 
     def _check_probabilities(self):
         check_is_fitted(self)

@@ -356,3 +356,11 @@ def test_features_that_a_clip_lacks_are_named(model, clips):
     without_gaze = replace(s, x=s.x[..., :-2], features=s.features[:-2])
     with pytest.raises(ValueError, match="stream units lacks the features .*gaze_angle_x.*gaze_angle_y.*; accepted"):
         model.predict(clips.with_streams(units=without_gaze))
+
+
+def test_an_answer_that_is_not_finite_is_an_error(model, clips):
+    broken = copy.deepcopy(model)
+    broken.p_.vector[:] = 1e30
+    for answer in (broken.predict, broken.explain):
+        with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="logits of .* is not finite; accepted"):
+            answer(clips)

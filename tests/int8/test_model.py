@@ -274,7 +274,7 @@ def test_files_that_are_no_recognizer_are_refused(fitted, tmp_path):
         ({q: arrays[q].astype(np.float32)}, "accepted: int8"),
         ({scale: arrays[scale][1:]}, "accepted: int8"),
         ({scale: 0 * arrays[scale]}, "not a positive finite number"),
-        ({scale: np.nan * arrays[scale]}, "not a positive finite number"),
+        ({scale: np.nan * arrays[scale]}, "not finite in float32"),
         ({scale: None}, "scale"),
         ({q: None}, r"missing \['maps.0.W'\]"),
         ({"meta": np.array(json.dumps(meta | {"quantized_": 3}))}, ""),
