@@ -31,7 +31,7 @@ def codes(label, value, classes):
         index = {name: i for i, name in enumerate(classes)}
         indices = [index.get(v) if isinstance(v, str) else whole(v) for v in values]
         if wrong := [v for v, i in zip(values, indices, strict=True) if i is None]:
-            raise ValueError(f"{label} is {some(wrong)}; accepted: {', '.join(classes)}, or their indices from 0")
+            raise ValueError(f"{label} is {listed(wrong)}; accepted: {', '.join(classes)}, or their indices from 0")
         array = np.full(len(missing), -1)
         array[~missing] = indices
     if outside := set(np.unique(array).tolist()) - set(range(-1, len(classes))):
@@ -49,7 +49,7 @@ def numbers(label, value):
         return array
     values, missing = entries(array)
     if wrong := [v for v in values if type(v) not in (int, float)]:
-        raise ValueError(f"{label} is {some(wrong)}; accepted: numbers, NaN for a clip without one")
+        raise ValueError(f"{label} is {listed(wrong)}; accepted: numbers, NaN for a clip without one")
     array = np.full(len(missing), np.nan)
     array[~missing] = values
     return array
@@ -89,12 +89,9 @@ def is_list(value):
 def frames(x, mask):
     """Return x (N, T, ...) and mask (N, T) of a stream as arrays, those on disk unread; raise ValueError for anything else."""
     if isinstance(x, (list, tuple)):
-        parts = [np.asarray(part) for part in x]
-        shapes = {part.shape[1:] for part in parts}
-        if len(shapes) != 1 or min(part.ndim for part in parts) < 2:
-            raise ValueError(
-                f"x is a list of shapes {[p.shape for p in parts][:5]}; accepted: arrays (T, ...), equal but for T"
-            )
+        parts = [_array("x", part) for part in x]
+        if len({part.shape[1:] for part in parts}) != 1 or min(part.ndim for part in parts) < 2:
+            raise ValueError(f"x has parts of shape {listed(p.shape for p in parts)}; accepted: (T, ...), equal but for T")
         x, default = pad(parts)
         mask = default if mask is None else mask
     x = _array("x", x)
@@ -155,7 +152,7 @@ def whole(value):
     return int(value) if type(value) is int or (type(value) is float and value.is_integer()) else None
 
 
-def some(values):
+def listed(values):
     """Return the first different values as text."""
     texts = list(dict.fromkeys(map(repr, values)))
     return ", ".join(texts[:5]) + (", ..." if len(texts) > 5 else "")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from refmer.data.arrays import some
+from refmer.data.arrays import listed
 from refmer.data.folder import chunks
 
 LARGEST = 1e9  # standard deviations from the mean of training; the fourth power of a feature is finite in float32
@@ -68,6 +68,6 @@ def check_features(name, given, learned):
     if given and learned and len(given) == len(learned) and given != learned:
         differ = [i for i in range(len(given)) if given[i] != learned[i]]
         raise ValueError(
-            f"features of stream {name} from place {differ[0]} on are {some([given[i] for i in differ])}; accepted: "
-            f"{some([learned[i] for i in differ])}, the names and the order of training"
+            f"features of stream {name} from place {differ[0]} on are {listed([given[i] for i in differ])}; accepted: "
+            f"{listed([learned[i] for i in differ])}, the names and the order of training"
         )

@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 
 from refmer.choices import choose
-from refmer.data.arrays import codes, names_in, some
+from refmer.data.arrays import codes, listed, names_in
 
 SENTIMENT_CLASSES = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 MISSING = {  # target -> (function of the labels, True for a clip without one; clips with labels)
     "sentiment": (np.isnan, "clips[~np.isnan(clips.sentiment)]"),
     "emotion": (lambda value: value < 0, "clips[clips.emotion >= 0]"),
     "votes": (lambda value: ~value.any(1), "clips[clips.votes.any(1)]"),
-    "affect": (lambda value: ~value.mask.any(1), "clips[clips.affect.mask.any(1)]"),
+    # a recording without annotated frames has no weight in losses and scores
+    "affect": (lambda value: np.full(len(value.mask), not value.mask.any()), "clips with frames of affect"),
 }
 TASKS = {"sentiment": "classes", "emotion": "classes", "votes": "votes", "affect": "regression"}
 
@@ -35,7 +36,7 @@ def class_names(clips, target):
 
 
 def labels(clips, target):
-    """Return the labels that predictions are compared with; raise ValueError for clips without them.
+    """Return the labels that predictions are compared with; raise ValueError if clips lack them.
 
     -> int (N,) for classes; float (N, K), the shares of the votes, for votes; Stream (N, T, 2) for affect.
     """
@@ -45,7 +46,7 @@ def labels(clips, target):
         raise ValueError(f"these clips have no {target} labels ({clips.source})")
     is_missing, labelled = MISSING[target]
     if (missing := is_missing(value)).any():
-        names = some(clips.name[missing].tolist())
+        names = listed(clips.name[missing].tolist())
         raise ValueError(f"{missing.sum()} of {len(clips)} clips have no {target} ({names}); leave them out: {labelled}")
     if target == "sentiment":
         return sentiment_class(value)

@@ -61,7 +61,7 @@ UNITS = make().streams["units"]
         (lambda: replace(UNITS, x=UNITS.x.astype(complex)), "complex128"),
         (lambda: replace(UNITS, features=("a",)), "features has 1 names; accepted: 3"),
         (lambda: make(emotion=np.full(7, 6)), r"emotion has labels \[6\] outside the classes 0..5"),
-        (lambda: replace(UNITS, x=[np.ones((3, 2)), np.ones((3, 4))]), r"list of shapes \[\(3, 2\), \(3, 4\)\]; accepted"),
+        (lambda: replace(UNITS, x=[np.ones((3, 2)), np.ones((3, 4))]), r"parts of shape \(3, 2\), \(3, 4\); accepted"),
         (lambda: replace(UNITS, x=UNITS.x.astype(str)), "x has dtype <U32; accepted: real numbers"),
         (lambda: replace(UNITS, rate="25"), "rate is '25'; accepted: finite numbers above 0"),
         (

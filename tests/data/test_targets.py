@@ -7,6 +7,7 @@ import pytest
 from error_table import errors
 
 from refmer.data import targets
+from refmer.data.clips import Stream
 
 
 def test_sentiment_rounds_halves_to_even_and_clips():
@@ -32,6 +33,13 @@ def test_labels_that_some_clips_lack_are_counted_and_can_be_left_out(clips):
         with pytest.raises(ValueError, match=f"1 of 48 clips have no {target} \\('{first}'\\); leave them out: clips\\["):
             targets.labels(part, target)
         assert len(targets.labels(part[labelled(part)], target)) == 47
+
+
+def test_recordings_without_annotated_frames_are_left_to_the_mask_unless_all_are(clips):
+    blank = Stream(np.zeros((48, 3, 2)), 25, np.arange(48)[:, None] > [0, 0, 0], "face")
+    assert targets.labels(replace(clips, affect=blank), "affect").mask.sum() == 47 * 3
+    with pytest.raises(ValueError, match="48 of 48 clips have no affect"):
+        targets.labels(replace(clips, affect=replace(blank, mask=blank.mask & False)), "affect")
 
 
 def test_y_takes_the_place_of_the_labels(clips):
