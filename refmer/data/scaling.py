@@ -64,7 +64,7 @@ def check_features(name, given, learned):
     """Raise ValueError if the names of a stream's features, where both are known, are not those of training."""
     missing = [feature for feature in learned or () if feature not in given]
     if given and missing and len(given) < len(learned):
-        raise ValueError(f"stream {name} lacks the features {some(missing)}; accepted: those of training")
+        raise ValueError(f"stream {name} lacks the features {listed(missing)}; accepted: those of training")
     if given and learned and len(given) == len(learned) and given != learned:
         differ = [i for i in range(len(given)) if given[i] != learned[i]]
         raise ValueError(
