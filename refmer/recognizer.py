@@ -392,7 +392,8 @@ class Recognizer(BaseEstimator):
     def outputs(self, clips, traces=None):
         """Return the system's outputs in evaluation: "logits" (N, K) or "affect" (N, T, 2), and others that it has.
 
-        The trace of each chunk of clips is appended to the list `traces`, if given. FloatingPointError if one is not finite.
+        The trace of each chunk of clips is appended to the list `traces`, if given. Raises FloatingPointError for an output
+        that is not finite.
         """
         check_is_fitted(self)
         system, batch, outs = find(self.system), self.batch(clips), []
