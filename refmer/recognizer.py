@@ -1,34 +1,28 @@
 """Recognizer: a system behind the interface of a scikit-learn estimator."""
 
-import json
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from refmer import __version__, params
 from refmer.choices import SEED, choose, plain, typed
 from refmer.data import targets
 from refmer.data.arrays import identifiers
-from refmer.data.clips import Stream as Signal
 from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
-from refmer.data.scaling import check_features, scaling, standardise, unstacked
+from refmer.data.scaling import check_features, scaling, standardise
 from refmer.evaluate import metrics
-from refmer.int8.files import folded, restored, stored
 from refmer.layers.trace import stacked
+from refmer.model_file import ARGUMENTS, contents, description, restore
 from refmer.stream import Stream
 from refmer.systems import find
 from refmer.systems.protocol import probabilities
 from refmer.train.fit import CHUNK, Lazy, announce, fit, take
 from refmer.train.recipes import RECIPES
 
-FORMAT = "refmer recognizer 1"
-ARGUMENTS = ("system", "size", "config", "seed", "epochs", "lr")
-SAVED = ("config_", "recipe_", "class_names_", "speakers_", "history_", "rates_", "features_", "seed_", "quantized_")  # as JSON
 HEADLINES = {"classes": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
@@ -310,13 +304,7 @@ class Recognizer(BaseEstimator):
             If the file cannot be written.
         """
         check_is_fitted(self)
-        values = vars(self) | {"speakers_": self.speakers_.tolist()}
-        values |= {name: asdict(getattr(self, name)) for name in ("config_", "recipe_")}
-        meta = {"format": FORMAT, "refmer": __version__, "numpy": np.__version__}
-        meta |= {name: values[name] for name in ARGUMENTS + SAVED if name in values}
-        arrays = {f"p/{name}": x for name, x in stored(params.named(self.p_)).items()}
-        arrays |= {f"scaling/{name}": np.stack(pair) for name, pair in self.scaling_.items()}
-        write_npz(path, {"meta": np.array(json.dumps(meta, default=plain)), **arrays})
+        write_npz(path, contents(self))
 
     def _system(self):
         choose("size", self.size, ("tiny", "paper"))
@@ -443,65 +431,9 @@ def load_recognizer(path):
     accepted = "a file written by Recognizer.save or `refmer train`"
     arrays = read_npz(path, accepted)
     try:
-        meta = json.loads(str(arrays.pop("meta")))
-        if meta["format"] != FORMAT:
-            raise ValueError(f"its format is {meta['format']!r}")
-        check_arrays(arrays, meta["config_"])
+        meta = description(arrays)
         model = Recognizer(**{name: meta[name] for name in ARGUMENTS if name in meta})
-        system = model._system()
-        model.config_ = system.Config(**meta["config_"])
-        model.recipe_ = replace(RECIPES[system.RECIPE][model.size], **meta["recipe_"])
-        model.class_names_, model.classes_ = tuple(meta["class_names_"]), np.arange(len(meta["class_names_"]))
-        model.history_, model.speakers_ = meta["history_"], np.array(meta["speakers_"])
-        model.seed_ = meta.get("seed_", model.seed)
-        parts = {k.removeprefix("p/"): x for k, x in arrays.items() if k.startswith("p/")}
-        description = system.describe(model.config_)
-        if "quantized_" in meta:
-            model.quantized_ = meta["quantized_"]
-            description, parts = folded(description), restored(parts, model.quantized_)
-        model.p_ = params.from_named(description, parts)
-        stacked_pairs = {k.removeprefix("scaling/"): x for k, x in arrays.items() if k.startswith("scaling/")}
-        model.scaling_ = {name: unstacked(name, pair) for name, pair in stacked_pairs.items()}
-        model.features_ = {name: tuple(names) for name, names in meta.get("features_", {}).items()}
-        if "rates_" in meta:
-            model.rates_ = {name: float(rate) for name, rate in meta["rates_"].items()}
-        check_file(model, system)
+        restore(model, model._system(), meta, arrays)
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"{path} is no recognizer ({error}); accepted: {accepted}") from error
     return model
-
-
-def check_arrays(arrays, config):
-    """Raise ValueError for an array that is not finite in float32 (or int8), and a size in the config that no array has."""
-    for name, x in arrays.items():
-        if x.dtype.kind != "f" and not name.endswith("/q"):
-            raise ValueError(f"{name} has dtype {x.dtype}; accepted: floating point")
-        if not (np.abs(x) <= np.finfo(np.float32).max).all():
-            raise ValueError(f"{name} has values that are not finite in float32; accepted: finite values")
-    largest = max(10_000, len(arrays), *(max(x.shape, default=0) for x in arrays.values()))
-    for name, value in config.items():  # a description of a billion layers takes hours
-        if isinstance(value, int) and value > largest:
-            raise ValueError(f"config_ has {name} {value}; accepted: at most {largest}, the largest axis of its arrays")
-
-
-def check_file(model, system):
-    """Raise ValueError unless the parts of a recognizer from a file are of their kinds and fit its Config."""
-    config, names, rates = model.config_, model.class_names_, getattr(model, "rates_", {})
-    if len(names) != config.classes or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"class_names_ is {names}; accepted: {config.classes} names")
-    for name, entries, kind in (("history_", model.history_, dict), ("speakers_", model.speakers_.tolist(), str)):
-        if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
-            raise ValueError(f"{name} is {entries!r}; accepted: a list of {kind.__name__}")
-    model.config_of(system)  # raises if `config` has other fields
-    required = set(system.streams(config))
-    if set(model.scaling_) != required:
-        raise ValueError(f"it has the scaling of {sorted(model.scaling_)}; accepted: {sorted(required)}")
-    if rates and (set(rates) != required or not all(0 < rate <= 1e6 for rate in rates.values())):
-        raise ValueError(f"its rates are {rates}; accepted: frames per second of {sorted(required)}, at most 1e6")
-    streams = {
-        name: Signal(np.zeros((1, 1, *mean.shape)), rates.get(name, 1.0), None, "voice", model.features_.get(name, ()))
-        for name, (mean, _) in model.scaling_.items()
-    }
-    for name, width in system.widths(streams, config).items() if rates else ():
-        if getattr(config, name) != width:
-            raise ValueError(f"its scaling has {name} {width}; accepted: {getattr(config, name)}, as in config_")

@@ -27,13 +27,6 @@ def scaling(stream):
     return mean.astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
 
 
-def unstacked(name, pair):
-    """Return (mean, standard deviation) of a file's array (2, ...); raise ValueError for one that is no scaling."""
-    if pair.ndim < 2 or len(pair) != 2 or not (pair[1] > 0).all():
-        raise ValueError(f"scaling/{name} has shape {pair.shape}; accepted: (2, width), means and standard deviations above 0")
-    return tuple(pair.astype(np.float32))
-
-
 def moments(stream):
     """Return the mean and standard deviation (...) of each feature of a stream in memory, in double precision."""
     valid = stream.x[stream.mask].astype(np.float64)

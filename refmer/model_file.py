@@ -1,0 +1,100 @@
+"""Files of recognizers: parameters and scaling as arrays, everything else as one JSON text."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+
+from refmer import __version__, params
+from refmer.choices import plain
+from refmer.data.clips import Stream
+from refmer.int8.files import folded, restored, stored
+from refmer.train.recipes import RECIPES
+
+FORMAT = "refmer recognizer 1"
+ARGUMENTS = ("system", "size", "config", "seed", "epochs", "lr")
+SAVED = ("config_", "recipe_", "class_names_", "speakers_", "history_", "rates_", "features_", "seed_", "quantized_")  # as JSON
+
+
+def contents(model):
+    """Return {name: array} of a fitted recognizer: "meta", the JSON text, "p/..." and "scaling/..."."""
+    values = vars(model) | {"speakers_": model.speakers_.tolist()}
+    values |= {name: asdict(getattr(model, name)) for name in ("config_", "recipe_")}
+    meta = {"format": FORMAT, "refmer": __version__, "numpy": np.__version__}
+    meta |= {name: values[name] for name in ARGUMENTS + SAVED if name in values}
+    arrays = {f"p/{name}": x for name, x in stored(params.named(model.p_)).items()}
+    arrays |= {f"scaling/{name}": np.stack(pair) for name, pair in model.scaling_.items()}
+    return {"meta": np.array(json.dumps(meta, default=plain)), **arrays}
+
+
+def description(arrays):
+    """Take the JSON text out of the arrays of a file; return its entries."""
+    meta = json.loads(str(arrays.pop("meta")))
+    if meta["format"] != FORMAT:
+        raise ValueError(f"its format is {meta['format']!r}; accepted: {FORMAT!r}")
+    check_arrays(arrays, meta["config_"])
+    return meta
+
+
+def restore(model, system, meta, arrays):
+    """Set the attributes of a recognizer that was made with the arguments of a file; raise an error where parts do not fit."""
+    model.config_ = system.Config(**meta["config_"])
+    model.recipe_ = replace(RECIPES[system.RECIPE][model.size], **meta["recipe_"])
+    model.class_names_, model.classes_ = tuple(meta["class_names_"]), np.arange(len(meta["class_names_"]))
+    model.history_, model.speakers_ = meta["history_"], np.array(meta["speakers_"])
+    model.seed_ = meta.get("seed_", model.seed)
+    parts = {k.removeprefix("p/"): x for k, x in arrays.items() if k.startswith("p/")}
+    tree = system.describe(model.config_)
+    if "quantized_" in meta:
+        model.quantized_ = meta["quantized_"]
+        tree, parts = folded(tree), restored(parts, model.quantized_)
+    model.p_ = params.from_named(tree, parts)
+    pairs = {k.removeprefix("scaling/"): x for k, x in arrays.items() if k.startswith("scaling/")}
+    model.scaling_ = {name: unstacked(name, pair) for name, pair in pairs.items()}
+    model.features_ = {name: tuple(names) for name, names in meta.get("features_", {}).items()}
+    if "rates_" in meta:
+        model.rates_ = {name: float(rate) for name, rate in meta["rates_"].items()}
+    check_file(model, system)
+
+
+def unstacked(name, pair):
+    """Return (mean, standard deviation) of a file's array (2, ...); raise ValueError for one that is no scaling."""
+    if pair.ndim < 2 or len(pair) != 2 or not (pair[1] > 0).all():
+        raise ValueError(f"scaling/{name} has shape {pair.shape}; accepted: (2, width), means and standard deviations above 0")
+    return tuple(pair.astype(np.float32))
+
+
+def check_arrays(arrays, config):
+    """Raise ValueError for an array that is not finite in float32 (or int8), and a size in the config that no array has."""
+    for name, x in arrays.items():
+        if x.dtype.kind != "f" and not name.endswith("/q"):
+            raise ValueError(f"{name} has dtype {x.dtype}; accepted: floating point")
+        if not (np.abs(x) <= np.finfo(np.float32).max).all():
+            raise ValueError(f"{name} has values that are not finite in float32; accepted: finite values")
+    largest = max(10_000, len(arrays), *(max(x.shape, default=0) for x in arrays.values()))
+    for name, value in config.items():  # a description of a billion layers takes hours
+        if isinstance(value, int) and value > largest:
+            raise ValueError(f"config_ has {name} {value}; accepted: at most {largest}, the largest axis of its arrays")
+
+
+def check_file(model, system):
+    """Raise ValueError unless the parts of a recognizer from a file are of their kinds and fit its Config."""
+    config, names, rates = model.config_, model.class_names_, getattr(model, "rates_", {})
+    if len(names) != config.classes or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class_names_ is {names}; accepted: {config.classes} names")
+    for name, entries, kind in (("history_", model.history_, dict), ("speakers_", model.speakers_.tolist(), str)):
+        if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
+            raise ValueError(f"{name} is {entries!r}; accepted: a list of {kind.__name__}")
+    model.config_of(system)  # raises if `config` has other fields
+    required = set(system.streams(config))
+    if set(model.scaling_) != required:
+        raise ValueError(f"it has the scaling of {sorted(model.scaling_)}; accepted: {sorted(required)}")
+    if rates and (set(rates) != required or not all(0 < rate <= 1e6 for rate in rates.values())):
+        raise ValueError(f"its rates are {rates}; accepted: frames per second of {sorted(required)}, at most 1e6")
+    streams = {
+        name: Stream(np.zeros((1, 1, *mean.shape)), rates.get(name, 1.0), None, "voice", model.features_.get(name, ()))
+        for name, (mean, _) in model.scaling_.items()
+    }
+    for name, width in system.widths(streams, config).items() if rates else ():
+        if getattr(config, name) != width:
+            raise ValueError(f"its scaling has {name} {width}; accepted: {getattr(config, name)}, as in config_")
