@@ -294,7 +294,7 @@ class Recognizer(BaseEstimator):
 
         Parameters
         ----------
-        path : str or path
+        path : str, path or open binary file
             An npz file: parameters by name (of a quantized recognizer the 8-bit arrays and their scales), the scaling, and
             a JSON text of everything else.
 
@@ -415,7 +415,7 @@ def load_recognizer(path):
 
     Parameters
     ----------
-    path : str or path
+    path : str, path or open binary file
 
     Returns
     -------
