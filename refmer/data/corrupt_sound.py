@@ -51,7 +51,7 @@ class NoisySignals:
         speaker = dict(self.crowd)[name]
         names = [other for other, who in self.crowd if who != speaker]
         if not names:
-            raise ValueError(f"babble over {name} needs clips of other speakers; these are all of speaker {speaker}")
+            raise ValueError(f"kind is 'babble', but all clips are of speaker {speaker}; accepted: clips of several speakers")
         raw = self.raw
         while isinstance(raw, NoisySignals):
             raw = raw.raw

@@ -148,8 +148,9 @@ def thin_mask(mask, size, stride=1, dilation=1, padding="same"):
 
 @contract("v (D, E), gain (E) -> W (D, E)")
 def weight_norm(v, gain):
-    """W = gain v / |v|, a length and a direction per output (Salimans and Kingma 2016, eq. 2)."""
-    rnorm = 1 / np.sqrt((v * v).sum(0))
+    """W = gain v / |v|, a length and a direction per output (Salimans and Kingma 2016, eq. 2); v = 0 gives W = 0."""
+    norm = np.sqrt((v * v).sum(0))
+    rnorm = np.where(norm.real > 0, 1 / np.where(norm.real > 0, norm, 1), 0)
     unit = v * rnorm
     return gain * unit, unit, rnorm, gain
 

@@ -265,6 +265,6 @@ def weight_entropy(weight, literal=False, eps=1e-8):
     return scale * (weight * np.log(weight + eps)).sum(), weight, scale, eps
 
 
-@contract("dy () number or number, weight (B, M), scale float, eps float -> dweight (B, M)")
+@contract("dy () number or number, weight (B, M), scale float, eps float from 0 -> dweight (B, M)")
 def weight_entropy_backward(dy, weight, scale, eps):
     return dy * scale * (np.log(weight + eps) + weight / (weight + eps))

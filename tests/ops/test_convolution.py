@@ -57,6 +57,14 @@ def test_backward_is_the_transpose(shape, T):
     assert (dy * y).sum() == pytest.approx((convolution.windows_backward(dy, *saved) * x).sum(), rel=1e-12, abs=1e-12)
 
 
+def test_a_zero_column_has_no_direction():
+    v, gain = np.array([[3.0, 0], [4, 0]]), np.array([2.0, 5])
+    W, *saved = convolution.weight_norm(v, gain)
+    dv, dgain = convolution.weight_norm_backward(np.ones((2, 2)), *saved)
+    np.testing.assert_allclose(W, [[1.2, 0], [1.6, 0]], rtol=1e-15)
+    assert (dv[:, 1] == 0).all() and dgain[1] == 0 and np.isfinite(dv).all()
+
+
 def test_weight_norm_gives_columns_their_length():
     v, gain = rng.normal(size=(5, 3)), np.array([0.5, -2, 3])
     W = convolution.weight_norm(v, gain)[0]
