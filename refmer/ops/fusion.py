@@ -1,5 +1,7 @@
 """Fusion by multiplication: all products of one feature per modality."""
 
+from math import prod
+
 import numpy as np
 
 
@@ -8,9 +10,10 @@ def outer_with_ones(*parts):
 
     Parts z_m (B, C_m) -> (B, prod (C_m + 1)), the last element always 1   (tensor fusion, Zadeh et al. 2017, eq. 2).
     """
+    shapes = [getattr(z, "shape", type(z).__name__) for z in parts]
+    if not parts or any(not isinstance(z, np.ndarray) or z.ndim != 2 or len(z) != len(parts[0]) for z in parts):
+        raise ValueError(f"outer_with_ones: parts have shapes {shapes}; expected (B, C_m), one at least")
     B = len(parts[0])
-    if any(z.ndim != 2 or len(z) != B for z in parts):
-        raise ValueError(f"parts have shapes {[z.shape for z in parts]}; accepted: (clips, width), all of the same clips")
     y, before, extended = np.ones((B, 1), np.result_type(*parts)), [], []
     for z in parts:
         e = np.concatenate([z, np.ones_like(z[:, :1])], axis=1)
@@ -21,6 +24,9 @@ def outer_with_ones(*parts):
 
 
 def outer_with_ones_backward(dy, before, extended):
+    expected = (len(before[0]), prod(e.shape[1] for e in extended))
+    if np.shape(dy) != expected:
+        raise ValueError(f"outer_with_ones_backward: dy has shape {np.shape(dy)}; expected (B, prod (C_m + 1)) = {expected}")
     dparts = []
     for y, e in zip(reversed(before), reversed(extended), strict=True):
         dy = dy.reshape(*y.shape, e.shape[1])  # y_next[p, c] = y[p] e[c]

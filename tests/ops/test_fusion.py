@@ -7,7 +7,7 @@ from error_table import errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refmer.ops.fusion import outer_with_ones
+from refmer.ops.fusion import outer_with_ones, outer_with_ones_backward
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 99))
@@ -30,4 +30,10 @@ def test_each_modality_alone_is_among_the_products():
 test_parts_that_do_not_fit_are_named = errors(
     (outer_with_ones, np.ones((2, 3)), np.ones((4, 3)), "parts have shapes"),
     (outer_with_ones, np.ones((2, 3)), np.ones((2, 3, 1)), "parts have shapes"),
+    (outer_with_ones, [1.0], "parts have shapes .*list"),
+    (lambda: outer_with_ones(), "parts have shapes"),
+    (
+        lambda: outer_with_ones_backward(np.ones((2, 13)), *outer_with_ones(np.ones((2, 3)), np.ones((2, 2)))[1:]),
+        r"dy has shape \(2, 13\); expected \(B, prod \(C_m \+ 1\)\) = \(2, 12\)",
+    ),
 )
