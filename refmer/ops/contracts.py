@@ -228,7 +228,7 @@ def _fit(layer, name, dy, shape):
 def documented(call, checked):
     """Attach a contract to the function that checks it, and to its documentation."""
     call.contract = checked
-    call.__doc__ = f"{call.__doc__ or ''}\n\n    Arguments: {checked.text}"
+    call.__doc__ = f"{call.__doc__ or ''}\n\n    Arguments: `{checked.text}`"
     return call
 
 

@@ -19,7 +19,7 @@ def outer_with_ones(*parts):
         e = np.concatenate([z, np.ones_like(z[:, :1])], axis=1)
         before.append(y)
         extended.append(e)
-        y = (y[:, :, None] * e[:, None, :]).reshape(B, -1)  # (B, P (C + 1))
+        y = (y[:, :, None] * e[:, None, :]).reshape(B, y.shape[1] * e.shape[1])  # (B, P (C + 1))
     return y, before, extended
 
 
