@@ -17,7 +17,7 @@ def clip_norm(grad, largest):
 
 @twin(
     "x (N) written, grad (N), m (N) written, v (N) written, step int from 1, lr float, beta1 float from 0 below 1, "
-    "beta2 float from 0 below 1, eps float from 0, decay float -> "
+    "beta2 float from 0 below 1, eps float from 0, decay float"
 )
 def adamw(x, grad, m, v, step, lr, beta1=0.9, beta2=0.999, eps=1e-8, decay=0.01):
     """One step of AdamW (Loshchilov and Hutter 2019, algorithm 2): x shrinks by lr * decay, independent of the gradient.
