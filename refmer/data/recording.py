@@ -54,9 +54,7 @@ def channel_weights(wav):
     """
     n, bad, total, product = wav.frames, 0, 0.0, 0.0
     low, high = np.full(wav.channels, np.inf), np.full(wav.channels, -np.inf)
-    shift = np.nan_to_num(
-        wav.read(0, 1)[0]
-    )  # near the offset: the variance of a small sound on a large offset keeps its digits
+    shift = np.nan_to_num(wav.read(0, 1)[0])  # near the offset: the variance of a small sound on it keeps its digits
     for start in range(0, n, PART):
         x = wav.read(start, min(start + PART, n)) - shift
         low, high = np.minimum(low, x.min(0)), np.maximum(high, x.max(0))  # NaN and infinity stay
