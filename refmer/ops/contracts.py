@@ -189,13 +189,14 @@ def closure(layer):
     def call(*args, **kwargs):
         y, *others, backward = layer(*args, **kwargs)
         shape = y.shape if type(y) is np.ndarray else _shapes(y)
-        shapes = [_shapes(y) for y in others if y.dtype.kind in "fc"] if others else ()
+        shapes = others and [_shapes(y) for y in others if y.dtype.kind in "fc"]
 
         def checked(dy, *rest):  # the gradients of other outputs, then the tree of gradients
-            if getattr(dy, "shape", None) != shape:
+            if type(dy) is not np.ndarray or dy.shape != shape:
                 _fit(layer.__name__, "dy", dy, shape)
-            for other, expected in zip(rest, shapes, strict=False):
-                _fit(layer.__name__, "dy", other, expected)
+            if shapes:
+                for other, expected in zip(rest, shapes, strict=False):
+                    _fit(layer.__name__, "dy", other, expected)
             return backward(dy, *rest)
 
         return y, *others, checked

@@ -18,6 +18,7 @@ from refmer.ops.contracts import Contract, documented
 
 TWINS = {}  # "module.function" -> the NumPy definition
 SCALARS = {bool, int, float, type(None)}
+REAL = np.integer, np.floating
 # without its compiler, numba would run the kernels' loops in Python
 AVAILABLE = os.environ.get("REFMER_KERNELS", "1") != "0" and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 _on = AVAILABLE
@@ -113,7 +114,7 @@ def _ready(values, floating):
     `floating` is True for each argument that a kernel takes as a float, if it is a number.
     """
     ready, dtype = [], None
-    for value, is_float in zip(values, floating, strict=True):
+    for value, is_float in zip(values, floating, strict=False):
         kind = type(value)
         if kind is np.ndarray:
             char = value.dtype.char
@@ -127,11 +128,13 @@ def _ready(values, floating):
                 return None
             if not value.flags.carray:
                 value = value.copy()
-        elif is_float and isinstance(value, int | np.integer | np.floating):
+        elif kind in SCALARS:
+            value = float(value) if is_float and kind is int else value
+        elif is_float and isinstance(value, REAL):
             value = float(value)
         elif isinstance(value, np.integer):
             value = int(value)
-        elif kind not in SCALARS:
+        else:
             return None
         ready.append(value)
     return ready
