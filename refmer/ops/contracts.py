@@ -133,14 +133,19 @@ class Contract:
         return steps
 
     def _compiled(self):
-        """Return the check as a function of the same parameters: everything in one pass; only a failure looks for its place."""
-        scope = SCOPE | {"_fail": self.fail} | {f"_{p.name}": p.default for p in self.parameters.values()}
+        """Return the check: all statements in one pass; only a failure looks for its place."""
+        lines = [f"    {line}" for _, statements in self.steps for line in statements]
+        values = ", ".join(f"{name}={name}" for name in self.parameters)
+        return self.define(
+            ["try:", *lines, "    return", "except Exception:", "    pass", f"fail(dict({values}))"], fail=self.fail
+        )
+
+    def define(self, lines, **scope):
+        """Return a function of the same parameters, with these statements and names in its scope."""
         optional = {p.name for p in self.parameters.values() if p.default is not Parameter.empty}
-        lines = [f"def {self.name}({', '.join(f'{p}=_{p}' if p in optional else p for p in self.parameters)}):", "    try:"]
-        lines += [f"        {line}" for _, statements in self.steps for line in statements]
-        lines += ["        return", "    except Exception:", "        pass"]
-        lines += [f"    _fail(dict({', '.join(f'{p}={p}' for p in self.parameters)}))"]
-        exec("\n".join(lines), scope)  # a text that the contract alone determines
+        head = ", ".join(f"{name}=_{name}" if name in optional else name for name in self.parameters)
+        scope |= SCOPE | {f"_{name}": self.parameters[name].default for name in optional}
+        exec("\n    ".join([f"def {self.name}({head}):", *lines]), scope)  # a text that the contract alone determines
         return scope[self.name]
 
     def fail(self, values):

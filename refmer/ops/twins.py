@@ -17,8 +17,6 @@ import numpy as np
 from refmer.ops.contracts import Contract, documented
 
 TWINS = {}  # "module.function" -> the NumPy definition
-SCALARS = {bool, int, float, type(None)}
-REAL = np.integer, np.floating
 # without its compiler, numba would run the kernels' loops in Python
 AVAILABLE = os.environ.get("REFMER_KERNELS", "1") != "0" and os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 _on = AVAILABLE
@@ -67,24 +65,16 @@ def twin(text):
         checked = Contract(definition, text)
         module, name = definition.__module__.rpartition(".")[2], definition.__name__
         TWINS[f"{module}.{name}"] = definition
-        parameters = tuple(checked.parameters.values())
-        defaults = tuple(p.default for p in parameters)
-        written = any(term.kind == "written" for term in checked.terms)
-        floats = {term.name for term in checked.terms if term.kind == "float" or "number" in term.others}
-        floating = tuple(name in floats for name in checked.parameters)
-        kernel = None
+        convert, kernel = conversion(checked), None
 
         @wraps(definition)
         def choose(*args, **kwargs):
             nonlocal kernel
             checked.check(*args, **kwargs)
-            if _on:
-                values = args if len(args) == len(parameters) else _positional(args, kwargs, parameters, defaults)
-                ready = None if written and not _separate(values) else _ready(values, floating)
-                if ready is not None:
-                    if kernel is None:
-                        kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
-                    return kernel(*ready)
+            if _on and (values := convert(*args, **kwargs)) is not None:
+                if kernel is None:
+                    kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
+                return kernel(*values)
             return _run(definition, args, kwargs)
 
         return documented(choose, checked)
@@ -101,43 +91,30 @@ def _run(definition, args, kwargs):
     return definition(*args, **kwargs)
 
 
-def _positional(args, kwargs, parameters, defaults):
-    """All arguments in order: numba takes 50 us to fill in a default itself."""
-    if not kwargs:
-        return args + defaults[len(args) :]
-    return (*args, *(kwargs.get(p.name, p.default) for p in parameters[len(args) :]))
+def conversion(checked):
+    """Return the function from the arguments of a twin to those of its kernel, all in order (numba takes 50 us for a default).
 
-
-def _ready(values, floating):
-    """The values, arrays contiguous and writable (one variant of a kernel), or None if a kernel cannot take them.
-
-    `floating` is True for each argument that a kernel takes as a float, if it is a number.
+    Arrays become contiguous and writable, numbers Python's: one variant of a kernel for each dtype. It returns None if a kernel
+    cannot take the arguments: an array is empty or of a subclass, or floating arrays are not all float32 or all float64.
     """
-    ready, dtype = [], None
-    for value, is_float in zip(values, floating, strict=False):
-        kind = type(value)
-        if kind is np.ndarray:
-            char = value.dtype.char
-            if char in "fd" and value.dtype.isnative:
-                if char != (dtype or char):
-                    return None
-                dtype = char
-            elif char != "?":
-                return None
-            if not value.size:  # kernels assume at least one row, step and feature
-                return None
-            if not value.flags.carray:
-                value = value.copy()
-        elif kind in SCALARS:
-            value = float(value) if is_float and kind is int else value
-        elif is_float and isinstance(value, REAL):
-            value = float(value)
-        elif isinstance(value, np.integer):
-            value = int(value)
-        else:
-            return None
-        ready.append(value)
-    return ready
+    arrays = [term.name for term in checked.terms if term.dims is not None]
+    lines = [f"if not separate(({', '.join(arrays)})): return None"] if any(t.kind == "written" for t in checked.terms) else []
+    dtype = None
+    for term in checked.terms:
+        x = term.name
+        if term.dims is None:
+            lines.append(f"if {x}.__class__ is not {term.kind}: {x} = {term.kind}({x})")
+            continue
+        wrong = f"type({x}) is not ndarray or not {x}.size"
+        if term.kind != "bool":
+            wrong += f" or {x}.dtype != {dtype}" if dtype else f" or {x}.dtype != FLOAT32 and {x}.dtype != FLOAT64"
+            dtype = dtype or f"{x}.dtype"
+        steps = [f"if {wrong}: return None", f"if not {x}.flags.carray: {x} = {x}.copy()"]
+        if "number" in term.others:
+            steps = [f"if {x}.__class__ in CLASSES['float']: {x} = float({x})", *("el" + step for step in steps)]
+        lines += [f"if {x} is not None:", *("    " + step for step in steps)] if "None" in term.others else steps
+    lines.append(f"return ({''.join(f'{name}, ' for name in checked.parameters)})")
+    return checked.define(lines, separate=_separate, ndarray=np.ndarray, FLOAT32=np.dtype("f4"), FLOAT64=np.dtype("f8"))
 
 
 def _separate(values):

@@ -33,7 +33,7 @@ def call(f, values, on):
 
 
 def is_number(x):
-    return isinstance(x, np.ndarray | np.number | float) and np.asarray(x).dtype.kind in "biufc"
+    return isinstance(x, np.ndarray | np.number | float | int) and np.asarray(x).dtype.kind in "biufc"
 
 
 def agree(ours, theirs, bound):
