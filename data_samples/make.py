@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from refmer.data.clips import EMOTIONS
+from refmer.data.clips import EMOTIONS, Stream
 from refmer.data.pack import pack
 from refmer.data.read import load_samples
 from refmer.data.synthetic.raters import SHARES
@@ -71,13 +71,13 @@ def machine(clips):
 
 def concordance(clips):
     """Return the concordance of ridge regression, per second of a recording, with annotated valence and arousal, by speaker."""
-    x, y, groups = [], [], []
+    affect, x, y, groups = clips.labels["affect"], [], [], []
     for i in range(len(clips)):
-        seconds = int(clips.affect.mask[i].sum() / clips.affect.rate)
+        seconds = int(affect.mask[i].sum() / affect.rate)
         for s in range(seconds):
             cut = {k: clips.streams[k].x[i, int(s * r) : int((s + 1) * r)] for k, r in rates(clips).items()}
             x.append(np.concatenate([v.mean(0) for v in cut.values()]))
-            y.append(clips.affect.x[i, int(s * 25) : int((s + 1) * 25)].mean(0))
+            y.append(affect.values[i, int(s * 25) : int((s + 1) * 25)].mean(0))
             groups.append(clips.speaker[i])
     x, y = np.array(x), np.array(y)
     model = make_pipeline(StandardScaler(), RidgeCV(np.logspace(0, 4, 9)))
@@ -105,7 +105,10 @@ def write_examples():
 
 
 def stream_table(clips):
-    streams = clips.streams | ({"affect": clips.affect} if clips.affect else {})
+    streams = dict(clips.streams)
+    if "affect" in clips.labels:
+        affect = clips.labels["affect"]
+        streams["affect"] = Stream(affect.values, affect.rate, affect.mask, "face")
     lines = ["| stream | sense | width | rate (Hz) | frames | range | what |", "|---|---|---|---|---|---|---|"]
     for k, s in streams.items():
         v = s.x[s.mask]

@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 
 _HOME = {  # public name -> module that defines it; loaded on first use, so that `import refmer` costs nothing
     "Clips": "data.clips",
+    "Label": "data.labels",
     "Stream": "data.clips",
     "corrupt": "data.corrupt",
     "load_folder": "data.folder",
@@ -13,10 +14,12 @@ _HOME = {  # public name -> module that defines it; loaded on first use, so that
     "load_samples": "data.read",
     "read_clip": "data.read_clip",
     "read_clips": "data.read_clips",
+    "read_data": "data.corpora",
     "raw_signals": "data.synthetic.synthesize",
     "synthesize": "data.synthetic.synthesize",
     "synthesize_recordings": "data.synthetic.synthesize",
     "save_folder": "data.folder",
+    "read_table": "data.corpora.table",
     "Recognizer": "recognizer",
     "quantize": "int8.model",
 }

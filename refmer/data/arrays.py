@@ -90,16 +90,24 @@ def frames(x, mask):
     """Return x (N, T, ...) and mask (N, T) of a stream as arrays, those on disk unread; raise ValueError for anything else."""
     if isinstance(x, (list, tuple)):
         parts = [_array("x", part) for part in x]
-        if len({part.shape[1:] for part in parts}) != 1 or min(part.ndim for part in parts) < 2:
+        if len({part.shape[1:] for part in parts}) != 1 or min(part.ndim for part in parts) < 1:
             raise ValueError(f"x has parts of shape {listed(p.shape for p in parts)}; accepted: (T, ...), equal but for T")
-        x, default = pad(parts)
-        mask = default if mask is None else mask
+        if parts[0].ndim > 1:
+            x, default = pad(parts)
+            mask = default if mask is None else mask
+        elif len({part.shape for part in parts}) == 1:
+            x = np.array(parts)
+        else:
+            raise ValueError(
+                f"x has parts of shape {listed(p.shape for p in parts)}; accepted: (T, ...), with an axis of features"
+            )
     x = _array("x", x)
-    if x.ndim < 3:
-        raise ValueError(f"a stream's x has shape {x.shape}; accepted: (N, T, ...) with at least 3 axes")
-    if x.dtype.kind not in "fiu":
+    if x.ndim < 2:
+        raise ValueError(f"a stream's x has shape {x.shape}; accepted: (N, T, ...), or (N, D) as one frame per clip")
+    x = x[:, None] if x.ndim == 2 else x
+    if x.dtype.kind not in "fiub":
         raise ValueError(f"a stream's x has dtype {x.dtype}; accepted: real numbers")
-    x = x.astype(np.float32) if x.dtype.kind == "i" else x
+    x = x.astype(np.float32) if x.dtype.kind in "ib" or x.dtype == np.float16 or x.dtype.kind == "u" and x.itemsize > 1 else x
     mask = np.ones(x.shape[:2], bool) if mask is None else mask
     mask = _array("mask", mask)
     if mask.dtype != bool and mask.dtype.kind in "iuf" and np.isin(mask, (0, 1)).all():

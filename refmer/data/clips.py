@@ -1,16 +1,16 @@
-"""Clips of a corpus: streams of the senses, labels from raters, and identifiers of the speakers."""
+"""Clips of a corpus: streams of the senses, labels, and identifiers of the speakers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from refmer.choices import ABOVE_0, SEED, choose, plain, typed
-from refmer.data.arrays import codes, column, frames, identifiers, is_list, names, names_in, numbers, table
+from refmer.choices import ABOVE_0, SEED, plain, typed
+from refmer.data import labels
+from refmer.data.arrays import column, frames, identifiers, is_list, names
+from refmer.data.labels import Label
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
-UNLABELLED = {"intended": -1, "emotion": -1, "votes": 0, "sentiment": np.nan}  # the label of a clip without one
-SENSES = ("voice", "face", "words", "body")
 WORD_RATE = 2.5  # words per second, where nothing times them
 
 
@@ -22,25 +22,28 @@ class Stream:
     ----------
     x : array (N, T, ...)
         Raw features, zero where `mask` is False (padding at the end, frames that are missing). Like `mask`, it may stay on
-        disk (`refmer.load_folder`). A list of N arrays (T, ...) of different lengths is padded. Signed integers become float32.
-    rate : float
+        disk (`refmer.load_folder`). (N, D) is one frame per clip. A list of N arrays (T, ...) of different lengths is padded.
+        Signed integers, bool and float16 become float32; images may be uint8.
+    rate : float, default 1
         Frames per second; frame t is centred at (t + 0.5) / rate seconds.
     mask : bool array (N, T), optional
         True where the clip has a frame; 0 and 1 will do. None: everywhere but in the padding of a list.
     sense : str
-        "voice", "face", "words" or "body": a corruption of that sense changes all its streams.
+        Any word, as "voice", "face", "words" or "body" in the bundled corpus: a corruption of that sense changes all its
+        streams. "" becomes the name of the stream in `Clips`.
     features : tuple of str, optional
         Names along the last axis.
     """
 
     x: np.ndarray
-    rate: float
-    mask: np.ndarray
-    sense: str
+    rate: float = 1.0
+    mask: np.ndarray | None = None
+    sense: str = ""
     features: tuple = ()
 
     def __post_init__(self):
-        choose("sense", self.sense, SENSES)
+        if not isinstance(self.sense, str) or "+" in self.sense:
+            raise ValueError(f"sense is {self.sense!r}; accepted: a word, e.g. 'voice' or 'face'")
         features = names("features", self.features)
         values = typed("rate", plain(self.rate), float, ABOVE_0), *frames(self.x, self.mask), features
         for name, value in zip(("rate", "x", "mask", "features"), values, strict=True):
@@ -48,7 +51,9 @@ class Stream:
         # streams on disk are checked when they are read
         if isinstance(self.x, np.ndarray) and self.x.dtype.kind == "f" and not np.isfinite(self.x).all():
             n = int((~np.isfinite(self.x)).any(axis=tuple(range(1, self.x.ndim))).sum())
-            raise ValueError(f"a {self.sense} stream has NaN or infinite features in {n} clips; accepted: finite values")
+            raise ValueError(
+                f"a {self.sense or 'new'} stream has NaN or infinite features in {n} clips; accepted: finite values"
+            )
         if self.features and len(self.features) != self.x.shape[-1]:
             raise ValueError(f"features has {len(self.features)} names; accepted: {self.x.shape[-1]}, the width of the stream")
 
@@ -62,32 +67,24 @@ class Stream:
 
 @dataclass(frozen=True)
 class Clips:
-    """N clips: streams, labels and ground truth. Labels that a corpus lacks are None.
+    """N clips: streams, labels and ground truth.
 
-    Labels may be lists, arrays (N,) or (N, 1), or columns of a table. `emotion` and `intended` may hold names of classes, which
-    become indices. A label that some clips lack is None, NaN or -1 there (of `votes`: a row of zeros); it is kept as -1 or NaN,
-    and training and scores refuse these clips.
+    The values of a label are also an attribute: `clips.emotion` is `clips.labels["emotion"].values`.
 
     Parameters
     ----------
     streams : dict of str to Stream
-        By name: "logmel", "mfcc", "layers", "prosody" (voice), "units", "frames" (face), "words", "body".
-    name, speaker : arrays (N,)
-        Identifiers, integers or strings; splits keep speakers apart.
-    intended : int array (N,), optional
-        Index into `classes` of the emotion that was acted.
-    votes : array (N, K), optional
-        Number of raters who chose each class.
-    emotion : int array (N,), optional
-        Plurality of the votes; a tie goes to the intended class if it is among the tied ones, else to the first.
-    sentiment : array (N,), optional
-        From -3 (very negative) to 3 (very positive).
-    affect : Stream, optional
-        Valence and arousal (N, T, 2) in [-1, 1] over time.
+        By name; an array or a list of arrays becomes a Stream of one frame per second. Of the bundled corpus: "logmel", "mfcc",
+        "layers", "prosody" (voice), "units", "frames" (face), "words", "body".
+    name, speaker : arrays (N,), optional
+        Identifiers, integers or strings; splits keep speakers apart. Default: 0 to N - 1; each clip has a speaker of its own.
+    labels : dict of str to Label
+        By name; anything else becomes a `Label` of the kind that its values have. Of the bundled corpus: "intended", the
+        emotion that was acted; "votes" of raters; "emotion", their plurality, where a tie goes to the intended class if it is
+        among the tied ones, else to the first; "sentiment" from -3 to 3; "affect", valence and arousal in [-1, 1] over time. A
+        label that some clips lack is kept as missing, and training and scores refuse these clips.
     truth : dict of str to array (N, ...)
         Ground truth of a synthetic corpus: "lag" (s), "shown_voice", "shown_face".
-    classes : tuple of str, optional
-        Names of the K emotions. Default: the sorted names in `emotion` and `intended` or, where these hold numbers, EMOTIONS.
     source : str
         Origin of the data, as reports print it.
     raw : callable, optional
@@ -96,61 +93,42 @@ class Clips:
     """
 
     streams: dict
-    name: np.ndarray
-    speaker: np.ndarray
-    intended: np.ndarray | None = None
-    votes: np.ndarray | None = None
-    emotion: np.ndarray | None = None
-    sentiment: np.ndarray | None = None
-    affect: Stream | None = None
+    name: np.ndarray | None = None
+    speaker: np.ndarray | None = None
+    labels: dict = field(default_factory=dict)
     truth: dict = field(default_factory=dict)
-    classes: tuple | None = None
     source: str = "unknown source"
     raw: Callable | None = None
 
     def __post_init__(self):
-        if not isinstance(self.streams, dict) or not all(isinstance(s, Stream) for s in self.streams.values()):
-            raise TypeError(f"streams is {type(self.streams).__name__}; accepted: a dict of name to refmer.Stream")
-        kinds = ("affect", Stream | None, "a refmer.Stream"), ("truth", dict, "a dict"), ("source", str, "a string")
-        for label, kind, text in kinds:
+        for label, kind, text in (("streams", dict, "a dict of name to refmer.Stream"), ("source", str, "a string")) + tuple(
+            (label, dict, "a dict") for label in ("labels", "truth")
+        ):
             if not isinstance(value := getattr(self, label), kind):
                 raise TypeError(f"{label} is {type(value).__name__}; accepted: {text}")
-        classes = self.classes
-        if classes is None:
-            classes = sorted(names_in("intended", self.intended) | names_in("emotion", self.emotion)) or EMOTIONS
-        self._set("classes", names("classes", classes))
-        if len(set(self.classes)) != len(self.classes):
-            raise ValueError(f"classes is {self.classes}; accepted: different names")
-        for label in ("name", "speaker"):
-            self._set(label, identifiers(label, getattr(self, label)))
-        for label in ("intended", "emotion"):
-            if getattr(self, label) is not None:
-                self._set(label, codes(label, getattr(self, label), self.classes))
-        if self.sentiment is not None:
-            self._set("sentiment", numbers("sentiment", self.sentiment))
-        if self.votes is not None:
-            self._set("votes", table("votes", self.votes))
-        self._check()
+        self._set("streams", {name: as_stream(name, s) for name, s in self.streams.items()})
+        self._set("labels", {name: as_label(name, label) for name, label in self.labels.items()})
+        sizes = [len(x) for x in (self.name, self.speaker) if x is not None and is_list(x)]
+        sizes += [len(s.x) for s in self.streams.values()] + [len(label) for label in self.labels.values()]
+        name = np.arange(sizes[0] if sizes else 0) if self.name is None else self.name
+        self._set("name", identifiers("name", name))
+        self._set("speaker", identifiers("speaker", self.name if self.speaker is None else self.speaker))
+        if wrong := [name for name in self.labels if name in RESERVED]:
+            raise ValueError(f"a label is called {wrong[0]!r}; accepted: other names than {', '.join(sorted(RESERVED))}")
+        entries = {f"stream {k}": s.x for k, s in self.streams.items()} | {f"truth {k}": x for k, x in self.truth.items()}
+        entries |= {k: label.values for k, label in self.labels.items()} | {"speaker": self.speaker}
+        for label, value in entries.items():
+            if (size := (np.shape(value) or (0,))[0]) != len(self):
+                raise ValueError(f"{label} has {size} clips, but there are {len(self)} names; accepted: one entry per clip")
 
     def _set(self, label, value):
         object.__setattr__(self, label, value)
 
-    def _check(self):
-        n, K = len(self), len(self.classes)
-        lengths = {f"stream {k}": s.x for k, s in self.streams.items()} | {"affect": self.affect and self.affect.x}
-        lengths |= {f"truth {k}": x for k, x in self.truth.items()}
-        for label, value in (lengths | {k: getattr(self, k) for k in ("speaker", *UNLABELLED)}).items():
-            if value is not None and (size := (np.shape(value) or (0,))[0]) != n:
-                raise ValueError(f"{label} has {size} clips, but there are {n} names; accepted: one entry per clip")
-        if self.votes is not None and self.votes.shape[1] != K:
-            raise ValueError(f"votes has shape {self.votes.shape}; accepted: (N, {K}), a column per class")
-        if self.votes is not None and (wrong := ~(np.isfinite(self.votes) & (self.votes >= 0)).all(1)).any():
-            name, row = self.name[wrong][0], self.votes[wrong][0].tolist()
-            raise ValueError(f"votes is {row} for clip {name}; accepted: numbers of raters, 0 or more")
-        if self.sentiment is not None and (wrong := np.abs(self.sentiment) > 3).any():
-            raise ValueError(f"sentiment is {self.sentiment[wrong][0]} for clip {self.name[wrong][0]}; accepted: -3 to 3")
-        if self.affect is not None and self.affect.x.shape[2:] != (2,):
-            raise ValueError(f"affect has shape {self.affect.x.shape}; accepted: (N, T, 2), valence and arousal")
+    def __getattr__(self, name):
+        labels = vars(self).get("labels", {})
+        if name not in labels:
+            raise AttributeError(f"these clips have no {name!r}; labels: {', '.join(labels) or 'none'}")
+        return labels[name].values
 
     @property
     def shape(self):
@@ -168,7 +146,8 @@ class Clips:
 
     def __repr__(self):
         streams = ", ".join(f"{k} {s.x.shape[1:]} at {s.rate:g} Hz" for k, s in self.streams.items())
-        return f"Clips({len(self)} clips of {len(np.unique(self.speaker))} speakers; {streams}; {self.source})"
+        labels = "".join(f"\n  {name}: {label.counts()}" for name, label in self.labels.items())
+        return f"Clips({len(self)} clips of {len(np.unique(self.speaker))} speakers; {streams or 'no streams'}; {self.source}){labels}"
 
     def __getitem__(self, index):
         """Return the clips at an int, slice, bool array, int array or (index, ...); an int keeps the clip axis."""
@@ -200,17 +179,83 @@ class Clips:
         """Return the same clips with some streams replaced or added."""
         return replace(self, streams={**self.streams, **streams})
 
+    def with_labels(self, **labels):
+        """Return the same clips with some labels replaced or added."""
+        return replace(self, labels={**self.labels, **labels})
+
+    def select(self, **values):
+        """Return the clips whose name, speaker or label is one of the given values.
+
+        Parameters
+        ----------
+        **values
+            A value or a list of values by "name", "speaker" or a label of classes or levels, whose names are accepted:
+            `clips.select(speaker=["1001", "1002"], emotion="anger")`.
+
+        Raises
+        ------
+        ValueError
+            For an unknown label, or a value that no clip has.
+        """
+        chosen = np.ones(len(self), bool)
+        for field_name, wanted in values.items():
+            column = self.groups(field_name)
+            wanted = [wanted] if isinstance(wanted, str) or not is_list(wanted) else list(wanted)
+            known = {str(v) for v in column}
+            if unknown := [v for v in wanted if str(v) not in known]:
+                raise ValueError(f"{field_name} is {unknown[0]!r} for no clip; they have {labels.listed(sorted(known))}")
+            chosen &= np.isin(column.astype(str), [str(v) for v in wanted])
+        return self[chosen]
+
+    def groups(self, by):
+        """Return an array (N,) of group identifiers: an array itself, "name", "speaker", or the names of a label's classes."""
+        if not isinstance(by, str):
+            groups = identifiers("by", by)
+            if len(groups) != len(self):
+                raise ValueError(f"by has {len(groups)} entries; accepted: {len(self)}, one for each clip")
+            return groups
+        if by in ("name", "speaker"):
+            return getattr(self, by)
+        label = self.labels.get(by)
+        if label is None or label.over_time or label.kind not in ("classes", "ordinal"):
+            accepted = [k for k, x in self.labels.items() if not x.over_time and x.kind in ("classes", "ordinal")]
+            raise ValueError(f"by is {by!r}; accepted: {', '.join(['name', 'speaker', *accepted])}, or an array (N,)")
+        return np.where(label.present, np.array(label.names)[label.targets], "")
+
+    def to_frame(self):
+        """Return names, speakers, labels of clips (votes and regressions a column each) and seconds as a pandas DataFrame.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        import pandas
+
+        columns = {"name": self.name, "speaker": self.speaker}
+        for name, label in self.labels.items():
+            if label.over_time:
+                continue
+            if label.kind == "classes":
+                columns[name] = np.where(label.present, np.array(label.names)[label.targets], None)
+            elif label.values.ndim == 1:
+                columns[name] = label.values
+            else:
+                columns |= {f"{name}_{k}": label.values[:, i] for i, k in enumerate(label.names)}
+        seconds = {f"{name}_seconds": np.asarray(s.mask).sum(1) / s.rate for name, s in self.streams.items()}
+        return pandas.DataFrame(columns | seconds)
+
     @staticmethod
     def concatenate(parts):
         """Join several Clips into one, in memory.
 
-        A stream is padded to its longest clip; clips of a part without it have no frame of it. A label that a part lacks is -1,
-        NaN, a row of zeros (votes) or no frame (affect) in its clips; truth that a part lacks is left out.
+        A stream is padded to its longest clip; clips of a part without it have no frame of it. A label that a part lacks is
+        missing in its clips; truth that a part lacks is left out.
 
         Parameters
         ----------
         parts : iterable of Clips
-            With the same classes; streams of one name have the same rate, sense, features and shape of a frame.
+            Streams of one name have the same rate, sense, features and shape of a frame, labels the same kind and names.
 
         Returns
         -------
@@ -226,39 +271,30 @@ class Clips:
         parts = [checked(part) for part in parts] if is_list(parts) or isinstance(parts, Clips) else []
         if not parts:
             raise ValueError("parts is empty or no list; accepted: at least one Clips")
-        if len({part.classes for part in parts}) > 1:
-            raise ValueError(
-                f"the parts have the classes {[part.classes for part in parts]}; accepted: the same, given as classes="
-            )
-        sizes, labels = [len(part) for part in parts], {}
-        for label, missing in UNLABELLED.items():
-            shape = (len(parts[0].classes),) if label == "votes" else ()
-            values = [getattr(part, label) for part in parts]
-            if any(value is not None for value in values):
-                columns = [np.full((n, *shape), missing) if v is None else v for n, v in zip(sizes, values, strict=True)]
-                labels[label] = np.concatenate(columns)
-        for label in ("name", "speaker"):
-            labels[label] = [entry for part in parts for entry in getattr(part, label).tolist()]
-        streams = {name: joined(name, [p.streams.get(name) for p in parts], sizes) for part in parts for name in part.streams}
-        affect = [part.affect for part in parts]
+        sizes = [len(part) for part in parts]
+
+        def each(kind, join):
+            names = dict.fromkeys(name for part in parts for name in getattr(part, kind))
+            return {name: join(name, [getattr(part, kind).get(name) for part in parts], sizes) for name in names}
+
         return Clips(
-            streams,
-            **labels,
-            affect=joined("affect", affect, sizes) if any(affect) else None,
+            each("streams", joined),
+            **{label: [entry for part in parts for entry in getattr(part, label).tolist()] for label in ("name", "speaker")},
+            labels=each("labels", labels.joined),
             truth={k: np.concatenate([p.truth[k] for p in parts]) for k in parts[0].truth if all(k in p.truth for p in parts)},
-            classes=parts[0].classes,
             source="; ".join(dict.fromkeys(part.source for part in parts)),
             raw=parts[0].raw if all(part.raw is parts[0].raw for part in parts) else None,
         )
 
     def split(self, by="speaker", test_size=0.25, seed=0):
-        """Return two disjoint parts, (train, test): no speaker (or, with by="name", no clip) is in both.
+        """Return two disjoint parts, (train, test): no speaker (or clip, or other group) is in both.
 
         Parameters
         ----------
-        by : "speaker" or "name"
+        by : str or array (N,)
+            "speaker", "name", a label of classes, or the group of each clip.
         test_size : float in (0, 1)
-            Share of the speakers (or clips) in the second part.
+            Share of the groups in the second part.
         seed : int or None
             None: another split each time.
 
@@ -269,18 +305,17 @@ class Clips:
         Raises
         ------
         ValueError
-            If there are fewer than two speakers (or clips), or an argument is out of range.
+            If there are fewer than two groups, or an argument is out of range.
         """
         from sklearn.model_selection import GroupShuffleSplit
 
-        choose("by", by, ("speaker", "name"))
         seed = typed("seed", plain(seed), int | None, SEED)
         test_size = typed("test_size", plain(test_size), float, (lambda x: 0 < x < 1, "shares between 0 and 1"))
-        groups = getattr(self, by)
+        groups, kind = self.groups(by), by if isinstance(by, str) else "group"
         if len(np.unique(groups)) < 2:
             raise ValueError(
-                f"cannot split {len(self)} clips of {len(np.unique(groups))} {by}: at least 2 are needed, "
-                f"so that no {by} is in both parts"
+                f"cannot split {len(self)} clips of {len(np.unique(groups))} {kind}: at least 2 are needed, "
+                f"so that no {kind} is in both parts"
             )
         splitter = GroupShuffleSplit(1, test_size=test_size, random_state=seed)
         train, test = next(splitter.split(groups, groups=groups))
@@ -288,13 +323,30 @@ class Clips:
         return self[train], self[test]
 
 
+def as_stream(name, stream):
+    """Return a stream with a sense: an array or list becomes one."""
+    if not isinstance(stream, Stream):
+        try:
+            stream = Stream(stream)
+        except ValueError as error:
+            raise ValueError(f"stream {name}: {error}") from error
+    return stream if stream.sense else replace(stream, sense=name)
+
+
+def as_label(name, label):
+    """Return a Label of anything that can be one."""
+    try:
+        return label if isinstance(label, Label) else Label(label)
+    except ValueError as error:
+        raise ValueError(f"label {name}: {error}") from error
+
+
 def checked(clips):
     """Return clips; raise TypeError, which shows how to make them, for anything else."""
     if not isinstance(clips, Clips):
         raise TypeError(
-            f"clips is {type(clips).__name__}; accepted: refmer.Clips, as load_samples, read_clip, ... return. Made of "
-            'arrays x (N, T, D), speaker, emotion (N,): Clips({"words": Stream(x, rate, None, "words")}, name=range(N), '
-            "speaker=speaker, emotion=emotion)"
+            f"clips is {type(clips).__name__}; accepted: refmer.Clips, as load_samples, read_table, ... return. Made of "
+            'arrays x (N, D) or (N, T, D), speaker, emotion (N,): Clips({"words": x}, speaker=speaker, labels={"emotion": emotion})'
         )
     return clips
 
@@ -313,3 +365,6 @@ def joined(name, streams, sizes):
             x[start : start + n, : s.x.shape[1]], mask[start : start + n, : s.x.shape[1]] = s.x, s.mask
         start += n
     return replace(given[0], x=x, mask=mask)
+
+
+RESERVED = {f.name for f in fields(Clips)} | {name for name in vars(Clips) if not name.startswith("_")}

@@ -10,9 +10,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from refmer.data.clips import Clips, Stream
 from refmer.data.files import replacing_folder
-from refmer.data.pack import LABELS
+from refmer.data.labels import Label
 
-FORMAT = "refmer clips folder 1"
+FORMAT = "refmer clips folder 2"
 INDEX = "clips.json"
 LARGEST_INDEX = 2**20  # bytes
 WHAT = "a folder written by refmer.save_folder"
@@ -87,7 +87,7 @@ def save_folder(clips, path):
         for part in [clips] if isinstance(clips, Clips) else clips:
             meta = meta or describe(part)
             if describe(part) != meta:
-                raise ValueError(f"a part is {part!r}, labels {list(label_files(part))}; accepted: all parts like the first")
+                raise ValueError(f"a part is {part!r}; accepted: all parts like the first")
             for name, x in stream_files(part).items():
                 if name not in files:
                     files[name] = stack.enter_context(open(folder / f"{name}.npy", "wb"))
@@ -139,15 +139,13 @@ def load_folder(path):
         meta = json.loads((path / INDEX).read_text())
         if meta["format"] != FORMAT:
             raise ValueError(f"its format is {meta['format']!r}")
-        check_names([*meta["streams"], *meta["truth"]])
-        affect = meta["affect"] and read_stream(path, "affect", meta["affect"])
+        check_names([*meta["streams"], *meta["truth"], *meta["labels"]])
         return Clips(
-            streams={name: read_stream(path, f"stream-{name}", about) for name, about in meta["streams"].items()},
-            **{name: np.array(mapped(path, name)) for name in LABELS if name in meta["labels"]},
-            affect=affect and affect.read(slice(None)),
-            truth={name: np.array(mapped(path, f"truth-{name}")) for name in meta["truth"]},
-            classes=tuple(meta["classes"]),
-            source=str(meta["source"]),
+            {name: read_stream(path, f"stream-{name}", about) for name, about in meta["streams"].items()},
+            *(np.array(mapped(path, name)) for name in ("name", "speaker")),
+            {name: read_label(path, name, **about) for name, about in meta["labels"].items()},
+            {name: np.array(mapped(path, f"truth-{name}")) for name in meta["truth"]},
+            str(meta["source"]),
         )
     except (KeyError, TypeError, AttributeError, ValueError, OSError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read ({type(error).__name__}: {error}); accepted: {WHAT}") from error
@@ -155,15 +153,13 @@ def load_folder(path):
 
 def describe(clips):
     """Return the properties that all parts of a corpus share, as JSON stores them."""
-    check_names([*clips.streams, *clips.truth])
+    check_names([*clips.streams, *clips.truth, *clips.labels])
     return {
         "format": FORMAT,
         "source": clips.source,
-        "classes": list(clips.classes),
-        "labels": [name for name in LABELS if getattr(clips, name) is not None],
+        "labels": {name: label.describe() for name, label in clips.labels.items()},
         "truth": list(clips.truth),
         "streams": {name: describe_stream(s) for name, s in clips.streams.items()},
-        "affect": clips.affect and describe_stream(clips.affect),
     }
 
 
@@ -176,19 +172,20 @@ def check_names(names):
     """Raise ValueError for a name that is not safe as the name of a file."""
     for name in names:
         if not name.isidentifier():
-            raise ValueError(f"a stream or truth is called {name!r}; accepted: letters, digits and _")
+            raise ValueError(f"a stream, label or truth is called {name!r}; accepted: letters, digits and _")
 
 
 def label_files(clips):
     """Return {name of a file: array} of the labels and the truth."""
-    labels = {name: getattr(clips, name) for name in LABELS if getattr(clips, name) is not None}
-    return labels | {f"truth-{name}": x for name, x in clips.truth.items()}
+    files = {"name": clips.name, "speaker": clips.speaker} | {f"truth-{name}": x for name, x in clips.truth.items()}
+    for name, label in clips.labels.items():
+        files |= {f"label-{name}": label.values} | ({f"label-{name}-mask": label.mask} if label.over_time else {})
+    return files
 
 
 def stream_files(clips):
     """Return {name of a file: array or Rows} of all streams."""
-    streams = {f"stream-{name}": s for name, s in clips.streams.items()} | ({"affect": clips.affect} if clips.affect else {})
-    return {key: x for name, s in streams.items() for key, x in ((name, s.x), (f"{name}-mask", s.mask))}
+    return {f"stream-{name}{key}": x for name, s in clips.streams.items() for key, x in (("", s.x), ("-mask", s.mask))}
 
 
 def chunks(x, numbers=2**20):
@@ -208,6 +205,13 @@ def mapped(path, name):
         return npy.open_memmap(path / f"{name}.npy", mode="r")
     except (ValueError, OSError) as error:
         raise ValueError(f"{name}.npy: {error}") from error
+
+
+def read_label(path, name, kind, names, rate):
+    values, mask = (
+        None if key is None else np.array(mapped(path, key)) for key in (f"label-{name}", rate and f"label-{name}-mask")
+    )
+    return Label(values, kind, tuple(names), rate, mask)
 
 
 def read_stream(path, name, about):

@@ -5,21 +5,26 @@ import numpy as np
 from refmer.data.arrays import padded
 from refmer.data.clips import Clips, Stream
 from refmer.data.files import read_npz, write_npz
+from refmer.data.labels import Label
 
 LARGEST = 512 * 2**20  # bytes that a file may unfold to
-LABELS = ("name", "speaker", "intended", "votes", "emotion", "sentiment")
 
 
 def pack(path, clips, bits):
     """Write clips, whose masks are True up to each clip's length and False after it, to an npz file.
 
-    bits: 8 or 16 per stream (and "affect"): a feature becomes that many bits between its least and greatest value. Images
+    bits: 8 or 16 per stream (and label over time): a feature becomes that many bits between its least and greatest value. Images
     (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
     """
-    arrays = {k: getattr(clips, k) for k in LABELS if getattr(clips, k) is not None}
-    arrays |= {"classes": np.array(clips.classes), "source": np.array(clips.source)}
+    arrays = {"name": clips.name, "speaker": clips.speaker, "source": np.array(clips.source)}
     arrays |= {f"truth/{k}": v for k, v in clips.truth.items()}
-    streams = clips.streams | ({"affect": clips.affect} if clips.affect else {})
+    streams = dict(clips.streams)
+    for name, label in clips.labels.items():
+        arrays |= {f"label/{name}/kind": np.array(label.kind), f"label/{name}/names": np.array(label.names)}
+        if label.over_time:
+            streams[name] = Stream(label.values, label.rate, label.mask)
+        else:
+            arrays[f"label/{name}/values"] = label.values
     for name, s in streams.items():
         if not (s.mask == (np.arange(s.mask.shape[1]) < s.mask.sum(1)[:, None])).all():
             raise ValueError(f"{name} has gaps; accepted: masks that are True up to each clip's length")
@@ -49,16 +54,23 @@ def unpack(path):
     try:
         names = [k.removesuffix("/length") for k in arrays if k.endswith("/length")]
         streams = {name: unpack_stream(name, arrays) for name in names}
+        labels = [k.split("/")[1] for k in arrays if k.startswith("label/") and k.endswith("/kind")]
         return Clips(
-            streams={k: s for k, s in streams.items() if k != "affect"},
-            affect=streams.get("affect"),
-            truth={k.removeprefix("truth/"): v for k, v in arrays.items() if k.startswith("truth/")},
-            classes=tuple(arrays["classes"].tolist()),
-            source=str(arrays["source"]),
-            **{k: arrays.get(k) for k in LABELS},
+            {k: s for k, s in streams.items() if k not in labels},
+            arrays["name"],
+            arrays["speaker"],
+            {name: unpack_label(f"label/{name}", arrays, streams.get(name)) for name in labels},
+            {k.removeprefix("truth/"): v for k, v in arrays.items() if k.startswith("truth/")},
+            str(arrays["source"]),
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as e:
         raise ValueError(f"{path} does not hold clips ({type(e).__name__}: {e}); accepted: {what}") from e
+
+
+def unpack_label(key, arrays, stream):
+    """Return one label; `stream` holds the values of one over time."""
+    about = str(arrays[f"{key}/kind"]), tuple(arrays[f"{key}/names"].tolist())
+    return Label(arrays[f"{key}/values"], *about) if stream is None else Label(stream.x, *about, stream.rate, stream.mask)
 
 
 def unpack_stream(name, arrays):

@@ -28,4 +28,4 @@ def windows(clips, window, hop):
             s, x=s.x[:, index].reshape(-1, *index.shape[1:], *s.x.shape[2:]), mask=s.mask[:, index].reshape(-1, index.shape[1])
         )
     repeated = {label: np.repeat(getattr(clips, label), len(ends)) for label in ("name", "speaker")}
-    return Clips(streams, **repeated, classes=clips.classes, source=clips.source), ends
+    return Clips(streams, **repeated, source=clips.source), ends

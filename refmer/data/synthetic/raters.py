@@ -73,10 +73,3 @@ def rater_shares():
         p /= p.sum(-1, keepdims=True)
         weight *= SHARES["both"] / np.einsum("ivf,ivfk->ik", joint, p)
     return p
-
-
-def plurality(votes, intended):
-    """Return the answer with most votes (..., K); a tie goes to the intended class if it is among them, else to the first."""
-    most = votes == votes.max(-1, keepdims=True)
-    meant = np.take_along_axis(most, intended[..., None], -1)[..., 0]
-    return np.where(meant, intended, most.argmax(-1))

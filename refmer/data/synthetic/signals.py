@@ -4,6 +4,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from refmer.data.clips import EMOTIONS
+from refmer.data.labels import plurality
 from refmer.data.noise import gauss_markov, generator
 from refmer.data.openface import FACE_RATE
 from refmer.data.synthetic import face, raters, voice, words
@@ -30,7 +31,7 @@ def act_clip(name, speaker, emotion, take, seed, duration):
         "speaker": f"s{speaker:02d}",
         "intended": emotion,
         "votes": votes,
-        "emotion": raters.plurality(votes, np.array(emotion)),
+        "emotion": plurality(votes, np.array(emotion)),
         "sentiment": rate_sentiment(rng, words.tone(signals["sentence"]), *AFFECT[list(shown), 0]),
     }
     truth = {"lag": lag, "shown_voice": shown[0], "shown_face": shown[1], "sentence": " ".join(signals["sentence"])}

@@ -11,6 +11,7 @@ import numpy as np
 from refmer.data.arrays import pad
 from refmer.data.clips import EMOTIONS, WORD_RATE, Clips, Stream
 from refmer.data.front_end import sound_streams
+from refmer.data.labels import SENTIMENT, Label
 from refmer.data.openface import FACE_RATE, FEATURES
 from refmer.data.synthetic import voice
 from refmer.data.synthetic.signals import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
@@ -20,6 +21,12 @@ STREAMS = {  # name: (rate, sense, features)
     "frames": (FACE_RATE, "face", ()),
     "words": (WORD_RATE, "words", ()),
     "body": (BODY_RATE, "body", ("skin_conductance", "heart_rate")),
+}
+LABELS = {  # name: (kind, names)
+    "intended": ("classes", EMOTIONS),
+    "votes": ("votes", EMOTIONS),
+    "emotion": ("classes", EMOTIONS),
+    "sentiment": ("ordinal", SENTIMENT),
 }
 
 
@@ -100,15 +107,17 @@ def synthesize_named(names, seed=0, duration=None):
         x, mask = pad([m[k] for m in made])
         streams[k] = Stream(x, float(rate), mask, sense, features)
     streams |= sound
-    labels = {k: np.array([m["labels"][k] for m in made]) for k in made[0]["labels"]}
+    drawn = {k: np.array([m["labels"][k] for m in made]) for k in made[0]["labels"]}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
-    common = dict(streams=streams, name=np.array(names), source=f"synthetic corpus of refmer, seed {seed}")
-    common["raw"] = Remake(seed, duration)
+    source, raw = f"synthetic corpus of refmer, seed {seed}", Remake(seed, duration)
+    speaker = drawn.pop("speaker")
     if kinds == {"s"}:
-        return Clips(**common, **labels, truth=truth)
-    affect, mask = pad([m["affect"] for m in made])
-    truth["affect"] = pad([m["felt"] for m in made])[0].astype(np.float32)
-    return Clips(**common, **labels, truth=truth, affect=Stream(affect, float(FACE_RATE), mask, "face", ("valence", "arousal")))
+        labels = {k: Label(values, *LABELS[k]) for k, values in drawn.items()}
+    else:
+        values, mask = pad([m["affect"] for m in made])
+        labels = {"affect": Label(values, "regression", ("valence", "arousal"), FACE_RATE, mask)}
+        truth["affect"] = pad([m["felt"] for m in made])[0].astype(np.float32)
+    return Clips(streams, np.array(names), speaker, labels, truth, source, raw)
 
 
 def raw_signals(name, seed=0, duration=None):
