@@ -88,9 +88,9 @@ def check_file(model, system):
     config, names, rates = model.config_, model.class_names_, model.rates_
     if len(names) != config.classes or not all(isinstance(name, str) for name in names):
         raise ValueError(f"class_names_ is {names}; accepted: {config.classes} names")
-    for name, entries, kind in (("history_", model.history_, dict), ("speakers_", model.speakers_.tolist(), str)):
+    for name, entries, kind in (("history_", model.history_, dict), ("speakers_", model.speakers_.tolist(), str | int)):
         if not isinstance(entries, list) or not all(isinstance(entry, kind) for entry in entries):
-            raise ValueError(f"{name} is {entries!r}; accepted: a list of {kind.__name__}")
+            raise ValueError(f"{name} is {entries!r}; accepted: a list of {getattr(kind, '__name__', kind)}")
     model.config_of(system)  # raises if `config` has other fields
     if set(model.streams_) != set(system.modalities(config)):
         raise ValueError(f"streams_ is {model.streams_}; accepted: names of streams for {', '.join(system.modalities(config))}")

@@ -53,7 +53,10 @@ class Config(tlab_jca.Windows):
 def widths(streams, config):
     """Return the Config fields that follow from the streams."""
     shapes = tlab_jca.widths(streams, config)
-    return shapes if shapes["encoders"] else shapes | {"audio": shapes["sound"][-1], "visual": shapes["face"][-1]}
+    if shapes["encoders"]:
+        return shapes
+    face = shapes["face"][1:] if shapes["face"][0] == 1 else shapes["face"]
+    return shapes | {"face": face, "audio": shapes["sound"][-1], "visual": face[-1]}
 
 
 def describe(config):
@@ -73,7 +76,8 @@ def forward(p, batch, config, rng=None, trace=None):
     notes = None if trace is None else {}
     sound, face, valid_a, valid_v, back_windows = windows(p, batch, config, rng)
     positions = face.shape
-    face = face.mean(2) if config.encoders else face  # (B W, T, V)
+    several = face.ndim == 4  # positions
+    face = face.mean(2) if several else face  # (B W, T, V)
     a, back_a = linear(p.audio, sound)
     a, back_hide1 = hide(a, valid_a)
     v, back_v = linear(p.visual, face)
@@ -92,7 +96,7 @@ def forward(p, batch, config, rng=None, trace=None):
         da, dv = back_attend((dfa, dfv), g.attend)
         dface = dface + back_v(back_hide2(dv), g.visual)
         dsound = back_a(back_hide1(da), g.audio)
-        if config.encoders:
+        if several:
             dface = np.broadcast_to(dface[:, :, None], positions) / positions[2]
         return back_windows(dsound, dface, g)
 
