@@ -245,6 +245,12 @@ class Clips:
         seconds = {f"{name}_seconds": np.asarray(s.mask).sum(1) / s.rate for name, s in self.streams.items()}
         return pandas.DataFrame(columns | seconds)
 
+    def summary(self):
+        """Return a summary as text: speakers, labels, and for each stream lengths, gaps, ranges, constant features."""
+        from refmer.data.summary import summary
+
+        return summary(self)
+
     @staticmethod
     def concatenate(parts):
         """Join several Clips into one, in memory.
