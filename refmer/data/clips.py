@@ -147,7 +147,8 @@ class Clips:
     def __repr__(self):
         streams = ", ".join(f"{k} {s.x.shape[1:]} at {s.rate:g} Hz" for k, s in self.streams.items())
         labels = "".join(f"\n  {name}: {label.counts()}" for name, label in self.labels.items())
-        return f"Clips({len(self)} clips of {len(np.unique(self.speaker))} speakers; {streams or 'no streams'}; {self.source}){labels}"
+        speakers = len(np.unique(self.speaker))
+        return f"Clips({len(self)} clips of {speakers} speakers; {streams or 'no streams'}; {self.source}){labels}"
 
     def __getitem__(self, index):
         """Return the clips at an int, slice, bool array, int array or (index, ...); an int keeps the clip axis."""
@@ -352,7 +353,7 @@ def checked(clips):
     if not isinstance(clips, Clips):
         raise TypeError(
             f"clips is {type(clips).__name__}; accepted: refmer.Clips, as load_samples, read_table, ... return. Made of "
-            'arrays x (N, D) or (N, T, D), speaker, emotion (N,): Clips({"words": x}, speaker=speaker, labels={"emotion": emotion})'
+            'arrays x (N, D) or (N, T, D), speaker, y (N,): Clips({"words": x}, speaker=speaker, labels={"emotion": y})'
         )
     return clips
 

@@ -15,12 +15,9 @@ def summary(clips):
     lines = [f"{len(clips)} clips of {len(speakers)} speakers ({few} to {many} clips each); {clips.source}", ""]
     if len(np.unique(clips.name)) < len(clips):
         lines[:1] += [f"{len(clips) - len(np.unique(clips.name))} clips have the name of another one"]
-    labels = [
-        [name, label.kind + (f", {label.rate:g} per second" if label.over_time else ""), label.counts(), missing(label, clips)]
-        for name, label in clips.labels.items()
-    ]
+    labels = [[name, label.counts(), missing(label, clips)] for name, label in clips.labels.items()]
     streams = [[name, s.sense, *about(s)] for name, s in clips.streams.items()]
-    lines += [table(["label", "kind", "values", "clips without"], labels), ""] if labels else ["no labels", ""]
+    lines += [table(["label", "values", "clips without"], labels), ""] if labels else ["no labels", ""]
     heads = ["stream", "sense", "features", "rate (Hz)", "seconds", "clips without", "gaps", "range", "constant features"]
     return "\n".join(lines + ([table(heads, streams)] if streams else ["no streams"]))
 

@@ -70,5 +70,8 @@ def baseline_cases():
     rows = system_cases("vavl", small, [{}, {"unimodal": 0.0}], batch, KEYS)
     small = transformer_lstm.Config(**both, width=8, layers=1)
     rows += system_cases("transformer_lstm", small, [{}, {"cross": False}], sequences((3,), (5,), (7, 7)), KEYS)
-    small, changes = sfav.Config(**both, blocks=(8, 6, 6, 4), dropout=0.2), [*({"fusion": name} for name in sfav.FUSIONS), {"task": "regression"}]
+    small, changes = (
+        sfav.Config(**both, blocks=(8, 6, 6, 4), dropout=0.2),
+        [*({"fusion": name} for name in sfav.FUSIONS), {"task": "regression"}],
+    )
     return rows + system_cases("sfav", small, changes, batch, lambda config: () if config.fusion == "attention" else KEYS)
