@@ -20,8 +20,8 @@ class Label:
     ----------
     values : array, list or column of a table
         By kind. "classes": (N,) names or indices. "votes": (N, K) numbers of raters who chose each class. "ordinal": (N,)
-        numbers on a scale of whole numbers. "regression": (N,) or (N, K). With `rate`: (N, T) or (N, T, K), or a list of N arrays of
-        different lengths. Missing for a clip: None, NaN, "", -1 (classes), a row of zeros (votes).
+        numbers on a scale of whole numbers. "regression": (N,) or (N, K). With `rate`: (N, T) or (N, T, K), or a list of N
+        arrays of different lengths. Missing for a clip: None, NaN, "", -1 (classes), a row of zeros (votes).
     kind : {"classes", "votes", "ordinal", "regression"}, optional
         Default: classes for text and whole numbers, votes for whole numbers (N, K), else regression.
     names : tuple of str, optional

@@ -41,9 +41,9 @@ def test_levels_are_rounded_halves_to_even_and_missing_ones_are_kept():
 def test_steps_without_label_are_masked(sequences):
     label = Label(sequences, "classes", ("a", "b"), rate=2.0)
     assert label.over_time and label.present.shape == (len(sequences), max(map(len, sequences)))
-    for row, present, given in zip(label.values, label.present, sequences, strict=True):
-        assert present.tolist() == [k < len(given) and given[k] != "" for k in range(len(present))]
-        assert [label.names[v] for v in row[present]] == [v for v in given if v]
+    for row, present, texts in zip(label.values, label.present, sequences, strict=True):
+        assert present.tolist() == [k < len(texts) and texts[k] != "" for k in range(len(present))]
+        assert [label.names[v] for v in row[present]] == [v for v in texts if v]
 
 
 def test_values_over_time_are_padded_and_keep_their_mask():
