@@ -13,7 +13,7 @@ from refmer.data.arrays import identifiers
 from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
-from refmer.data.inputs import Frames, assign, fitted, joined, step_count, sub_sequence_means, windows_of_steps
+from refmer.data.inputs import SENSES, Frames, assign, fitted, joined, step_count, sub_sequence_means, windows_of_steps
 from refmer.data.scaling import check_features, scaling, standardise
 from refmer.evaluate import metrics
 from refmer.layers.trace import stacked
@@ -44,7 +44,8 @@ class Recognizer(BaseEstimator):
     streams : dict of str to str or list of str, optional
         Streams that the system reads, by modality: {"visual": "vgg", "audio": ["egemaps", "mfcc"]}. Default for each modality:
         the streams of the bundled corpus if the clips have them, else the stream with the modality's name, else the only one of
-        its sense. A system that reads any number of modalities reads those that are given.
+        its sense. A system that reads any number of modalities reads those that are given; modalities that a system does not
+        have are ignored, so that one dict serves several systems.
     label : str, optional
         Name of the label to learn. Default: the system's, `Config.target`.
     seed : int or None, default 0
@@ -354,7 +355,8 @@ class Recognizer(BaseEstimator):
 
     def _given_streams(self):
         """Return the streams by modality that the user chose."""
-        accepted, given = find(self.system).MODALITIES, {} if self.streams is None else self.streams
+        given = {} if self.streams is None else self.streams
+        accepted = dict.fromkeys((*find(self.system).MODALITIES, *SENSES))
         if not isinstance(given, dict) or set(given) - set(accepted):
             raise ValueError(
                 f"streams is {given!r}; accepted: a dict with names of streams for {', '.join(accepted)}, e.g. "
