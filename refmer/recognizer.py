@@ -21,7 +21,9 @@ from refmer.model_file import ARGUMENTS, contents, description, restore
 from refmer.stream import Stream
 from refmer.systems import find
 from refmer.systems.protocol import probabilities
-from refmer.train.fit import CHUNK, Lazy, announce, fit, take
+from refmer.train import batches
+from refmer.train.batches import CHUNK, Lazy, take
+from refmer.train.fit import announce, fit
 from refmer.train.recipes import RECIPES
 
 HEADLINES = {"classes": "accuracy", "ordinal": "accuracy", "votes": "macro_f1", "regression": "ccc"}
@@ -290,9 +292,12 @@ class Recognizer(BaseEstimator):
             Gates (N, 1), attention maps (N, H, T, S), ...; an intermediate that occurs R times is (N, R, ...). Of a label over
             time that is learned from windows there is an axis of steps after N.
         """
-        traces = []
-        self.outputs(clips, traces)
-        traces = [stacked(trace) for trace in traces]
+        check_is_fitted(self)
+        batch, traces = self.batch(clips), []
+        for start in range(0, self._count(clips), CHUNK):
+            trace = {}
+            find(self.system).forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)
+            traces.append(stacked(trace))
         return {name: self._by_clip(np.concatenate([t[name] for t in traces]), clips) for name in traces[0]}
 
     def stream(self, window_s=2.0, hop_s=0.1, patience_s=0.25):
@@ -469,24 +474,22 @@ class Recognizer(BaseEstimator):
         """The kind of label: "classes", "votes", "ordinal" or "regression"."""
         return (self.config_ if hasattr(self, "config_") else self.config_of(self._system())).task
 
-    def outputs(self, clips, traces=None):
+    def outputs(self, clips):
         """Return the system's outputs in evaluation: "logits" (N, K), over time (N, S, K), and others that it has.
 
-        The trace of each chunk of clips is appended to the list `traces`, if given. Raises FloatingPointError for an output
-        that is not finite.
+        Raises FloatingPointError for an output that is not finite.
         """
         check_is_fitted(self)
-        system, batch, outs = find(self.system), self.batch(clips), []
-        for start in range(0, len(clips) * (self.steps_of(clips) if self.windowed else 1), CHUNK):
-            trace = None if traces is None else {}
-            outs.append(system.forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)[0])
-            if traces is not None:
-                traces.append(trace)
-        outputs = {name: self._by_clip(np.concatenate([out[name] for out in outs]), clips) for name in outs[0]}
-        for name, y in outputs.items():
+        system, batch = find(self.system), self.batch(clips)
+        rows = batches.outputs(lambda part: system.forward(self.p_, part, self.config_)[0], batch, self._count(clips))
+        for name, y in rows.items():
             if not np.isfinite(y).all():
                 raise FloatingPointError(f"{name} of {self.system} is not finite; accepted: parameters p_ of usual size")
-        return outputs
+        return {name: self._by_clip(y, clips) for name, y in rows.items()}
+
+    def _count(self, clips):
+        """Return the number of inputs of clips: theirs, or that of their windows."""
+        return len(clips) * (self.steps_of(clips) if self.windowed else 1)
 
     def _by_clip(self, x, clips):
         """Return x (N S, ...) of windows as (N, S, ...)."""
