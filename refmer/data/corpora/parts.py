@@ -1,17 +1,20 @@
 """Parts of the readers: files by their names, text, the clips of rows, and the check against what was published."""
 
+import csv
 import re
 import warnings
 from pathlib import Path
 
+import numpy as np
+
 from refmer.data.arrays import listed
-from refmer.data.clips import Clips
+from refmer.data.clips import Clips, Stream
 from refmer.data.labels import Label
-from refmer.data.read_clip import existing
-from refmer.data.read_clips import clips_of
+from refmer.data.read_clip import existing, file_streams
+from refmer.data.read_clips import clips_of, read_contents
 
 
-def files(path, pattern, accepted, ending=".wav"):
+def files(path, pattern, accepted, ending=".wav", inside="*"):
     """Find the files of a corpus at any depth of a folder.
 
     Parameters
@@ -23,6 +26,8 @@ def files(path, pattern, accepted, ending=".wav"):
         The files that are looked for, for errors.
     ending : str
         In lower case; files that end in upper case count too, hidden ones do not.
+    inside : str
+        The last parts of the paths, as `Path.rglob` takes them: "wav/*" for those directly in a folder wav.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def files(path, pattern, accepted, ending=".wav"):
     folder, chosen, odd, copies = Path(path).expanduser(), {}, [], []
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder}; accepted: a folder of {accepted}")
-    for file in sorted(folder.rglob("*")):
+    for file in sorted(folder.rglob(inside)):
         if file.suffix.lower() != ending or file.name.startswith(".") or not file.is_file():
             continue
         if not (match := re.fullmatch(pattern, file.stem)):
@@ -56,12 +61,29 @@ def files(path, pattern, accepted, ending=".wav"):
     return chosen, {"files with other names, left out": odd, "second copies of a file, left out": copies}
 
 
+def locate(path, *names):
+    """Return the first file at any depth of a folder that has the first of the names, or the second, ...; None without one."""
+    every = sorted(Path(path).expanduser().rglob("*"))
+    return next((file for name in names for file in every if file.name.lower() == name.lower()), None)
+
+
 def text(path):
-    """Return the text of a file without the mark of its encoding, with "\\n" at the ends of lines."""
+    """Return the text of a file without the mark of its encoding, with "\n" at the ends of lines."""
     return existing("file", path).read_text("utf-8-sig", "replace")
 
 
-def clips_of_rows(corpus, rows, kinds, paths=None, **options):
+def csv_rows(path, *columns):
+    """Return the rows of a CSV as dicts; raise ValueError unless all have these columns."""
+    rows = csv.DictReader(text(path).splitlines())
+    if lacking := [column for column in columns if column not in (rows.fieldnames or ())]:
+        raise ValueError(f"file {path.name} lacks the columns {', '.join(lacking)}; accepted: {', '.join(columns)}")
+    rows = list(rows)
+    if cut := [k for k, row in enumerate(rows) if any(row[column] is None for column in columns)]:
+        raise ValueError(f"file {path.name} is cut off in its row {cut[0] + 1}; accepted: all columns in each row")
+    return rows
+
+
+def clips_of_rows(corpus, rows, kinds, paths, **options):
     """Return Clips of {name: row}, a row a dict of "speaker" and labels.
 
     Parameters
@@ -71,8 +93,8 @@ def clips_of_rows(corpus, rows, kinds, paths=None, **options):
     rows : dict
     kinds : dict
         Label to its (kind, names), as in `refmer.Label`; None for the values in a row is a missing label.
-    paths : dict, optional
-        Name to {"wav": path, "openface_csv": path}, one of the two or both. Without: clips without streams.
+    paths : dict or None
+        Name to {"wav": path, "openface_csv": path}, one of the two or both. None: clips without streams.
     **options
         Of `refmer.read_clips`: cache, jobs, seconds, confidence, face, rate.
     """
@@ -85,6 +107,33 @@ def clips_of_rows(corpus, rows, kinds, paths=None, **options):
     return clips.with_labels(**{k: Label([row[k] for row in chosen], *kind) for k, kind in kinds.items()})
 
 
+def clips_of_sequences(corpus, rows, kinds, paths, *, seconds=None, **options):
+    """Return Clips of rows that have a "sequence" too: a clip is a sequence, a step a row, features the means of its frames.
+
+    All labels have a value per step; the speaker of a sequence is that of its first row.
+    """
+    sequences, steps = {}, {}
+    for name, content in read_contents({name: paths[name] for name in rows}, corpus, **options).items():
+        sequences.setdefault(rows[name]["sequence"], []).append(name)
+        steps[name] = mean_frames(content, seconds)
+    streams = {}
+    for k, s in next(iter(steps.values())).items():
+        x = [np.stack([steps[name][k].x[0, 0] for name in names]) for names in sequences.values()]
+        streams[k] = Stream(x, 1.0, None, s.sense, s.features)
+    speaker = [rows[names[0]]["speaker"] for names in sequences.values()]
+    labels = {
+        k: Label([np.array([rows[name][k] for name in names]) for names in sequences.values()], *kind, rate=1.0)
+        for k, kind in kinds.items()
+    }
+    return Clips(streams, name=list(sequences), speaker=speaker, labels=labels, source=corpus)
+
+
+def mean_frames(content, seconds):
+    """Return the streams of a clip as `read_files` returns it, each with one frame, the mean of the frames."""
+    streams, _ = file_streams([content], seconds)
+    return {k: Stream(s.x[:, s.mask[0]].mean(1), 1.0, None, s.sense, s.features) for k, s in streams.items()}
+
+
 def compare(corpus, rows, published, remarks):
     """Warn, once, of numbers of clips and speakers that are not the published ones, and of what a reader remarks.
 
@@ -92,6 +141,6 @@ def compare(corpus, rows, published, remarks):
     """
     numbers = len(rows), len({row["speaker"] for row in rows.values()})
     lines = [f"{n} of {N} {what}" for n, N, what in zip(numbers, published, ("clips", "speakers"), strict=True) if n != N]
-    lines += [f"{len(names)} {what}: {listed(names)}" for what, names in remarks.items() if names]
+    lines += [f"{what} ({len(names)}): {listed(names)}" for what, names in remarks.items() if names]
     if lines:
         warnings.warn(f"{corpus} is not as published: " + "; ".join(lines), stacklevel=3)
