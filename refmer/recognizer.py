@@ -239,8 +239,8 @@ class Recognizer(BaseEstimator):
         Returns
         -------
         float
-            Accuracy of classes and levels (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of the dimensions of a
-            regression, pooled over all recordings (`scores` has the mean over recordings too).
+            Accuracy of classes and levels (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of the dimensions of
+            a regression, pooled over all recordings (`scores` has the mean over recordings too).
         """
         predictions = self.predict(clips)
         return self.scores(predictions, labels.with_label(clips, self.config_.target, y))[HEADLINES[self.task]]
@@ -347,7 +347,9 @@ class Recognizer(BaseEstimator):
         if not isinstance(self.config, dict | None):
             raise ValueError(f"config is {self.config!r}; accepted: a dict of fields, e.g. {{'gate': False}}")
         if self.label is not None and (self.config or {}).get("target", self.label) != self.label:
-            raise ValueError(f"label is {self.label!r}, and target {self.config['target']!r} in config; accepted: one of the two")
+            raise ValueError(
+                f"label is {self.label!r}, and target {self.config['target']!r} in config; accepted: one of the two"
+            )
         return dict(self.config or {}) | ({} if self.label is None else {"target": self.label})
 
     def _given_streams(self):
@@ -397,7 +399,9 @@ class Recognizer(BaseEstimator):
 
     def inputs(self, streams):
         """Return the system's inputs of standardised streams {name: Frames}."""
-        return find(self.system).inputs({m: joined([streams[k] for k in names]) for m, names in self.streams_.items()}, self.config_)
+        return find(self.system).inputs(
+            {m: joined([streams[k] for k in names]) for m, names in self.streams_.items()}, self.config_
+        )
 
     def batch(self, clips, rows=None):
         """Return the system's inputs of clips, standardised, and their masks; of clips on disk, a Lazy batch.
