@@ -2,9 +2,8 @@
 
 Where: github.com/CheyneyComputerScience/CREMA-D, to everyone, under the Open Database License.
 
-Layout: AudioWAV/1001_DFA_ANG_XX.wav (actor, sentence, intended emotion, level), at any depth, and tabulatedVotes.csv (three
-blocks of rows, by the first digit of their number: 1 voice, 2 face, 3 multimodal) or summaryTable.csv (the answers with most
-votes); OpenFace CSV, if there are, of the same names.
+Layout: AudioWAV/1001_DFA_ANG_XX.wav (actor, sentence, intended emotion, level), at any depth, and tabulatedVotes.csv (rows
+whose number begins with 1 are of voices, 2 of faces, 3 of both) or summaryTable.csv (the answers with most votes).
 """
 
 import re
@@ -13,7 +12,7 @@ import numpy as np
 
 from refmer.choices import choose
 from refmer.data.clips import EMOTIONS
-from refmer.data.corpora.parts import clips_of_rows, compare, csv_rows, files, locate
+from refmer.data.corpora.parts import clips_of_rows, compare, counts, csv_rows, files, locate, unmatched
 from refmer.data.labels import plurality
 
 LETTERS = "ADFHNS"  # of EMOTIONS
@@ -36,7 +35,7 @@ def read(path, *, channel="multimodal", voice=True, openface=None, **options):
     voice : bool
         False: no sound is read.
     openface : path, optional
-        Folder of the CSV of OpenFace, at any depth.
+        Folder of CSV of OpenFace with the names of the clips.
     **options
         Of `refmer.read_clips`: cache, jobs, seconds, confidence, face, rate.
 
@@ -54,20 +53,14 @@ def read(path, *, channel="multimodal", voice=True, openface=None, **options):
     names = [name for name in sounds or faces or votes if re.fullmatch(NAME, name)]
     if not names:
         raise ValueError(f"{path} has no votes; accepted: a folder with tabulatedVotes.csv or summaryTable.csv")
-    remarks |= {f"OpenFace, {k}": v for k, v in others.items()} | {
-        "clips without a row of the table, left out": [name for name in names if votes and name not in votes],
-        "rows of the table without a clip": sorted(set(votes) - set(names)),
-        "clips without a CSV of OpenFace": [name for name in names if faces and name not in faces],
-    }
-    rows = {name: row_of(name, votes.get(name)) for name in names if not votes or name in votes}
-    paths = {
-        name: {k: found[name][0] for k, found in (("wav", sounds), ("openface_csv", faces)) if name in found} for name in rows
-    }
+    remarks |= unmatched(names, votes or names, "a row of the table") | {f"OpenFace, {k}": v for k, v in others.items()}
+    remarks |= {"clips without a CSV of OpenFace": [name for name in names if faces and name not in faces]}
+    rows = {name: row_of(name, votes.get(name)) for name in names if name in (votes or names)}
     compare("CREMA-D", rows, PUBLISHED, remarks)
     kinds = {"intended": ("classes", EMOTIONS), "level": ("classes", tuple(LEVELS.values())), "sentence": ("classes",)}
     kinds |= {"emotion": ("classes", EMOTIONS)} if votes else {}
     kinds |= {"votes": ("votes", EMOTIONS)} if tabulated else {}
-    return clips_of_rows("CREMA-D", rows, kinds, paths if voice or faces else None, **options)
+    return clips_of_rows("CREMA-D", rows, kinds, sounds, faces, **options)
 
 
 def row_of(name, votes):
@@ -81,7 +74,7 @@ def read_votes(path, block, column):
     """Return {clip: votes (6,)}, of summaryTable.csv 1 for answers with most, and whether they are numbers of raters."""
     if file := locate(path, "tabulatedVotes.csv"):
         rows = csv_rows(file, "", "fileName", *LETTERS)
-        return {row["fileName"]: np.array([int(row[k]) for k in LETTERS]) for row in rows if row[""].startswith(block)}, True
+        return {row["fileName"]: counts(file, row, LETTERS) for row in rows if row[""].startswith(block)}, True
     file = locate(path, "summaryTable.csv")
     rows = csv_rows(file, "FileName", column) if file else []
     return {row["FileName"]: np.isin(list(LETTERS), row[column].split(":")).astype(int) for row in rows}, False

@@ -45,4 +45,4 @@ def read(path, **options):
     missing = sorted(set(SPEAKERS) - {row["speaker"] for row in rows.values()})
     compare("EmoDB", rows, (PUBLISHED, len(SPEAKERS)), {"speakers missing": missing} | remarks)
     kinds = {"emotion": ("classes", tuple(EMOTIONS.values())), "sentence": ("classes",)}
-    return clips_of_rows("EmoDB", rows, kinds, {name: {"wav": file} for name, (file, _) in chosen.items()}, **options)
+    return clips_of_rows("EmoDB", rows, kinds, chosen, **options)

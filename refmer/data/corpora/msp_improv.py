@@ -3,14 +3,13 @@
 Where: the MSP lab of the University of Texas at Dallas (MSP-Improv on its pages), to academic institutions after a signed
 agreement, for research.
 
-Layout, as public code reads the release: Audio/session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav, at any depth (sentence and
-intended emotion, speaker, scenario, turn), and Evalution.txt (the release's spelling) with a line for each turn, followed by
-one for each rater:
+Layout (assumed from public code that reads it): Audio/session1/S01A/P/MSP-IMPROV-S01A-F01-P-FM01.wav, at any depth (sentence
+and intended emotion, speaker, scenario, turn), and Evalution.txt (spelled so), with a line for each turn and for its raters:
 
     UTD-IMPROV-S01A-F01-P-FM01.avi; N; A:2.500000; V:3.000000; D:3.250000 ; N:4.000000;
     RATER; Neutral; Neutral, Other (bored); A:3.000000; V:3.000000; D:3.000000; N:4.000000;
 
-A is 1 for excited to 5 for calm there.
+A, the arousal, goes from 1, excited, to 5, calm; it is turned round.
 """
 
 import re
@@ -18,7 +17,7 @@ import re
 import numpy as np
 
 from refmer.choices import choose
-from refmer.data.corpora.parts import clips_of_rows, compare, files, locate, text
+from refmer.data.corpora.parts import clips_of_rows, compare, files, locate, text, unmatched
 
 EMOTIONS = {"A": "anger", "H": "happiness", "N": "neutral", "S": "sadness", "O": "other"}  # X: no agreement
 SCENARIOS = {"P": "natural", "R": "read", "S": "improvised", "T": "target"}
@@ -58,15 +57,11 @@ def read(path, *, classes=None, **options):
         sentence, intended, speaker, scenario = sounds[name][1].groups()
         acted = {"intended": EMOTIONS[intended], "scenario": SCENARIOS[scenario], "sentence": sentence}
         rows[name] = turns[name] | acted | {"speaker": speaker}
-    remarks |= {
-        "clips without evaluation, left out": sorted(set(sounds) - set(turns)),
-        "evaluations without a clip": sorted(set(turns) - set(sounds)),
-    }
-    compare("MSP-IMPROV", rows, PUBLISHED, remarks)
+    compare("MSP-IMPROV", rows, PUBLISHED, remarks | unmatched(sounds, turns, "an evaluation"))
     kinds = {label: ("classes",) for label in ("intended", "scenario", "sentence")} | {"emotion": ("classes", names)}
     kinds |= {"votes": ("votes", tuple(EMOTIONS.values())), "affect": ("regression", AFFECT)}
     rows = {name: row for name, row in rows.items() if classes is None or row["emotion"] in names}
-    return clips_of_rows("MSP-IMPROV", rows, kinds, {name: {"wav": sounds[name][0]} for name in rows}, **options)
+    return clips_of_rows("MSP-IMPROV", rows, kinds, sounds, **options)
 
 
 def evaluations(lines):

@@ -43,9 +43,7 @@ def files(path, pattern, accepted, ending=".wav", inside="*"):
     ValueError
         If no file has such a name.
     """
-    folder, chosen, odd, copies = Path(path).expanduser(), {}, [], []
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder}; accepted: a folder of {accepted}")
+    folder, chosen, odd, copies = existing_folder(path), {}, [], []
     for file in sorted(folder.rglob(inside)):
         if file.suffix.lower() != ending or file.name.startswith(".") or not file.is_file():
             continue
@@ -61,9 +59,17 @@ def files(path, pattern, accepted, ending=".wav", inside="*"):
     return chosen, {"files with other names, left out": odd, "second copies of a file, left out": copies}
 
 
+def existing_folder(path):
+    """Return the path of a folder; raise FileNotFoundError if it does not exist."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder}; accepted: the folder of the corpus")
+    return folder
+
+
 def locate(path, *names):
     """Return the first file at any depth of a folder that has the first of the names, or the second, ...; None without one."""
-    every = sorted(Path(path).expanduser().rglob("*"))
+    every = sorted(existing_folder(path).rglob("*"))
     return next((file for name in names for file in every if file.name.lower() == name.lower()), None)
 
 
@@ -83,7 +89,21 @@ def csv_rows(path, *columns):
     return rows
 
 
-def clips_of_rows(corpus, rows, kinds, paths, **options):
+def counts(path, row, columns):
+    """Return the numbers of raters in some columns of a row."""
+    try:
+        return np.array([int(row[column]) for column in columns])
+    except ValueError as error:
+        raise ValueError(f"file {path.name}: {error}; accepted: numbers of raters in {', '.join(columns)}") from error
+
+
+def unmatched(files, rows, what):
+    """Return remarks on files without a row, and on rows without a file."""
+    files, rows = set(files), set(rows)
+    return {f"files without {what}, left out": sorted(files - rows), f"{what} without a file": sorted(rows - files)}
+
+
+def clips_of_rows(corpus, rows, kinds, sounds=None, faces=None, **options):
     """Return Clips of {name: row}, a row a dict of "speaker" and labels.
 
     Parameters
@@ -93,34 +113,40 @@ def clips_of_rows(corpus, rows, kinds, paths, **options):
     rows : dict
     kinds : dict
         Label to its (kind, names), as in `refmer.Label`; None for the values in a row is a missing label.
-    paths : dict or None
-        Name to {"wav": path, "openface_csv": path}, one of the two or both. None: clips without streams.
+    sounds, faces : dict, optional
+        WAV files and CSV of OpenFace as `files` returns them. Without both: clips without streams.
     **options
         Of `refmer.read_clips`: cache, jobs, seconds, confidence, face, rate.
     """
     speakers = {name: row["speaker"] for name, row in rows.items()}
-    if paths is None:
-        clips = Clips({}, name=list(speakers), speaker=list(speakers.values()), source=corpus)
+    if sounds or faces:
+        clips = clips_of(paths_of(rows, sounds or {}, faces or {}), speakers, corpus, **options)
     else:
-        clips = clips_of({name: paths[name] for name in rows}, speakers, corpus, **options)
+        clips = Clips({}, name=list(speakers), speaker=list(speakers.values()), source=corpus)
     chosen = [rows[name] for name in clips.name.tolist()]
     return clips.with_labels(**{k: Label([row[k] for row in chosen], *kind) for k, kind in kinds.items()})
 
 
-def clips_of_sequences(corpus, rows, kinds, paths, *, seconds=None, **options):
-    """Return Clips of rows that have a "sequence" too: a clip is a sequence, a step a row, features the means of its frames.
+def paths_of(rows, sounds, faces):
+    """Return {name: {"wav": path, "openface_csv": path}} of rows."""
+    sources = {"wav": sounds, "openface_csv": faces}
+    return {name: {k: paths[name][0] for k, paths in sources.items() if name in paths} for name in rows}
 
-    All labels have a value per step; the speaker of a sequence is that of its first row.
+
+def clips_of_sequences(corpus, rows, kinds, sounds, *, seconds=None, **options):
+    """Return Clips of rows of a "sequence": a clip is a sequence, a step a row, its features the means of the row's frames.
+
+    All labels have a value per step; the speaker of a sequence is its "session", the name of all who speak in it.
     """
     sequences, steps = {}, {}
-    for name, content in read_contents({name: paths[name] for name in rows}, corpus, **options).items():
+    for name, content in read_contents(paths_of(rows, sounds, {}), corpus, **options).items():
         sequences.setdefault(rows[name]["sequence"], []).append(name)
         steps[name] = mean_frames(content, seconds)
     streams = {}
     for k, s in next(iter(steps.values())).items():
         x = [np.stack([steps[name][k].x[0, 0] for name in names]) for names in sequences.values()]
         streams[k] = Stream(x, 1.0, None, s.sense, s.features)
-    speaker = [rows[names[0]]["speaker"] for names in sequences.values()]
+    speaker = [rows[names[0]]["session"] for names in sequences.values()]
     labels = {
         k: Label([np.array([rows[name][k] for name in names]) for names in sequences.values()], *kind, rate=1.0)
         for k, kind in kinds.items()

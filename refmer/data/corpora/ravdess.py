@@ -55,7 +55,7 @@ def read(path, *, channel="speech", **options):
     remarks = {"published files missing": sorted(expected - set(rows))} | remarks
     compare("RAVDESS", rows, (len(expected), ACTORS - (channel == "song")), remarks)
     kinds = {label: ("classes", names) for label, names in FIELDS.items()}
-    return clips_of_rows("RAVDESS", rows, kinds, {name: {"wav": file} for name, (file, _) in chosen.items()}, **options)
+    return clips_of_rows("RAVDESS", rows, kinds, chosen, **options)
 
 
 def published(channels):
