@@ -157,7 +157,7 @@ def clips_of_sequences(corpus, rows, kinds, sounds, *, seconds=None, **options):
 def mean_frames(content, seconds):
     """Return the streams of a clip as `read_files` returns it, each with one frame, the mean of the frames."""
     streams, _ = file_streams([content], seconds)
-    return {k: Stream(s.x[:, s.mask[0]].mean(1), 1.0, None, s.sense, s.features) for k, s in streams.items()}
+    return {k: Stream(s.x[:, s.mask[0]].mean(1, keepdims=True), 1.0, None, s.sense, s.features) for k, s in streams.items()}
 
 
 def compare(corpus, rows, published, remarks):
