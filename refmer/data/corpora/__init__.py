@@ -1,0 +1,1 @@
+"""Readers of the corpora of the field, each to Clips."""
