@@ -8,11 +8,12 @@ from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
 from refmer.choices import SEED, choose, plain, typed
-from refmer.data import targets
+from refmer.data import labels
 from refmer.data.arrays import identifiers
 from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.folder import Rows
+from refmer.data.inputs import Frames, assign, fitted, joined, step_count, sub_sequence_means, windows_of_steps
 from refmer.data.scaling import check_features, scaling, standardise
 from refmer.evaluate import metrics
 from refmer.layers.trace import stacked
@@ -23,14 +24,13 @@ from refmer.systems.protocol import probabilities
 from refmer.train.fit import CHUNK, Lazy, announce, fit, take
 from refmer.train.recipes import RECIPES
 
-HEADLINES = {"classes": "accuracy", "votes": "macro_f1", "regression": "ccc"}
+HEADLINES = {"classes": "accuracy", "ordinal": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
 class Recognizer(BaseEstimator):
     """A multimodal emotion recognition system as a scikit-learn estimator.
 
-    Scorers of scikit-learn named by a string (`scoring="accuracy"`) need the labels as y: those of `labels(clips)`, or of
-    `refmer.data.targets.labels(clips, target)`.
+    Scorers of scikit-learn named by a string (`scoring="accuracy"`) need the labels as y: `clips.labels[label].targets`.
 
     Parameters
     ----------
@@ -41,6 +41,12 @@ class Recognizer(BaseEstimator):
     config : dict, optional
         Fields of the system's Config to change, e.g. {"gate": False}. The widths of the inputs and the number of classes follow
         from the clips. `set_params` and grids of scikit-learn reach a field as `config__gate`.
+    streams : dict of str to str or list of str, optional
+        Streams that the system reads, by modality: {"visual": "vgg", "audio": ["egemaps", "mfcc"]}. Default for each modality:
+        the streams of the bundled corpus if the clips have them, else the stream with the modality's name, else the only one of
+        its sense. A system that reads any number of modalities reads those that are given.
+    label : str, optional
+        Name of the label to learn. Default: the system's, `Config.target`.
     seed : int or None, default 0
         Seed of the initial parameters, the order of clips, dropout, and the choice of the development speakers. None: a new one
         for each fit, which `seed_` keeps.
@@ -56,7 +62,13 @@ class Recognizer(BaseEstimator):
     classes_ : int array (K,)
         0 to K - 1.
     class_names_ : tuple of str
-        Names of the classes.
+        Names of the classes, levels or dimensions.
+    label_ : dict
+        Kind, names and rate of the label.
+    label_scaling_ : (array (K,), array (K,))
+        Mean and standard deviation of the dimensions of a regression in training; 0 and 1 of other labels.
+    streams_ : dict of str to tuple of str
+        Names of the streams of each modality.
     config_ : Config
         Configuration, with the widths of the clips.
     recipe_ : Recipe
@@ -77,13 +89,15 @@ class Recognizer(BaseEstimator):
         Options and ranges of the quantization; only of a result of `refmer.quantize`.
     """
 
-    def __init__(self, system, size="tiny", config=None, seed=0, epochs=None, lr=None):
+    def __init__(self, system, size="tiny", config=None, seed=0, epochs=None, lr=None, streams=None, label=None):
         self.system = system
         self.size = size
         self.config = config
         self.seed = seed
         self.epochs = epochs
         self.lr = lr
+        self.streams = streams
+        self.label = label
 
     def get_params(self, deep=True):
         """Return the arguments of the constructor; with `deep`, also the fields given in `config`, as `config__FIELD`."""
@@ -135,25 +149,31 @@ class Recognizer(BaseEstimator):
             vars(self).pop(name, None)
         system = self._system()
         config = self.config_of(system)
-        clips = targets.with_labels(checked(clips), config.target, y)
+        clips = labels.with_label(checked(clips), config.target, y)
         if len(clips) == 0:
             raise ValueError("no clips to fit on; accepted: at least one batch of labelled clips")
-        names = targets.class_names(clips, config.target)
-        targets.labels(clips, config.target)
+        label = labels.label_of(clips, config.target)
         self.seed_ = int(np.random.default_rng().integers(2**32)) if self.seed is None else plain(self.seed)
         parts = clips.split(by="speaker", test_size=0.15, seed=self.seed_) if dev is None else (clips, checked(dev))
         self.speakers_ = np.unique(identifiers("speaker", [name for part in parts for name in part.speaker.tolist()]))
-        self.class_names_, self.classes_ = tuple(names), np.arange(len(names))
+        self.label_, self.class_names_, self.classes_ = label.describe(), label.names, np.arange(len(label.names))
+        self.label_scaling_ = labels.label_of(parts[0], config.target).scaling
         changes = {name: getattr(self, name) for name in ("epochs", "lr") if getattr(self, name) is not None}
         self.recipe_ = replace(RECIPES[system.RECIPE][self.size], **changes)
-        streams = self.streams_of(parts[0], config)
+        values = {"classes": len(label.names), "task": label.kind}
+        values |= {"seconds": max(config.seconds, 1 / label.rate)} if label.over_time else {}
+        values |= {"over_time": label.over_time} if hasattr(config, "over_time") else {}
+        config = self._following(config, values)
+        self.streams_ = assign(self.system, system.modalities(config), self._given_streams(), clips.streams)
+        streams = {name: parts[0].streams[name] for names in self.streams_.values() for name in names}
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         self.rates_ = {name: float(s.rate) for name, s in streams.items()}
         self.features_ = {name: s.features for name, s in streams.items()}
-        self.config_ = self._following(config, system.widths(streams, config) | {"classes": len(names)})
+        first = {m: joined([streams[name].read(slice(1)) for name in names]) for m, names in self.streams_.items()}
+        self.config_ = self._following(config, system.widths(first, config))
         batches = [self.labelled_batch(part, parts[0]) for part in parts]
         if self.task != "regression":
-            targets.warn_of_absent(batches[0]["class_count"], names)
+            labels.warn_of_absent(batches[0]["class_count"], label.names)
         if self.size == "paper":
             announce(system, self.config_, batches[0], self.recipe_, self.seed_)
         with tqdm(total=self.recipe_.epochs, desc=self.system, unit="epoch", disable=None if progress else True) as bar:
@@ -195,14 +215,16 @@ class Recognizer(BaseEstimator):
         Returns
         -------
         array
-            Classes: int (N,), indices into `class_names_`. Votes: bool (N, K), the classes above chance. Affect: float
-            (N, T, 2), valence and arousal of T sub-sequences.
+            Classes and levels: int (N,), indices into `class_names_`. Votes: bool (N, K), the classes above chance. Regression:
+            float (N, K), or (N,) of a single dimension. Of a label over time there is an axis of S steps of `config_.seconds`
+            after N.
         """
         check_is_fitted(self)
         if self.task == "regression":
-            return self.outputs(clips)["affect"]
+            mean, sd = self.label_scaling_
+            return squeezed(self.outputs(clips)["logits"] * sd + mean)
         p = self.predict_proba(clips)
-        return targets.above_chance(p) if self.task == "votes" else p.argmax(1)
+        return labels.above_chance(p) if self.task == "votes" else p.argmax(-1)
 
     def score(self, clips, y=None):
         """Return the headline score of the predictions.
@@ -217,11 +239,11 @@ class Recognizer(BaseEstimator):
         Returns
         -------
         float
-            Accuracy of classes (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of valence and arousal, pooled
-            over all recordings (`scores` has the mean over recordings too).
+            Accuracy of classes and levels (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of the dimensions of a
+            regression, pooled over all recordings (`scores` has the mean over recordings too).
         """
         predictions = self.predict(clips)
-        return self.scores(predictions, targets.with_labels(clips, self.config_.target, y))[HEADLINES[self.task]]
+        return self.scores(predictions, labels.with_label(clips, self.config_.target, y))[HEADLINES[self.task]]
 
     def scores(self, predictions, clips):
         """Return all scores of predictions.
@@ -238,13 +260,21 @@ class Recognizer(BaseEstimator):
         dict of str to float
             Scores by name: see `refmer.evaluate.metrics`.
         """
-        label = self.labels(clips)
+        label, mask = self.labels(clips), None
+        if self.label_["rate"] is not None:
+            label, mask = self._over_time(label, np.shape(predictions)[1])
+        truth = label.targets if mask is None else label
         if self.task == "regression":
-            truth = find(self.system).target(label, self.config_)
-            return metrics.regression(truth["target"], predictions, truth["target_mask"])
+            predictions = np.reshape(predictions, truth.shape)
+            return metrics.regression(truth, predictions, mask, self.class_names_)
+        if mask is not None:
+            truth, predictions = truth[mask], np.asarray(predictions)[mask]
+            truth = truth if self.task == "votes" else truth.argmax(-1)
         if self.task == "votes":
-            return metrics.votes(targets.above_chance(label), predictions)
-        return metrics.classification(label, predictions, self.class_names_, self.config_.target)
+            return metrics.votes(labels.above_chance(truth), predictions)
+        if self.task == "ordinal":
+            return metrics.ordinal(truth, predictions, self.class_names_, labels.lowest(self.class_names_))
+        return metrics.classification(truth, predictions, self.class_names_)
 
     def explain(self, clips):
         """Return named intermediates of the forward pass.
@@ -256,12 +286,13 @@ class Recognizer(BaseEstimator):
         Returns
         -------
         dict of str to array
-            Gates (N, 1), attention maps (N, H, T, S), ...; an intermediate that occurs R times is (N, R, ...).
+            Gates (N, 1), attention maps (N, H, T, S), ...; an intermediate that occurs R times is (N, R, ...). Of a label over
+            time that is learned from windows there is an axis of steps after N.
         """
         traces = []
         self.outputs(clips, traces)
         traces = [stacked(trace) for trace in traces]
-        return {name: np.concatenate([t[name] for t in traces]) for name in traces[0]}
+        return {name: self._by_clip(np.concatenate([t[name] for t in traces]), clips) for name in traces[0]}
 
     def stream(self, window_s=2.0, hop_s=0.1, patience_s=0.25):
         """Return a stream that predicts on a sliding window while frames arrive.
@@ -281,12 +312,12 @@ class Recognizer(BaseEstimator):
         Raises
         ------
         ValueError
-            For a recognizer that is not fitted, predicts affect or lacks `rates_`; for window_s or hop_s not positive, or
-            patience_s negative.
+            For a recognizer that is not fitted, or predicts a regression or a label over time; for window_s or hop_s not
+            positive, or patience_s negative.
         """
         self._check_probabilities()
-        if not hasattr(self, "rates_"):
-            raise ValueError("this recognizer's file has no frame rates, as earlier versions did not keep them: fit it again")
+        if self.label_["rate"] is not None:
+            raise ValueError(f"{self.system} learned {self.config_.target}, a label over time; accepted: a label of clips")
         return Stream(self, window_s, hop_s, patience_s)
 
     def save(self, path):
@@ -314,8 +345,20 @@ class Recognizer(BaseEstimator):
     def _changes(self):
         """Return the fields of Config to change."""
         if not isinstance(self.config, dict | None):
-            raise ValueError(f"config is {self.config!r}; accepted: a dict of fields, e.g. {{'target': 'emotion'}}")
-        return dict(self.config or {})
+            raise ValueError(f"config is {self.config!r}; accepted: a dict of fields, e.g. {{'gate': False}}")
+        if self.label is not None and (self.config or {}).get("target", self.label) != self.label:
+            raise ValueError(f"label is {self.label!r}, and target {self.config['target']!r} in config; accepted: one of the two")
+        return dict(self.config or {}) | ({} if self.label is None else {"target": self.label})
+
+    def _given_streams(self):
+        """Return the streams by modality that the user chose."""
+        accepted, given = find(self.system).MODALITIES, {} if self.streams is None else self.streams
+        if not isinstance(given, dict) or set(given) - set(accepted):
+            raise ValueError(
+                f"streams is {given!r}; accepted: a dict with names of streams for {', '.join(accepted)}, e.g. "
+                "{'visual': 'vgg', 'audio': ['egemaps', 'mfcc']}"
+            )
+        return given
 
     def config_of(self, system):
         """Return the Config of this size with the changes of `config`; its widths are not yet those of the clips."""
@@ -323,6 +366,8 @@ class Recognizer(BaseEstimator):
         accepted = [field.name for field in fields(system.Config)]
         if unknown := set(changes) - set(accepted):
             raise ValueError(f"config: {self.system} has no {sorted(map(str, unknown))}; accepted: {', '.join(accepted)}")
+        if "modalities" in accepted and "modalities" not in changes and self.streams:
+            changes["modalities"] = tuple(m for m in system.MODALITIES if m in self._given_streams())
         return getattr(system.Config, self.size)(**changes)
 
     def _following(self, config, values):
@@ -332,69 +377,114 @@ class Recognizer(BaseEstimator):
                 raise ValueError(f"{name} is {getattr(config, name)} in config; accepted: {values[name]}, as the clips have it")
         return replace(config, **values)
 
-    def streams_of(self, clips, config):
+    @property
+    def windowed(self):
+        """Whether a label over time is learned from windows, as the system gives one answer for each input."""
+        return self.label_["rate"] is not None and not hasattr(self.config_, "over_time")
+
+    def streams_of(self, clips):
         """Return the streams of clips that the system reads: {name: Stream}."""
-        required = find(self.system).streams(config)
-        missing = [name for name in required if name not in clips.streams]
-        if missing:
+        required = dict.fromkeys(name for names in self.streams_.values() for name in names)
+        if missing := [name for name in required if name not in checked(clips).streams]:
             raise ValueError(f"{self.system} needs the streams {', '.join(required)}; these clips lack {', '.join(missing)}")
+        for name in required:
+            check_features(name, clips.streams[name].features, self.features_.get(name))
         return {name: clips.streams[name] for name in required}
 
-    def batch(self, clips):
-        """Return the system's inputs of clips, standardised, and their masks; of clips on disk, a Lazy batch."""
+    def steps_of(self, clips):
+        """Return the number of steps of `config_.seconds` in the longest stream that is read."""
+        return max(step_count(s, self.config_.seconds) for s in self.streams_of(clips).values())
+
+    def inputs(self, streams):
+        """Return the system's inputs of standardised streams {name: Frames}."""
+        return find(self.system).inputs({m: joined([streams[k] for k in names]) for m, names in self.streams_.items()}, self.config_)
+
+    def batch(self, clips, rows=None):
+        """Return the system's inputs of clips, standardised, and their masks; of clips on disk, a Lazy batch.
+
+        rows: where windows are read, the numbers (clip S + step) of those of S steps that are wanted; default: all.
+        """
         if len(checked(clips)) == 0:
             raise ValueError("no clips; accepted: at least one")
-        streams = self.streams_of(clips, self.config_)
-        for name, s in streams.items():
-            check_features(name, s.features, getattr(self, "features_", {}).get(name))
+        streams, config = self.streams_of(clips), self.config_
+        S = self.steps_of(clips) if self.windowed else 1
+        rows = np.arange(len(clips) * S) if rows is None else rows
 
         def inputs(index):
-            read = {k: s if index is None else s.read(index) for k, s in streams.items()}
-            return find(self.system).inputs({k: standardise(k, s, *self.scaling_[k]) for k, s in read.items()}, self.config_)
+            chosen = rows[index]
+            which, at = np.unique(chosen // S, return_inverse=True) if self.windowed else (chosen, None)
+            parts = {k: standardise(k, s.read(which), *self.scaling_[k]) for k, s in streams.items()}
+            if self.windowed:
+                parts = {k: windows_of_steps(s, config.seconds, config.context, at, chosen % S) for k, s in parts.items()}
+            return self.inputs(parts)
 
-        return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(None)
+        return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(slice(None))
 
     def labelled_batch(self, clips, train):
-        """Return `batch(clips)` with `target` and `class_count` (K,) of the clips `train`; of a regression, `target_mask`."""
-        target, K, label = self.config_.target, len(self.classes_), self.labels(clips)
-        if self.task == "regression":
-            truth = find(self.system).target(label, self.config_)
+        """Return `batch(clips)` with `target` and, of a system that answers over time, `target_mask`.
+
+        Of labels other than regressions, also with `class_count` (K,) of the clips `train`.
+        """
+        (target, mask), (known, labelled) = self._targets(clips), self._targets(train)
+        count = {}
+        if self.task != "regression":
+            known = known if labelled is None else known[labelled]
+            count["class_count"] = (labels.above_chance(known) if self.task == "votes" else known).sum(0).astype(np.float32)
+        if not self.windowed:
+            return self.batch(clips) | {"target": target} | ({} if mask is None else {"target_mask": mask}) | count
+        rows = np.flatnonzero(mask)
+        return self.batch(clips, rows) | {"target": target.reshape(-1, target.shape[-1])[rows]} | count
+
+    def _targets(self, clips):
+        """Return the targets of training (N, K), None; of a label over time (N, S, K) and mask (N, S)."""
+        label, mask = self.labels(clips), None
+        if label.over_time:
+            target, mask = self._over_time(label, self.steps_of(clips))
         else:
-            truth = {"target": targets.soft_targets(clips, target, K), "class_count": targets.class_count(train, target, K)}
-        return self.batch(clips) | truth
+            target = labels.soft_targets(label)
+        mean, sd = self.label_scaling_
+        return ((target - mean) / sd).astype(np.float32) if self.task == "regression" else target, mask
+
+    def _over_time(self, label, steps):
+        """Return the mean target of each step (N, S, K) and whether half of it is labelled (N, S)."""
+        means = sub_sequence_means(Frames(labels.soft_targets(label), label.mask, label.rate), self.config_.seconds)
+        return tuple(fitted(x, steps) for x in means)
 
     def labels(self, clips):
-        """Return the labels that predictions are compared with: see `refmer.data.targets.labels`."""
+        """Return the Label of clips that predictions are compared with; ValueError if it is another one than was learned."""
         check_is_fitted(self, "config_")
-        names = targets.class_names(checked(clips), self.config_.target)
-        if tuple(names) != self.class_names_:
-            raise ValueError(f"classes of these clips are {names}; accepted: {self.class_names_}, which the recognizer learned")
-        return targets.labels(clips, self.config_.target)
+        label = labels.label_of(checked(clips), self.config_.target)
+        if label.describe() != self.label_:
+            raise ValueError(f"the label of these clips is {label.describe()}; accepted: {self.label_}, which was learned")
+        return label
 
     @property
     def task(self):
-        """The kind of label: "classes", "votes" or "regression"."""
-        config = self.config_ if hasattr(self, "config_") else self.config_of(self._system())
-        return targets.task_of(config.target)
+        """The kind of label: "classes", "votes", "ordinal" or "regression"."""
+        return (self.config_ if hasattr(self, "config_") else self.config_of(self._system())).task
 
     def outputs(self, clips, traces=None):
-        """Return the system's outputs in evaluation: "logits" (N, K) or "affect" (N, T, 2), and others that it has.
+        """Return the system's outputs in evaluation: "logits" (N, K), over time (N, S, K), and others that it has.
 
         The trace of each chunk of clips is appended to the list `traces`, if given. Raises FloatingPointError for an output
         that is not finite.
         """
         check_is_fitted(self)
         system, batch, outs = find(self.system), self.batch(clips), []
-        for start in range(0, len(clips), CHUNK):
+        for start in range(0, len(clips) * (self.steps_of(clips) if self.windowed else 1), CHUNK):
             trace = None if traces is None else {}
             outs.append(system.forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)[0])
             if traces is not None:
                 traces.append(trace)
-        outputs = {name: np.concatenate([out[name] for out in outs]) for name in outs[0]}
+        outputs = {name: self._by_clip(np.concatenate([out[name] for out in outs]), clips) for name in outs[0]}
         for name, y in outputs.items():
             if not np.isfinite(y).all():
                 raise FloatingPointError(f"{name} of {self.system} is not finite; accepted: parameters p_ of usual size")
         return outputs
+
+    def _by_clip(self, x, clips):
+        """Return x (N S, ...) of windows as (N, S, ...)."""
+        return x.reshape(len(clips), -1, *x.shape[1:]) if self.windowed else x
 
     def _check_probabilities(self):
         check_is_fitted(self)
@@ -408,6 +498,11 @@ class Recognizer(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.estimator_type = "regressor" if self.task == "regression" else "classifier"
         return tags
+
+
+def squeezed(values):
+    """Return the values of a regression (..., K) without the axis of a single dimension."""
+    return values[..., 0] if values.shape[-1] == 1 else values
 
 
 def load_recognizer(path):

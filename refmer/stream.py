@@ -2,12 +2,12 @@
 
 import math
 from time import perf_counter
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 
 from refmer.choices import SECONDS, plain, typed
+from refmer.data.inputs import Frames
 from refmer.data.scaling import LARGEST, standard
 from refmer.layers.trace import stacked
 from refmer.systems import find
@@ -64,7 +64,7 @@ class Ring:
         mask = self.mask[rows] & (t >= max(self.end - n, 0)) & (t < self.end)
         x = self.x.take(rows, 0)
         x[~mask] = 0
-        return SimpleNamespace(x=x[None], mask=mask[None], rate=self.rate)
+        return Frames(x[None], mask[None], self.rate)
 
 
 class Stream:
@@ -80,7 +80,7 @@ class Stream:
     def __init__(self, model, window_s, hop_s, patience_s):
         window_s, hop_s = typed("window_s", plain(window_s), float, SECONDS), typed("hop_s", plain(hop_s), float, SECONDS)
         patience_s = typed("patience_s", plain(patience_s), float, (lambda x: 0 <= x <= 3600, "seconds, 0 or more, up to 3600"))
-        self.system, self.p, self.config = find(model.system), model.p_, model.config_
+        self.system, self.p, self.config, self.inputs = find(model.system), model.p_, model.config_, model.inputs
         self.window_s, self.hop_s, self.patience_s, self.steps = window_s, hop_s, patience_s, 0
         self.rings, self.counts = {}, {}
         for name, rate in model.rates_.items():
@@ -175,7 +175,7 @@ class Stream:
         time_s, trace = self._end(self.steps), {}
         self.steps += 1
         windows = {k: ring.read(before(time_s, ring.rate), self.counts[k]) for k, ring in self.rings.items()}
-        out, _ = self.system.forward(self.p, self.system.inputs(windows, self.config), self.config, trace=trace)
+        out, _ = self.system.forward(self.p, self.inputs(windows), self.config, trace=trace)
         gates = {k: a[0] for k, a in stacked(trace).items() if k.rpartition(".")[2] == "gate" or k == "weights"}
         gates = {k: float(a[0]) if a.shape == (1,) else a for k, a in gates.items()}
         return Step(time_s, probabilities(out)[0], gates, max(farthest - time_s, 0.0) + perf_counter() - begun)

@@ -15,7 +15,7 @@ from refmer.layers.tlab import answer, by_clip, describe_joint_cross_attention, 
 from refmer.layers.tlab_code import describe_regressors, regressors
 from refmer.ops.contracts import closure
 from refmer.systems import tlab_jca
-from refmer.systems.tlab_jca import augment, describe_encoders, example, inputs, loss, streams, windows  # noqa: F401
+from refmer.systems.tlab_jca import MODALITIES, augment, describe_encoders, example, inputs, loss, modalities, windows  # noqa: F401
 
 RECIPE = "paper-003"
 VARIANTS = {"jca": ({}, None), "jca@repository": ({"regress": "repository"}, 314_626)}
@@ -53,7 +53,10 @@ class Config(tlab_jca.Windows):
 def widths(streams, config):
     """Return the Config fields that follow from the streams."""
     shapes = tlab_jca.widths(streams, config)
-    return shapes if config.encoders else shapes | {"audio": shapes["sound"][-1], "visual": shapes["face"][-1]}
+    if shapes["encoders"]:
+        return shapes
+    face = shapes["face"][1:] if shapes["face"][0] == 1 else shapes["face"]
+    return shapes | {"face": face, "audio": shapes["sound"][-1], "visual": face[-1]}
 
 
 def describe(config):
@@ -68,21 +71,22 @@ def describe(config):
 
 @closure
 def forward(p, batch, config, rng=None, trace=None):
-    """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
-    B, S = batch[streams(config)[0]].shape[:2]
+    """batch: see `inputs` -> out: logits (B, S, K), or (B, K) of a label that is not over time."""
+    B, S = batch["audio"].shape[:2]
     notes = None if trace is None else {}
     sound, face, valid_a, valid_v, back_windows = windows(p, batch, config, rng)
     positions = face.shape
-    face = face.mean(2) if config.encoders else face  # (B W, T, V)
+    several = face.ndim == 4  # positions
+    face = face.mean(2) if several else face  # (B W, T, V)
     a, back_a = linear(p.audio, sound)
     a, back_hide1 = hide(a, valid_a)
     v, back_v = linear(p.visual, face)
     v, back_hide2 = hide(v, valid_v)
     (fa, fv), back_attend = joint_cross_attention(p.attend, a, v, valid_a | valid_v, notes)
     first = fa if config.regress == "attended" else face
-    z, back_gather = gather(np.concatenate([first, fv], -1), valid_a | valid_v, B, S, config.target)
+    z, back_gather = gather(np.concatenate([first, fv], -1), valid_a | valid_v, B, S, config.over_time)
     y, back_regress = regressors(p.head, z, config.dropout_head, rng)
-    out, back_answer = answer(y, config.steps, B, S, config.target)
+    out, back_answer = answer(y, config.steps, B, S, config.over_time)
     by_clip(notes or {}, B, trace)
 
     def backward(dout, g):
@@ -92,7 +96,7 @@ def forward(p, batch, config, rng=None, trace=None):
         da, dv = back_attend((dfa, dfv), g.attend)
         dface = dface + back_v(back_hide2(dv), g.visual)
         dsound = back_a(back_hide1(da), g.audio)
-        if config.encoders:
+        if several:
             dface = np.broadcast_to(dface[:, :, None], positions) / positions[2]
         return back_windows(dsound, dface, g)
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.choices import SECONDS
-from refmer.data.inputs import features, same_steps, sub_sequence_means
+from refmer.data.inputs import flat, step_means, width
 from refmer.layers.convolution import describe_tcn, hide, tcn
 from refmer.layers.dense import describe_layer_norm, describe_linear, layer_norm, linear
 from refmer.layers.encoders import describe_resnet, resnet
@@ -21,7 +20,7 @@ from refmer.ops.contracts import closure
 from refmer.systems import protocol
 from refmer.systems.tlab_jca import augment, loss  # noqa: F401
 
-MODALITIES = {name: (name,) for name in ("frames", "logmel", "mfcc")}  # the leader first
+MODALITIES = {"visual": ("frames",), "audio": ("logmel",), "mfcc": ("mfcc",)}  # the leader first
 RECIPE = "paper-003"
 VARIANTS = {"leader_follower": ({}, None)}
 
@@ -32,18 +31,16 @@ class Config(protocol.Config):
 
     Parameters
     ----------
-    frames, logmel, mfcc : int
-        Widths of the features of a step: published IR-50 512, VGGish 128, MFCC 39. With encoders `frames` is that of its last
+    visual, audio, mfcc : int
+        Widths of the features of a step: published IR-50 512, VGGish 128, MFCC 39. With an encoder `visual` is that of its last
         block.
     image : tuple
         (h, w) of a frame, with encoders.
     encoders : bool
-        True: the mean image of each sub-sequence through a small ResNet in place of IR-50, the means of log-mel (in place of
-        VGGish) and MFCC. False: the streams hold features, a frame per step.
+        True: the mean image of each sub-sequence goes through a small ResNet in place of IR-50. False: features, as the other
+        two streams; this follows from the clips where the face is a stream of vectors. Frames are averaged over each step.
     trunk : tuple
         Widths of the encoder before its last block.
-    seconds : float
-        Duration of a step.
     steps : int
         Consecutive steps of a recording in training; evaluation reads all of it.
     leader, follower : tuple
@@ -52,20 +49,20 @@ class Config(protocol.Config):
         Of the three tokens.
     """
 
-    TINY = {"frames": 16, "encoders": True, "leader": (16, 16), "follower": (16, 16), "size": 3, "width": 16}
-    ACCEPTED = {"target": ("affect", "emotion"), "ddof": (0, 1)}
-    RANGES = {"seconds": SECONDS}
+    TINY = {"visual": 16, "encoders": True, "leader": (16, 16), "follower": (16, 16), "size": 3, "width": 16}
+    ACCEPTED = {"ddof": (0, 1)}
 
-    frames: int = 512
-    logmel: int = 128
+    visual: int = 512
+    audio: int = 128
     mfcc: int = 39
     image: tuple[int, ...] = ()
     encoders: bool = False
     trunk: tuple[int, ...] = (8, 12)
-    seconds: float = 0.64
     steps: int = 16
     classes: int = 2
     target: str = "affect"
+    task: str = "regression"
+    over_time: bool = True
     leader: tuple[int, ...] = (128, 128, 128, 128)
     follower: tuple[int, ...] = (32, 32, 32, 32)
     size: int = 5
@@ -79,61 +76,61 @@ class Config(protocol.Config):
             raise ValueError(f"leader is {self.leader}, follower {self.follower}; accepted: one width or more")
 
     def blocks(self, name):
-        return self.leader if name == "frames" else self.follower
+        return self.leader if name == "visual" else self.follower
 
 
 def widths(streams, config):
     """Return the Config fields that follow from the streams."""
-    shapes = {name: streams[name].x.shape[2:] for name in MODALITIES}
-    sizes = {name: shape[-1] for name, shape in shapes.items()}
-    return sizes | {"frames": config.frames, "image": shapes["frames"]} if config.encoders else sizes
+    frame, sizes = streams["visual"].x.shape[2:], {m: width(s) for m, s in streams.items()}
+    if config.encoders and len(frame) == 2:
+        return sizes | {"visual": config.visual, "image": frame, "encoders": True}
+    return sizes | {"encoders": False}
 
 
 def inputs(streams, config):
-    """Return frames (B, S, h, w), logmel (B, S, D), mfcc (B, S, D), means of the sub-sequences, and masks (B, S)."""
-    if not config.encoders:
-        return features(streams, MODALITIES)
-    parts = same_steps(*(sub_sequence_means(streams[name], config.seconds) for name in MODALITIES))
-    return {key: y for name, (x, m) in zip(MODALITIES, parts, strict=True) for key, y in ((name, x), (f"{name}_mask", m))}
+    """Return visual (B, S, h, w) or (B, S, D), audio (B, S, D), mfcc (B, S, D), means of the steps, and masks (B, S)."""
+    batch = step_means(streams, config.seconds)
+    images = {"visual": batch["visual"]} if config.encoders else {}
+    return {m: x if m.endswith("_mask") else flat(x) for m, x in batch.items()} | images
 
 
 def describe(config):
     ends = {name: config.blocks(name)[-1] for name in MODALITIES}
     tcns = {m: describe_tcn(getattr(config, m), config.blocks(m), config.size, weight_norm=True) for m in MODALITIES}
-    return ({"encoder": describe_resnet((*config.trunk, config.frames))} if config.encoders else {}) | {
+    return ({"encoder": describe_resnet((*config.trunk, config.visual))} if config.encoders else {}) | {
         "tcns": tcns,
         "fuse": describe_leader_follower(ends, config.width),
-        "head": describe_linear(ends["frames"] + 3 * config.width, config.classes),
+        "head": describe_linear(ends["visual"] + 3 * config.width, config.classes),
     }
 
 
 @closure
 def forward(p, batch, config, rng=None, trace=None):
-    """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
-    B, S = batch["logmel"].shape[:2]
+    """batch: see `inputs` -> out: logits (B, S, K), or (B, K) of a label that is not over time."""
+    B, S = batch["audio"].shape[:2]
     valid = np.any([batch[f"{name}_mask"] for name in MODALITIES], 0)
-    x, frames = {name: batch[name] for name in MODALITIES}, batch["frames"]
+    x, frames = {name: batch[name] for name in MODALITIES}, batch["visual"]
     if config.encoders:
         vectors, back_encode = resnet(p.encoder, frames.reshape(B * S, *frames.shape[2:], 1))  # (B S, C)
-        x["frames"] = vectors.reshape(B, S, -1)
+        x["visual"] = vectors.reshape(B, S, -1)
     h, backs = {}, {}
     for m in MODALITIES:
         mask = batch[f"{m}_mask"]
         h[m], backs[m] = tcn(getattr(p.tcns, m), x[m], config.size, None, True, mask, config.dropout, rng)
     f, back_fuse = leader_follower(p.fuse, h, trace)
-    z, back_hide = hide(np.concatenate([h["frames"], f], -1), valid)  # the leader beside the three tokens
-    z, back_gather = gather(z, valid, B, S, config.target)
+    z, back_hide = hide(np.concatenate([h["visual"], f], -1), valid)  # the leader beside the three tokens
+    z, back_gather = gather(z, valid, B, S, config.over_time)
     y, back_head = linear(p.head, z)
-    out, back_answer = answer(y, S, B, S, config.target)
+    out, back_answer = answer(y, S, B, S, config.over_time)
 
     def backward(dout, g):
         dz = back_hide(back_gather(back_head(back_answer(dout), g.head)))
-        dleader, df = np.split(dz, [h["frames"].shape[-1]], -1)
+        dleader, df = np.split(dz, [h["visual"].shape[-1]], -1)
         dh = back_fuse(df, g.fuse)
-        dh["frames"] = dh["frames"] + dleader
+        dh["visual"] = dh["visual"] + dleader
         dx = {name: backs[name](dh[name], getattr(g.tcns, name)) for name in MODALITIES}
         if config.encoders:
-            dx["frames"] = back_encode(dx["frames"].reshape(vectors.shape), g.encoder).reshape(frames.shape)
+            dx["visual"] = back_encode(dx["visual"].reshape(vectors.shape), g.encoder).reshape(frames.shape)
         return dx
 
     return out, backward
@@ -182,5 +179,5 @@ def leader_follower(p, streams, trace=None):
 
 def example(config):
     """A window of 300 frames."""
-    shapes = {name: getattr(config, name) for name in MODALITIES} | ({"frames": config.image} if config.encoders else {})
+    shapes = {name: getattr(config, name) for name in MODALITIES} | ({"visual": config.image} if config.encoders else {})
     return {name: (300, *np.atleast_1d(shape)) for name, shape in shapes.items()}

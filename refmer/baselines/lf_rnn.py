@@ -31,18 +31,18 @@ class Config(tfn.Sequences):
 
 
 def describe(config):
-    readers = {m: {"lstm": describe_lstm(getattr(config, m), config.width)} for m in MODALITIES}
-    return readers | {"head": describe_mlp(len(MODALITIES) * config.width, config.hidden, config.classes)}
+    readers = {m: {"lstm": describe_lstm(getattr(config, m), config.width)} for m in config.modalities}
+    return readers | {"head": describe_mlp(len(config.modalities) * config.width, config.hidden, config.classes)}
 
 
 @closure
 def forward(p, batch, config, rng=None, trace=None):
     """logits = W2 dropout(relu(W1 [h_V; h_A; h_T] + b1)) + b2, h_m the last valid state of modality m's LSTM."""
-    parts = [tfn.last_state(getattr(p, m), batch[m], batch[f"{m}_mask"]) for m in MODALITIES]  # (B, C) each
+    parts = [tfn.last_state(getattr(p, m), batch[m], batch[f"{m}_mask"]) for m in config.modalities]  # (B, C) each
     logits, back_head = mlp(p.head, np.concatenate([h for h, _ in parts], -1), config.dropout, rng)
 
     def backward(dout, g):
-        dstates = np.split(back_head(dout["logits"], g.head), len(MODALITIES), -1)
-        return {m: back(ds, getattr(g, m)) for m, (_, back), ds in zip(MODALITIES, parts, dstates, strict=True)}
+        dstates = np.split(back_head(dout["logits"], g.head), len(config.modalities), -1)
+        return {m: back(ds, getattr(g, m)) for m, (_, back), ds in zip(config.modalities, parts, dstates, strict=True)}
 
     return {"logits": logits}, backward

@@ -26,8 +26,7 @@ class Config(tfn.Config):
 
 
 def describe(config):
-    vectors = dict(zip(MODALITIES, config.vectors, strict=True))
-    return tfn.describe_vectors(config) | {"fuse": describe_low_rank_fusion(vectors, config.rank, config.classes)}
+    return tfn.describe_vectors(config) | {"fuse": describe_low_rank_fusion(tfn.vectors(config), config.rank, config.classes)}
 
 
 @closure

@@ -45,8 +45,8 @@ class Config(protocol.Config):
     audio, visual : int
         Widths of the features; published: 10 MFCC, EfficientFace 1,024.
     classes, target
-    audio_every, visual_every : int
-        Frames averaged into one.
+    fps : float, optional
+        Frames per second, of which those of the streams are averages. None: all frames.
     blocks : tuple of 4 int
         Widths of the convolutions, the same for both modalities.
     fusion : "late", "intermediate" or "attention"
@@ -58,16 +58,15 @@ class Config(protocol.Config):
         masked, without sound and without face; a third each is the closest without a batch four times the size.
     """
 
-    TINY = {"audio_every": 8, "visual_every": 4, "blocks": (32,) * 4, "hidden": 64, "dropout": 0.1}
-    ACCEPTED = {"target": ("emotion", "votes", "sentiment"), "fusion": tuple(FUSIONS)}
+    TINY = {"fps": 6.25, "blocks": (32,) * 4, "hidden": 64, "dropout": 0.1}
+    ACCEPTED = {"fusion": tuple(FUSIONS)}
     RANGES = {"modality_dropout": HALF}
 
     audio: int = 10
     visual: int = 1024
     classes: int = 8
     target: str = "emotion"
-    audio_every: int = 1
-    visual_every: int = 1
+    fps: float | None = None
     blocks: tuple[int, ...] = (64, 64, 128, 128)
     fusion: str = "late"
     heads: int = 1

@@ -25,16 +25,13 @@ class Sequences(concatenation.Config):
 
     Parameters
     ----------
-    target : "sentiment" or "emotion"
-    visual_every, audio_every : int
-        Frames of the stream that are averaged into one.
+    fps : float, optional
+        Frames per second, of which those of the streams are averages (words are fewer). None: all frames.
     """
 
-    TINY = {"hidden": 32, "visual_every": 5, "audio_every": 10}  # 5 frames a second of the bundled corpus
-    ACCEPTED = {"target": ("sentiment", "emotion")}
+    TINY = {"hidden": 32, "fps": 5.0}
 
-    visual_every: int = 1
-    audio_every: int = 1
+    fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -63,14 +60,18 @@ class Config(Sequences):
 
 
 def describe(config):
-    vectors = dict(zip(MODALITIES, config.vectors, strict=True))
-    fusion = {"fuse": describe_tensor_fusion(vectors, config.hidden), "classes": describe_linear(config.hidden, config.classes)}
+    fusion = {"fuse": describe_tensor_fusion(vectors(config), config.hidden), "classes": describe_linear(config.hidden, config.classes)}
     return describe_vectors(config) | fusion
+
+
+def vectors(config):
+    """Return the widths of the vectors of the modalities that are used."""
+    return {m: C for m, C in zip(MODALITIES, config.vectors, strict=True) if m in config.modalities}
 
 
 def describe_vectors(config):
     tree = {}
-    for m, C in zip(MODALITIES, config.vectors, strict=True):
+    for m, C in vectors(config).items():
         n = getattr(config, m)
         reader = m in config.recurrent
         tree[m] = {"map": describe_linear(C if reader else n, C)} | ({"lstm": describe_lstm(n, C)} if reader else {})
@@ -96,7 +97,7 @@ def forward(p, batch, config, rng=None, trace=None):
 def read_vectors(p, batch, config):
     """z_m = relu(W s + b); s the mean frame, or the last state of an LSTM.   -> {modality: (B, C_m)}."""
     z, backs = {}, {}
-    for m in MODALITIES:
+    for m in config.modalities:
         summary = last_state if m in config.recurrent else mean_frame
         z[m], backs[m] = read_vector(getattr(p, m), summary, batch[m], batch[f"{m}_mask"])
     return z, lambda dz, g: {m: back(dz[m], getattr(g, m)) for m, back in backs.items()}
@@ -124,4 +125,4 @@ def last_state(p, x, mask):
 
 def example(config):
     """Return the shapes of 10 s of the features of paper 000."""
-    return {m: (frames, getattr(config, m)) for m, frames in zip(MODALITIES, (300, 1000, 25), strict=True)}
+    return {m: (frames, getattr(config, m)) for m, frames in zip(MODALITIES, (300, 1000, 25), strict=True) if m in config.modalities}

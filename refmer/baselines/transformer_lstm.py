@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refmer.data.inputs import sequences
+from refmer.data.inputs import flat, same_steps, sub_sequence_means, thinned
 from refmer.layers.attention import Rates, attention, describe_attention, describe_encoder, encoder
 from refmer.layers.convolution import hide
 from refmer.layers.dense import describe_linear, linear
@@ -36,9 +36,10 @@ class Config(protocol.Config):
     audio, visual : int
         Widths of the features; as RAVER's, with which paper 004 compares.
     classes : int
-    target : "emotion", "votes" or "sentiment"
-    audio_every, visual_every : int
-        Frames averaged into one, so that both have one rate.
+    target : str
+        The label that is learned.
+    fps : float, optional
+        Frames per second, of which those of the streams are averages, at most the rate of the slower one. None: that rate.
     width, heads, layers, hidden : int
         Of the encoders; `width` is also that of the LSTM.
     cross : bool
@@ -46,15 +47,13 @@ class Config(protocol.Config):
     dropout : float
     """
 
-    TINY = {"width": 32, "heads": 4, "layers": 1, "hidden": 64, "audio_every": 8, "visual_every": 4}  # frames of 0.16 s
-    ACCEPTED = {"target": ("emotion", "votes", "sentiment")}
+    TINY = {"width": 32, "heads": 4, "layers": 1, "hidden": 64, "fps": 6.25}
 
     audio: int = 1024
     visual: int = 1280
     classes: int = 6
     target: str = "emotion"
-    audio_every: int = 2
-    visual_every: int = 1
+    fps: float | None = None
     width: int = 256
     heads: int = 8
     layers: int = 2
@@ -64,20 +63,11 @@ class Config(protocol.Config):
 
 
 def inputs(streams, config):
-    """Return audio, visual (B, T, D) and their masks (B, T), cut to the same number of steps.
-
-    Raises
-    ------
-    ValueError
-        If the two have different rates after averaging.
-    """
-    every = {m: getattr(config, f"{m}_every") for m in MODALITIES}
-    rates = {m: streams[names[0]].rate / every[m] for m, names in MODALITIES.items()}
-    if abs(rates["audio"] - rates["visual"]) > 1e-6 * rates["audio"]:
-        raise ValueError(f"audio_every and visual_every are {every}, which gives {rates} Hz; accepted: one rate for both")
-    batch = sequences(streams, MODALITIES, config)
-    T = min(x.shape[1] for x in batch.values())
-    return {name: x[:, :T] for name, x in batch.items()}
+    """Return audio, visual (B, T, D) and their masks (B, T) at one rate, filled to the same number of steps."""
+    rate, batch = min([s.rate for s in streams.values()] + [config.fps] * (config.fps is not None)), {}
+    for m, s in streams.items():
+        batch[m], batch[f"{m}_mask"] = thinned(s, rate) if s.rate % rate == 0 else sub_sequence_means(s, 1 / rate)
+    return {name: x if name.endswith("_mask") else flat(x) for name, x in same_steps(batch).items()}
 
 
 def describe(config):

@@ -73,7 +73,7 @@ def forward(p, batch, config, rng=None, trace=None):
 
 def loss(out, batch, config):
     """L = 1/2 CE(main) + 1/2 CE(auxiliary), with the batch's `target` (B, K)."""
-    return auxformer.cross_entropies(out, batch, {"main": 0.5, "auxiliary": 0.5})
+    return auxformer.cross_entropies(out, batch, {"main": 0.5, "auxiliary": 0.5}, config)
 
 
 def example(config):

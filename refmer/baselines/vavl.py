@@ -44,9 +44,10 @@ class Config(protocol.Config):
     audio, visual : int
         Widths of the features; published: wav2vec 2.0 1,024 and EfficientNet 1,408.
     classes : int
-    target : "emotion", "votes" or "sentiment"
-    audio_every, visual_every : int
-        Frames averaged into one.
+    target : str
+        The label that is learned.
+    fps : float, optional
+        Frames per second, of which those of the streams are averages. None: all frames.
     narrow, width, heads, hidden, kernel : int
         Width after the 1x1 convolution; of the Conformer blocks, their heads, feed-forward halves and depthwise window.
     own, shared : int
@@ -59,15 +60,13 @@ class Config(protocol.Config):
     """
 
     TINY = {"narrow": 24, "width": 24, "heads": 4, "hidden": 48, "kernel": 5, "own": 1, "shared": 1, "head_hidden": (24,)}
-    TINY |= {"audio_every": 8, "visual_every": 4}  # frames of 0.16 s of the bundled corpus
-    ACCEPTED = {"target": ("emotion", "votes", "sentiment")}
+    TINY |= {"fps": 6.25}
 
     audio: int = 1024
     visual: int = 1408
     classes: int = 6
     target: str = "emotion"
-    audio_every: int = 1
-    visual_every: int = 1
+    fps: float | None = None
     narrow: int = 50
     width: int = 512
     heads: int = 8
@@ -152,7 +151,7 @@ def conformer(p, x, mask, config, rng, trace):
 def loss(out, batch, config):
     """L = CE(both) + unimodal (CE(audio) + CE(visual)), with soft `target` (B, K)."""
     weights = {"logits": 1.0} | {f"logits_{m}": config.unimodal for m in config.alone}
-    value, terms, dout = cross_entropies(out, batch, weights)
+    value, terms, dout = cross_entropies(out, batch, weights, config)
     return value, {name.replace("logits", "cross_entropy"): term for name, term in terms.items()}, dout
 
 

@@ -91,6 +91,16 @@ class Label:
         values = values if values.ndim == present.ndim + 1 else values[..., None]
         return np.where(present[..., None], values, 0).astype(np.float32)
 
+    @property
+    def scaling(self):
+        """Mean and standard deviation (K,) of the dimensions of a regression; of other labels 0 and 1."""
+        K = len(self.names)
+        if self.kind != "regression":
+            return np.zeros(K, np.float32), np.ones(K, np.float32)
+        values = self.targets[self.present]
+        sd = values.std(0)
+        return values.mean(0), np.where(sd > 1e-6, sd, 1).astype(np.float32)
+
     def counts(self):
         """Return the numbers of labelled clips (or time steps) by class, or the range of a regression, as text."""
         targets, present = self.targets[self.present], f"{self.present.sum()} {'steps' if self.over_time else 'clips'}"
@@ -193,7 +203,7 @@ def _read_regression(values, given):
     if np.isinf(array).any():
         raise ValueError("values has infinity; accepted: finite numbers, NaN for a clip without label")
     K = 1 if array.ndim == 1 else array.shape[1]
-    given = tuple(map(str, range(K))) if given is None else given
+    given = given or (("value",) if K == 1 else tuple(map(str, range(K))))
     if len(given) != K:
         raise ValueError(f"names is {given}; accepted: {K}, one for each dimension")
     return array, given

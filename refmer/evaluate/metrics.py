@@ -78,36 +78,44 @@ def votes(y, answer):
     } | spread_over_classes(each)
 
 
-def regression(y, answer, mask, ddof=0):
-    """Scores of valence and arousal: pooled, over all valid steps of all recordings together, and as a mean over recordings.
+def regression(y, answer, mask=None, names=("valence", "arousal"), ddof=0):
+    """Scores of the dimensions of a regression: pooled, over all valid steps of all recordings together, and as a mean over recordings.
 
     Parameters
     ----------
-    y, answer : array (N, T, 2)
-    mask : bool array (N, T)
-        Valid steps.
+    y, answer : array (N, K) or (N, T, K)
+    mask : bool array (N, T), optional
+        Valid steps, of values over time.
+    names : tuple of str
+        Of the K dimensions.
     ddof : 0 or 1
         Moments of the concordance: of the population (Lin 1989, and what the authors of paper 003 report) or of the sample.
 
     Returns
     -------
     dict
-        n; ccc, ccc_valence, ccc_arousal, the pooled concordance in [-1, 1], 0 for a constant, and ccc the mean of the two
-        (paper 003, eq. 15); ccc_recordings, the mean of the ccc of each recording that has a valid step; mae, the mean absolute
-        error in units of the annotation, less is better. Errors as for `votes`.
+        n; ccc_NAME of each dimension, the pooled concordance in [-1, 1], 0 for a constant, and ccc, their mean (paper 003, eq.
+        15); of values over time ccc_recordings, the mean of the ccc of each recording that has a valid step; mae, the mean
+        absolute error in units of the annotation, less is better. Errors as for `votes`.
     """
     y, answer = (x.astype(np.float64) for x in _alike(y, answer))
-    mask = np.asarray(mask)
-    if y.ndim != 3 or mask.dtype != bool or mask.shape != y.shape[:2]:
-        raise ValueError(f"y has shape {y.shape}, mask {mask.dtype} {mask.shape}; accepted: (N, T, 2) and bool (N, T)")
+    over_time = mask is not None
+    mask = np.asarray(mask) if over_time else np.ones(y.shape[:-1], bool)
+    if y.ndim != 2 + over_time or mask.dtype != bool or mask.shape != y.shape[:-1] or y.shape[-1] != len(names):
+        raise ValueError(
+            f"y has shape {y.shape}, mask {mask.dtype} {mask.shape}, {len(names)} names; accepted: (N, K), or (N, T, K) and bool "
+            "(N, T), and K names"
+        )
     error = float(mean_absolute_error(*_pair(y[mask], answer[mask])))
-    valence, arousal = ccc(answer, y, mask, ddof)[0].tolist()
+    pooled = ccc(answer, y, mask, ddof)[0].tolist()
+    scores = {"n": len(y), "ccc": float(np.mean(pooled))} | {f"ccc_{name}": value for name, value in zip(names, pooled, strict=True)}
+    if not over_time:
+        return scores | {"mae": error}
     each = [ccc(answer[i : i + 1], y[i : i + 1], mask[i : i + 1], ddof)[0].mean() for i in np.flatnonzero(mask.any(1))]
-    pooled = {"ccc": (valence + arousal) / 2, "ccc_valence": valence, "ccc_arousal": arousal}
-    return {"n": len(y)} | pooled | {"ccc_recordings": float(np.mean(each)), "mae": error}
+    return scores | {"ccc_recordings": float(np.mean(each)), "mae": error}
 
 
-def classification(y, prediction, names, target):
+def classification(y, prediction, names):
     """All scores of class predictions.
 
     Parameters
@@ -116,16 +124,13 @@ def classification(y, prediction, names, target):
         Below K.
     names : sequence of str
         The K classes.
-    target : str
-        "sentiment" has seven ordered classes -3..3 and scores of its own.
 
     Returns
     -------
     dict
         n; accuracy, also called WAR, equal to micro F1 (of sentiment, Acc-7); uar, the unweighted average recall, which is
         macro recall and scikit-learn's balanced accuracy; macro_f1, macro_precision; weighted_f1, weighted by the true counts;
-        f1_per_class, f1_range, f1_sd: see `spread_over_classes`; confusion (K, K), rows true, columns predicted. For sentiment
-        also acc2_has0, acc2_non0, acc5, within_one and mae, the mean absolute error in classes, less is better.
+        f1_per_class, f1_range, f1_sd: see `spread_over_classes`; confusion (K, K), rows true, columns predicted.
 
     Raises
     ------
@@ -142,10 +147,33 @@ def classification(y, prediction, names, target):
         "macro_precision": _macro(each, "precision"),
         "weighted_f1": _weighted(each, "f1"),
     } | spread_over_classes(each)
-    if target == "sentiment":
-        scores |= {score.__name__: score(y - 3, prediction - 3) for score in (acc2_has0, acc2_non0, acc5, within_one)}
-        scores["mae"] = float(mean_absolute_error(y, prediction))
     return scores | {"confusion": confusion_matrix(y, prediction, labels=range(len(names))).tolist()}
+
+
+def ordinal(y, prediction, names, low):
+    """All scores of predicted levels: those of `classification`, and those of numbers.
+
+    Parameters
+    ----------
+    y, prediction : int array (N,)
+        Below K.
+    names : sequence of str
+        The K levels, from the least to the greatest.
+    low : int
+        Number of the first level.
+
+    Returns
+    -------
+    dict
+        As `classification`; within_one, mae, the mean absolute error in levels, less is better; on a scale that has negative and
+        positive numbers acc2_has0 and acc2_non0, and acc5 where it reaches beyond -2 and 2.
+    """
+    scores = classification(y, prediction, names)
+    numbers = np.asarray(y) + low, np.asarray(prediction) + low
+    signed = low < 0 < low + len(names) - 1
+    used = (acc2_has0, acc2_non0) * signed + (acc5,) * (low < -2 and low + len(names) > 3) + (within_one,)
+    scores |= {score.__name__: score(*numbers) for score in used}
+    return scores | {"mae": float(mean_absolute_error(*numbers))}
 
 
 def spread_over_classes(each):

@@ -1,21 +1,21 @@
 """Recognizers in 8 bits: every learned map W of the system becomes a QuantizedMatrix; its forward code stays the same."""
 
 from copy import copy
-from dataclasses import replace
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refmer import params
 from refmer.choices import choose
-from refmer.data import targets
-from refmer.data.read import load_samples
+from refmer.data import labels
+from refmer.data.clips import Clips, Stream
 from refmer.int8.files import fold, folded, inputs
 from refmer.int8.finetune import fine_tune
 from refmer.int8.matrix import QuantizedMatrix
 from refmer.int8.observers import OBSERVERS
 from refmer.systems import find
 
+SILENCE = 4.0  # seconds of the clip on which learned maps are recognised
 ACTIVATIONS = ("row", "tensor", "static")
 WHY = {
     "b": "bias: added to the product in float32",
@@ -143,14 +143,11 @@ def maps_of(model, p, clips=None):
 
 def silent_clip(model):
     """Return one clip of zeros with streams of the widths that the recognizer was fitted on."""
-    samples = load_samples("recordings" if model.task == "regression" else "clips")[:1]
-    if unknown := sorted(set(model.scaling_) - set(samples.streams)):
-        raise ValueError(f"this recognizer reads the streams {unknown}, which are not bundled; give calibration_clips")
     streams = {}
     for name, (mean, _) in model.scaling_.items():
-        s = samples.streams[name]
-        streams[name] = replace(s, x=np.zeros((*s.mask.shape, *mean.shape), np.float32), features=())
-    return samples.with_streams(**streams)
+        rate = model.rates_[name]
+        streams[name] = Stream(np.zeros((1, max(round(SILENCE * rate), 1), *mean.shape), np.float32), rate)
+    return Clips(streams)
 
 
 def calibrate(model, p, maps, clips, observer):
@@ -200,7 +197,7 @@ def sensitivity(model, clips, *, per_channel=True, clip="max"):
     -------
     list of dict
         For each map `tensor` (its path), `score` (change of the headline score), `worst` and `mean` (absolute change of the
-        logits, or of valence and arousal), in descending order of `mean`.
+        logits), in descending order of `mean`.
 
     Raises
     ------
@@ -210,10 +207,9 @@ def sensitivity(model, clips, *, per_channel=True, clip="max"):
     check(model)
     p = float_tree(model)
     whole, score, rows = model.outputs(clips), model.score(clips), []
-    key = "affect" if model.task == "regression" else "logits"
     for path in maps_of(model, p, clips):
         small = with_leaves(model, p, {path: QuantizedMatrix.of(params.get(p, path), per_channel, clip)})
-        error = np.abs(small.outputs(clips)[key] - whole[key])
+        error = np.abs(small.outputs(clips)["logits"] - whole["logits"])
         change = {"score": small.score(clips) - score, "worst": float(error.max()), "mean": float(error.mean())}
         rows.append({"tensor": path} | change)
     return sorted(rows, key=lambda row: -row["mean"])
@@ -223,6 +219,6 @@ def decisions(model, clips):
     """Return (prediction, correct) of each decision: one per clip, of votes one per clip and class; None of a regression."""
     if model.task == "regression":
         return None
-    prediction, truth = model.predict(clips), targets.labels(clips, model.config_.target)
-    truth = targets.above_chance(truth) if model.task == "votes" else truth
+    prediction, truth = model.predict(clips), model.labels(clips).targets
+    truth = labels.above_chance(truth) if model.task == "votes" else truth
     return prediction, prediction == truth

@@ -70,6 +70,17 @@ def sequence_encoder(p, x, mask=None):
     return y, lambda dy, g: back1(relu_backward(back2(dy, g.conv2), r), g.conv1)
 
 
+describe_projection = describe_linear
+
+
+@closure
+def projection(p, x, mask=None):
+    """x W + b of each frame, 0 where not valid: in place of an encoder.   x (B, T, ...) -> (B, T, C)."""
+    z, back_map = linear(p, x.reshape(*x.shape[:2], -1))
+    y, back_hide = hide(z, mask)
+    return y, lambda dy, g: back_map(back_hide(dy), g).reshape(x.shape)
+
+
 def describe_face_encoder(width):
     return {
         "images": [describe_conv2d(width if k else 1, width, 3) for k in range(3)],

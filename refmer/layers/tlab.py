@@ -237,12 +237,12 @@ def by_clip(notes, clips, trace):
 
 
 @closure
-def gather(h, valid, clips, steps, target, pooled=False):
+def gather(h, valid, clips, steps, over_time, pooled=False):
     """The input of the regressor, eq. (14): every step of h (B W, T, C); if `pooled`, the mean of each window (B W, C).
 
-    For target "emotion": the mean of each clip of `steps` steps (B, C). Means are over valid steps.
+    Without `over_time`: the mean of each clip of `steps` steps (B, C). Means are over valid steps.
     """
-    if target == "emotion":
+    if not over_time:
         h, back_unfold = unfold(h, clips, steps)
         mean, back_mean = mean_pool(h, unfold(valid, clips, steps)[0])
         return mean, lambda dz: back_unfold(back_mean(dz))
@@ -250,15 +250,15 @@ def gather(h, valid, clips, steps, target, pooled=False):
 
 
 @closure
-def answer(y, window, clips, steps, target):
-    """The `out` of a system: affect (B, S, 2) of y (B W, T, 2), or (B W, 2), repeated for each step; or logits (B, K)."""
-    if target == "emotion":
+def answer(y, window, clips, steps, over_time):
+    """The `out` of a system: logits (B, S, K) of y (B W, T, K), or (B W, K), repeated for each step; or y (B, K) itself."""
+    if not over_time:
         return {"logits": y}, lambda dout: dout["logits"]
     pooled = y.ndim == 2
-    affect, back_unfold = unfold(np.repeat(y[:, None], window, 1) if pooled else y, clips, steps)
+    z, back_unfold = unfold(np.repeat(y[:, None], window, 1) if pooled else y, clips, steps)
 
     def backward(dout):
-        dy = back_unfold(dout["affect"])
+        dy = back_unfold(dout["logits"])
         return dy.sum(1) if pooled else dy
 
-    return {"affect": affect}, backward
+    return {"logits": z}, backward

@@ -39,7 +39,8 @@ class Encoding(protocol.Config):
     audio, visual : int
         Widths of the frames; published: 130 descriptors of the voice, 4,096 VGG-Face features.
     classes : int
-    target : "emotion"
+    target : str
+        The label that is learned.
     width, heads, layers : int
         d, H, layers of an encoder. The feed-forward width is 4 d.
     audio_conv : bool
@@ -57,12 +58,12 @@ class Encoding(protocol.Config):
         prepended token attends to every frame; under the causal mask it would attend to itself alone.
     drop_self, drop_relu, drop_residual, drop_embed : float
         Dropout of attention weights within a sequence, after ReLU, before residuals, on what enters an encoder.
-    audio_every, visual_every : int
-        Frames of the corpus that are averaged into one; the tiny size has three frames a second.
+    fps : float, optional
+        Frames per second, of which those of the streams are averages. None: all frames.
     """
 
-    TINY = {"width": 24, "heads": 4, "layers": 2, "audio_every": 16, "visual_every": 8}
-    ACCEPTED = {"target": ("emotion",), "positions": networks.POSITIONS, "causal": networks.CAUSAL, "token": networks.TOKENS}
+    TINY = {"width": 24, "heads": 4, "layers": 2, "fps": 3.125}
+    ACCEPTED = {"positions": networks.POSITIONS, "causal": networks.CAUSAL, "token": networks.TOKENS}
 
     audio: int = 130
     visual: int = 4096
@@ -80,8 +81,7 @@ class Encoding(protocol.Config):
     drop_relu: float = 0.1
     drop_residual: float = 0.1
     drop_embed: float = 0.25
-    audio_every: int = 1
-    visual_every: int = 1
+    fps: float | None = None
 
     def rates(self, attention):
         return Rates(attention, self.drop_relu, self.drop_residual, self.drop_embed)
@@ -130,7 +130,7 @@ class Config(Network):
     weights : (float, float, float)
         Weights of the losses of the main, the audio and the visual network (eq. 6, Table 4), with sum 1.
     average : "logits" or "probabilities"
-        The mean over the three networks is one of logits (code) or of probabilities (paper).
+        The mean over the three networks is one of logits (code, and of a regression) or of probabilities (paper).
     """
 
     TINY = Network.TINY | {"layers": 1, "auxiliary_hidden": (48, 32)}
@@ -165,7 +165,7 @@ def forward(p, batch, config, rng=None, trace=None):
     av, back_av = networks.main(p.main, audio, visual, config, rng, scope(trace, "main"))
     a, back_a = networks.auxiliary(p.auxiliary, "audio", *audio, config, rng, scope(trace, "auxiliary.audio"))
     v, back_v = networks.auxiliary(p.auxiliary, "visual", *visual, config, rng, scope(trace, "auxiliary.visual"))
-    logits, back_mean = networks.AVERAGES[config.average](np.stack([av, a, v]))
+    logits, back_mean = networks.AVERAGES["logits" if config.task == "regression" else config.average](np.stack([av, a, v]))
     out = {"logits": logits, "av": av, "audio": a, "visual": v}
     for name in NETWORKS:
         note(trace, f"{name}.logits", out[name])
@@ -181,11 +181,13 @@ def forward(p, batch, config, rng=None, trace=None):
 
 def loss(out, batch, config):
     """L = sum_m lambda_m CE(logits_m, target), m = av, audio, visual (eq. 6), with the batch's `target` (B, K)."""
-    return cross_entropies(out, batch, dict(zip(NETWORKS, config.weights, strict=True)))
+    return cross_entropies(out, batch, dict(zip(NETWORKS, config.weights, strict=True)), config)
 
 
-def cross_entropies(out, batch, weights):
-    """L = sum_m weights[m] CE(out[m], target), classes unweighted."""
+def cross_entropies(out, batch, weights, config):
+    """L = sum_m weights[m] CE(out[m], target), classes unweighted; of a regression, squared errors in their place."""
+    if config.task == "regression":
+        return protocol.squared_error(out, batch, weights)
     value, terms, dout = 0.0, {}, {}
     for name, weight in weights.items():
         terms[name], *saved = cross_entropy(out[name], batch["target"], np.ones_like(batch["class_count"]))

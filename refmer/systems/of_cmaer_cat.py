@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refmer.choices import ABOVE_0
+from refmer.data.inputs import flat, sequences, width
 from refmer.layers import cmaer, encoders
 from refmer.layers.dense import describe_layer_norm, describe_mlp, layer_norm, mlp
 from refmer.layers.trace import scope
@@ -39,19 +40,23 @@ class Config(protocol.Config):
     Parameters
     ----------
     visual : (int, int)
-        Height and width of a frame.
+        Height and width of a frame; (D,) of a vector.
     audio, physiology, text : int
         Features per step: mel bands, signals (DEAP has 40), width of a word.
     classes : int
-    target : "emotion" or "sentiment"
+    target : str
+        The label that is learned.
     modalities : tuple
         Two or more of "visual", "audio", "physiology", "text". The equations have V, A, P; IEMOCAP and MOSEI have V, A, T.
     width, hidden, head : int
         d; the MLPs of gate (eq. 7) and score (eq. 8); the layer before the classes (eq. 12, 21).
     layers, heads, ffn : int
         Of the Transformer.
-    visual_every, audio_every : int
-        Frames of the stream that are averaged into one.
+    visual_fps, audio_fps : float, optional
+        Frames per second, of which those of the streams are averages. None: all frames.
+    encoders : bool
+        False: a linear map of each frame takes the place of the encoders of eq. 1. It follows from the clips where the face is a
+        stream of vectors and not of images.
     face : "mean" or "layout"
         Images end in their mean over all positions (a global pooling), or keep them side by side (layers/encoders.py).
     cmaa, awom, transformer : bool
@@ -72,8 +77,8 @@ class Config(protocol.Config):
     """
 
     TINY = {"width": 16, "hidden": 16, "head": 32, "heads": 2, "ffn": 32, "face": "layout"}
-    TINY |= {"visual_every": 25, "audio_every": 4}  # of the bundled corpus: one image and 12.5 log-mel frames a second
-    ACCEPTED = {"target": ("emotion", "sentiment"), "face": ("mean", "layout")}
+    TINY |= {"visual_fps": 1.0, "audio_fps": 12.5}  # of the bundled corpus: one image and 12.5 log-mel frames a second
+    ACCEPTED = {"face": ("mean", "layout")}
     RANGES = {"temperature": ABOVE_0}
 
     visual: tuple[int, ...] = (64, 64)
@@ -89,8 +94,9 @@ class Config(protocol.Config):
     layers: int = 2
     heads: int = 4
     ffn: int = 256
-    visual_every: int = 1
-    audio_every: int = 1
+    visual_fps: float | None = None
+    audio_fps: float | None = None
+    encoders: bool = True
     face: str = "mean"
     cmaa: bool = True
     awom: bool = True
@@ -114,18 +120,27 @@ class Config(protocol.Config):
 
 def widths(streams, config):
     """Return the Config fields that follow from the streams."""
-    shapes = {m: streams[MODALITIES[m][0]].x.shape[2:] for m in config.modalities}
-    return {m: shape if m == "visual" else shape[0] for m, shape in shapes.items()}
+    shapes = {m: s.x.shape[2:] if m == "visual" else width(s) for m, s in streams.items()}
+    return shapes | {"encoders": config.encoders and len(shapes.get("visual", (1, 1))) == 2}
+
+
+def inputs(streams, config):
+    """Return visual (B, T, h, w) or (B, T, D), audio, physiology, text (B, T, D), and their masks (B, T)."""
+    batch = sequences(streams, config)
+    return {m: x if m == "visual" or m.endswith("_mask") else flat(x) for m, x in batch.items()}
 
 
 def describe(config):
     d, M, layout = config.width, len(config.modalities), config.face == "layout"
-    maps = {
+    maps = config.encoders and {
         "visual": encoders.describe_layout_encoder(config.visual, d) if layout else encoders.describe_face_encoder(d),
         "audio": encoders.describe_sound_encoder(config.audio, d),
         "physiology": encoders.describe_sequence_encoder(config.physiology, d),
         "text": encoders.describe_sequence_encoder(config.text, d),
     }
+    if not config.encoders:
+        sizes = {m: np.prod(getattr(config, m), dtype=int) for m in config.modalities}
+        maps = {m: encoders.describe_projection(int(n), d) for m, n in sizes.items()}
     tree = {"encoders": {m: maps[m] for m in config.modalities}}
     tree["cmaa"] = cmaer.describe_cmaa(d, config.hidden) if config.cmaa else {"norm": describe_layer_norm(d)}
     if config.awom:
@@ -173,7 +188,7 @@ def forward(p, batch, config, rng=None, trace=None):
 def masks(batch, config):
     """Masks of the frames {modality: (B, T)} and of the encoded steps {modality: (B, T')}; available modalities (B, M)."""
     frames = {m: batch[f"{m}_mask"] for m in config.modalities}
-    steps = {m: encoders.sound_mask(mask) if m == "audio" else mask for m, mask in frames.items()}
+    steps = {m: encoders.sound_mask(mask) if m == "audio" and config.encoders else mask for m, mask in frames.items()}
     available = np.stack([mask.any(1) for mask in steps.values()], 1)
     if config.mask_attention:
         return frames, steps, available
@@ -185,10 +200,11 @@ def masks(batch, config):
 def encode(p, batch, frames, config):
     """F_i = CNN_i(M_i), eq. (1).   {modality: (B, T', d)}."""
     face = encoders.layout_encoder if config.face == "layout" else encoders.face_encoder
-    kinds = {"visual": face, "audio": encoders.sound_encoder}
+    kinds = {"visual": face, "audio": encoders.sound_encoder} if config.encoders else {}
+    default = encoders.sequence_encoder if config.encoders else encoders.projection
 
     def encoder(m, x):
-        y, back = kinds.get(m, encoders.sequence_encoder)(getattr(p, m), x, frames[m])
+        y, back = kinds.get(m, default)(getattr(p, m), x, frames[m])
         return y, lambda dy, g: back(dy, getattr(g, m))
 
     return cmaer.each(encoder, {m: batch[m] for m in config.modalities})
@@ -218,10 +234,13 @@ def head_b(p, pooled, aligned, valid, config, rng, trace):
 def loss(out, batch, config):
     """L = lambda_1 L_cls + lambda_2 L_con + lambda_3 L_rec + lambda_4 R_ent, eq. (19); lambda_5 |Theta|^2 is in the recipe."""
     available, terms, dout = masks(batch, config)[2], {}, {}
-    weight = losses.balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
-    value, *saved = losses.cross_entropy(out["logits"], batch["target"], weight)  # eq. (14)
-    terms["cross_entropy"] = config.classification * value
-    dout["logits"] = losses.cross_entropy_backward(config.classification, *saved)
+    if config.task == "regression":
+        _, terms, dout = protocol.squared_error(out, batch, {"logits": config.classification})
+    else:
+        weight = losses.balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
+        value, *saved = losses.cross_entropy(out["logits"], batch["target"], weight)  # eq. (14)
+        terms["cross_entropy"] = config.classification * value
+        dout["logits"] = losses.cross_entropy_backward(config.classification, *saved)
     if config.contrastive:
         value, *saved = losses.info_nce(out["means"], available, config.temperature)  # eq. (15)-(17)
         terms["contrastive"] = config.contrastive * value

@@ -44,7 +44,8 @@ class Config(protocol.Config):
         Widths of the segment means; published: OpenFace 713, COVAREP 74, GloVe 300.
     classes : int
         7 classes of sentiment, or the emotions.
-    target : "sentiment" or "emotion"
+    target : str
+        The label that is learned.
     modalities : tuple
         The modalities that are used, of "visual", "audio", "text" (Table II: one alone).
     width, heads, layers, hidden, head : int
@@ -68,13 +69,13 @@ class Config(protocol.Config):
 
     TINY = {"width": 32, "hidden": 64, "head": 32, "gate_hidden": 16, "layers": 2}
     PAPER = {"width": 128}
-    ACCEPTED = {"target": ("sentiment", "emotion")}
 
     visual: int = 713
     audio: int = 74
     text: int = 300
     classes: int = 7
     target: str = "sentiment"
+    task: str = "ordinal"
     modalities: tuple[str, ...] = ("visual", "audio", "text")
     width: int = 192
     heads: int = 4
@@ -107,7 +108,7 @@ class Config(protocol.Config):
 
 def inputs(streams, config):
     """Return segment means: visual, audio, text (B, D) and visual_mask, ... (B,), False where the modality is missing."""
-    return segment_means(streams, {m: MODALITIES[m] for m in config.modalities})
+    return segment_means(streams)
 
 
 def describe(config):
@@ -181,6 +182,8 @@ def join(p, x, batch, config, rng, trace):
 
 def loss(out, batch, config):
     """Focal loss (paper IV-A) with soft `target` (B, K), classes weighted by the inverse of `class_count` (K,)."""
+    if config.task == "regression":
+        return protocol.squared_error(out, batch, {"logits": 1.0})
     weight = balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
     value, *saved = focal(out["logits"], batch["target"], weight, config.gamma, config.literal_focal)
     return value, {"focal": value}, {"logits": focal_backward(1.0, *saved)}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refmer.choices import HALF, SHARE
+from refmer.data.inputs import flat, sequences, width
 from refmer.layers.attention import Rates, cross_encoder, describe_encoder, encoder
 from refmer.layers.dense import describe_linear, describe_mlp, linear, mlp, optional
 from refmer.layers.sequence import (
@@ -51,10 +52,11 @@ class Config(protocol.Config):
     audio, audio_layers, visual : int
         Width and number of the layers of the speech model (WavLM-large: 1,024, 25); width of the face features (MobileNetV2).
     classes : int
-    target : "votes" or "emotion"
-        Shares of the raters, where a class counts as present with a share above 1 / K (paper IV-B); or one class per clip.
-    every : int
-        Frames averaged into one at the input; 1 in the paper.
+    target : str
+        The label that is learned. Of votes, the shares of the raters, where a class counts as present with a share above 1 / K
+        (paper IV-B).
+    fps : float, optional
+        Frames per second at the input, of which those of the streams are averages. None: all frames, as in the paper.
     width, heads : int
         d and H everywhere. Where `audio` is not d, a linear map follows the sum of layers (ours; published, they are equal).
     positions : bool
@@ -89,9 +91,9 @@ class Config(protocol.Config):
         Share of clips (or batches) without audio, and the same share without video.
     """
 
-    TINY = {"width": 40, "heads": 4, "every": 4, "n_context": 8, "summary_layers": 2, "hidden": 80}  # frames of 0.16 s
+    TINY = {"width": 40, "heads": 4, "fps": 6.25, "n_context": 8, "summary_layers": 2, "hidden": 80}  # frames of 0.16 s
     TINY |= {"layers": 1, "encoder_hidden": 80, "head_hidden": (40, 20)}
-    ACCEPTED = {"target": ("votes", "emotion"), "summarizer": ("learned", "mean", "strided"), "head": ("in", "out")}
+    ACCEPTED = {"summarizer": ("learned", "mean", "strided"), "head": ("in", "out")}
     ACCEPTED |= {"output": ("softmax", "sigmoid"), "balance": ("class", "sample", "none")}
     ACCEPTED |= {"modality_dropout": ("sample", "batch", "off")}
     RANGES = {"beta": SHARE, "dropped": HALF}
@@ -101,7 +103,8 @@ class Config(protocol.Config):
     visual: int = 1280
     classes: int = 6
     target: str = "votes"
-    every: int = 1
+    task: str = "votes"
+    fps: float | None = None
     width: int = 1024
     heads: int = 8
     positions: bool = True
@@ -131,8 +134,19 @@ class Config(protocol.Config):
 
 def widths(streams, config):
     """Return the Config fields that follow from the streams."""
-    audio_layers, audio = streams["layers"].x.shape[2:]
-    return {"audio": audio, "audio_layers": audio_layers, "visual": streams["units"].x.shape[-1]}
+    audio_layers, audio = layered(streams["audio"].x).shape[2:]
+    return {"audio": audio, "audio_layers": audio_layers, "visual": width(streams["visual"])}
+
+
+def inputs(streams, config):
+    """Return audio (B, T, L, D), visual (B, T, D) and their masks (B, T)."""
+    batch = sequences(streams, config)
+    return batch | {"audio": layered(batch["audio"]), "visual": flat(batch["visual"])}
+
+
+def layered(x):
+    """Return frames of layers as they are, vectors as one layer.   (B, T, L, D) or (B, T, D) -> (B, T, L, D)."""
+    return x if x.ndim == 4 else flat(x)[:, :, None]
 
 
 def describe(config):
@@ -177,7 +191,8 @@ def forward(p, batch, config, rng=None, trace=None):
         tokens = (valid[m], valid[other])
         h[m], back_h[m] = fuse(getattr(p, m), c[m], c[other], tokens, config, rng, scope(trace, m))
     logits, back_head = mlp(p.head, np.concatenate([h["audio"], h["visual"]], -1))
-    out = {"logits": logits} | ({"probabilities": sigmoid(logits)} if config.output == "sigmoid" else {})
+    sigmoids = config.output == "sigmoid" and config.task != "regression"
+    out = {"logits": logits} | ({"probabilities": sigmoid(logits)} if sigmoids else {})
 
     def backward(dout, g):
         dlogits = dout["logits"]
@@ -262,6 +277,8 @@ LOSSES = {
 
 def loss(out, batch, config):
     """CBCE (eq. 3) with soft `target` (B, K), classes weighted by their `class_count` (K,) in training."""
+    if config.task == "regression":
+        return protocol.squared_error(out, batch, {"logits": 1.0})
     f, f_backward = LOSSES["sample" if config.balance == "sample" else config.output]
     value, *saved = f(out["logits"], batch["target"], class_weights(batch["class_count"], config))
     return value, {f.__name__: value}, {"logits": f_backward(1.0, *saved)}

@@ -10,11 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from refmer.choices import FROM_0, SECONDS, plain
-from refmer.data.inputs import features, sound_and_face, sound_and_face_shapes
+from refmer.choices import FROM_0, plain
+from refmer.data.inputs import flat, sound_and_face, sound_and_face_shapes, step_means, width
 from refmer.layers import encoders, tlab, tlab_code
 from refmer.layers.convolution import describe_tcn
-from refmer.layers.dense import describe_mlp, mlp
+from refmer.layers.dense import describe_mlp, mlp, optional
 from refmer.layers.sequence import describe_lstm, lstm
 from refmer.layers.trace import scope
 from refmer.ops.contracts import closure
@@ -22,6 +22,8 @@ from refmer.ops.losses import balanced_weights, ccc_loss, ccc_loss_backward, cro
 from refmer.systems import protocol
 from refmer.train.crop import one_window
 
+MODALITIES = {"audio": ("logmel",), "visual": ("frames",)}
+FEATURES = {"audio": ("audio",), "visual": ("visual",)}  # of pretrained backbones
 RECIPE = "paper-003"
 VARIANTS = {"tlab_jca": ({}, None), "tlab_jca@code": ({"variant": "code"}, 26_971_763)}
 
@@ -34,28 +36,33 @@ class Windows(protocol.Config):
     ----------
     sound, face : tuple
         Shapes of one sub-sequence: log-mel (F, mel) and images (F, h, w), or without encoders features (A,) and (N, V), N
-        positions.
+        positions (a stream of vectors has one).
     encoders : bool
-        False: read features of pretrained backbones from streams "audio" and "visual", a frame per sub-sequence; they are not
-        part of the network and its published size. True: read log-mel and frames through small residual encoders.
+        True: read log-mel and frames through small residual encoders. False: read features (of pretrained backbones, which are
+        not part of the network and its published size), usually from streams "audio" and "visual"; their means over each
+        sub-sequence, and a linear map of the sound where its width is not that of TLAB. Where the face is a stream of vectors
+        and not of images, False follows from the clips.
     sound_trunk, face_trunk : tuple
         Widths of the encoders before the last block.
     bands_as_channels : bool
         Input of the encoder of log-mel: see layers/encoders.py. False: an image, as for the paper's ResNet18.
-    seconds, sampled, every, coarse
-        Duration of a sub-sequence; images taken of it; log-mel frames, and pixels along each side, averaged into one.
+    sampled, every, coarse : int
+        Images taken of a sub-sequence, whose duration is `seconds`; log-mel frames, and pixels along each side, averaged into
+        one.
     steps : int
         T, sub-sequences in a window: maps along time fix it. More are consecutive windows, fewer are filled up.
     classes : int
-        Outputs: valence and arousal, or the emotions.
-    target : "affect" or "emotion"
+        Outputs: valence and arousal, or classes.
+    target : str
+        The label that is learned.
+    over_time : bool
+        It has a value per sub-sequence; False: one for the clip. It follows from the clips.
     ddof : 0 or 1
         Of the moments in the loss; the authors' code has 1 in the loss and 0 in the score.
     """
 
     TINY = {"encoders": True, "sound_trunk": (16,), "bands_as_channels": True, "sampled": 4, "every": 2, "coarse": 2}
-    ACCEPTED = {"target": ("affect", "emotion"), "ddof": (0, 1)}
-    RANGES = {"seconds": SECONDS}
+    ACCEPTED = {"ddof": (0, 1)}
 
     sound: tuple[int, ...] = (512,)
     face: tuple[int, ...] = (49, 512)
@@ -63,13 +70,14 @@ class Windows(protocol.Config):
     sound_trunk: tuple[int, ...] = (4, 8)
     face_trunk: tuple[int, ...] = (4, 8)
     bands_as_channels: bool = False
-    seconds: float = 0.64
     sampled: int = 8
     every: int = 1
     coarse: int = 1
     steps: int = 16
     classes: int = 2
     target: str = "affect"
+    task: str = "regression"
+    over_time: bool = True
     ddof: int = 0
 
 
@@ -104,7 +112,7 @@ class Config(Windows):
     TINY = Windows.TINY | {"width": 16, "joint": 32, "head": 16, "hidden": 8, "positions": 9, "joint_layers": 1}
     TINY |= {"residual": "input", **dict.fromkeys(("dropout_tcn", "dropout_lstm", "dropout_fusion", "dropout_head"), 0.1)}
     ACCEPTED = Windows.ACCEPTED | {"variant": ("paper", "code"), "residual": ("tlab", "input")}
-    RANGES = Windows.RANGES | {"band": FROM_0}
+    RANGES = {"band": FROM_0}
 
     variant: str = "paper"
     tcn: bool = True
@@ -133,8 +141,6 @@ class Config(Windows):
             raise ValueError(f"joint is {self.joint}, dilations {self.dilations}; accepted: an even one, and one or more")
         if self.residual == "input" and self.variant != "paper":
             raise ValueError("residual is 'input' with variant 'code'; accepted: 'tlab', or variant 'paper'")
-        if not self.encoders and self.sound[-1] != self.width:
-            raise ValueError(f"features of sound have width {self.sound[-1]}; accepted: {self.width}, the width of TLAB")
 
     @classmethod
     def tiny(cls, **changes):
@@ -142,35 +148,41 @@ class Config(Windows):
         return super().tiny(**({"residual": "tlab"} if plain(changes.get("variant")) == "code" else {}) | changes)
 
 
-def streams(config):
-    """Return the names of the streams that are read."""
-    return ["logmel", "frames"] if config.encoders else ["audio", "visual"]
+def modalities(config):
+    """Return {modality: usual names of its streams}."""
+    return MODALITIES if config.encoders else FEATURES
 
 
 def widths(streams, config):
     """Return the Config fields that follow from the streams."""
-    if config.encoders:
-        sound, face = sound_and_face_shapes(streams, config.seconds, config.sampled, config.every, config.coarse)
-    else:
-        sound, face = (streams[name].x.shape[2:] for name in ("audio", "visual"))
-    return {"sound": sound, "face": face}
+    frame = streams["visual"].x.shape[2:]
+    if config.encoders and len(frame) == 2:
+        shapes = sound_and_face_shapes(streams, config.seconds, config.sampled, config.every, config.coarse)
+        return {"encoders": True} | dict(zip(("sound", "face"), shapes, strict=True))
+    return {"encoders": False, "sound": (width(streams["audio"]),), "face": frame if len(frame) == 2 else (1, frame[0])}
 
 
 def inputs(streams, config):
-    """Return logmel (B, S, F, mel) and frames (B, S, F, h, w), or audio (B, S, A) and visual (B, S, N, V), and masks (B, S)."""
+    """Return audio (B, S, F, mel) and visual (B, S, F, h, w), or audio (B, S, A) and visual (B, S, N, V), and masks (B, S)."""
     if config.encoders:
         return sound_and_face(streams, config.seconds, config.sampled, config.every, config.coarse)
-    return features(streams, ("audio", "visual"))
+    batch = step_means(streams, config.seconds)
+    return batch | {"audio": flat(batch["audio"]), "visual": batch["visual"].reshape(*batch["visual"].shape[:2], *config.face)}
 
 
 def describe_encoders(config, sound, face):
-    """The encoders of a network that has them; the last blocks have widths `sound` and `face`."""
+    """The encoders of a network that has them, else a map of the sound if its width is not `sound`.
+
+    The last blocks of the encoders have widths `sound` and `face`.
+    """
+    if not config.encoders:
+        return {} if config.sound[-1] == sound else {"encoders": {"sound": encoders.describe_projection(config.sound[-1], sound)}}
     bands = config.sound[-1] if config.bands_as_channels else 1
     trunks = {
         "sound": encoders.describe_resnet((*config.sound_trunk, sound), bands),
         "face": encoders.describe_r2plus1d((*config.face_trunk, face)),
     }
-    return {"encoders": trunks} if config.encoders else {}
+    return {"encoders": trunks}
 
 
 def describe(config):
@@ -213,10 +225,10 @@ def parts(config, rng):
 
 @closure
 def forward(p, batch, config, rng=None, trace=None):
-    """batch: see `inputs` -> out: affect (B, S, 2), or logits (B, K)."""
+    """batch: see `inputs` -> out: logits (B, S, K), or (B, K) of a label that is not over time."""
     block, fuse, join, head = parts(config, rng)
     residual = tlab.input_residual if config.residual == "input" else tlab.block_residual
-    B, S = batch[streams(config)[0]].shape[:2]
+    B, S = batch["audio"].shape[:2]
     notes = None if trace is None else {}
     sound, face, valid_a, valid_v, back_windows = windows(p, batch, config, rng)  # (B W, T, C), (B W, T, N, V), (B W, T) twice
     valid = valid_a | valid_v
@@ -228,9 +240,9 @@ def forward(p, batch, config, rng=None, trace=None):
     fa, back_residual_a = residual(fa, a, sound, valid, valid_a)
     fv, back_residual_v = residual(fv, v, x, valid, valid_v)
     h, back_join = join(p.join, np.concatenate([fv, fa], -1), mask=valid)  # eq. (12)-(13)
-    z, back_gather = tlab.gather(h, valid, B, S, config.target, config.pooled)
+    z, back_gather = tlab.gather(h, valid, B, S, config.over_time, config.pooled)
     y, back_head = head(p.head, z)  # eq. (14)
-    out, back_answer = tlab.answer(y, config.steps, B, S, config.target)
+    out, back_answer = tlab.answer(y, config.steps, B, S, config.over_time)
     tlab.by_clip(notes or {}, B, trace)
 
     def backward(dout, g):
@@ -246,9 +258,11 @@ def forward(p, batch, config, rng=None, trace=None):
 
 def windows(p, batch, config, rng):
     """Both streams, encoded where there are encoders, as windows, and masks. Training encodes valid sub-sequences only."""
-    names, skip = streams(config), rng is not None
-    (sound, face), (valid_a, valid_v) = (batch[name] for name in names), (batch[f"{name}_mask"] for name in names)
-    if config.encoders:
+    skip = rng is not None
+    (sound, face), (valid_a, valid_v) = (batch[m] for m in MODALITIES), (batch[f"{m}_mask"] for m in MODALITIES)
+    if not config.encoders:
+        sound, back_sound = optional(getattr(p, "encoders", p), "sound", encoders.projection, sound, valid_a)
+    else:
         sound, back_sound = encoders.encode_sound(p.encoders.sound, sound, valid_a, config.bands_as_channels, skip)
         face, back_face = encoders.encode_face(p.encoders.face, face, valid_v, skip)
     sound, back_fold1 = tlab.fold(sound, config.steps)
@@ -258,20 +272,25 @@ def windows(p, batch, config, rng):
         dsound, dface = back_fold1(dsound), back_fold2(dface)
         if config.encoders:
             dsound, dface = back_sound(dsound, g.encoders.sound), back_face(dface, g.encoders.face)
-        return dict(zip(names, (dsound, dface), strict=True))
+        else:
+            dsound = back_sound(dsound, getattr(g, "encoders", g))
+        return {"audio": dsound, "visual": dface}
 
     return sound, face, tlab.fold(valid_a, config.steps)[0], tlab.fold(valid_v, config.steps)[0], backward
 
 
 def loss(out, batch, config):
-    """L = 1 - (rho_a + rho_v) / 2 over all valid steps of the batch, eq. (15)-(16); of emotions, balanced cross-entropy."""
-    if config.target == "emotion":
-        value, *saved = cross_entropy(out["logits"], batch["target"], balanced_weights(batch["class_count"]))
-        return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved)}
-    value, *saved = ccc_loss(out["affect"], batch["target"], batch["target_mask"], config.ddof)
-    return value, {"ccc": value}, {"affect": ccc_loss_backward(1.0, *saved)}
+    """L = 1 - (rho_a + rho_v) / 2 over all valid steps of the batch, eq. (15)-(16); of classes, balanced cross-entropy."""
+    z, target, mask = out["logits"], batch["target"], batch.get("target_mask")
+    if config.task == "regression":
+        value, *saved = ccc_loss(z, target, mask, config.ddof)
+        return value, {"ccc": value}, {"logits": ccc_loss_backward(1.0, *saved)}
+    rows = target if mask is None else np.where(mask[..., None], target, 0) * (mask.size / max(mask.sum(), 1))
+    rows = rows.reshape(-1, rows.shape[-1]).astype(target.dtype)
+    value, *saved = cross_entropy(z.reshape(rows.shape), rows, balanced_weights(batch["class_count"]))
+    return value, {"cross_entropy": value}, {"logits": cross_entropy_backward(1.0, *saved).reshape(z.shape)}
 
 
 def example(config):
     """A window."""
-    return dict(zip(streams(config), ((config.steps, *config.sound), (config.steps, *config.face)), strict=True))
+    return {"audio": (config.steps, *config.sound), "visual": (config.steps, *config.face)}
