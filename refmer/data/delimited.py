@@ -1,11 +1,13 @@
 """Tables in text files: cells between commas, semicolons or tabs, with decimal points or commas."""
 
 import csv
+import re
 from itertools import chain
 
 import numpy as np
 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+MISSING = r"\??|[+-]?nan.*"  # cells without a number
 ACCEPTED = "lines of text with commas, semicolons or tabs between the cells"
 
 
@@ -55,21 +57,27 @@ def number(text, separator):
         return np.nan
 
 
-def read_numbers(path, file, text=()):
-    """Return the names of the columns (none without a header), numbers (T, D), and the cells of the columns `text`, by name.
+def numbers(file, header, rows, separator):
+    """Return the numbers (T, D) of rows of cells, NaN for one that is missing: empty, "?" or a form of "nan".
 
-    Raises ValueError, which names line and column, for a cell that is no number.
+    Raises ValueError, which names row and column, for other text.
     """
+    try:
+        x = np.array(rows, float)
+    except ValueError:
+        x = np.array([[number(cell, separator) for cell in row] for row in rows])
+        for row, column in np.argwhere(np.isnan(x)):
+            if not re.fullmatch(MISSING, rows[row][column], re.I):
+                name = header[column] if header else column + 1
+                raise ValueError(
+                    f"{file}: column {name} of row {row + 1} is {rows[row][column]!r}; accepted: numbers"
+                ) from None
+    return x.reshape(len(rows), -1)
+
+
+def read_numbers(path, file):
+    """Return the names of the columns of a file, () without a header, and its numbers (T, D)."""
     header, rows, separator = read_cells(path, file)
     if not any(np.isnan(number(cell, separator)) for cell in header):
         header, rows = [], [header, *rows]
-    taken = {name: [row[header.index(name)] for row in rows] for name in text if name in header}
-    columns = [i for i, name in enumerate(header or rows[0]) if name not in taken]
-    x = np.array([[number(row[i], separator) for i in columns] for row in rows], float).reshape(len(rows), len(columns))
-    if len(bad := np.argwhere(np.isnan(x))):
-        row, column = bad[0]
-        name = header[columns[column]] if header else columns[column] + 1
-        cell = rows[row][columns[column]]
-        if cell.lower().lstrip("+-") != "nan":
-            raise ValueError(f"{file}: column {name} is {cell!r} in row {row + 1}; accepted: numbers")
-    return tuple(header[i] for i in columns) if header else (), x, taken
+    return tuple(header), numbers(file, header, rows, separator)

@@ -79,7 +79,7 @@ def read_face(path, confidence, face=None, rate=None, sound=0.0, columns="units"
 
 
 def read_table(path, file, features):
-    """Return {column: (rows,)} of COLUMNS and features that a file has, NaN for other text than numbers, and the number of rows.
+    """Return {column: (rows,)} of those COLUMNS and features that a file has, NaN for text without number, and their length.
 
     Cells are separated by commas, semicolons (then with decimal points or commas) or tabs; blank lines and "sep=;" are skipped.
     """

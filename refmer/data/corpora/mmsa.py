@@ -22,12 +22,10 @@ def read(path, *, rates=None):
     """Read MOSI, MOSEI or SIMS from a pickle of MMSA, aligned or unaligned.
 
     The files are linked from github.com/thuiar/MMSA; MOSI and MOSEI are asked for at CMU (multicomp.cs.cmu.edu), SIMS at
-    github.com/thuiar/ch-sims-v2, for research only. A file is a dict of "train", "valid" and "test", each a dict of "id"
-    (VIDEO$_$SEGMENT), "text", "audio", "vision" (N, T, D), "regression_labels", and in most versions "annotations", "text_bert",
-    "audio_lengths", "vision_lengths", for SIMS also "regression_labels_T", "_A" and "_V". Published totals (train, valid, test):
-    MOSI 1284, 229, 686; MOSEI 16326, 1871, 4659; SIMS 1368, 456, 457; SIMS v2 2722, 647, 1034.
-
-    The pickle is read as data (`safe_pickle`): a file that holds anything but arrays, lists, dicts, text and numbers is refused.
+    github.com/thuiar/ch-sims-v2, for research only. Layout: a dict of "train", "valid" and "test", each a dict of "id"
+    (VIDEO$_$SEGMENT), "text", "audio", "vision" (N, T, D), "regression_labels", and in most versions "annotations",
+    "text_bert", "audio_lengths", "vision_lengths", for SIMS also "regression_labels_T", "_A" and "_V". Published: TOTALS.
+    The pickle is read as data: a file that holds anything but arrays, lists, dicts, text and numbers is refused.
 
     Parameters
     ----------

@@ -5,9 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from error_table import errors
 
 from refmer.data.corpora import mmsa
-from error_table import errors
 
 WIDTHS = {"text": 4, "audio": 5, "vision": 3}
 LENGTHS = {"text": 6, "audio": 8, "vision": 7}
