@@ -1,8 +1,11 @@
-"""Folders of images, one for each frame of a video."""
+"""Frames of videos: folders of images, and files of features."""
 
 import warnings
 
 import numpy as np
+
+from refmer.data.corpora.cells import frames_of
+from refmer.data.corpora.tables import collect
 
 ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -12,6 +15,14 @@ def images(folder):
     if not folder.is_dir():
         return {}
     return {int(f.stem): f for f in folder.iterdir() if f.suffix.lower() in ENDINGS and f.stem.isdecimal() and int(f.stem)}
+
+
+def read_vectors(folder, videos, source):
+    """Return {video: features (T, D)} of those videos that have a file NAME.npy in a folder."""
+    files = {v: file for v in videos if (file := folder / f"{v}.npy").is_file()}
+    if not files:
+        raise FileNotFoundError(f"no file {folder}/{videos[0]}.npy; accepted: features (T, D) of each video")
+    return {v: x for v, (x, *_) in collect(f"{source}, {folder}", files, frames_of).items()}
 
 
 def grey(files, cut, size):

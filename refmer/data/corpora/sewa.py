@@ -5,13 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from refmer.data.clips import Clips
-from refmer.data.corpora.tables import collect, data_files, finite, placed, sense_of, step_of, stream_of
-from refmer.data.delimited import numbers, read_cells
+from refmer.data.corpora.tables import collect, data_files, finite, placed, sense_of, stream_of
+from refmer.data.corpora.timed import read_timed
 from refmer.data.labels import Label
-from refmer.data.read_clip import existing
 
-TIMES = ("timestamp", "frametime", "time")
-SPLITS = {"train": "train", "devel": "devel", "dev": "devel", "test": "test"}
+PARTS = ("train", "devel", "test")
 
 
 def read(path, *, labels="labels", speaker=None):
@@ -19,7 +17,7 @@ def read(path, *, labels="labels", speaker=None):
 
     SEWA is asked for at db.sewaproject.eu, with an end user licence for research. Layout: a folder of labels and one folder for
     each stream, with files of the same names (Train_DE_01.csv): columns name;timestamp;arousal;valence;liking, or
-    name;frameTime;FEATURE;..., a row per time step (0.1 s). Published in AVEC 2017: 34, 14 and 16 recordings (train, devel, test).
+    name;frameTime;FEATURE;..., a row per time step (0.1 s). Published: 34, 14 and 16 recordings in AVEC 2017.
 
     Parameters
     ----------
@@ -32,9 +30,8 @@ def read(path, *, labels="labels", speaker=None):
     Returns
     -------
     Clips
-        A recording each. Streams by the names of their folders. Labels "affect", a regression over time whose dimensions are
-        the columns, and "part" (train, devel, test) where names begin so. A recording without a file of labels, as those of the
-        test part, has none. Missing features are 0; a warning counts them.
+        A recording each. Streams by the names of their folders; missing features are 0, a warning counts them. Labels
+        "affect", a regression over time whose dimensions are the columns, and "part" (train, devel, test) where names begin so.
 
     Raises
     ------
@@ -60,23 +57,18 @@ def read(path, *, labels="labels", speaker=None):
         values[names.index(name)] = np.full((at[-1] + 1, x.shape[1]), np.nan)
         values[names.index(name)][at] = x
     given = {"affect": Label(values, "regression", dimensions, rate)}
-    if any(parts := [SPLITS.get(name.split("_")[0].lower(), "") for name in names]):
-        given["part"] = Label(parts, names=[part for part in dict.fromkeys(SPLITS.values()) if part in parts])
+    if set(parts := [name.split("_")[0].lower() for name in names]) <= set(PARTS):
+        given["part"] = Label(parts, names=[part for part in PARTS if part in parts])
     return Clips(streams, names, [speaker(name) for name in names] if callable(speaker) else None, given, source=source)
 
 
 def rows_of(file):
     """Return the names of the columns of a file, its rate, its rows (n, D), and the time step of each."""
-    header, rows, separator = read_cells(existing("csv", file), file.name)
-    lower = [name.lower() for name in header]
-    if (time := next((lower.index(name) for name in TIMES if name in lower), None)) is None:
-        raise ValueError(f"{file.name} has the columns {', '.join(header[:5])}; accepted: a column timestamp or frameTime")
-    kept = [k for k, name in enumerate(lower) if k != time and name != "name"]
-    x = numbers(file.name, [header[k] for k in (time, *kept)], [[row[k] for k in (time, *kept)] for row in rows], separator)
-    step, at = step_of(file.name, x[:, 0]) if len(rows) > 1 else (None, None)
-    if step is None:
-        raise ValueError(f"{file.name} has {len(rows)} rows; accepted: 2 or more")
-    return tuple(header[k] for k in kept), round(1 / step, 3), x[:, 1:], at
+    features, clips, _ = read_timed(file)
+    x, step, at, _ = next(iter(clips.values()))
+    if step is None or len(clips) > 1:
+        raise ValueError(f"{file.name} has no times; accepted: a column timestamp or frameTime, 2 rows or more of one name")
+    return features, round(1 / step, 3), x, at
 
 
 def shared(kind, tables):

@@ -118,6 +118,6 @@ test_errors = errors(
     (lambda read: read(train=part(2, 0, text=[[1.0], [2.0]])), "text of train is no array"),
     (
         lambda read: read(train=part(2, 0), test=part(2, 0, audio=np.ones((2, 3, 9)))),
-        "audio has 5, 9 features in its parts; accepted: as many in all",
+        r"audio has \[5, 9\] features in its parts; accepted: as many in all",
     ),
 )

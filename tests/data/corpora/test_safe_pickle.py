@@ -67,8 +67,10 @@ def test_an_array_stored_once_is_read_once(file, protocol):
 
 
 def test_a_file_of_python_2_is_read_as_latin_1(file):
-    head = b"\x80\x02}q\x00U\x05audioq\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85q\x04U\x01bq\x05\x87q\x06R"
-    dtype = b"cnumpy\ndtype\nq\x07U\x02f8q\x08K\x00K\x01\x87q\x09Rq\x0a(K\x03U\x01<q\x0bNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x0cb"
+    head = b"\x80\x02}q\x00U\x05audioq\x01cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85q\x04U\x01b\x87R"
+    dtype = (
+        b"cnumpy\ndtype\nq\x07U\x02f8q\x08K\x00K\x01\x87q\x09Rq\x0a(K\x03U\x01<q\x0bNNN" + b"J\xff\xff\xff\xff" * 2 + b"K\x00tb"
+    )
     file.write_bytes(head + b"(K\x01K\x01\x85" + dtype + b"\x89U\x08" + struct.pack("<d", -2.5) + b"tbsU\x04nameU\x02\xe9as.")
     value = load(file)
     assert value["audio"].tolist() == [-2.5] and value["name"] == "éa"

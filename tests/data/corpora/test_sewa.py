@@ -77,12 +77,12 @@ def rewritten(folder, text):
 test_errors = errors(
     (
         lambda folder: rewritten(folder, "name;arousal\nx;1\nx;2\n"),
-        "has the columns name, arousal; accepted: a column timestamp",
+        "has no times; accepted: a column timestamp or frameTime, 2 rows",
     ),
-    (lambda folder: rewritten(folder, "name;timestamp;a\nx;0;1\n"), "has 1 rows; accepted: 2 or more"),
+    (lambda folder: rewritten(folder, "name;timestamp;a\nx;0;1\n"), "has no times; accepted: a column"),
     (lambda folder: rewritten(folder, "name;timestamp;a\nx;0;1\nx;0;2\n"), "times do not rise, or are missing"),
     (lambda folder: rewritten(folder, "name;timestamp;a\nx;0;1\nx;.1;2\nx;.2;2\nx;.35;2\n"), "accepted: whole steps"),
-    (lambda folder: rewritten(folder, ""), "accepted: a column timestamp or frameTime"),
+    (lambda folder: rewritten(folder, ""), "has 0 rows of 0 features; accepted: at least one of each"),
 )
 test_missing = errors(
     (lambda tmp_path: sewa.read(tmp_path), "no folder .*labels; accepted: a folder of labels and one for each stream"),
