@@ -171,8 +171,8 @@ def test_a_training_step_enters_at_most_fifteen_files(name):
 
 def truth(out):
     """A target and class counts for any output."""
-    if "affect" in out:
-        y = np.random.default_rng(1).normal(size=out["affect"].shape).astype(np.float32)
+    if out["logits"].ndim == 3:
+        y = np.random.default_rng(1).normal(size=out["logits"].shape).astype(np.float32)
         return {"target": y, "target_mask": np.ones(y.shape[:2], bool)}
     K = out["logits"].shape[-1]
     return {"target": np.eye(K, dtype=np.float32)[:1], "class_count": np.ones(K, np.float32)}

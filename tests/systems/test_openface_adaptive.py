@@ -94,7 +94,7 @@ def test_ablations_share_the_initial_weights_of_shared_parts():
     [
         ({"modalities": ()}, r"modalities is \(\); accepted"),
         ({"modalities": ("smell",)}, "smell"),
-        ({"target": "age"}, "target is 'age'; accepted: 'sentiment', 'emotion'"),
+        ({"task": "age"}, "task is 'age'; accepted: 'classes', 'votes', 'ordinal', 'regression'"),
     ],
 )
 def test_a_wrong_switch_is_named(change, message):
