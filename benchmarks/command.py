@@ -1,4 +1,4 @@
-"""The command line of `python benchmarks`: speed beside PyTorch, scaling, training on a large corpus and out of core, kills, malformed calls."""
+"""The command line of `python benchmarks`: speed beside PyTorch, scaling, large corpora, kills, malformed calls."""
 
 import argparse
 
