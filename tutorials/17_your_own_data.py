@@ -31,9 +31,9 @@ folder = Path(temporary.name)
 # %% [markdown]
 # ## A folder of features
 #
-# So that this page runs without you, it first writes what a student may have: one file per clip and kind of feature, an array of
-# frames by features, and a table with a row per clip. The features come from the synthetic corpus under other names. **With your
-# own files**, start at the next section.
+# So that this page runs without you, it first writes what a student may have: one file per clip and kind of feature, an array
+# of frames by features, and a table with a row per clip. The features come from the synthetic corpus under other names. **With
+# your own files**, start at the next section.
 
 # %%
 samples = refmer.load_samples()
@@ -133,7 +133,7 @@ folds = GroupKFold(4)
 linear = make_pipeline(StandardScaler(), LogisticRegressionCV(Cs=4, cv=3, max_iter=300))
 scores = {"linear": cross_val_score(linear, moments(clips), clips.emotion, groups=clips.speaker, cv=folds)}
 for name in ("openface_adaptive", "concatenation", "lf_rnn", "transformer_lstm"):
-    model = refmer.Recognizer(name, label="emotion", streams=READ if name != "transformer_lstm" else {"audio": "egemaps"})
+    model = refmer.Recognizer(name, label="emotion", streams=READ)
     scores[name] = cross_val_score(model, clips, groups=clips.speaker, cv=folds)
 
 for name, s in scores.items():
@@ -150,9 +150,8 @@ for i, (name, s) in enumerate(scores.items()):
     ax.plot(s, np.full(4, i), ".", color="0.6")
     ax.errorbar(s.mean(), i, xerr=s.std(ddof=1) / 2, fmt="o", color=f"C{int(name != 'linear')}", capsize=3)
 ax.axvline(np.bincount(clips.emotion).max() / len(clips), color="k", ls=":", label="always the most frequent class")
-ax.set(
-    yticks=range(len(scores)), yticklabels=scores, xlabel="accuracy; dots: 4 folds by speaker, circle: mean and standard error"
-)
+ax.set(yticks=range(len(scores)), yticklabels=scores)
+ax.set_xlabel("accuracy; dots: 4 folds by speaker, circle: mean and standard error")
 ax.legend(loc="lower right")
 plt.show()
 
@@ -167,8 +166,8 @@ assert scores["linear"].mean() > constant and scores["openface_adaptive"].mean()
 #    with the most parameters?
 # 2. Make a label over time: `refmer.Label(values, rate=1.0)` with one value per second, and learn it with `lf_rnn` and
 #    `tlab_jca`. What do their predictions have the shape of?
-# 3. From the command line, `refmer inspect table:clips.csv` and `refmer compare --data table:clips.csv --label emotion` do all of
-#    this. What do the tables say about their data?
+# 3. From the command line, `refmer inspect table:clips.csv` and `refmer compare --data table:clips.csv --label emotion` do all
+#    of this. What do the tables say about their data?
 #
 # Solutions: 1. People are recognised by who they are; a large model can remember more of them. 2. (N, S): S steps of a second,
 # read from a window each by `lf_rnn`, all at once by `tlab_jca`. 3. The file that they come from; the word synthetic is gone.
