@@ -22,12 +22,13 @@ CHECKOUT = pytest.mark.skipif(not (TOP / "pyproject.toml").exists(), reason="nee
 # what each part may import, besides itself; files directly in refmer/ are parts; later lines may import earlier ones only
 LOWER = {
     "choices": set(),
+    "text": set(),
     "params": set(),
     "kernels": set(),
     "ops": {"kernels", "choices"},
     "check": {"params", "ops"},
     "layers": {"params", "ops", "choices"},
-    "data": {"ops", "choices"},
+    "data": {"ops", "choices", "text"},
     "train": {"params", "ops", "data", "choices"},
     "evaluate": {"ops", "choices"},
     "count": {"params"},

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score
 
 from refmer.evaluate import metrics
-from refmer.evaluate.metrics import acc2_has0, acc2_non0, acc5, classification, ordinal, per_class, regression, votes, within_one
+from refmer.evaluate.metrics import (
+    acc2_has0,
+    acc2_non0,
+    acc5,
+    classification,
+    ordinal,
+    per_class,
+    regression,
+    votes,
+    within_one,
+)
 
 SENTIMENT = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=13)
@@ -139,7 +149,7 @@ def test_concordance_of_published_rows():
     everyone = np.ones((1, 3), bool)
     scores = regression(y, answer, everyone)
     assert scores["ccc_valence"] == pytest.approx(0.97560976)  # rows of equal means do not tell the forms apart ...
-    assert regression(y, answer, everyone, 1)["ccc_valence"] == pytest.approx(0.97560976)
+    assert regression(y, answer, everyone, ddof=1)["ccc_valence"] == pytest.approx(0.97560976)
     row = regression(y[..., ::-1], np.array([[[0.1, 1], [0.9, 0.9], [0.5, 0.2]]])[..., ::-1], everyone)
     assert row["ccc_valence"] == pytest.approx(0.98765432)  # ... rows of different means do: .98901099 with ddof 1
     moved = regression(y + 0.1, y, everyone)
@@ -158,6 +168,6 @@ test_errors_name_the_cause = errors(
     (votes, [True, False], [True, True], r"accepted: \(N, K\)"),
     (per_class, [0, 1], ["a", "b"], 3, "the answer <U1; accepted: numbers"),
     (per_class, [0, 1], [[0], [0, 1]], 3, "y or the answer is no array"),
-    (regression, AFFECT, ANSWER, VALID[0], r"mask bool \(5,\); .*accepted: \(N, K\), or \(N, T, K\) and bool \(N, T\)"),
+    (regression, AFFECT, ANSWER, VALID[0], r"mask bool \(5,\), 2 names; accepted: \(N, K\), or \(N, T, K\) and bool \(N, T\)"),
     (regression, AFFECT, ANSWER, ~VALID & VALID, "at least one clip"),
 )

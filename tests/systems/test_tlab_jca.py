@@ -7,11 +7,12 @@ import pytest
 
 import refmer
 from refmer import params
+from refmer.data.inputs import step_means
 from refmer.ops.losses import ccc
 from refmer.ops.optimizers import adamw
 from refmer.proofs import moved
 from refmer.proofs.paper003 import AFFECT, JCA, LEADER, RAW, STREAMS, TLAB, VALID, B, S, T, batch_of
-from refmer.systems import find, tlab_jca
+from refmer.systems import find
 from refmer.systems.tlab_jca import Config, describe, forward, loss
 
 BATCH = batch_of(audio=(6,), visual=(3, 5))
@@ -201,7 +202,7 @@ def test_recordings_from_end_to_end(recordings, tmp_path):
 def test_own_features_are_read_without_encoders(recordings):
     """The input of paper(encoders=False): a frame of features per sub-sequence."""
     part, rng = recordings[:6], np.random.default_rng(0)
-    steps = tlab_jca.inputs(part.streams, Config.tiny())["logmel_mask"]
+    steps = step_means({"face": part.streams["frames"]}, Config.tiny().seconds)["face_mask"]
     shapes = {"audio": (6,), "visual": (3, 5)}
     own = {
         name: replace(part.streams["logmel"], x=rng.normal(size=(*steps.shape, *shape)), rate=1 / 0.64, mask=steps, features=())
