@@ -53,7 +53,7 @@ def test_files_that_are_odd_twice_or_damaged_are_named_and_the_rest_is_read(corp
 
 def test_the_published_names_are_as_many_as_the_published_files():
     assert len(published(("01",))) == 1440 and len(published(("02",))) == 1012
-    assert len({name[-2:] for name in published(("02",))}) == 23
+    assert {name[-2:] for name in published(("01",))} - {name[-2:] for name in published(("02",))} == {"18"}
 
 
 test_errors = errors(
