@@ -86,7 +86,7 @@ def existing(label, path):
     return path
 
 
-def read_files(wav, openface_csv, confidence=0.7, face=None, rate=None, cache=None):
+def read_files(wav, openface_csv, confidence=0.7, face=None, rate=None, cache=None, columns="units"):
     """Return what the files of a clip hold: features of the voice by name, and (x, present, features) of the face, or None."""
     confidence = typed("confidence", plain(confidence), float, SHARE)
     rate = typed("rate", plain(rate), float | None, FRAME_RATES)
@@ -95,7 +95,7 @@ def read_files(wav, openface_csv, confidence=0.7, face=None, rate=None, cache=No
         voice = kept_voice(existing("wav", wav), cache)
         sound = len(voice["logmel"]) / VOICE_RATE
     if openface_csv is not None:
-        tracked = read_face(existing("openface_csv", openface_csv), confidence, face, rate, sound)
+        tracked = read_face(existing("openface_csv", openface_csv), confidence, face, rate, sound, columns)
         seconds = len(tracked[0]) / FACE_RATE
         if sound and abs(sound - seconds) > DIFFER * max(sound, seconds):
             warnings.warn(f"the sound lasts {sound:.2f} s and the face {seconds:.2f} s: are they one clip?", stacklevel=2)
