@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from refmer.data.targets import task_of
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -17,7 +18,6 @@ import refmer
 from memory import ResidentPeak
 from refmer.data.clips import Stream
 from refmer.data.files import check_writable, write_text
-from refmer.data.targets import task_of
 from refmer.experiments.style import COLOURS, MARKS, save
 from refmer.systems import find
 from refmer.train.fit import fit, take

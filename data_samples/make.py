@@ -108,7 +108,7 @@ def stream_table(clips):
     streams = dict(clips.streams)
     if "affect" in clips.labels:
         affect = clips.labels["affect"]
-        streams["affect"] = Stream(affect.values, affect.rate, affect.mask, "face")
+        streams["affect"] = Stream(affect.targets, affect.rate, affect.mask, "face")
     lines = ["| stream | sense | width | rate (Hz) | frames | range | what |", "|---|---|---|---|---|---|---|"]
     for k, s in streams.items():
         v = s.x[s.mask]

@@ -12,22 +12,24 @@ from refmer.data import labels
 from refmer.data.arrays import identifiers
 from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
-from refmer.data.folder import Rows
-from refmer.data.inputs import Frames, assign, fitted, joined, step_count, sub_sequence_means, windows_of_steps
-from refmer.data.scaling import check_features, scaling, standardise
+from refmer.data.inputs import SENSES, assign, joined
+from refmer.data.scaling import scaling
 from refmer.evaluate import metrics
 from refmer.layers.trace import stacked
 from refmer.model_file import ARGUMENTS, contents, description, restore
+from refmer.reader import Reader
 from refmer.stream import Stream
 from refmer.systems import find
 from refmer.systems.protocol import probabilities
-from refmer.train.fit import CHUNK, Lazy, announce, fit, take
+from refmer.train import batches
+from refmer.train.batches import CHUNK, take
+from refmer.train.fit import announce, fit
 from refmer.train.recipes import RECIPES
 
 HEADLINES = {"classes": "accuracy", "ordinal": "accuracy", "votes": "macro_f1", "regression": "ccc"}
 
 
-class Recognizer(BaseEstimator):
+class Recognizer(Reader, BaseEstimator):
     """A multimodal emotion recognition system as a scikit-learn estimator.
 
     Scorers of scikit-learn named by a string (`scoring="accuracy"`) need the labels as y: `clips.labels[label].targets`.
@@ -44,7 +46,8 @@ class Recognizer(BaseEstimator):
     streams : dict of str to str or list of str, optional
         Streams that the system reads, by modality: {"visual": "vgg", "audio": ["egemaps", "mfcc"]}. Default for each modality:
         the streams of the bundled corpus if the clips have them, else the stream with the modality's name, else the only one of
-        its sense. A system that reads any number of modalities reads those that are given.
+        its sense. A system that reads any number of modalities reads those that are given; modalities that a system does not
+        have are ignored, so that one dict serves several systems.
     label : str, optional
         Name of the label to learn. Default: the system's, `Config.target`.
     seed : int or None, default 0
@@ -239,8 +242,8 @@ class Recognizer(BaseEstimator):
         Returns
         -------
         float
-            Accuracy of classes and levels (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of the dimensions of a
-            regression, pooled over all recordings (`scores` has the mean over recordings too).
+            Accuracy of classes and levels (Acc-7 of sentiment), macro F1 of votes, mean concordance (CCC) of the dimensions of
+            a regression, pooled over all recordings (`scores` has the mean over recordings too).
         """
         predictions = self.predict(clips)
         return self.scores(predictions, labels.with_label(clips, self.config_.target, y))[HEADLINES[self.task]]
@@ -262,7 +265,7 @@ class Recognizer(BaseEstimator):
         """
         label, mask = self.labels(clips), None
         if self.label_["rate"] is not None:
-            label, mask = self._over_time(label, np.shape(predictions)[1])
+            label, mask = self.over_time(label, np.shape(predictions)[1])
         truth = label.targets if mask is None else label
         if self.task == "regression":
             predictions = np.reshape(predictions, truth.shape)
@@ -289,10 +292,13 @@ class Recognizer(BaseEstimator):
             Gates (N, 1), attention maps (N, H, T, S), ...; an intermediate that occurs R times is (N, R, ...). Of a label over
             time that is learned from windows there is an axis of steps after N.
         """
-        traces = []
-        self.outputs(clips, traces)
-        traces = [stacked(trace) for trace in traces]
-        return {name: self._by_clip(np.concatenate([t[name] for t in traces]), clips) for name in traces[0]}
+        check_is_fitted(self)
+        batch, traces = self.batch(clips), []
+        for start in range(0, self.count_of(clips), CHUNK):
+            trace = {}
+            find(self.system).forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)
+            traces.append(stacked(trace))
+        return {name: self.by_clip(np.concatenate([t[name] for t in traces]), clips) for name in traces[0]}
 
     def stream(self, window_s=2.0, hop_s=0.1, patience_s=0.25):
         """Return a stream that predicts on a sliding window while frames arrive.
@@ -347,12 +353,15 @@ class Recognizer(BaseEstimator):
         if not isinstance(self.config, dict | None):
             raise ValueError(f"config is {self.config!r}; accepted: a dict of fields, e.g. {{'gate': False}}")
         if self.label is not None and (self.config or {}).get("target", self.label) != self.label:
-            raise ValueError(f"label is {self.label!r}, and target {self.config['target']!r} in config; accepted: one of the two")
+            raise ValueError(
+                f"label is {self.label!r}, and target {self.config['target']!r} in config; accepted: one of the two"
+            )
         return dict(self.config or {}) | ({} if self.label is None else {"target": self.label})
 
     def _given_streams(self):
         """Return the streams by modality that the user chose."""
-        accepted, given = find(self.system).MODALITIES, {} if self.streams is None else self.streams
+        given = {} if self.streams is None else self.streams
+        accepted = dict.fromkeys((*find(self.system).MODALITIES, *SENSES))
         if not isinstance(given, dict) or set(given) - set(accepted):
             raise ValueError(
                 f"streams is {given!r}; accepted: a dict with names of streams for {', '.join(accepted)}, e.g. "
@@ -378,113 +387,22 @@ class Recognizer(BaseEstimator):
         return replace(config, **values)
 
     @property
-    def windowed(self):
-        """Whether a label over time is learned from windows, as the system gives one answer for each input."""
-        return self.label_["rate"] is not None and not hasattr(self.config_, "over_time")
-
-    def streams_of(self, clips):
-        """Return the streams of clips that the system reads: {name: Stream}."""
-        required = dict.fromkeys(name for names in self.streams_.values() for name in names)
-        if missing := [name for name in required if name not in checked(clips).streams]:
-            raise ValueError(f"{self.system} needs the streams {', '.join(required)}; these clips lack {', '.join(missing)}")
-        for name in required:
-            check_features(name, clips.streams[name].features, self.features_.get(name))
-        return {name: clips.streams[name] for name in required}
-
-    def steps_of(self, clips):
-        """Return the number of steps of `config_.seconds` in the longest stream that is read."""
-        return max(step_count(s, self.config_.seconds) for s in self.streams_of(clips).values())
-
-    def inputs(self, streams):
-        """Return the system's inputs of standardised streams {name: Frames}."""
-        return find(self.system).inputs({m: joined([streams[k] for k in names]) for m, names in self.streams_.items()}, self.config_)
-
-    def batch(self, clips, rows=None):
-        """Return the system's inputs of clips, standardised, and their masks; of clips on disk, a Lazy batch.
-
-        rows: where windows are read, the numbers (clip S + step) of those of S steps that are wanted; default: all.
-        """
-        if len(checked(clips)) == 0:
-            raise ValueError("no clips; accepted: at least one")
-        streams, config = self.streams_of(clips), self.config_
-        S = self.steps_of(clips) if self.windowed else 1
-        rows = np.arange(len(clips) * S) if rows is None else rows
-
-        def inputs(index):
-            chosen = rows[index]
-            which, at = np.unique(chosen // S, return_inverse=True) if self.windowed else (chosen, None)
-            parts = {k: standardise(k, s.read(which), *self.scaling_[k]) for k, s in streams.items()}
-            if self.windowed:
-                parts = {k: windows_of_steps(s, config.seconds, config.context, at, chosen % S) for k, s in parts.items()}
-            return self.inputs(parts)
-
-        return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(slice(None))
-
-    def labelled_batch(self, clips, train):
-        """Return `batch(clips)` with `target` and, of a system that answers over time, `target_mask`.
-
-        Of labels other than regressions, also with `class_count` (K,) of the clips `train`.
-        """
-        (target, mask), (known, labelled) = self._targets(clips), self._targets(train)
-        count = {}
-        if self.task != "regression":
-            known = known if labelled is None else known[labelled]
-            count["class_count"] = (labels.above_chance(known) if self.task == "votes" else known).sum(0).astype(np.float32)
-        if not self.windowed:
-            return self.batch(clips) | {"target": target} | ({} if mask is None else {"target_mask": mask}) | count
-        rows = np.flatnonzero(mask)
-        return self.batch(clips, rows) | {"target": target.reshape(-1, target.shape[-1])[rows]} | count
-
-    def _targets(self, clips):
-        """Return the targets of training (N, K), None; of a label over time (N, S, K) and mask (N, S)."""
-        label, mask = self.labels(clips), None
-        if label.over_time:
-            target, mask = self._over_time(label, self.steps_of(clips))
-        else:
-            target = labels.soft_targets(label)
-        mean, sd = self.label_scaling_
-        return ((target - mean) / sd).astype(np.float32) if self.task == "regression" else target, mask
-
-    def _over_time(self, label, steps):
-        """Return the mean target of each step (N, S, K) and whether half of it is labelled (N, S)."""
-        means = sub_sequence_means(Frames(labels.soft_targets(label), label.mask, label.rate), self.config_.seconds)
-        return tuple(fitted(x, steps) for x in means)
-
-    def labels(self, clips):
-        """Return the Label of clips that predictions are compared with; ValueError if it is another one than was learned."""
-        check_is_fitted(self, "config_")
-        label = labels.label_of(checked(clips), self.config_.target)
-        if label.describe() != self.label_:
-            raise ValueError(f"the label of these clips is {label.describe()}; accepted: {self.label_}, which was learned")
-        return label
-
-    @property
     def task(self):
         """The kind of label: "classes", "votes", "ordinal" or "regression"."""
         return (self.config_ if hasattr(self, "config_") else self.config_of(self._system())).task
 
-    def outputs(self, clips, traces=None):
+    def outputs(self, clips):
         """Return the system's outputs in evaluation: "logits" (N, K), over time (N, S, K), and others that it has.
 
-        The trace of each chunk of clips is appended to the list `traces`, if given. Raises FloatingPointError for an output
-        that is not finite.
+        Raises FloatingPointError for an output that is not finite.
         """
         check_is_fitted(self)
-        system, batch, outs = find(self.system), self.batch(clips), []
-        for start in range(0, len(clips) * (self.steps_of(clips) if self.windowed else 1), CHUNK):
-            trace = None if traces is None else {}
-            outs.append(system.forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)[0])
-            if traces is not None:
-                traces.append(trace)
-        outputs = {name: self._by_clip(np.concatenate([out[name] for out in outs]), clips) for name in outs[0]}
-        for name, y in outputs.items():
+        system, batch = find(self.system), self.batch(clips)
+        rows = batches.outputs(lambda part: system.forward(self.p_, part, self.config_)[0], batch, self.count_of(clips))
+        for name, y in rows.items():
             if not np.isfinite(y).all():
                 raise FloatingPointError(f"{name} of {self.system} is not finite; accepted: parameters p_ of usual size")
-        return outputs
-
-    def _by_clip(self, x, clips):
-        """Return x (N S, ...) of windows as (N, S, ...)."""
-        return x.reshape(len(clips), -1, *x.shape[1:]) if self.windowed else x
+        return {name: self.by_clip(y, clips) for name, y in rows.items()}
 
     def _check_probabilities(self):
         check_is_fitted(self)

@@ -48,14 +48,18 @@ def forward(p, batch, config, rng=None, trace=None):
     """each_m = W2 dropout(relu(W1 x_m + b1)) + b2 (B, M, K); logits (B, K) of their average."""
     parts = [mlp(getattr(p, m), batch[m], config.dropout, rng) for m in config.modalities]
     each = np.stack([y for y, _ in parts], 1)  # (B, M, K)
-    logits, back_average = AVERAGES["logits" if config.task == "regression" else config.average](each, shares(batch, config, each.real.dtype))
+    logits, back_average = AVERAGES["logits" if config.task == "regression" else config.average](
+        each, shares(batch, config, each.real.dtype)
+    )
     note(trace, "logits", each)
     out = {"logits": logits, "each": each}
 
     def backward(dout, g):
         d = {k: dout.get(k, np.zeros_like(y)) for k, y in out.items()}  # 0 where the loss does not use it
         deach = d["each"] + back_average(d["logits"])
-        return {m: back(deach[:, i], getattr(g, m)) for i, (m, (_, back)) in enumerate(zip(config.modalities, parts, strict=True))}
+        return {
+            m: back(deach[:, i], getattr(g, m)) for i, (m, (_, back)) in enumerate(zip(config.modalities, parts, strict=True))
+        }
 
     return out, backward
 

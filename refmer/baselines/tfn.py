@@ -60,7 +60,10 @@ class Config(Sequences):
 
 
 def describe(config):
-    fusion = {"fuse": describe_tensor_fusion(vectors(config), config.hidden), "classes": describe_linear(config.hidden, config.classes)}
+    fusion = {
+        "fuse": describe_tensor_fusion(vectors(config), config.hidden),
+        "classes": describe_linear(config.hidden, config.classes),
+    }
     return describe_vectors(config) | fusion
 
 
@@ -125,4 +128,6 @@ def last_state(p, x, mask):
 
 def example(config):
     """Return the shapes of 10 s of the features of paper 000."""
-    return {m: (frames, getattr(config, m)) for m, frames in zip(MODALITIES, (300, 1000, 25), strict=True) if m in config.modalities}
+    return {
+        m: (frames, getattr(config, m)) for m, frames in zip(MODALITIES, (300, 1000, 25), strict=True) if m in config.modalities
+    }

@@ -147,7 +147,8 @@ class Clips:
     def __repr__(self):
         streams = ", ".join(f"{k} {s.x.shape[1:]} at {s.rate:g} Hz" for k, s in self.streams.items())
         labels = "".join(f"\n  {name}: {label.counts()}" for name, label in self.labels.items())
-        return f"Clips({len(self)} clips of {len(np.unique(self.speaker))} speakers; {streams or 'no streams'}; {self.source}){labels}"
+        speakers = len(np.unique(self.speaker))
+        return f"Clips({len(self)} clips of {speakers} speakers; {streams or 'no streams'}; {self.source}){labels}"
 
     def __getitem__(self, index):
         """Return the clips at an int, slice, bool array, int array or (index, ...); an int keeps the clip axis."""
@@ -244,6 +245,12 @@ class Clips:
                 columns |= {f"{name}_{k}": label.values[:, i] for i, k in enumerate(label.names)}
         seconds = {f"{name}_seconds": np.asarray(s.mask).sum(1) / s.rate for name, s in self.streams.items()}
         return pandas.DataFrame(columns | seconds)
+
+    def summary(self):
+        """Return a summary as text: speakers, labels, and for each stream lengths, gaps, ranges, constant features."""
+        from refmer.data.summary import summary
+
+        return summary(self)
 
     @staticmethod
     def concatenate(parts):
@@ -346,7 +353,7 @@ def checked(clips):
     if not isinstance(clips, Clips):
         raise TypeError(
             f"clips is {type(clips).__name__}; accepted: refmer.Clips, as load_samples, read_table, ... return. Made of "
-            'arrays x (N, D) or (N, T, D), speaker, emotion (N,): Clips({"words": x}, speaker=speaker, labels={"emotion": emotion})'
+            'arrays x (N, D) or (N, T, D), speaker, y (N,): Clips({"words": x}, speaker=speaker, labels={"emotion": y})'
         )
     return clips
 

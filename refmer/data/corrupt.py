@@ -10,7 +10,6 @@ from refmer.data import corrupt_face, corrupt_sound, gaps
 from refmer.data.clips import Clips, checked
 from refmer.data.scaling import moments
 
-
 SENSES = ("voice", "face", "words", "body")  # of the bundled corpus
 
 

@@ -47,8 +47,8 @@ def assign(system, usual, given, streams):
         if not names or not set(names) <= set(streams):
             have = ", ".join(f"{name} ({s.sense})" for name, s in streams.items()) or "no stream"
             raise ValueError(
-                f"{system} needs for {modality} the streams {', '.join(map(str, names)) or '(none)'}; these clips lack them and "
-                f"have {have}. To read others: streams={{{modality!r}: 'NAME'}}"
+                f"{system} needs for {modality} the streams {', '.join(map(str, names)) or '(none)'}; these clips lack them "
+                f"and have {have}. To read others: streams={{{modality!r}: 'NAME'}}"
             )
         chosen[modality] = names
     return chosen

@@ -19,9 +19,9 @@ class Label:
     Parameters
     ----------
     values : array, list or column of a table
-        By kind. "classes": (N,) names or indices. "votes": (N, K) numbers of raters who chose each class. "ordinal": (N,) numbers
-        on a scale of whole numbers. "regression": (N,) or (N, K). With `rate`: (N, T) or (N, T, K), or a list of N arrays of
-        different lengths. Missing for a clip: None, NaN, "", -1 (classes), a row of zeros (votes).
+        By kind. "classes": (N,) names or indices. "votes": (N, K) numbers of raters who chose each class. "ordinal": (N,)
+        numbers on a scale of whole numbers. "regression": (N,) or (N, K). With `rate`: (N, T) or (N, T, K), or a list of N
+        arrays of different lengths. Missing for a clip: None, NaN, "", -1 (classes), a row of zeros (votes).
     kind : {"classes", "votes", "ordinal", "regression"}, optional
         Default: classes for text and whole numbers, votes for whole numbers (N, K), else regression.
     names : tuple of str, optional
@@ -103,7 +103,9 @@ class Label:
 
     def counts(self):
         """Return the numbers of labelled clips (or time steps) by class, or the range of a regression, as text."""
-        targets, present = self.targets[self.present], f"{self.present.sum()} {'steps' if self.over_time else 'clips'}"
+        targets, present = self.targets[self.present], f"{self.present.sum()} clips"
+        if self.over_time:
+            present = f"{self.present.sum()} steps at {self.rate:g} Hz"
         if not len(targets):
             return f"{self.kind}, none"
         if self.kind == "regression":

@@ -13,8 +13,8 @@ LARGEST = 512 * 2**20  # bytes that a file may unfold to
 def pack(path, clips, bits):
     """Write clips, whose masks are True up to each clip's length and False after it, to an npz file.
 
-    bits: 8 or 16 per stream (and label over time): a feature becomes that many bits between its least and greatest value. Images
-    (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
+    bits: 8 or 16 per stream (and label over time): a feature becomes that many bits between its least and greatest value.
+    Images (uint8 in multiples of 17: 16 greys) are stored exactly, as differences from the frame before.
     """
     arrays = {"name": clips.name, "speaker": clips.speaker, "source": np.array(clips.source)}
     arrays |= {f"truth/{k}": v for k, v in clips.truth.items()}
@@ -22,7 +22,7 @@ def pack(path, clips, bits):
     for name, label in clips.labels.items():
         arrays |= {f"label/{name}/kind": np.array(label.kind), f"label/{name}/names": np.array(label.names)}
         if label.over_time:
-            streams[name] = Stream(label.values, label.rate, label.mask)
+            streams[name] = Stream(label.targets, label.rate, label.mask)
         else:
             arrays[f"label/{name}/values"] = label.values
     for name, s in streams.items():

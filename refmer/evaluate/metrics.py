@@ -79,7 +79,7 @@ def votes(y, answer):
 
 
 def regression(y, answer, mask=None, names=("valence", "arousal"), ddof=0):
-    """Scores of the dimensions of a regression: pooled, over all valid steps of all recordings together, and as a mean over recordings.
+    """Scores of the dimensions of a regression: pooled over all valid steps together, and as a mean over recordings.
 
     Parameters
     ----------
@@ -103,12 +103,14 @@ def regression(y, answer, mask=None, names=("valence", "arousal"), ddof=0):
     mask = np.asarray(mask) if over_time else np.ones(y.shape[:-1], bool)
     if y.ndim != 2 + over_time or mask.dtype != bool or mask.shape != y.shape[:-1] or y.shape[-1] != len(names):
         raise ValueError(
-            f"y has shape {y.shape}, mask {mask.dtype} {mask.shape}, {len(names)} names; accepted: (N, K), or (N, T, K) and bool "
-            "(N, T), and K names"
+            f"y has shape {y.shape}, mask {mask.dtype} {mask.shape}, {len(names)} names; accepted: (N, K), or (N, T, K) and "
+            "bool (N, T), and K names"
         )
     error = float(mean_absolute_error(*_pair(y[mask], answer[mask])))
     pooled = ccc(answer, y, mask, ddof)[0].tolist()
-    scores = {"n": len(y), "ccc": float(np.mean(pooled))} | {f"ccc_{name}": value for name, value in zip(names, pooled, strict=True)}
+    scores = {"n": len(y), "ccc": float(np.mean(pooled))} | {
+        f"ccc_{name}": value for name, value in zip(names, pooled, strict=True)
+    }
     if not over_time:
         return scores | {"mae": error}
     each = [ccc(answer[i : i + 1], y[i : i + 1], mask[i : i + 1], ddof)[0].mean() for i in np.flatnonzero(mask.any(1))]
@@ -165,8 +167,8 @@ def ordinal(y, prediction, names, low):
     Returns
     -------
     dict
-        As `classification`; within_one, mae, the mean absolute error in levels, less is better; on a scale that has negative and
-        positive numbers acc2_has0 and acc2_non0, and acc5 where it reaches beyond -2 and 2.
+        As `classification`; within_one, mae, the mean absolute error in levels, less is better; on a scale that has negative
+        and positive numbers acc2_has0 and acc2_non0, and acc5 where it reaches beyond -2 and 2.
     """
     scores = classification(y, prediction, names)
     numbers = np.asarray(y) + low, np.asarray(prediction) + low

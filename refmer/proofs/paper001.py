@@ -82,7 +82,7 @@ def of_cmaer_cat_cases():
     switches = [{"modalities": of_cmaer_cat.TEXT}, {"modalities": ("audio", "text")}, {"face": "layout"}, {"layers": 2}]
     switches += [{"mask_attention": False}, {"literal_entropy": True}, {"balanced": True}, {"reconstruction": 0.0}]
     switches += [{"entropy": 0.0}, {"classification": 0.5, "contrastive": 0.3, "temperature": 0.7}]
-    switches += [{"cmaa": False}, {"awom": False}]
+    switches += [{"cmaa": False}, {"awom": False}, {"encoders": False}, {"task": "regression"}]
 
     def batch(config):
         return sequences({m: WIDTHS[m] for m in config.modalities}, STEPS)
@@ -100,15 +100,21 @@ def of_cmaer_cat_cases():
     ]
 
 
+def used(batch):
+    """A function of a Config: the arrays of its modalities."""
+    return lambda config: {k: x for k, x in batch.items() if k.removesuffix("_mask") in config.modalities}
+
+
 def baseline_cases():
     sequence = sequences({"visual": 3, "audio": 2, "text": 5}, {"visual": 4, "audio": 3, "text": 2})
     widths = {"visual": 3, "audio": 2, "text": 5, "classes": K, "dropout": 0.3}
     read = [{"recurrent": names} for names in ((), ("text",), ("visual", "audio", "text"))]
-    averages = [{}, {"average": "logits"}, {"joint": True}, {"average": "logits", "joint": True}]
+    kinds = [{"task": "regression"}, {"modalities": ("audio", "text")}]
+    averages = [{}, *kinds, {"average": "logits"}, {"joint": True}, {"average": "logits", "joint": True}]
     late = late_fusion.Config(visual=7, audio=3, text=2, classes=K, hidden=6)
     return (
-        system_cases("tfn", tfn.Config(**widths, vectors=(2, 3, 4), hidden=7), read, sequence)
-        + system_cases("lmf", lmf.Config(**widths, vectors=(2, 3, 4), rank=3), read, sequence)
-        + system_cases("lf_rnn", lf_rnn.Config(**widths, width=3, hidden=7), [{}], sequence)
-        + system_cases("late_fusion", late, averages, vectors(), truth=facts(vectors()))
+        system_cases("tfn", tfn.Config(**widths, vectors=(2, 3, 4), hidden=7), [*read, *kinds], used(sequence))
+        + system_cases("lmf", lmf.Config(**widths, vectors=(2, 3, 4), rank=3), [*read, *kinds], used(sequence))
+        + system_cases("lf_rnn", lf_rnn.Config(**widths, width=3, hidden=7), [{}, *kinds], used(sequence))
+        + system_cases("late_fusion", late, averages, used(vectors()), truth=facts(vectors()))
     )

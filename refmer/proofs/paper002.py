@@ -27,7 +27,7 @@ SWITCHES = [  # several at once, each in another part
 def cases():
     crossed = [{}, {"causal": "clip", "token": "last_valid"}, {"token": "prepended"}]
     alone = [{}, *({k: v} for k, v in CODE.items()), {"token": "prepended"}, {"modality": "audio", "mix": "fixed"}]
-    alone += [{"mix": "off", "positions_within": False}]
+    alone += [{"mix": "off", "positions_within": False}, {"task": "regression"}]
     rows = [
         ("auxformer", auxformer.Config(**SMALL, auxiliary_hidden=(8, 9), drop_cross=0.1), SWITCHES, KEYS),
         ("auxformer_baseline1", auxformer_baseline1.Config(**SMALL), [{}, {"layers": 2}], KEYS),

@@ -17,15 +17,17 @@ TLAB = tlab_jca.Config(
     sound=(6,), face=(3, 5), steps=T, width=6, joint=8, head=7, hidden=2, positions=9, joint_layers=1, dropout_head=0.3
 )
 JCA = jca.Config(audio=7, visual=5, sound=(7,), face=(5,), steps=T, width=6, hidden=2, head=9, dropout_head=0.3)
-LEADER = leader_follower.Config(frames=7, logmel=5, mfcc=3, leader=(8, 6), follower=(7, 6), size=2, width=4, dropout=0.1)
+LEADER = leader_follower.Config(visual=7, audio=5, mfcc=3, leader=(8, 6), follower=(7, 6), size=2, width=4, dropout=0.1)
 FOLLOWERS = {"frames": 5, "voice": 4, "mfcc": 2}
-STREAMS = {"logmel": (4, 5), "frames": (3, 4, 5)}
+STREAMS = {"audio": (4, 5), "visual": (3, 4, 5)}
 RAW = {"encoders": True, "sound": (4, 5), "face": (3, 4, 5), "sound_trunk": (4,), "face_trunk": (4,)}  # what reads them
 RNG = np.random.default_rng(4)
 VALID = np.array([[True] * 5, [True, True, True, False, False], [True, False, True, True, False]])
 PRESENT = np.array([True, False, True])[:, None]  # one recording without sound
 AFFECT = {"target": RNG.uniform(-1, 1, (B, S, 2)), "target_mask": VALID}
 EMOTION = {"target": RNG.dirichlet(np.ones(K), B), "class_count": np.array([2.0, 5.0, 3.0])}
+TURNS = EMOTION | {"target": RNG.dirichlet(np.ones(K), (B, S)), "target_mask": VALID}
+RATINGS = {"target": RNG.normal(size=(B, 2))}
 
 
 def cases():
@@ -37,7 +39,7 @@ def batch_of(**shapes):
     rng = np.random.default_rng(5)
     batch = {}
     for name, shape in shapes.items():
-        batch[f"{name}_mask"] = VALID if name in ("visual", "frames") else VALID & PRESENT
+        batch[f"{name}_mask"] = VALID if name == "visual" else VALID & PRESENT
         mask = batch[f"{name}_mask"].reshape(B, S, *[1] * len(shape))
         batch[name] = np.where(mask, rng.normal(size=(B, S, *shape)), 0)
     return batch
@@ -108,11 +110,10 @@ def window_cases():
         *parts, back = tlab.joined(np.eye(S), a, v, VALID)
         return tuple(parts), lambda dy: back(*dy)
 
-    def answered(target):
+    def answered(over_time):
         def layer(y):
-            out, back = tlab.answer(y, T, B, S, target)
-            (name,) = out
-            return out[name], lambda dy: back({name: dy})
+            out, back = tlab.answer(y, T, B, S, over_time)
+            return out["logits"], lambda dy: back({"logits": dy})
 
         return layer
 
@@ -124,11 +125,11 @@ def window_cases():
         Case("input_residual", residual(tlab.input_residual), tuple(three)),
         *(
             Case("gather", lambda h, way=way: tlab.gather(h, valid, B, S, *way), (windows,), variant=str(way))
-            for way in (("affect", False), ("affect", True), ("emotion", False))
+            for way in ((True, False), (True, True), (False, False))
         ),
-        Case("answer", answered("affect"), (windows,), variant="every step"),
-        Case("answer", answered("affect"), (windows[:, 0],), variant="every window"),
-        Case("answer", answered("emotion"), (three[0, :, 0],), variant="logits"),
+        Case("answer", answered(True), (windows,), variant="every step"),
+        Case("answer", answered(True), (windows[:, 0],), variant="every window"),
+        Case("answer", answered(False), (three[0, :, 0],), variant="logits"),
         Case(
             "coattentions",
             seeded(tlab_code.coattentions, VALID, rate=0.1),
@@ -142,7 +143,9 @@ def window_cases():
 
 
 def truth(config):
-    return EMOTION if config.target == "emotion" else AFFECT
+    if config.task == "regression":
+        return AFFECT if config.over_time else RATINGS
+    return TURNS if config.over_time else EMOTION
 
 
 def model_cases():
@@ -150,9 +153,10 @@ def model_cases():
     switches = [dict.fromkeys(off, False) for n in range(4) for off in combinations(parts, n)]
     switches += [{"band": 1, "dilations": (4, 4)}, {"residual": "input"}, {"pooled": True}, {"ddof": 1}]
     switches += [{"lstm_layers": 2, "joint_layers": 2}, {"variant": "code"}, {"variant": "code", "attention": False}]
-    emotion, raw = {"target": "emotion", "classes": K}, {"encoders=True": RAW}
+    emotion, raw = {"task": "classes", "classes": K, "over_time": False}, {"encoders=True": RAW}
+    kinds = [emotion, emotion | {"over_time": True}, {"over_time": False}]
     batch, less = ({k: v[:2] for k, v in x.items()} for x in (batch_of(**STREAMS), AFFECT))
-    sound, image = {"logmel": (5,), "mfcc": (3,)}, {"encoders=True": {"encoders": True, "image": (5, 4), "trunk": (4,)}}
+    sound, image = {"audio": (5,), "mfcc": (3,)}, {"encoders=True": {"encoders": True, "image": (5, 4), "trunk": (4,)}}
 
     def zero(config):
         return ("*.attend.key.b",) if config.variant == "code" and config.attention else ()  # softmax ignores it
@@ -160,12 +164,15 @@ def model_cases():
     def zero_jca(config):
         return ("attend.audio.*",) if config.regress == "repository" else ()  # the attended sound is not used
 
+    one = tuple(f"avga.{name}.*" for name in ("visual", "audio", "from_visual", "from_audio", "score"))  # of one position
     rows = [
-        ("tlab_jca", TLAB, [*switches, emotion], batch_of(audio=(6,), visual=(3, 5)), zero, truth),
+        ("tlab_jca", TLAB, [*switches, *kinds], batch_of(audio=(6,), visual=(3, 5)), zero, truth),
+        ("tlab_jca", TLAB, {"vectors": {"sound": (4,), "face": (1, 5)}}, batch_of(audio=(4,), visual=(1, 5)), one, truth),
         ("tlab_jca", TLAB, {"encoders=True": RAW | {"steps": 3}}, batch, (), less),
-        ("jca", JCA, [{}, emotion, {"regress": "repository"}], batch_of(audio=(7,), visual=(5,)), zero_jca, truth),
+        ("jca", JCA, [{}, *kinds, {"regress": "repository"}], batch_of(audio=(7,), visual=(5,)), zero_jca, truth),
+        ("jca", JCA, {"positions": {"face": (3, 5)}}, batch_of(audio=(7,), visual=(3, 5)), (), truth),
         ("jca", JCA, raw, batch_of(**STREAMS), (), AFFECT),
-        ("leader_follower", LEADER, [{}, emotion], batch_of(frames=(7,), **sound), (), truth),
-        ("leader_follower", LEADER, image, batch_of(frames=(5, 4), **sound), (), AFFECT),
+        ("leader_follower", LEADER, [{}, *kinds], batch_of(visual=(7,), **sound), (), truth),
+        ("leader_follower", LEADER, image, batch_of(visual=(5, 4), **sound), (), AFFECT),
     ]
     return [case for row in rows for case in system_cases(*row)]

@@ -57,7 +57,7 @@ def raver_cases():
     evaluated = [{"positions": False}, {"summarizer": "strided", "mask_context": False}, {"head": "out"}, {"width": 6}]
     evaluated += [{"output": "sigmoid"}]  # training differs from evaluation as in the default
     losses = [{"output": "sigmoid"}, {"output": "sigmoid", "balance": "none"}, {"balance": "sample"}, {"balance": "none"}]
-    losses += [{"beta": 0.9, "normalise": False}]
+    losses += [{"beta": 0.9, "normalise": False}, {"task": "regression"}]
     rows = system_cases("raver", replace(RAVER, summary_layers=2), [{}], batch, KEYS)
     for changes, parts in ((forwards, (0, 1)), (evaluated, (0,)), (losses, (2,))):
         rows += system_cases("raver", RAVER, changes, batch, zero, parts=parts)
@@ -70,5 +70,8 @@ def baseline_cases():
     rows = system_cases("vavl", small, [{}, {"unimodal": 0.0}], batch, KEYS)
     small = transformer_lstm.Config(**both, width=8, layers=1)
     rows += system_cases("transformer_lstm", small, [{}, {"cross": False}], sequences((3,), (5,), (7, 7)), KEYS)
-    small, changes = sfav.Config(**both, blocks=(8, 6, 6, 4), dropout=0.2), [{"fusion": name} for name in sfav.FUSIONS]
+    small, changes = (
+        sfav.Config(**both, blocks=(8, 6, 6, 4), dropout=0.2),
+        [*({"fusion": name} for name in sfav.FUSIONS), {"task": "regression"}],
+    )
     return rows + system_cases("sfav", small, changes, batch, lambda config: () if config.fusion == "attention" else KEYS)

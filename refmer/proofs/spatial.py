@@ -53,6 +53,7 @@ def encoder_cases():
         (encoders.sound_encoder, sound, encoders.describe_sound_encoder(4, 3)),
         (encoders.face_encoder, face, encoders.describe_face_encoder(3)),
         (encoders.layout_encoder, layout, encoders.describe_layout_encoder((5, 7), 3)),
+        (encoders.projection, words, encoders.describe_projection(4, 3)),
         (encoders.sequence_encoder, words, encoders.describe_sequence_encoder(4, 3)),
     ]:
         rows += [Case(f.__name__, f, (x,), description), Case(f.__name__, f, (x, VALID), description, "masked")]

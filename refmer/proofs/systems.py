@@ -76,7 +76,7 @@ def openface_adaptive_cases():
     )
     changes = [{}, {"gate": False}, {"gate_text": True}, {"modality_embedding": True}, {"hide_missing": True}]
     changes += [{"head_dropout": 0.4}, {"gamma": 0.5}, {"literal_focal": False}, {"balanced": False}]
-    changes += [{"transformer": False}, {"modalities": ("audio",)}]
+    changes += [{"transformer": False}, {"modalities": ("audio",)}, {"task": "regression"}]
 
     def batch(config):
         return {k: v for k, v in vectors().items() if k.removesuffix("_mask") in config.modalities}
@@ -93,4 +93,4 @@ def openface_adaptive_cases():
 def concatenation_cases():
     config = concatenation.Config(visual=7, audio=3, text=2, classes=K, hidden=6)
     batch = {k: v for k, v in vectors().items() if not k.endswith("_mask")}
-    return system_cases("concatenation", config, [{}], batch)
+    return system_cases("concatenation", config, [{}, {"task": "regression"}], batch)

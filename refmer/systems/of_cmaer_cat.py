@@ -55,8 +55,8 @@ class Config(protocol.Config):
     visual_fps, audio_fps : float, optional
         Frames per second, of which those of the streams are averages. None: all frames.
     encoders : bool
-        False: a linear map of each frame takes the place of the encoders of eq. 1. It follows from the clips where the face is a
-        stream of vectors and not of images.
+        False: a linear map of each frame takes the place of the encoders of eq. 1. It follows from the clips where the face is
+        a stream of vectors and not of images.
     face : "mean" or "layout"
         Images end in their mean over all positions (a global pooling), or keep them side by side (layers/encoders.py).
     cmaa, awom, transformer : bool

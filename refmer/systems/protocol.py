@@ -96,7 +96,7 @@ class System:
         return {m: width(s) for m, s in streams.items()}
 
     def inputs(self, streams, config):
-        """Return the batch of standardised streams {modality: Stream}: NAME (B, T, D) and NAME_mask (B, T) of every modality."""
+        """Return the batch of standardised streams {modality: Frames}: NAME (B, T, D), NAME_mask (B, T) of each modality."""
         return {k: x if k.endswith("_mask") else flat(x) for k, x in sequences(streams, config).items()}
 
     def augment(self, batch, config, rng):

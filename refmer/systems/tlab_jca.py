@@ -176,7 +176,9 @@ def describe_encoders(config, sound, face):
     The last blocks of the encoders have widths `sound` and `face`.
     """
     if not config.encoders:
-        return {} if config.sound[-1] == sound else {"encoders": {"sound": encoders.describe_projection(config.sound[-1], sound)}}
+        return (
+            {} if config.sound[-1] == sound else {"encoders": {"sound": encoders.describe_projection(config.sound[-1], sound)}}
+        )
     bands = config.sound[-1] if config.bands_as_channels else 1
     trunks = {
         "sound": encoders.describe_resnet((*config.sound_trunk, sound), bands),

@@ -9,28 +9,11 @@ from threadpoolctl import threadpool_limits
 
 from refmer import params
 from refmer.ops.optimizers import adamw, clip_norm
+from refmer.train.batches import CHUNK, Lazy, ordered, shuffled, take  # noqa: F401
 from refmer.train.schedules import SCHEDULES
 
 MOMENTUM = 0.1  # of batch norm's running statistics
 LARGE = 1_000_000  # parameters; below, a second BLAS thread slows training by 1 to 9 %, measured on the five tiny systems
-CHUNK = 64  # clips in one forward pass of evaluation
-
-
-class Lazy(dict):
-    """A batch of targets with inputs made by `inputs(index)` for the rows that are taken: one mini-batch in memory."""
-
-    def __init__(self, inputs, targets=()):
-        super().__init__(targets)
-        self.inputs = inputs
-
-    def __or__(self, targets):
-        return Lazy(self.inputs, {**self, **targets})
-
-
-def take(batch, index):
-    """Return rows of a batch; `class_count` has no rows."""
-    inputs = batch.inputs(index) if isinstance(batch, Lazy) else {}
-    return inputs | {k: x if k == "class_count" else x[index] for k, x in batch.items()}
 
 
 class Training:
@@ -43,12 +26,10 @@ class Training:
 
     def epoch(self, batch, lr):
         """Train on all rows of a batch once, in a new order; return the mean loss."""
-        n, total = len(batch["target"]), 0.0
-        order = self.rng.permutation(n)
-        for start in range(0, n, self.recipe.batch):
-            rows = order[start : start + self.recipe.batch]
-            total += len(rows) * self.step(take(batch, rows), lr)
-        return total / n
+        total = 0.0
+        for part in shuffled(batch, self.recipe.batch, self.rng):
+            total += len(part["target"]) * self.step(part, lr)
+        return total / len(batch["target"])
 
     def step(self, batch, lr):
         """Update p once; return the loss of the batch."""
@@ -123,10 +104,9 @@ def evaluate(system, config, p, batch):
     """Return the loss of a batch without dropout: the mean over chunks of nearly equal size, at most CHUNK clips."""
     n, total = len(batch["target"]), 0.0
     bounds = np.linspace(0, n, -(-n // CHUNK) + 1).astype(int)
-    for start, stop in zip(bounds, bounds[1:], strict=False):
-        part = take(batch, slice(start, stop))
+    for _, part in ordered(batch, bounds.tolist()):
         out, _ = system.forward(p, part, config)
-        total += (stop - start) / n * float(system.loss(out, part, config)[0])
+        total += len(part["target"]) / n * float(system.loss(out, part, config)[0])
     return float(total)
 
 

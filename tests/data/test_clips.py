@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refmer.data.clips import Clips, Stream
+from refmer.data.clips import EMOTIONS, Clips, Stream
+from refmer.data.labels import Label
 
 
 def make(n=7, t=5, **changes):
@@ -17,7 +18,7 @@ def make(n=7, t=5, **changes):
         "streams": {"units": Stream(x * mask[..., None], 25.0, mask, "face")},
         "name": np.array([f"c{i}" for i in range(n)]),
         "speaker": np.array([f"s{i % 4}" for i in range(n)]),
-        "emotion": np.arange(n) % 6,
+        "labels": {"emotion": Label(np.arange(n) % 6, names=EMOTIONS)},
         "truth": {"lag": np.arange(n) / 10},
     }
     return Clips(**fields | changes)
@@ -55,54 +56,42 @@ UNITS = make().streams["units"]
         (lambda: replace(UNITS, x=np.where(UNITS.x == 33, np.nan, UNITS.x)), "NaN or infinite features in 1 clips"),
         (lambda: replace(UNITS, mask=UNITS.mask[:, :3]), r"mask is bool \(7, 3\); accepted: bool \(7, 5\)"),
         (lambda: replace(UNITS, mask=UNITS.mask.astype(int) * 2), "mask is int64"),
-        (lambda: replace(UNITS, sense="smell"), "sense is 'smell'; accepted: 'voice', 'face'"),
         (lambda: replace(UNITS, rate=0.0), "rate is 0.0"),
-        (lambda: replace(UNITS, x=UNITS.x[:, :, 0]), r"shape \(7, 5\)"),
         (lambda: replace(UNITS, x=UNITS.x.astype(complex)), "complex128"),
         (lambda: replace(UNITS, features=("a",)), "features has 1 names; accepted: 3"),
-        (lambda: make(emotion=np.full(7, 6)), r"emotion has labels \[6\] outside the classes 0..5"),
         (lambda: replace(UNITS, x=[np.ones((3, 2)), np.ones((3, 4))]), r"parts of shape \(3, 2\), \(3, 4\); accepted"),
         (lambda: replace(UNITS, x=UNITS.x.astype(str)), "x has dtype <U32; accepted: real numbers"),
         (lambda: replace(UNITS, rate="25"), "rate is '25'; accepted: finite numbers above 0"),
-        (
-            lambda: make(emotion=np.eye(6)[np.zeros(7, int)]),
-            r"emotion has shape \(7, 6\); accepted: .*one-hot rows: argmax\(1\)",
-        ),
-        (lambda: make(emotion=np.ones(7, bool)), "emotion is True; accepted: anger, .* or their indices"),
-        (lambda: make(emotion=np.full(7, 0.5)), "emotion is 0.5; accepted"),
-        (lambda: make(emotion=["joy"] * 7, classes=("sad",)), "emotion is 'joy'; accepted: sad"),
-        (lambda: make(classes=("a", "a")), "classes is .* accepted: different names"),
-        (lambda: make(sentiment=["good"] * 7), "sentiment is 'good'; accepted: numbers"),
         (lambda: make(speaker=["a", None, np.nan, *"abcd"]), "speaker is missing for 2 of 7 clips"),
-        (lambda: make(speaker=None), r"speaker is None; accepted: \(N,\)"),
-        (
-            lambda: make(votes=np.eye(7)[:, :6] - 1),
-            r"votes is \[0.0, -1.0, .* for clip c0; accepted: numbers of raters, 0 or more",
-        ),
-        (lambda: make(votes=[[np.nan] * 6] * 7), r"votes is \[nan, .* for clip c0"),
-        (lambda: make(votes=[["a"] * 6] * 7), r"votes is <U1 of shape \(7, 6\); accepted: numbers"),
-        (lambda: make(votes=[[1], [1, 2]]), "votes is no table of numbers"),
-        *((lambda v=v: make(classes=v), "classes is .*; accepted: names") for v in (3, "abc", [None])),
         *((lambda v=v: replace(UNITS, features=v), "features is .*; accepted: names") for v in (None, "abc", np.array(3))),
-        *((lambda v=v: replace(UNITS, sense=v), "sense is .*; accepted: 'voice'") for v in (None, np.zeros(3), ["face"])),
+        *((lambda v=v: replace(UNITS, sense=v), "sense is .*; accepted: a word") for v in (None, np.zeros(3), ["face"], "a+b")),
         (lambda: replace(UNITS, mask=[[1], [1, 2]]), "mask is no array"),
         *((lambda v=v: make()[v], "index .*; accepted") for v in (None, 1.5, ["a"], [[1], [2, 3]], np.zeros((7, 2)))),
         *((lambda v=v: make(truth=v), "truth") for v in (3, {"lag": 3}, {"lag": np.zeros(6)})),
         (lambda: make(source=3), "source is int; accepted: a string"),
         (lambda: Clips.concatenate(3), "parts is empty or no list"),
-        (lambda: make(affect=UNITS), r"affect has shape \(7, 5, 3\); accepted: \(N, T, 2\)"),
+        (lambda: replace(UNITS, x=[np.ones(2), np.ones(3)]), r"parts of shape \(2,\), \(3,\); accepted.*axis of features"),
+        (lambda: replace(UNITS, x=np.ones(7)), r"shape \(7,\); accepted: .*one frame per clip"),
+        (lambda: make(labels={"emotion": np.zeros(6, int)}), "emotion has 6 clips, but there are 7 names"),
+        (lambda: make(labels={"split": np.zeros(7, int)}), "a label is called 'split'"),
+        (lambda: make(labels={"a": np.ones((7, 2, 2))}), "label a: "),
+        (lambda: make(streams={"a": np.ones(7)}), "stream a: "),
+        (lambda: make(labels=3), "labels is int; accepted: a dict"),
+        (lambda: make().smell, "these clips have no 'smell'; labels: emotion"),
+        (lambda: make().select(speaker="s9"), "speaker is 's9' for no clip; they have 's0', 's1'"),
+        (lambda: make().select(age=3), "by is 'age'; accepted: name, speaker, emotion, or an array"),
+        (lambda: make().split(by=[1, 2]), "by has 2 entries; accepted: 7"),
         (lambda: make(streams=[UNITS]), "streams is list; accepted: a dict of name to refmer.Stream"),
-        (lambda: make(affect=UNITS.x), "affect is ndarray; accepted: a refmer.Stream"),
         (lambda: np.asarray(make()), "clips are no array; accepted: .*BaggingClassifier"),
         (lambda: Clips.concatenate([]), "parts is empty"),
         (lambda: Clips.concatenate([make(), 3]), "clips is int; accepted: refmer.Clips"),
-        (lambda: Clips.concatenate([make(), make(classes=list("abcdef"))]), "the parts have the classes"),
+        (
+            lambda: Clips.concatenate([make(), make(labels={"emotion": Label(np.arange(7) % 6, names=list("abcdef"))})]),
+            "label emotion is .*anger.*and.*'a'",
+        ),
         (lambda: Clips.concatenate([make(), make(streams={"units": replace(UNITS, rate=5)})]), "stream units is .*25.0.*5.0"),
         (lambda: make().split(seed="1"), "seed is '1'; accepted"),
         (lambda: make().split(test_size="a"), "test_size is 'a'; accepted: shares between 0 and 1"),
-        (lambda: make(emotion=np.zeros(6, int)), "emotion has 6 clips, but there are 7 names"),
-        (lambda: make(votes=np.zeros((7, 5))), r"votes has shape \(7, 5\)"),
-        (lambda: make(sentiment=np.full(7, 3.1)), "sentiment is 3.1 for clip c0; accepted: -3 to 3"),
         (lambda: make()[7], "clip 7 of 7"),
         (lambda: make().split(by="age"), "by is 'age'"),
         (lambda: make().split(test_size=1), "test_size is 1"),
@@ -110,12 +99,12 @@ UNITS = make().streams["units"]
     ],
 )
 def test_wrong_arguments_raise_errors(broken, message):
-    with pytest.raises((ValueError, IndexError, TypeError), match=message):
+    with pytest.raises((ValueError, IndexError, TypeError, AttributeError), match=message):
         broken()
 
 
 def test_parts_are_joined_to_the_longest_and_lack_what_they_lack():
-    other = make(3, 8, speaker=[0, 1, 1], emotion=None, sentiment=[1.0, 2.0, None], source="mine")
+    other = make(3, 8, speaker=[0, 1, 1], labels={"sentiment": Label([1.0, 2.0, None], "ordinal")}, source="mine")
     other = other.with_streams(words=Stream([np.ones((k, 2)) for k in (1, 2, 3)], 2.5, None, "words"))
     both = Clips.concatenate([make(), other])
     assert both.shape == (10,) and both.speaker[7:].tolist() == ["0", "1", "1"] and both.source == "unknown source; mine"
@@ -127,13 +116,6 @@ def test_parts_are_joined_to_the_longest_and_lack_what_they_lack():
             np.testing.assert_array_equal(whole.streams[name].x[:, : s.x.shape[1]], s.x)
             assert not whole.streams[name].mask[:, s.x.shape[1] :].any()
     assert Clips.concatenate(make()).name.tolist() == make().name.tolist()  # clips one by one
-
-
-def test_names_of_classes_become_sorted_classes():
-    clips = make(emotion=["sad", "happy", None, "sad", "angry", "", "happy"], intended=["calm"] * 7)
-    assert clips.classes == ("angry", "calm", "happy", "sad")
-    assert clips.emotion.tolist() == [3, 2, -1, 3, 0, -1, 2] and clips.intended.tolist() == [1] * 7
-    assert make(emotion=["fear"] * 7, classes=("joy", "fear")).emotion.tolist() == [1] * 7
 
 
 class Column:
@@ -149,15 +131,12 @@ class Column:
         return len(self.values)
 
 
-@pytest.mark.parametrize("make_column", (list, np.array, Column, lambda v: np.array(v)[:, None], lambda v: np.array(v, float)))
-def test_labels_may_be_any_column(make_column):
+@pytest.mark.parametrize("make_column", (list, np.array, Column, lambda v: np.array(v)[:, None]))
+def test_labels_and_identifiers_may_be_any_column(make_column):
     codes = (np.arange(7) % 6).tolist()
-    clips = make(emotion=make_column(codes), speaker=make_column(codes), sentiment=make_column([c / 2 for c in codes]))
-    assert (
-        clips.emotion.tolist() == clips.speaker.tolist() == codes
-        and clips.emotion.dtype.kind == clips.speaker.dtype.kind == "i"
-    )
-    assert clips.sentiment.tolist() == [c / 2 for c in codes]
+    clips = make(speaker=make_column(codes), labels={"emotion": make_column(codes)})
+    assert clips.emotion.tolist() == clips.speaker.tolist() == codes
+    assert clips.emotion.dtype.kind == clips.speaker.dtype.kind == "i"
 
 
 def test_identifiers_of_mixed_kinds_become_strings():
@@ -178,3 +157,50 @@ def test_a_list_of_arrays_is_padded():
 
 def test_repr_summarises_clips_and_streams():
     assert "7 clips of 4 speakers; units (5, 3) at 25 Hz" in repr(make())
+    assert "emotion: classes, 7 clips, anger 2, disgust 1" in repr(make())
+
+
+def test_arrays_become_streams_and_labels_with_defaults():
+    clips = Clips(
+        {"vgg": np.ones((4, 3), np.float16), "egemaps": [np.ones((k, 2), int) for k in (1, 2, 3, 1)]},
+        labels={"y": list("abca")},
+    )
+    assert clips.streams["vgg"].x.shape == (4, 1, 3) and clips.streams["vgg"].mask.all() and clips.streams["vgg"].rate == 1
+    assert {s.sense for s in clips.streams.values()} == {"vgg", "egemaps"}
+    assert {s.x.dtype for s in clips.streams.values()} == {np.dtype("f4")}
+    assert clips.streams["egemaps"].mask.sum(1).tolist() == [1, 2, 3, 1]
+    assert clips.name.tolist() == clips.speaker.tolist() == [0, 1, 2, 3] and clips.y.tolist() == [0, 1, 2, 0]
+
+
+def test_clips_are_selected_by_name_speaker_and_label():
+    clips = make()
+    assert clips.select(speaker=["s0", "s1"]).name.tolist() == ["c0", "c1", "c4", "c5"]
+    assert clips.select(speaker="s0", emotion=["anger", "neutral"]).name.tolist() == ["c0", "c4"]
+    assert clips.select(name="c3").name.tolist() == ["c3"]
+
+
+def test_split_keeps_any_groups_apart():
+    clips, fields = make(), np.array([3, 3, 1, 1, 2, 2, 3])
+    for by, groups in (("emotion", clips.emotion), (fields, fields), (fields.tolist(), fields)):
+        train, test = clips.split(by=by, test_size=0.3)
+        place = {name: i for i, name in enumerate(clips.name)}
+        sides = [{groups[place[name]] for name in part.name} for part in (train, test)]
+        assert len(train) + len(test) == 7 and not sides[0] & sides[1]
+
+
+def test_frame_has_a_column_for_each_label():
+    pandas = pytest.importorskip("pandas")
+    votes = Label(np.eye(7, 2, dtype=int), "votes", ("a", "b"))
+    frame = make(labels={"emotion": Label(np.arange(7) - 1, names=EMOTIONS), "votes": votes}).to_frame()
+    assert isinstance(frame, pandas.DataFrame) and frame.emotion.tolist()[:2] == [None, "anger"]
+    assert frame.votes_a.sum() == 1 and frame.units_seconds.tolist()[:3] == [1 / 25, 2 / 25, 3 / 25]
+
+
+def test_summary_names_what_is_missing_and_constant():
+    streams = {
+        "units": replace(UNITS, x=UNITS.x * (1, 0, 1), mask=UNITS.mask & (np.arange(7) > 0)[:, None], features=list("abc"))
+    }
+    text = make(streams=streams, labels={"emotion": Label(np.arange(7) - 1, names=EMOTIONS)}).summary()
+    assert "7 clips of 4 speakers (1 to 2 clips each)" in text and "1 ('b')" in text
+    (emotion,), (units,) = ([line for line in text.splitlines() if name in line] for name in ("emotion", "units"))
+    assert emotion.split("|")[3].strip() == "1" and units.split("|")[6].strip() == "1"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import refmer
 from refmer.data.folder import Rows, chunks, describe
+from refmer.data.inputs import joined
 from refmer.data.scaling import scaling
 from refmer.systems import BASELINES, SYSTEMS, find
 from refmer.train.fit import Lazy, take
@@ -30,8 +31,10 @@ def on_disk(folder):
 
 def same(a, b):
     """Every label and stream of two corpora is equal."""
-    for name in ("name", "speaker", "intended", "votes", "emotion", "sentiment"):
+    for name in ("name", "speaker", *a.labels):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    for name, label in a.labels.items():
+        np.testing.assert_array_equal(label.present, b.labels[name].present)
     for name, s in a.streams.items():
         np.testing.assert_array_equal(np.asarray(s.x), np.asarray(b.streams[name].x))
         np.testing.assert_array_equal(np.asarray(s.mask), np.asarray(b.streams[name].mask))
@@ -45,7 +48,12 @@ def test_saved_clips_are_read_back_and_stay_on_disk(clips, on_disk):
     for part in (on_disk, on_disk[3:9], on_disk[[4, 4, 0]], on_disk.split()[0]):
         for s in part.streams.values():
             assert isinstance(s.x, Rows) and isinstance(s.x.array, np.memmap) and not s.x.array.flags.writeable
-    assert on_disk.affect is clips.affect is None
+
+
+def test_labels_over_time_are_read_back(tmp_path):
+    recordings = refmer.load_samples("recordings")[:3]
+    refmer.save_folder(recordings, tmp_path / "recordings")
+    assert same(recordings, refmer.load_folder(tmp_path / "recordings"))
 
 
 def test_parts_make_one_corpus_and_so_does_a_corpus_on_disk(clips, on_disk, tmp_path):
@@ -112,9 +120,12 @@ def test_inputs_of_some_clips_are_those_rows_of_all_inputs(clips, on_disk, name)
     models = []
     for corpus in (clips, on_disk):
         models.append(model := refmer.Recognizer(name))
-        streams = model.streams_of(corpus, system.Config.tiny())
-        model.scaling_ = {k: scaling(s) for k, s in streams.items()}
-        model.config_ = replace(system.Config.tiny(), **system.widths(streams, system.Config.tiny()))
+        config = system.Config.tiny()
+        model.streams_ = system.modalities(config)
+        streams = {name: corpus.streams[name] for names in model.streams_.values() for name in names}
+        model.scaling_, model.features_ = {k: scaling(s) for k, s in streams.items()}, {}
+        first = {m: joined([streams[name].read(slice(1)) for name in names]) for m, names in model.streams_.items()}
+        model.config_, model.label_ = replace(config, **system.widths(first, config)), {"rate": None}
     whole, lazy = models[0].batch(clips), models[1].batch(on_disk)
     assert isinstance(lazy, Lazy) and not lazy
     rows = np.array([7, 40, 3])
@@ -174,9 +185,9 @@ def npy(x, **options):
         ("stream-units.npy", lambda whole: npy(np.load(io.BytesIO(whole)).astype(float)), "is float64 .*clips.json says <f4"),
         ("stream-units-mask.npy", lambda whole: whole[:50], "stream-units-mask.npy: "),
         ("name.npy", npy(np.array(["a"])), "48 clips, but there are 1 names"),
-        ("votes.npy", npy(np.array([{}] * 48), allow_pickle=True), "votes.npy: .*Python objects"),
+        ("label-votes.npy", npy(np.array([{}] * 48), allow_pickle=True), "label-votes.npy: .*Python objects"),
         ("truth-lag.npy", None, "truth-lag.npy: "),
-        ("emotion.npy", npy(np.full(48, 9)), "outside the classes"),
+        ("label-emotion.npy", npy(np.full(48, 9)), "outside the classes"),
     ],
 )
 def test_a_folder_that_is_damaged_is_refused(clips, tmp_path, file, content, message):
@@ -203,7 +214,7 @@ def stopped(clips):
         (lambda clips: [], ValueError, "no clips to save"),
         (lambda clips: clips[:0], ValueError, "no clips to save"),
         (lambda clips: [clips, clips.with_streams(new=clips.streams["units"])], ValueError, "all parts like the first"),
-        (lambda clips: [clips, replace(clips, votes=None)], ValueError, "all parts like the first"),
+        (lambda clips: [clips, replace(clips, labels={})], ValueError, "all parts like the first"),
         (lambda clips: clips.with_streams(**{"../x": clips.streams["units"]}), ValueError, "is called '../x'"),
         (stopped, KeyboardInterrupt, "^$"),
     ],

@@ -62,12 +62,48 @@ def test_impossible_samples_raise_errors(sampled):
 
 
 def test_sound_and_face_are_thinned_and_end_together():
-    streams = {"logmel": stream(100, 50, shape=(5,)), "frames": stream(40, 25, shape=(6, 4), sense="face")}
+    streams = {"audio": stream(100, 50, shape=(5,)), "visual": stream(40, 25, shape=(6, 4), sense="face")}
     batch = inputs.sound_and_face(streams, 0.64, 2, every=5, coarse=2)
     shapes = inputs.sound_and_face_shapes(streams, 0.64, 2, every=5, coarse=2)
     assert shapes == ((6, 5), (2, 3, 2))
-    assert batch["logmel"].shape[2:] == shapes[0] and batch["frames"].shape[2:] == shapes[1]
+    assert batch["audio"].shape[2:] == shapes[0] and batch["visual"].shape[2:] == shapes[1]
     assert {x.shape[1] for x in batch.values()} == {4}
-    np.testing.assert_allclose(batch["logmel"][:, 0, 1], streams["logmel"].x[:, 5:10].mean(1))
-    np.testing.assert_allclose(batch["frames"][:, 0, 0, 0, 0], streams["frames"].x[:, 4, :2, :2].mean((1, 2)))
-    assert batch["frames_mask"].tolist() == [[True, True, True, False]] * 2  # 40 frames: the third is half full
+    np.testing.assert_allclose(batch["audio"][:, 0, 1], streams["audio"].x[:, 5:10].mean(1))
+    np.testing.assert_allclose(batch["visual"][:, 0, 0, 0, 0], streams["visual"].x[:, 4, :2, :2].mean((1, 2)))
+    assert batch["visual_mask"].tolist() == [[True, True, True, False]] * 2  # 40 frames: the third is half full
+
+
+def test_frames_that_last_longer_than_a_step_count_in_each_of_their_steps():
+    x, present, valid = inputs.sub_sequences(stream(2, rate=1.0, shape=(1,)), 0.4)  # frames of 1 s, steps of 0.4 s
+    assert x[0, :, 0, 0].tolist() == [1, 1, 1, 2, 2] and present.all() and valid.all()
+
+
+def test_streams_of_a_modality_become_one_at_the_slowest_rate():
+    a, b = stream(10, 10.0, shape=(2,)), stream(4, 5.0, valid=[4, 3], shape=(1, 3))
+    both = inputs.joined([a, b])
+    assert both.rate == 5.0 and both.x.shape == (2, 5, 5)
+    np.testing.assert_allclose(both.x[0, 1, :2], a.x[0, 2:4].mean(0))
+    np.testing.assert_allclose(both.x[1, :4, 2:], b.x[1, :, 0])
+    assert both.mask.all() and not both.x[:, 4, 2:].any()  # filled
+    assert inputs.joined([b]).x.shape == b.x.shape
+
+
+@pytest.mark.parametrize("fps, every", [(None, 1), (5.0, 2), (3.0, 3), (2.5, 4), (99.0, 1)])
+def test_frames_are_averaged_to_the_rate_of_the_config(fps, every):
+    s = stream(9, 10.0, valid=[9, 4], shape=(2, 2))
+    x, mask = inputs.thinned(s, fps)
+    assert x.shape == (2, -(-9 // every), 2, 2)
+    np.testing.assert_allclose(x[0, 0], s.x[0, :every].mean(0))
+    np.testing.assert_array_equal(mask.sum(1), [-(-9 // every), -(-4 // every)])
+
+
+@pytest.mark.parametrize("context", [0, 2])
+def test_windows_of_steps_hold_the_step_and_the_ones_before_it(context):
+    s = stream(6, 2.0, valid=[6, 5], shape=(1,))
+    rows, steps = np.array([0, 1, 0]), np.array([2, 2, 0])
+    window = inputs.windows_of_steps(s, 1.0, context, rows, steps)
+    assert window.x.shape == (3, 2 * (context + 1), 1)
+    assert window.x[0, -2:, 0].tolist() == [5, 6] and window.mask[1, -2:].tolist() == [True, False]
+    assert window.x[2, -2:, 0].tolist() == [1, 2] and not window.mask[2, :-2].any()
+    if context:
+        assert window.x[0, :, 0].tolist() == [1, 2, 3, 4, 5, 6]

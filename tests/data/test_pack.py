@@ -11,6 +11,7 @@ from refmer.data import read
 from refmer.data.arrays import pad
 from refmer.data.clips import Clips, Stream
 from refmer.data.files import read_npz, write_npz
+from refmer.data.labels import Label
 from refmer.data.pack import pack, unpack
 
 BITS = {"a": 8, "b": 16, "affect": 16}
@@ -28,9 +29,13 @@ def some_clips(lengths=(5, 2, 7), seed=0):
     }
     n = len(lengths)
     return Clips(
-        streams, np.array([f"c{i}" for i in range(n)]), np.array(["p"] * n), intended=np.arange(n) % 6,
-        truth={"lag": rng.normal(size=n)}, affect=Stream(np.tanh(a[..., :2]), 25.0, mask, "face"), source="made here",
-    )  # fmt: skip
+        streams,
+        np.array([f"c{i}" for i in range(n)]),
+        np.array(["p"] * n),
+        {"intended": Label(np.arange(n) % 6, names=list("abcdef")), "affect": Label(np.tanh(a[..., :2]), rate=25.0, mask=mask)},
+        {"lag": rng.normal(size=n)},
+        "made here",
+    )
 
 
 @settings(max_examples=20)
@@ -51,7 +56,11 @@ def test_packed_clips_are_read_back(tmp_path_factory, lengths, seed):
             assert (np.abs(t.x - s.x).max((0, 1)) <= 0.5 * step + 1e-5).all() and not t.x[~t.mask].any()
     np.testing.assert_array_equal(back.intended, clips.intended)
     np.testing.assert_array_equal(back.truth["lag"], clips.truth["lag"])
-    assert back.votes is None and back.source == "made here" and back.classes == clips.classes
+    assert back.source == "made here" and list(back.labels) == list(clips.labels)
+    for name, label in clips.labels.items():
+        assert back.labels[name].describe() == label.describe()
+        np.testing.assert_array_equal(back.labels[name].present, label.present)
+    np.testing.assert_allclose(back.affect, clips.affect, atol=2**-15)
 
 
 def test_gaps_and_fine_greys_cannot_be_packed(tmp_path):
@@ -71,10 +80,12 @@ def test_gaps_and_fine_greys_cannot_be_packed(tmp_path):
         {"a/length": np.array(["5", "2", "7"])},
         {"a/length": np.array([2**40, 2, 7])},
         {"a/code": np.zeros((14, 7), np.uint8)},
-        {"a/sense": np.array("smell")},
+        {"a/sense": np.array("a+b")},
         {"a/rate": np.float64(-1)},
-        {"intended": np.array([0, 1, 6])},
-        {"classes": None},
+        {"label/intended/values": np.array([0, 1, 6])},
+        {"label/intended/kind": np.array("smell")},
+        {"label/intended/names": None},
+        {"affect/code": None},
         {"a/step": None},
         {"name": None},
         {"a/low": np.full(3, np.nan)},

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refmer.data.clips import EMOTIONS
+from refmer.data.clips import EMOTIONS, Stream
+from refmer.data.labels import plurality
 from refmer.data.read import load_samples
 from refmer.data.synthetic import raters
 from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_named, synthesize_recordings
@@ -60,14 +61,14 @@ def test_raters_side_with_the_face_or_the_voice_as_often_as_on_crema_d():
     rng, n = np.random.default_rng(0), 20_000
     i = rng.integers(6, size=n)
     v, f = ((rng.random((n, 1)) > raters.SHARES[sense][i].cumsum(1)[:, :-1]).sum(1) for sense in ("voice", "face"))
-    emotion = raters.plurality(rng.multinomial(raters.RATERS, raters.rater_shares()[i, v, f]), i)
+    emotion = plurality(rng.multinomial(raters.RATERS, raters.rater_shares()[i, v, f]), i)
     differ = v != f
     assert abs((emotion == v)[differ].mean() - 0.196) < 0.02 and abs((emotion == f)[differ].mean() - 0.675) < 0.03
 
 
 def test_ties_go_to_the_intended_class_if_it_is_among_them():
     votes = np.array([[4, 4, 2, 0, 0, 0], [4, 4, 2, 0, 0, 0], [1, 5, 4, 0, 0, 0]])
-    assert raters.plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
+    assert plurality(votes, np.array([1, 5, 0])).tolist() == [1, 0, 1]
 
 
 def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
@@ -75,7 +76,10 @@ def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
     for corpus, index in ((bundled, [0, 101, 287]), (recordings, [17])):
         part = corpus[index]
         again = synthesize_named(part.name.tolist(), seed=0)
-        files, made, whole = (c.streams | ({"affect": c.affect} if c.affect else {}) for c in (part, again, corpus))
+        files, made, whole = (
+            c.streams | {k: Stream(x.targets, x.rate, x.mask) for k, x in c.labels.items() if x.over_time}
+            for c in (part, again, corpus)
+        )
         for k in files.keys() - {"mfcc", "layers"}:
             a, b = files[k].x[files[k].mask], made[k].x[made[k].mask]
             assert a.shape == b.shape, k
@@ -85,7 +89,8 @@ def test_a_subset_made_again_equals_the_bundled_corpus(bundled):
                 step = np.ptp(whole[k].x[whole[k].mask], axis=0) / (255 if k in ("logmel", "units") else 65535) + 1e-5
                 off = (a - b) / step
             assert (np.abs(off) > 0.51).mean() <= 1e-4 and np.abs(off).max() < 1.51, k
-        for k in ("votes", "emotion", "sentiment", "speaker"):
+        assert list(part.labels) == list(again.labels)
+        for k in ("speaker", *(k for k, label in part.labels.items() if not label.over_time)):
             np.testing.assert_array_equal(getattr(part, k), getattr(again, k))
 
 
@@ -136,9 +141,10 @@ def test_lengths_lags_labels_agree_with_the_card(bundled):
 
 def test_affect_of_recordings_varies_and_annotators_follow():
     r = load_samples("recordings")
-    length = r.affect.mask.sum(1) / r.affect.rate
-    assert len(r) >= 36 and length.min() >= 12 and length.max() <= 24 and r.emotion is None and r.sentiment is None
-    felt, marked = r.truth["affect"][r.affect.mask], r.affect.x[r.affect.mask]
+    label = r.labels["affect"]
+    length = label.mask.sum(1) / label.rate
+    assert len(r) >= 36 and length.min() >= 12 and length.max() <= 24 and list(r.labels) == ["affect"]
+    felt, marked = r.truth["affect"][label.mask], label.values[label.mask]
     for k in range(2):
         assert 0.8 < np.corrcoef(felt[:, k], marked[:, k])[0, 1] < 0.995 and felt[:, k].std() > 0.3
 

@@ -28,9 +28,15 @@ def read_data(data, **options):
     Raises
     ------
     ValueError
-        If there is no such reader, or it cannot read the files.
+        If there is no such reader, a table is damaged, or none of the files can be read.
     FileNotFoundError
         If there is no such path.
+
+    Warns
+    -----
+    UserWarning
+        Once of what differs from the published corpus: numbers of clips and speakers, files with other names, rows without a
+        file; once of files that cannot be read, which are left out; once of files that were not read as they are.
     """
     name, _, path = str(data).partition(":")
     if not path:

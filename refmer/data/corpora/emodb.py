@@ -1,6 +1,6 @@
 """EmoDB, the Berlin database of emotional speech: ten actors say ten sentences in seven emotions (Burkhardt et al. 2005).
 
-Where: emodb.bilderbar.info/download, to everyone, for research; the newer release on zenodo.org/records/7447302 under CC BY 4.0.
+Where: emodb.bilderbar.info/download, to everyone, for research; a newer release at zenodo.org/records/7447302.
 
 Layout: wav/03a01Fa.wav, at any depth: speaker (03), sentence (a01), the first letter of the German word for the emotion
 (Freude: happiness), version of a take (a).
@@ -35,16 +35,6 @@ def read(path, **options):
     -------
     Clips
         Streams of the voice; labels "emotion" (7 classes) and "sentence" (a01, ..., b10). Published: 535 files of 10 speakers.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such folder, or no file of the corpus in it.
-
-    Warns
-    -----
-    UserWarning
-        Once of files that are missing or have other names, and once of files that cannot be read.
     """
     pattern = rf"({'|'.join(SPEAKERS)})([ab]\d\d)([{''.join(EMOTIONS)}])[a-z]?"
     chosen, remarks = files(path, pattern, "03a01Fa.wav, ...")
@@ -55,4 +45,4 @@ def read(path, **options):
     missing = sorted(set(SPEAKERS) - {row["speaker"] for row in rows.values()})
     compare("EmoDB", rows, (PUBLISHED, len(SPEAKERS)), {"speakers missing": missing} | remarks)
     kinds = {"emotion": ("classes", tuple(EMOTIONS.values())), "sentence": ("classes",)}
-    return clips_of_rows("EmoDB", rows, kinds, {name: {"wav": file} for name, (file, _) in chosen.items()}, **options)
+    return clips_of_rows("EmoDB", rows, kinds, chosen, **options)

@@ -41,29 +41,21 @@ def read(path, *, channel="speech", **options):
     Clips
         Streams of the voice; labels "emotion" (8 classes; 6 are sung), "intensity", "statement", "repetition" and "channel".
         Published: 1,440 files of speech by 24 actors, 1,012 of song by 23.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such folder, or no file of the channel in it.
-
-    Warns
-    -----
-    UserWarning
-        Once of files that are missing or have other names, and once of files that cannot be read.
     """
     wanted = choose("channel", channel, CHANNELS)
-    pattern = f"03-(?={'|'.join(wanted)}){CODES}-(0[1-9]|1[0-9]|2[0-4])"
-    chosen, remarks = files(path, pattern, f"03-{wanted[0]}-06-01-02-01-12.wav, ... ({channel})")
+    chosen, remarks = files(path, f"03-{CODES}-(0[1-9]|1[0-9]|2[0-4])", "03-01-06-01-02-01-12.wav, ...")
     rows = {}
     for name, (_, match) in chosen.items():
         *codes, actor = match.groups()
-        rows[name] = {k: int(code) - 1 for k, code in zip(FIELDS, codes, strict=True)} | {"speaker": actor}
+        if codes[0] in wanted:
+            rows[name] = {k: int(code) - 1 for k, code in zip(FIELDS, codes, strict=True)} | {"speaker": actor}
+    if not rows:
+        raise ValueError(f"{path} has no {channel}; accepted: a folder of 03-{wanted[0]}-06-01-02-01-12.wav, ...")
     expected = published(wanted)
     remarks = {"published files missing": sorted(expected - set(rows))} | remarks
     compare("RAVDESS", rows, (len(expected), ACTORS - (channel == "song")), remarks)
     kinds = {label: ("classes", names) for label, names in FIELDS.items()}
-    return clips_of_rows("RAVDESS", rows, kinds, {name: {"wav": file} for name, (file, _) in chosen.items()}, **options)
+    return clips_of_rows("RAVDESS", rows, kinds, chosen, **options)
 
 
 def published(channels):
@@ -72,6 +64,8 @@ def published(channels):
     return {
         "-".join(("03", *code, f"{actor:02d}"))
         for *code, actor in product(*codes, range(1, ACTORS + 1))
-        if code[0] in channels and code[1:3] != ["01", "02"] and tuple(code[:2]) not in NOT_SUNG
+        if code[0] in channels
+        and code[1:3] != ["01", "02"]
+        and tuple(code[:2]) not in NOT_SUNG
         and (code[0], actor) != ("02", 18)
     }
