@@ -61,8 +61,7 @@ def read(path, *, rates=None):
     streams = {name: Stream(x, rates[name], mask, STREAMS[name]) for name, (x, mask) in frames.items()}
     names = [str(entry) for part in parts.values() for entry in part["id"]]
     sizes = tuple(len(part["id"]) for part in parts.values())
-    source = next((name for name, total in TOTALS.items() if total == sizes), "MMSA")
-    if sizes not in TOTALS.values():
+    if (source := {total: name for name, total in TOTALS.items()}.get(sizes, "MMSA")) == "MMSA":
         published = "; ".join(f"{name} {total}" for name, total in TOTALS.items())
         warnings.warn(f"{path.name} has {sizes} clips in {', '.join(parts)}; published: {published}", stacklevel=2)
     return Clips(streams, names, [name.split("$_$")[0] for name in names], labels_of(parts), source=f"{source}, {path.name}")
