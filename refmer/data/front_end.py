@@ -167,7 +167,8 @@ def mfcc_stream(logmel):
     """Return the stream "mfcc" (N, T, 39) of a stream of log-mel spectra, computed for each clip."""
     x = np.zeros((*logmel.mask.shape, 39), np.float32)
     for clip, frames, mask in zip(x, logmel.x, logmel.mask, strict=True):
-        clip[mask] = mfcc(frames[mask])
+        if mask.any():
+            clip[mask] = mfcc(frames[mask])
     names = tuple(f"{order}mfcc{k}" for order in ("", "delta_", "delta2_") for k in range(13))
     return Stream(x, logmel.rate, logmel.mask, logmel.sense, names)
 

@@ -1,12 +1,11 @@
 """Files of OpenFace 2 (Baltrusaitis et al. 2018): the columns about a face, and reading them at 25 frames per second."""
 
-import csv
 import warnings
-from itertools import chain
 
 import numpy as np
 
 from refmer.choices import choose
+from refmer.data.delimited import number, read_lines
 
 FACE_RATE = 25  # frames per second
 LONGEST = 600.0  # seconds
@@ -18,12 +17,21 @@ FEATURES = (
     *(f"gaze_{eye}_{axis}" for eye in (0, 1) for axis in "xyz"),  # unit vectors in the camera's coordinates
     *("gaze_angle_x", "gaze_angle_y"),  # radians
 )
-COLUMNS = ("frame", "timestamp", "confidence", "success", "face_id", "face", *FEATURES)  # "face": face_id, for single images
+ALL = (  # in the order of the files
+    *FEATURES[41:],
+    *(f"eye_lmk_{axis}_{k}" for axis in "xyXYZ" for k in range(56)),  # pixels, then mm
+    *FEATURES[35:41],
+    *(f"{axis}_{k}" for axis in "xyXYZ" for k in range(68)),  # landmarks of the face
+    *(f"p_{name}" for name in ("scale", "rx", "ry", "rz", "tx", "ty", *range(34))),  # of the shape model
+    *FEATURES[:35],
+)
+CHOICES = {"units": FEATURES, "all": ALL, "paper": ("face_id", "timestamp", "confidence", "success", *ALL)}
+COLUMNS = ("frame", "timestamp", "confidence", "success", "face_id", "face")  # "face": face_id, for single images
 LATE = 1.0  # seconds at which a file begins that was cut from a longer one
 ACCEPTED = "a CSV that OpenFace 2 wrote (-aus -pose -gaze)"
 
 
-def read_face(path, confidence, face=None, rate=None, sound=0.0):
+def read_face(path, confidence, face=None, rate=None, sound=0.0, columns="units"):
     """Read the features of one face from a CSV of OpenFace.
 
     Parameters
@@ -33,6 +41,10 @@ def read_face(path, confidence, face=None, rate=None, sound=0.0):
         As in `refmer.read_clip`.
     sound : float
         Seconds of the clip's sound, 0 without: times that lie within it count from its beginning.
+    columns : {"units", "all", "paper"}
+        "units": the 49 action units, pose and gaze. "all": the 709 features of a file (also landmarks of eyes and face, and the
+        shape). "paper": the 713 of paper 000. A file has 714 columns; the CMU-MOSEI features that the paper takes are 713 wide,
+        and their source does not say which is left out: here the number of the frame.
 
     Returns
     -------
@@ -41,13 +53,14 @@ def read_face(path, confidence, face=None, rate=None, sound=0.0):
     present : array (T,) bool
         True where they show a face.
     features : tuple of str
-        Names of the F features: those of FEATURES that the file has.
+        Names of the F features: those of `columns` that the file has.
     """
     file = f"openface_csv {path.name}"
-    table, n = read_table(path, file)
-    features = tuple(column for column in FEATURES if column in table)
-    missing = [column for column in FEATURES if column not in table]
-    if not features:
+    wanted = choose("columns", columns, CHOICES)
+    table, n = read_table(path, file, wanted)
+    features = tuple(column for column in wanted if column in table)
+    missing = [column for column in wanted if column not in table]
+    if not set(features) - set(COLUMNS):
         raise ValueError(f"{file} has no line with names of columns such as {', '.join(FEATURES[:2])}; accepted: {ACCEPTED}")
     if missing:
         names = f"{', '.join(missing[:4])}{f' and {len(missing) - 4} more' if len(missing) > 4 else ''}"
@@ -65,43 +78,27 @@ def read_face(path, confidence, face=None, rate=None, sound=0.0):
     return *to_rate(x, number, seconds, good, features), features
 
 
-def read_table(path, file):
-    """Return {column: (rows,)} of COLUMNS that a file has, NaN for text that is not a number, and the number of rows.
+def read_table(path, file, features):
+    """Return {column: (rows,)} of those COLUMNS and features that a file has, NaN for text without number, and their length.
 
     Cells are separated by commas, semicolons (then with decimal points or commas) or tabs; blank lines and "sep=;" are skipped.
     """
-    with open(path, "rb") as f:
-        encoding = "utf-16" if f.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    rows, cut = [], None
-    try:
-        with open(path, newline="", encoding=encoding, errors="replace") as f:
-            lines = (line for line in f if line.strip(' \t\r\n,;"') and not line.strip(' "').startswith("sep="))
-            first = next(lines, "")
-            separator = max(",;\t", key=first.count)
-            reader = csv.reader(chain([first], lines), delimiter=separator, skipinitialspace=True)
-            header = ",".join(column.strip() for column in next(reader)).rstrip(",").split(",")
-            at = {column: header.index(column) for column in COLUMNS if column in header}
-            for line in reader:
-                if cut or any(cell.strip() for cell in line[len(header) :]):
-                    k, width = cut or (reader.line_num, len(line))
-                    hint = "; decimal commas need semicolons between the columns" if width > len(header) else ""
-                    raise ValueError(f"{file}: line {k} has {width} columns, the header {len(header)}{hint}")
-                if len(line) < len(header):
-                    cut = reader.line_num, len(line)
-                else:
-                    rows.append([number_of(line[k], separator) for k in at.values()])
-    except (csv.Error, OSError, UnicodeError) as error:
-        raise ValueError(f"{file} cannot be read ({error}); accepted: {ACCEPTED}") from error
+    lines = read_lines(path, file, ACCEPTED)
+    separator, rows, cut = next(lines), [], None
+    header = ",".join(next(lines)[1]).rstrip(",").split(",")
+    at = {column: header.index(column) for column in (*COLUMNS, *features) if column in header}
+    for k, line in lines:
+        if cut or any(line[len(header) :]):
+            k, width = cut or (k, len(line))
+            hint = "; decimal commas need semicolons between the columns" if width > len(header) else ""
+            raise ValueError(f"{file}: line {k} has {width} columns, the header {len(header)}{hint}")
+        if len(line) < len(header):
+            cut = k, len(line)
+        else:
+            rows.append([number(line[k], separator) for k in at.values()])
     if cut:
         warnings.warn(f"{file}: its last line is cut off after {cut[1]} of {len(header)} columns and left out", stacklevel=2)
     return dict(zip(at, np.array(rows, float).reshape(len(rows), len(at)).T, strict=True)), len(rows)
-
-
-def number_of(text, separator):
-    try:
-        return float(text if separator == "," else text.replace(",", "."))
-    except ValueError:  # "-nan(ind)", which Windows writes
-        return np.nan
 
 
 def times(file, table, number, rate, sound):

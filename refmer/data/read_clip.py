@@ -8,18 +8,13 @@ import numpy as np
 
 from refmer.choices import SHARE, plain, typed
 from refmer.data.clips import WORD_RATE, Clips, Stream
-from refmer.data.front_end import PROSODY, FrontEnd, analyse, derived
-from refmer.data.openface import FACE_RATE, LONGEST, read_face
-from refmer.data.recording import recording
-from refmer.data.wav import open_wav
+from refmer.data.front_end import PROSODY, derived
+from refmer.data.openface import FACE_RATE, read_face
+from refmer.data.voice import RECORDED, VOICE_RATE, kept_voice
 
-SHORTEST = 0.2  # seconds
 LARGEST = 2**30  # bytes of a file
-SPEECH = 0.1  # seconds of voiced sound that make speech
 DIFFER = 0.1  # share of its length by which the longer stream may be longer
-VOICE_RATE = 2 * FACE_RATE
 FRAME_RATES = (lambda x: 5 <= x <= 1000, "frames per second from 5 to 1000")
-RECORDED = FrontEnd(recorded=True)
 
 
 def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="you", confidence=0.7, face=None, rate=None):
@@ -71,25 +66,7 @@ def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="yo
     """
     if wav is None and openface_csv is None and words is None:
         raise ValueError("nothing to read; accepted: at least one of wav, openface_csv and words")
-    confidence = typed("confidence", plain(confidence), float, SHARE)
-    rate = typed("rate", plain(rate), float | None, FRAME_RATES)
-    voice = None if wav is None else read_voice(existing("wav", wav))
-    sound = 0 if voice is None else len(voice["logmel"])
-    tracked = None
-    if openface_csv is not None:
-        tracked = read_face(existing("openface_csv", openface_csv), confidence, face, rate, sound / VOICE_RATE)
-    lengths = [sound / VOICE_RATE, len(tracked[0]) / FACE_RATE if tracked else 0]
-    if min(lengths) and abs(lengths[0] - lengths[1]) > DIFFER * max(lengths):
-        warnings.warn(f"the sound lasts {lengths[0]:.2f} s and the face {lengths[1]:.2f} s: are they one clip?", stacklevel=2)
-    T = max(-(-sound // 2), len(tracked[0]) if tracked else 0)  # at 25 Hz
-    streams = {}
-    if voice is not None:
-        for k, features in (("logmel", ()), ("prosody", PROSODY)):
-            streams[k] = filled(voice[k], np.ones(len(voice[k]), bool), 2 * T, VOICE_RATE, "voice", features)
-        streams |= derived(streams["logmel"])
-    if tracked is not None:
-        x, present, features = tracked
-        streams["units"] = filled(x, present, T, FACE_RATE, "face", features)
+    streams, T = file_streams([read_files(wav, openface_csv, confidence, face, rate)])
     if words is not None:
         streams["words"] = word_stream(words, T / FACE_RATE)
     files = [Path(path).name for path in (wav, openface_csv) if path is not None]
@@ -109,37 +86,51 @@ def existing(label, path):
     return path
 
 
-def read_voice(path):
-    """Return the front end's features of a sound file."""
-    wav = open_wav(path)
-    seconds = wav.frames / wav.rate
-    if not SHORTEST <= seconds <= LONGEST:
-        raise ValueError(f"wav {path.name} lasts {seconds:.3f} s; accepted: {SHORTEST:g} to {LONGEST:g} s")
-    features = analyse(recording(wav, RECORDED.rate, RECORDED.level, RECORDED.hop), RECORDED)
-    voiced = spoken(features["prosody"])
-    if voiced < SPEECH:
-        warnings.warn(
-            f"wav {path.name} has {voiced:.2f} s of voice in {seconds:.2f} s: F0 and voicing say little about it", stacklevel=2
-        )
-    return {name: x.astype(np.float32) for name, x in features.items()}
+def read_files(wav, openface_csv, confidence=0.7, face=None, rate=None, cache=None, columns="units"):
+    """Return what the files of a clip hold: features of the voice by name, and (x, present, features) of the face, or None."""
+    confidence = typed("confidence", plain(confidence), float, SHARE)
+    rate = typed("rate", plain(rate), float | None, FRAME_RATES)
+    voice, tracked, sound = None, None, 0.0
+    if wav is not None:
+        voice = kept_voice(existing("wav", wav), cache)
+        sound = len(voice["logmel"]) / VOICE_RATE
+    if openface_csv is not None:
+        tracked = read_face(existing("openface_csv", openface_csv), confidence, face, rate, sound, columns)
+        seconds = len(tracked[0]) / FACE_RATE
+        if sound and abs(sound - seconds) > DIFFER * max(sound, seconds):
+            warnings.warn(f"the sound lasts {sound:.2f} s and the face {seconds:.2f} s: are they one clip?", stacklevel=2)
+    return voice, tracked
 
 
-def spoken(prosody):
-    """Return seconds with a steady pitch for three frames or more, at most 35 dB below the loudest.   prosody (T, 6)."""
-    f0, _, energy = prosody[:, :3].T
-    on = (f0 > 0) & (energy > energy.max() - 35)
-    on[1:] &= (np.abs(np.log(np.maximum(f0[1:], 1) / np.maximum(f0[:-1], 1))) < 0.15) | ~on[:-1]
-    edges = np.flatnonzero(np.diff(np.r_[0, on, 0]))  # begin, end, begin, end, ...
-    runs = edges[1::2] - edges[::2]
-    return runs[runs >= 3].sum() / VOICE_RATE
+def file_streams(clips, seconds=None):
+    """Return the streams of the voice and the face, and frames at 25 Hz, of clips as `read_files` returns them.
+
+    seconds: of each clip, those after them are left out.
+    """
+    lengths = [[-(-len(voice["logmel"]) // 2) if voice else 0, len(tracked[0]) if tracked else 0] for voice, tracked in clips]
+    T = max(map(max, lengths), default=0)
+    T = T if seconds is None else min(T, max(round(seconds * FACE_RATE), 1))
+    streams = {}
+    if any(voice for voice, _ in clips):
+        for k, width, features in (("logmel", RECORDED.bands, ()), ("prosody", len(PROSODY), PROSODY)):
+            parts = [(v[k], np.ones(len(v[k]), bool)) if v else () for v, _ in clips]
+            streams[k] = filled(parts, 2 * T, width, VOICE_RATE, "voice", features)
+        streams |= derived(streams["logmel"])
+    if features := next((tracked[2] for _, tracked in clips if tracked), None):
+        parts = [tracked[:2] if tracked else () for _, tracked in clips]
+        streams["units"] = filled(parts, T, len(features), FACE_RATE, "face", features)
+    return streams, T
 
 
-def filled(x, present, T, rate, sense, features):
-    """Return a stream of one clip of T frames, masked where no frame is present."""
-    fill = T - len(x)
-    mask = np.pad(present, (0, fill))
-    x = np.where(mask[:, None], np.pad(x, ((0, fill), (0, 0))), np.float32(0))
-    return Stream(x[None], float(rate), mask[None], sense, features)
+def filled(parts, T, width, rate, sense, features):
+    """Return a stream of clips with at most T frames, each (x (t, width), present (t,)) or (), 0 where no frame is present."""
+    x, mask = np.zeros((len(parts), T, width), np.float32), np.zeros((len(parts), T), bool)
+    for k, part in enumerate(parts):
+        if part:
+            frames, present = (values[:T] for values in part)
+            mask[k, : len(present)] = present
+            x[k, : len(present)][present] = frames[present]
+    return Stream(x, float(rate), mask, sense, features)
 
 
 def word_stream(vectors, seconds):

@@ -1,16 +1,18 @@
-"""All clips of a folder of recordings; what cannot be read is listed at the end."""
+"""Clips of many files, read by all processor cores; what cannot be read is listed at the end."""
 
 import hashlib
 import warnings
 from pathlib import Path
 
+from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from refmer.choices import SECONDS, plain, typed
 from refmer.data.clips import Clips
-from refmer.data.read_clip import read_clip
+from refmer.data.read_clip import file_streams, read_files
 
-ARGUMENTS = {".wav": "wav", ".csv": "openface_csv"}  # of read_clip, by the ending of a file
-COMPARED = ("logmel", "units")  # streams of which no two clips have the same
+ARGUMENTS = {".wav": "wav", ".csv": "openface_csv"}  # of read_files, by the ending of a file
+FEW = 16  # clips for which no processes are started
 
 
 def read_clips(folder, *, speaker="you", **options):
@@ -23,7 +25,14 @@ def read_clips(folder, *, speaker="you", **options):
     speaker : str or callable
         Name of the speaker of all clips, or a function of a clip's name: `lambda name: name[:4]` for CREMA-D.
     **options
-        Of `refmer.read_clip`: confidence, face, rate.
+        cache : path, optional
+            Folder that keeps the features of each sound, made if it does not exist: the same sound is not analysed again.
+        jobs : int, optional
+            Number of processes. Default: one for each processor core.
+        seconds : float, optional
+            What follows the first `seconds` of a clip is left out. Default: nothing. Clips are padded to the longest.
+        confidence, face, rate
+            As in `refmer.read_clip`.
 
     Returns
     -------
@@ -40,8 +49,8 @@ def read_clips(folder, *, speaker="you", **options):
     Warns
     -----
     UserWarning
-        At the end: the clips that could not be read, each with the reason, and clips that have the same sound or face. For
-        single clips: see `refmer.read_clip`.
+        At the end: the clips that could not be read, each with the reason; those of which `refmer.read_clip` would warn; clips
+        that have the same sound or face.
     """
     folder, files = Path(folder).expanduser(), {}
     if not folder.is_dir():
@@ -49,26 +58,60 @@ def read_clips(folder, *, speaker="you", **options):
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in ARGUMENTS:
             files.setdefault(path.stem, {})[ARGUMENTS[path.suffix.lower()]] = path
-    clips, unread, features, names = [], [], {}, {}
-    for name, paths in tqdm(files.items(), desc=folder.name, unit="clip", disable=None):
-        try:
-            clip = read_clip(**paths, name=name, speaker=speaker(name) if callable(speaker) else speaker, **options)
-        except (ValueError, OSError) as error:
-            unread.append(str(error))
+    speakers = {name: speaker(name) if callable(speaker) else speaker for name in files}
+    return clips_of(files, speakers, str(folder), **options)
+
+
+def clips_of(files, speakers, source, *, seconds=None, **options):
+    """Return the Clips of {name: {"wav": path, "openface_csv": path}}, one of the two or both, with {name: speaker}."""
+    seconds = typed("seconds", plain(seconds), float | None, SECONDS)
+    contents = read_contents(files, source, **options)
+    streams, _ = file_streams(list(contents.values()), seconds)
+    return Clips(streams, name=list(contents), speaker=[speakers[name] for name in contents], source=source)
+
+
+def read_contents(files, source, *, cache=None, jobs=None, **options):
+    """Return {name: what `read_files` returns} of the clips that can be read; warn once of the others, and of single clips."""
+    jobs = typed("jobs", plain(jobs), int | None)
+    if cache is not None:
+        cache = Path(cache).expanduser()
+        cache.mkdir(parents=True, exist_ok=True)
+    parallel = Parallel(1 if len(files) < FEW else jobs or -1, return_as="generator")
+    results = parallel(delayed(attempt)(paths, cache=cache, **options) for paths in files.values())
+    results = tqdm(results, desc=Path(source).name, total=len(files), unit="clip", disable=None)
+    contents, unread, notes, copies, features = {}, [], [], {}, None
+    for name, (content, said) in zip(files, results, strict=True):
+        if content is None:
+            unread += said
             continue
-        if any(s.features != features.setdefault(k, s.features) for k, s in clip.streams.items()):
+        voice, face = content
+        features = features or (face and face[2])
+        if face and face[2] != features:
             unread.append(f"{name} has other features than the clips before it")
             continue
-        clips.append(clip)
-        for k in set(COMPARED) & set(clip.streams):
-            names.setdefault(hashlib.sha256(clip.streams[k].x.tobytes()).digest(), []).append(name)
-    same = sorted({" = ".join(group) for group in names.values() if len(group) > 1})
-    if not clips:
-        raise ValueError(f"no clip of {folder} can be read; accepted: .wav and .csv files\n" + "\n".join(unread))
-    if unread:
-        warnings.warn(f"{len(unread)} of {len(files)} clips of {folder} are left out:\n" + "\n".join(unread), stacklevel=2)
-    if same:
-        warnings.warn(
-            f"clips with the same sound or face, a part of which a model may have seen: {', '.join(same)}", stacklevel=2
-        )
-    return Clips.concatenate(clips)
+        contents[name] = content
+        notes += said
+        for x in ([voice["logmel"]] if voice else []) + ([face[0]] if face else []):
+            copies.setdefault(hashlib.sha256(x.tobytes()).digest(), []).append(name)
+    if not contents:
+        raise ValueError(f"no clip of {source} can be read; accepted: .wav and .csv files\n" + "\n".join(unread))
+    same = sorted({" = ".join(group) for group in copies.values() if len(group) > 1})
+    for text, entries in (
+        (f"{len(unread)} of {len(files)} clips of {source} are left out:\n", unread),
+        (f"clips of {source} were read with these remarks:\n", notes),
+        ("clips with the same sound or face, a part of which a model may have seen: ", same),
+    ):
+        if entries:
+            warnings.warn(text + "\n".join(entries), stacklevel=4)
+    return contents
+
+
+def attempt(paths, **options):
+    """Return what `read_files` returns and the warnings that it gave; None and the error if it cannot read the files."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            content = read_files(paths.get("wav"), paths.get("openface_csv"), **options)
+        except (ValueError, OSError) as error:
+            return None, [str(error)]
+    return content, [str(w.message) for w in caught]

@@ -22,7 +22,8 @@ def recording(wav, rate, level, hop):
     wave, sos, state = np.empty(-(-wav.frames * up // down), np.float32), high_pass(rate), None
     for start in range(0, wav.frames, size):
         first, stop = max(start - margin, 0), min(start + size, wav.frames)
-        part = resample_poly(wav.read(first, min(stop + margin, wav.frames)) @ weights, up, down)
+        samples = wav.read(first, min(stop + margin, wav.frames))
+        part = resample_poly(samples @ weights if wav.channels > 1 else samples[:, 0], up, down)
         at = slice(start * up // down, -(-stop * up // down))
         part = part[(start - first) * up // down :][: at.stop - at.start]
         if state is None:  # begin as if the mirrored sound came before: the filter does not ring

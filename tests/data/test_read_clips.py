@@ -4,9 +4,12 @@ import shutil
 
 import numpy as np
 import pytest
+from error_table import errors
 from scipy.io import wavfile
+from voice_files import write_voice
 
 import refmer
+from refmer.data import read_clips
 
 
 @pytest.fixture
@@ -51,3 +54,34 @@ def test_a_folder_without_clips_is_refused(tmp_path):
     (tmp_path / "a.wav").touch()
     with pytest.raises(ValueError, match="(?s)no clip of .* can be read.*wav a.wav is empty"):
         refmer.read_clips(tmp_path)
+
+
+def test_many_clips_are_read_by_processes_and_kept(tmp_path):
+    for k in range(read_clips.FEW):
+        write_voice(tmp_path / f"{k:02d}.wav", pitch=100 + k, seconds=0.3 + k / 100)
+    (tmp_path / "damaged.wav").write_bytes(b"RIFF")
+    for options in ({"jobs": 2, "cache": tmp_path / "new" / "kept"}, {"cache": tmp_path / "new" / "kept"}):
+        with pytest.warns(UserWarning, match="1 of 17 clips of .*\n.*damaged.wav begins with"):
+            clips = refmer.read_clips(tmp_path, **options)
+        assert clips.name.tolist() == [f"{k:02d}" for k in range(read_clips.FEW)]
+        assert len(list((tmp_path / "new" / "kept").glob("*.npz"))) == read_clips.FEW
+        for k in (0, 15):
+            alone = refmer.read_clip(tmp_path / f"{k:02d}.wav").streams
+            for name, s in clips[k].streams.items():
+                np.testing.assert_array_equal(s.x[s.mask], alone[name].x[alone[name].mask])
+
+
+def test_clips_are_cut_after_some_seconds(tmp_path):
+    write_voice(tmp_path / "a.wav", seconds=0.3)
+    write_voice(tmp_path / "b.wav", pitch=200, seconds=1)
+    whole, cut = refmer.read_clips(tmp_path), refmer.read_clips(tmp_path, seconds=0.4)
+    for name, (T, frames) in {"logmel": (20, 35), "prosody": (20, 35), "mfcc": (20, 35), "layers": (10, 17)}.items():
+        assert cut.streams[name].mask.shape == (2, T) and cut.streams[name].mask.sum() == frames
+    np.testing.assert_array_equal(cut.streams["logmel"].x, whole.streams["logmel"].x[:, :20])
+
+
+test_errors = errors(
+    (lambda folder: refmer.read_clips(folder, jobs=0), "jobs is 0; accepted: integers, 1 or more or None"),
+    (lambda folder: refmer.read_clips(folder, seconds=0), "seconds is 0; accepted: seconds, more than 0"),
+    (lambda folder: refmer.read_clips(folder, confidence=2.0), "confidence is 2.0; accepted"),
+)
