@@ -64,7 +64,9 @@ def read(path, *, rates=None):
     source = next((name for name, total in TOTALS.items() if total == sizes), "MMSA")
     if sizes not in TOTALS.values():
         published = "; ".join(f"{name} {', '.join(map(str, total))}" for name, total in TOTALS.items())
-        warnings.warn(f"{path.name} has {', '.join(map(str, sizes))} clips in {', '.join(parts)}; published: {published}", stacklevel=2)
+        warnings.warn(
+            f"{path.name} has {', '.join(map(str, sizes))} clips in {', '.join(parts)}; published: {published}", stacklevel=2
+        )
     return Clips(streams, names, [name.split("$_$")[0] for name in names], labels_of(parts), source=f"{source}, {path.name}")
 
 
