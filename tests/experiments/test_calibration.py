@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from refmer.evaluate.calibration import brier_labels
 from refmer.experiments import calibration as experiment
 from refmer.experiments.run import run
-from refmer.recognizer import Recognizer
 from refmer.ops.activations import softmax
+from refmer.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
 
@@ -114,5 +114,4 @@ test_what_is_wrong_is_named = errors(
         lambda tmp_path: run("calibration", tmp_path, rows=("tlab_jca",)),
         "tlab_jca learns affect, a label of regression; accepted by calibration: classes, votes, ordinal",
     ),
-    (lambda tmp_path: run("calibration", tmp_path, rows=("auxformer@votes",)), "target is 'votes'; accepted: 'emotion'"),
 )
