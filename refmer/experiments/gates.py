@@ -50,9 +50,11 @@ def trainings(setup):
 def seconds_of(setup):
     """The length that half of the clips have, at most SECONDS."""
     read = streams_read(*setup.rows[SYSTEM], setup.clips, setup.streams)
-    if setup.label.over_time or not set(SPANS) & set(read):
+    if setup.label.over_time:
+        raise ValueError(f"{setup.target} is a label over time; accepted for gates over time: a label of clips")
+    if not set(SPANS) & set(read):
         raise ValueError(
-            f"{setup.target} is a label over time, or no gate is learned; accepted: a label of clips, {', '.join(SPANS)}"
+            f"streams are given for {', '.join(read)}; accepted for gates over time: also for {' or '.join(SPANS)}"
         )
     seconds = float(np.median(lengths([setup.clips.streams[name] for names in read.values() for name in names])))
     if seconds < SECONDS * WINDOW:

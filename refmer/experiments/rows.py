@@ -29,15 +29,14 @@ def resolve_all(rows):
 
 
 def learning(rows, corpora=None, label=None):
-    """Rows that learn `label`, or the only label of given corpora, or each its own; rows that become equal are dropped."""
+    """Rows that learn `label`, or the only label of given corpora, or each its own; names lose @LABEL where all have one."""
     known = {name: x for clips in (corpora or {}).values() for name, x in clips.labels.items()}
     label = next(iter(known)) if label is None and len(known) == 1 else label
     result = {}
     for row, (system, changes) in rows.items():
         target = changes["target"] if label is None else label
-        resolved = (system, changes | {"target": target if corpora is None else chosen(known, target)})
-        if label is None or resolved not in result.values():
-            result[row if label is None or row in ABLATIONS else row.partition("@")[0]] = resolved
+        name = row if label is None or row in ABLATIONS else row.partition("@")[0]
+        result[name] = (system, changes | {"target": target if corpora is None else chosen(known, target)})
     return result
 
 

@@ -86,6 +86,12 @@ def test_a_lower_brier_score_with_a_worse_calibration_is_pointed_out():
     assert experiment.disagreement(right) is None
 
 
+@pytest.mark.parametrize("kind, printed", [("votes", True), ("classes", False)])
+def test_published_scores_stand_beside_votes_only(kind, printed):
+    task = experiment.task_summary({"raver": [answers([[1, 0], [0, 1]], [[0.7, 0.3], [0.3, 0.7]]) | {"task": kind}]})
+    assert ("0.119" in experiment.section("mood", task)) == printed
+
+
 @given(st.integers(2, 7), st.integers(1, 9), st.integers(0, 999))
 def test_no_softmax_comes_below_its_floor(K, N, seed):
     rng = np.random.default_rng(seed)

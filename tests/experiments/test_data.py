@@ -9,7 +9,7 @@ from error_table import errors
 
 import refmer
 from refmer.cli import main, parser
-from refmer.experiments import EXPERIMENTS, compare, data, protocols, rows
+from refmer.experiments import EXPERIMENTS, compare, data, protocols, report, rows
 from refmer.experiments.run import Setup, checksum, run
 
 STREAMS = {"visual": "gestures", "audio": ["pitch", "timbre"], "text": "glove"}
@@ -91,6 +91,56 @@ def test_scores_are_those_of_a_recognizer_with_these_streams_and_groups(own, tmp
     assert "split by name" in (tmp_path / "results.md").read_text() and result["tasks"]["age"]["task"] == "regression"
 
 
+def test_gates_are_measured_on_the_longer_half_of_the_test_clips(own, tmp_path):
+    result = run("gates", tmp_path, quick=True, corpora={"mine": own}, label="mood", streams=STREAMS)["gates"]
+    frames = own.streams["pitch"].mask.sum(1)  # the stream of the most frames a second
+    _, test = own.split(by="speaker", test_size=0.25, seed=0)
+    assert result["n"] == (test.streams["pitch"].mask.sum(1) >= np.median(frames)).sum() < len(test)
+    assert result["time"][-1] <= np.median(frames) / 20 < result["time"][-1] + 0.4  # a frame of the slowest stream
+    spans = [result["disturbed"][m]["span"] for m in ("visual", "audio")]
+    np.testing.assert_allclose(spans, np.array([[2, 3], [4, 5]]) / 6 * np.median(frames) / 20)
+
+
+def over_time(kind):
+    """8 recordings of 6 to 8 s, with a label every 0.2 s that both streams show: numbers, or whether they are above 0."""
+    rng = np.random.default_rng(5)
+    va = [rng.normal(size=(int(5 * t), 2)).cumsum(0) / 3 for t in rng.uniform(6, 8, 8)]
+    streams = {
+        name: refmer.Stream([v.repeat(2, 0) + rng.normal(size=(2 * len(v), 2)) for v in va], 10.0)
+        for name in ("visual", "audio")
+    }
+    values = va if kind == "regression" else [(v[:, 0] > 0).astype(int) for v in va]
+    return refmer.Clips(streams, labels={"curve": refmer.Label(values, kind, ("falls", "rises"), rate=5.0)}, source=SOURCE)
+
+
+@pytest.mark.slow
+def test_labels_over_time_are_compared_and_calibrated(tmp_path):
+    few = {"quick": True, "streams": {"visual": "visual", "audio": "audio"}, "rows": ("concatenation", "tlab_jca")}
+    for kind, headline in (("regression", "ccc"), ("classes", "accuracy")):
+        result = run("compare", tmp_path / kind, corpora={"mine": over_time(kind)}, **few)
+        for row in result["tasks"]["curve"]["rows"].values():
+            assert row["clean"][headline]["mean"] > result["tasks"]["curve"]["constant"]["mean"]
+    assert "CCC falls" in (tmp_path / "regression" / "results.md").read_text()
+    result = run("calibration", tmp_path / "c", corpora={"mine": over_time("classes")}, **few)
+    assert set(result["tasks"]["curve"]["rows"]) == {"concatenation", "tlab_jca", "base rates"}
+
+
+@pytest.mark.filterwarnings("ignore:no training clip is of the classes")
+def test_a_score_without_a_value_is_left_out(own, tmp_path):
+    neutral = own.with_labels(tone=refmer.Label(np.zeros(36), "ordinal", ("-1", "0", "+1")))
+    few = {"quick": True, "rows": ("concatenation",), "corpora": {"mine": neutral}, "label": "tone", "streams": STREAMS}
+    scores = run("compare", tmp_path / "a", **few)["tasks"]["tone"]["rows"]["concatenation"]["clean"]
+    assert "acc2_has0" in scores and "acc2_non0" not in scores
+    scores = run("packet-loss", tmp_path / "b", **few)["scores"]["concatenation"]["none"]
+    assert "acc2_has0" in scores and "acc2_non0" not in scores
+
+
+def test_metrics_are_called_by_levels_and_dimensions():
+    assert report.metrics_of("ordinal", ["bad", "fair", "good"])["accuracy"] == "Acc-3"
+    assert report.metrics_of("regression", ["age"]) == {"ccc": "CCC"}
+    assert report.metrics_of("regression", ["a", "b"]) == {"ccc": "mean CCC", "ccc_a": "CCC a", "ccc_b": "CCC b"}
+
+
 def columns(clips, quick=False):
     learned = {"concatenation": ("concatenation", {"target": "mood"})}
     plan = protocols.find("default")
@@ -136,7 +186,8 @@ def test_the_checksum_is_of_features_and_labels_in_memory_and_on_disk(own, given
     assert checksum(refmer.read_data(given)) == checksum(own)
     older = own.with_labels(age=refmer.Label(own.age + 1, "regression"))
     louder = own.with_streams(pitch=replace(own.streams["pitch"], x=own.streams["pitch"].x * 2))
-    assert len({checksum(clips) for clips in (own, older, louder, interviews({}))}) == 4
+    renamed = own.with_labels(mood=replace(own.labels["mood"], names=("a", "b", "c")))
+    assert len({checksum(clips) for clips in (own, older, louder, renamed, interviews({}))}) == 5
 
 
 def test_train_evaluate_and_quantize_keep_groups_apart(own, given, tmp_path, capsys):
@@ -196,6 +247,11 @@ test_errors_name_what_is_accepted = errors(
     (lambda: on("compare", OTHER, rows=("mult",), streams={}), "mult needs for audio the streams"),
     (lambda: on("missing", OTHER), "missing takes away voice and face, but no stream has the sense voice; these have hands"),
     (lambda: on("compare", OTHER, groups="age"), "by is 'age'; accepted: name, speaker, mood"),
+    (lambda: on("gates", SHORT, streams={"text": "glove"}), "streams are given for text; accepted for gates over time: also"),
+    (
+        lambda: on("gates", over_time("classes"), label="curve", streams={"audio": "audio"}),
+        "curve is a label over time; accepted for gates",
+    ),
     (lambda: on("gates", SHORT), "half of the clips have at most 2 s; accepted for gates over time: 3 s"),
 )
 
