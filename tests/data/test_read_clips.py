@@ -34,11 +34,18 @@ def test_clips_that_cannot_be_read_are_listed_and_the_rest_is_read(folder):
     wavfile.write(folder / "s02.wav", 16000, np.zeros(0, np.int16))
     (folder / "pointer.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
     (folder / "table.csv").write_text("a, b\n1, 2\n")
+    (folder / "folder.wav").mkdir()
     with pytest.warns(UserWarning) as caught:
         clips = refmer.read_clips(folder)
     (message,) = [str(w.message) for w in caught]
-    assert len(clips) == 2 and "4 of 6 clips of" in message
-    for part in ("silent.wav is silent", "s02.wav lasts 0.000 s", "pointer.wav is a pointer", "table.csv has no line"):
+    assert len(clips) == 2 and "5 of 7 clips of" in message
+    for part in (
+        "silent.wav is silent",
+        "s02.wav lasts 0.000 s",
+        "pointer.wav is a pointer",
+        "table.csv has no line",
+        "folder.wav': no such file",
+    ):
         assert part in message
 
 
@@ -85,3 +92,13 @@ test_errors = errors(
     (lambda folder: refmer.read_clips(folder, seconds=0), "seconds is 0; accepted: seconds, more than 0"),
     (lambda folder: refmer.read_clips(folder, confidence=2.0), "confidence is 2.0; accepted"),
 )
+
+
+def test_a_clip_without_sound_or_face_has_no_frame_of_it(tmp_path):
+    write_voice(tmp_path / "a.wav")
+    rows = "".join(f"{t + 1}, {t / 25:.3f}, 0.98, 1, {t / 10}\n" for t in range(10))
+    (tmp_path / "b.csv").write_text("frame, timestamp, confidence, success, AU01_r\n" + rows)
+    with pytest.warns(UserWarning, match="clips of .* were read with these remarks:\n.*b.csv lacks the columns"):
+        clips = refmer.read_clips(tmp_path)
+    frames = {name: s.mask.sum(1).tolist() for name, s in clips.streams.items()}
+    assert frames == {"logmel": [20, 0], "prosody": [20, 0], "mfcc": [20, 0], "layers": [10, 0], "units": [0, 10]}

@@ -10,7 +10,7 @@ NAMES = ("1001_DFA_ANG_XX", "1001_IEO_HAP_LO", "1002_TIE_SAD_XX")
 VOTES = {  # block -> A, D, F, H, N, S of each clip
     "1": ((8, 2, 0, 0, 0, 0), (0, 0, 0, 1, 9, 0), (0, 0, 0, 0, 9, 1)),
     "2": ((7, 3, 0, 0, 0, 0), (0, 0, 0, 9, 1, 0), (0, 0, 9, 0, 0, 1)),
-    "3": ((4, 5, 0, 0, 1, 0), (0, 0, 0, 5, 5, 0), (0, 4, 0, 0, 4, 2)),
+    "3": ((4, 5, 0, 0, 1, 0), (0, 0, 5, 5, 0, 0), (0, 4, 0, 0, 4, 2)),
 }
 COLUMNS = '"","A","D","F","H","N","S","fileName","numResponses","agreement","emoVote"'
 
@@ -65,7 +65,7 @@ def test_a_summary_has_answers_but_no_votes(corpus):
         '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"',
         *(
             f'"{k}","{name}","N","70","F","70","{vote}","60"'
-            for k, (name, vote) in enumerate(zip(NAMES, ("D", "H:N", "D:N"), strict=True))
+            for k, (name, vote) in enumerate(zip(NAMES, ("D", "F:H", "D:N"), strict=True))
         ),
     )
     write_bytes(corpus / "summaryTable.csv", "\n".join(lines).encode())
@@ -132,11 +132,11 @@ test_errors = errors(
         lambda tmp_path: refmer.read_data(f"crema_d:{tmp_path}", voice=False),
         "has no votes; accepted: a folder with tabulatedVotes.csv or summaryTable.csv",
     ),
-    (lambda corpus: broken(corpus, b'"H"', b'"h"'), "file tabulatedVotes.csv lacks the columns H; accepted: , fileName, A, D"),
+    (lambda corpus: broken(corpus, b'"H"', b'"h"'), "file tabulatedVotes.csv lacks the columns H; accepted: fileName, A, D"),
     (lambda corpus: broken(corpus, b"4,5,", b"4,x,"), "file tabulatedVotes.csv: .*'x'; accepted: numbers of raters in A, D"),
     (
         lambda corpus: broken(corpus, b'0,0,4,2,"1002_TIE_SAD_XX",10,0.5,"N"', b"0"),
-        "file tabulatedVotes.csv is cut off in its row",
+        "file tabulatedVotes.csv: line 10 has 4 cells, the first 11",
     ),
 )
 test_missing_folder = errors(

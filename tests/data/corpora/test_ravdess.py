@@ -53,7 +53,7 @@ def test_files_that_are_odd_twice_or_damaged_are_named_and_the_rest_is_read(corp
 
 def test_the_published_names_are_as_many_as_the_published_files():
     assert len(published(("01",))) == 1440 and len(published(("02",))) == 1012
-    assert len({name[-2:] for name in published(("02",))}) == 23
+    assert {name[-2:] for name in published(("01",))} - {name[-2:] for name in published(("02",))} == {"18"}
 
 
 test_errors = errors(
@@ -69,8 +69,6 @@ test_errors = errors(
         lambda corpus: refmer.read_data(f"ravdess:{corpus / 'Actor_02'}", channel="song"),
         "Actor_02 has no song; accepted: a folder of 03-02-06-01-02-01-12.wav",
     ),
-    (lambda: refmer.read_data("ravdess"), "data is 'ravdess'; accepted: NAME:PATH with a NAME of crema_d, ravdess, emodb"),
-    (lambda: refmer.read_data("ravdes:x"), "data is 'ravdes'; accepted: 'crema_d', 'ravdess'"),
 )
 test_missing_folder = errors(
     (lambda tmp_path: refmer.read_data(f"ravdess:{tmp_path / 'none'}"), "no folder .*none"), error=FileNotFoundError
