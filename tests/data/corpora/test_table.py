@@ -67,6 +67,14 @@ def test_kinds_are_chosen_and_columns_joined(read):
     assert read(labels={"votes": "regression"}).labels["votes"].kind == "regression"
 
 
+def test_numbers_with_a_point_are_a_regression_and_others_classes(read):
+    clips = read(["1.0,3,0,x/a.npy", "2.0,,1e0,x/b.NPY"], "valence,item,seen,vgg")
+    assert {name: label.kind for name, label in clips.labels.items()} == dict(
+        valence="regression", item="classes", seen="classes"
+    )
+    assert clips.labels["item"].names == ("3",) and clips.item.tolist() == [0, -1]
+
+
 def test_other_columns_are_names_and_speakers(read):
     clips = read(["u,1,x/a.npy", "v,2,x/b.NPY"], "clip,actor,vgg", name="clip", speaker="actor")
     assert clips.name.tolist() == ["u", "v"] and clips.speaker.tolist() == ["1", "2"] and not clips.labels
