@@ -118,11 +118,24 @@ def test_missing_and_damaged_files_are_listed_together(read, folder):
     np.savez(folder / "two.npz", a=np.ones(3), b=np.ones(3))
     (folder / "cut.npy").write_bytes((folder / "wide.npy").read_bytes()[:-8])
     (folder / "words.csv").write_text("a,b\n1,x\n")
-    names = ("wide.npy", "nan.npy", "text.npy", "object.npy", "two.npz", "cut.npy", "words.csv", "none.npy")
+    (folder / "head.npy").write_bytes((folder / "wide.npy").read_bytes()[:30])
+    (folder / "empty.npy").write_bytes(b"")
+    names = (
+        "head.npy",
+        "empty.npy",
+        "wide.npy",
+        "nan.npy",
+        "text.npy",
+        "object.npy",
+        "two.npz",
+        "cut.npy",
+        "words.csv",
+        "none.npy",
+    )
     with pytest.warns(UserWarning) as caught:
         clips = read(["a,x/a.npy", *(f"{name},{name}" for name in names)], "name,vgg")
     (message,) = [str(w.message) for w in caught]
-    assert clips.name.tolist() == ["a"] and "8 of 9 files of clips.csv are left out" in message
+    assert clips.name.tolist() == ["a"] and "10 of 11 files of clips.csv are left out" in message
     for name in names:
         assert f"column vgg of clip {name}, {name}: " in message
     for reason in ("((5,), None, ())", "8 of its values are not finite", "<U1 of shape (1,)", "arrays a, b", "no such file"):
