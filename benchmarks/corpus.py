@@ -44,7 +44,7 @@ second is faster."""
 
 @dataclass(frozen=True)
 class Row:
-    """Seconds of an epoch and bytes of memory of a system, by side."""
+    """Seconds of an epoch and bytes of memory (None where they cannot be measured) of a system, by side."""
 
     system: str
     seconds: dict
@@ -77,7 +77,7 @@ def run(only=None, quick=False, as_list=False, out=None, rounds=ROUNDS):
     only : list of str, optional
         Names of systems and baselines. Default: all.
     quick : bool
-        An eighth of the clips.
+        An eighth of the clips, which is too few for some systems to make batches by length (`batches.SMALL`).
     as_list : bool
         A JSON list instead of a table.
     out : str or path, optional
@@ -125,6 +125,7 @@ def measure(name, n, speakers, rounds):
                     seconds[side].append(hardware.clock(1)() - start)
                 peak[side] = max(peak.get(side, 0), memory.bytes + data)
             order.reverse()
+    peak = {side: size if np.isfinite(size) else None for side, size in peak.items()}
     return Row(name, {side: median(values) for side, values in seconds.items()}, peak)
 
 
@@ -190,5 +191,5 @@ def ratio(a, b):
 
 
 def number(x, form="{:.2f}", unit=1.0):
-    """Return a number as text, "-" for None or one that could not be measured."""
-    return "-" if x is None or not np.isfinite(x) else form.format(x / unit)
+    """Return a number as text, "-" for None."""
+    return "-" if x is None else form.format(x / unit)

@@ -161,15 +161,16 @@ def array(rng):
 
 
 def clips(rng):
-    """A Stream or Clips with one argument that is wrong."""
+    """A Stream, a Label or Clips with one argument that is wrong."""
     x, mask = rng.normal(size=(3, 4, 5)), np.ones((3, 4), bool)
     stream = {"x": x, "rate": 10.0, "mask": mask, "sense": "voice"}
     whole = {"streams": {"mfcc": refmer.Stream(**stream)}, "name": np.array(list("abc")), "speaker": np.array(list("aab"))}
-    whole |= {"emotion": np.arange(3), "votes": np.ones((3, 6)), "sentiment": np.zeros(3)}
-    make, values = pick(rng, ((refmer.Stream, stream), (refmer.Clips, whole)))
+    label = {"values": np.arange(3), "kind": "classes", "names": ("a", "b", "c"), "rate": None, "mask": None}
+    whole["labels"] = {"emotion": refmer.Label(**label), "votes": np.ones((3, 6), int)}
+    make, values = pick(rng, ((refmer.Stream, stream), (refmer.Label, label), (refmer.Clips, whole)))
     name = pick(rng, values)
     values = values | {name: array(rng) if rng.random() < 0.5 else pick(rng, JUNK)}
-    return (name, "stream", "label", "clips"), lambda: make(**values) and None
+    return (name, "stream", "label", "clips", "values"), lambda: make(**values) and None
 
 
 def corrupt(rng):

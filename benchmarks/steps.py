@@ -15,6 +15,7 @@ import numpy as np
 from cases import Case, Work
 from refmer import params
 from refmer.count import count, example
+from refmer.data.inputs import joined
 from refmer.systems import SYSTEMS, find
 from refmer.train.fit import Training
 from refmer.warm_up import trained
@@ -73,9 +74,10 @@ def stream(name, size, torch):
 
 def at_paper_size(model, clips):
     """Return the recognizer with the published sizes and initial parameters: its predictions are noise, its time is real."""
-    system, K, target = find(model.system), model.config_.classes, model.config_.target
-    large, config = copy(model), system.Config.paper(classes=K, target=target)
-    large.config_ = replace(config, **system.widths(model.streams_of(clips, config), config))
+    system, learned = find(model.system), model.config_
+    large, config = copy(model), system.Config.paper(classes=learned.classes, target=learned.target, task=learned.task)
+    frames = {m: joined([clips.streams[name].read(slice(1)) for name in names]) for m, names in model.streams_.items()}
+    large.config_ = replace(config, **system.widths(frames, config))
     large.p_ = params.init(system.describe(large.config_), 0)
     return large
 

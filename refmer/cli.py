@@ -25,6 +25,7 @@ First steps:
   refmer train openface_adaptive --out my.npz   trains one system and saves it
   refmer evaluate my.npz --corrupt face:missing:0.5
                                                 its scores on speakers not in its training, half of the face's frames missing
+  refmer compare --data table:clips.csv         the same on data of your own; refmer inspect table:clips.csv shows them
   refmer quantize my.npz                        makes it four times as small (INT8), and reports what that changes
   refmer claims --quick                         tests the papers' claims on the synthetic corpus
   refmer check                                  proves every gradient by the complex step, and prints the table
@@ -90,8 +91,20 @@ def parser():
 
     add_experiments(commands)
     add_models(commands)
+    add_data(commands)
     add_tables(commands)
     return top
+
+
+def add_given(c, learned=True):
+    """Add the options that name data; those of what is learned, except where a recognizer has learned it."""
+    about = "your own, e.g. ravdess:DIR, table:clips.csv, folder:DIR (see refmer.read_data; default: the bundled corpus)"
+    c.add_argument("--data", metavar="NAME:PATH", help=about)
+    c.add_argument("--groups", metavar="FIELD", help="kept apart by splits: speaker (default), name, or a label of classes")
+    if learned:
+        c.add_argument("--label", metavar="NAME", help="label to learn (default: the only one of the data, or the system's)")
+        about = "streams to read, e.g. visual=vgg,audio=egemaps+mfcc,text=glove (default: the usual names)"
+        c.add_argument("--streams", type=streams, metavar="M=A,N=B+C", help=about)
 
 
 def add_experiments(commands):
@@ -101,7 +114,7 @@ def add_experiments(commands):
         if "system" in e.options:
             c.add_argument("system", help="the system whose parts are taken away")
         if "rows" in e.options:
-            about = "rows: names, or NAME@TARGET" + ("; all: the baselines too" if name == "compare" else "")
+            about = "rows: names, or NAME@LABEL" + ("; all: the baselines too" if name == "compare" else "")
             c.add_argument("--systems", dest="rows", type=names, metavar="A,B", help=about)
         if "speakers" in e.options:
             about = "larger synthetic corpora, for power (default: the bundled)"
@@ -109,6 +122,8 @@ def add_experiments(commands):
         if "protocol" in e.options:
             about = f"how a paper splits and repeats: 001, 002, 003, 004 (default: {e.protocol})"
             c.add_argument("--protocol", metavar="P", help=about)
+        if e.data:
+            add_given(c)
         c.add_argument("--seeds", type=int, metavar="N", help="repetitions, each with its own split")
         c.add_argument("--quick", action="store_true", help="few repetitions and levels")
         folder = e.folder or f"refmer-{name}"
@@ -122,17 +137,18 @@ def add_experiments(commands):
 
 def add_models(commands):
     """Add the subcommands that train, evaluate and quantize one system."""
-    c = commands.add_parser("train", help="train one system on the bundled corpus and save it")
+    c = commands.add_parser("train", help="train one system and save it")
     c.add_argument("system", help="name of a system or baseline")
     c.add_argument("--size", choices=("tiny", "paper"), default="tiny", help="seconds, or the published size (default: tiny)")
     c.add_argument("--epochs", type=int, metavar="N", help="largest number of epochs (default: the recipe's)")
     c.add_argument("--seed", type=int, default=0, metavar="N", help="of the split and the training (default: 0)")
-    c.add_argument("--target", help="label to learn: sentiment, emotion, votes, affect (default: the system's)")
+    add_given(c)
     c.add_argument("--out", required=True, metavar="FILE.npz", help="file for the trained recognizer")
     c.set_defaults(run=train)
 
     c = commands.add_parser("evaluate", help="score a saved recognizer on speakers that are not in its training data")
     c.add_argument("file", metavar="FILE.npz")
+    add_given(c, learned=False)
     c.add_argument(
         "--corrupt",
         action="append",
@@ -146,6 +162,7 @@ def add_models(commands):
 
     c = commands.add_parser("quantize", help="make a saved recognizer small (INT8), and report what that changes")
     c.add_argument("file", metavar="FILE.npz")
+    add_given(c, learned=False)
     c.add_argument("--out", metavar="SMALL.npz", help="file for the small one (default: FILE-int8.npz)")
     c.add_argument("--folds", type=int, default=5, metavar="N", help="of the cross-validation, by speaker (default: 5)")
     c.add_argument("--seeds", type=int, default=5, metavar="N", help="its repetitions; 0: no cross-validation (default: 5)")
@@ -160,6 +177,13 @@ def add_models(commands):
     c.add_argument("--folder", default="refmer-quantize", metavar="DIR", help="for the figure and finished trainings")
     c.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="processes (default: all cores)")
     c.set_defaults(run=quantize)
+
+
+def add_data(commands):
+    """Add the subcommand that shows data."""
+    c = commands.add_parser("inspect", help="print what data hold: speakers, labels, streams, gaps, ranges")
+    c.add_argument("data", metavar="NAME:PATH", help="as --data of the other commands")
+    c.set_defaults(run=inspect)
 
 
 def add_tables(commands):
@@ -185,13 +209,21 @@ def names(text):
     return tuple(filter(None, text.split(",")))
 
 
+def streams(text):
+    """Split "visual=vgg,audio=egemaps+mfcc" into {"visual": ["vgg"], "audio": ["egemaps", "mfcc"]}."""
+    return {modality: stream.split("+") for modality, stream in (part.split("=") for part in text.split(","))}
+
+
 def experiment(args):
     """Run one of EXPERIMENTS; its own arguments are the options that were given."""
     from refmer.experiments.run import run
 
     if (args.backend == "dask") != (args.scheduler is not None):
         raise ValueError("--backend dask and --scheduler ADDRESS go together")
-    own = {k: getattr(args, k) for k in EXPERIMENTS[args.experiment].options if getattr(args, k) is not None}
+    options = EXPERIMENTS[args.experiment].options
+    own = {k: getattr(args, k) for k in options if getattr(args, k) is not None}
+    own |= {k: getattr(args, k) for k in ("label", "streams", "groups") if k in args}
+    own |= {"corpora": args.data} if "data" in args else {}
     run(args.experiment, args.out, args.seeds, args.quick, args.jobs, scheduler=args.scheduler, **own)
     print((Path(args.out) / "results.md").read_text())
     print(f"Tables, figures and finished cells: {args.out}")
@@ -199,19 +231,20 @@ def experiment(args):
 
 def train(args):
     """`refmer train`."""
-    from refmer import Recognizer, load_samples
+    from refmer import Recognizer
     from refmer.data.files import check_writable
-    from refmer.experiments.protocols import corpus_of
-    from refmer.experiments.run import resolve
+    from refmer.experiments.data import load, origin_of
+    from refmer.systems import find
 
     check_writable(args.out)
-    _, config = resolve(args.system if args.target is None else f"{args.system}@{args.target}")
-    clips, _ = load_samples(corpus_of(config["target"])).split(by="speaker", test_size=0.25, seed=args.seed)
-    model = Recognizer(args.system, args.size, config, args.seed, args.epochs).fit(clips)
+    clips, label = load(find(args.system).Config.tiny().target, args.data, args.label, args.groups)
+    clips, _ = clips.split(by="speaker", test_size=0.25, seed=args.seed)
+    model = Recognizer(args.system, args.size, {"target": label}, args.seed, args.epochs, streams=args.streams).fit(clips)
     model.save(args.out)
     best = min(model.history_, key=lambda entry: entry["dev_loss"])
     print(
-        f"{args.system}: trained on {len(clips)} synthetic clips of {len(model.speakers_)} speakers, "
+        f"{args.system}: trained on {len(clips)} clips of {len(model.speakers_)} {args.groups or 'speaker'}s "
+        f"({origin_of([clips.source])}), label {label}, "
         f"{len(model.history_)} epochs, best development loss {best['dev_loss']:.3f} in epoch {best['epoch']}; "
         f"saved as {args.out}"
     )
@@ -221,21 +254,20 @@ def evaluate(args):
     """`refmer evaluate`."""
     import numpy as np
 
-    from refmer import load_recognizer, load_samples
-    from refmer.experiments.protocols import corpus_of
+    from refmer import load_recognizer
+    from refmer.experiments.data import load, origin_of
 
-    model = load_recognizer(args.file)
-    target = model.config_.target
-    clips = load_samples(corpus_of(target))
+    model, group = load_recognizer(args.file), args.groups or "speaker"
+    clips, label = load(model.config_.target, args.data, model.config_.target, args.groups)
     trained = np.isin(clips.speaker, model.speakers_)
     if trained.all():
-        raise ValueError(f"{args.file} was trained on all {len(model.speakers_)} speakers of the bundled corpus: none is left")
+        raise ValueError(f"{args.file} was trained on all {len(np.unique(clips.speaker))} {group}s of these data: none is left")
     broken = test = clips[~trained]
     for text in args.corrupt:
         broken = corrupted(broken, text, clips[trained], args.seed)
     scores = model.scores(model.predict(broken), test)
-    speakers = len(np.unique(test.speaker))
-    print(f"{model.system}, {target}, on {scores.pop('n')} synthetic clips of {speakers} speakers not in its training")
+    about = f"{scores.pop('n')} clips of {len(np.unique(test.speaker))} {group}s not in its training"
+    print(f"{model.system}, {label}, on {about} ({origin_of([clips.source])})")
     print("inputs: " + (", ".join(args.corrupt) or "clean"))
     for name, value in scores.items():
         if isinstance(value, float):
@@ -247,7 +279,27 @@ def quantize(args):
     from refmer.experiments.quantization import quantization
 
     options = {name: getattr(args, name) for name in ("activations", "per_channel", "clip", "finetune")}
-    print(quantization(args.file, args.out, args.folder, args.folds, args.seeds, args.jobs, options, args.sensitivity))
+    print(
+        quantization(
+            args.file,
+            args.out,
+            args.folder,
+            args.folds,
+            args.seeds,
+            args.jobs,
+            options,
+            args.sensitivity,
+            args.data,
+            args.groups,
+        )
+    )
+
+
+def inspect(args):
+    """`refmer inspect`."""
+    from refmer.experiments.data import read_given
+
+    print(read_given(args.data).summary())
 
 
 def run_main(args):

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from refmer.check import as_layer, narrow
 from refmer.data.read import load_samples
-from refmer.experiments.protocols import corpus_of
-from refmer.experiments.run import resolve
+from refmer.experiments.data import corpus_of
+from refmer.experiments.rows import resolve
 from refmer.int8 import quantize
 from refmer.ops import twins
 from refmer.ops.markov import markov

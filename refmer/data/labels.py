@@ -76,7 +76,7 @@ class Label:
 
     @property
     def targets(self):
-        """What is learned and compared with predictions.
+        """Targets of training, with which predictions are compared.
 
         -> int (N,) of classes and levels; float32 (N, K), the shares of the votes, or the values of a regression; over time
         (N, T) or (N, T, K), 0 where no label is.

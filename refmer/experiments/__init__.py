@@ -6,6 +6,9 @@ Each experiment has a record here, and `refmer.experiments.run.run` runs it by i
 from dataclasses import dataclass
 from importlib import import_module
 
+CLASSES = ("classes", "votes", "ordinal")
+BOTH = {"data": True, "kinds": CLASSES, "one_label": True, "senses": ("voice", "face")}
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -27,6 +30,10 @@ class Experiment:
     least_seeds: int = 1
     quick_seeds: int = 1
     folder: str | None = None  # default folder of the command; None: refmer-NAME
+    data: bool = False  # runs on data that the user names
+    kinds: tuple = (*CLASSES, "regression")  # of labels that the rows may learn
+    one_label: bool = False  # the same for all rows
+    senses: tuple = ()  # that the clips have
 
     @property
     def module(self):
@@ -36,15 +43,16 @@ class Experiment:
 
 # fmt: off
 EXPERIMENTS = {e.name: e for e in (
-    Experiment("compare", "train systems, break their inputs, report what is left: the main job", folder="refmer-results"),
-    Experiment("curves", "scores against missing frames and noise (002, Fig. 5)", quick_seeds=2),
-    Experiment("packet-loss", "scores under bursty loss (004, Fig. 5)", quick_seeds=2),
+    Experiment("compare", "train systems, break their inputs, report what is left: the main job", folder="refmer-results",
+               data=True),
+    Experiment("curves", "scores against missing frames and noise (002, Fig. 5)", quick_seeds=2, **BOTH),
+    Experiment("packet-loss", "scores under bursty loss (004, Fig. 5)", quick_seeds=2, **BOTH),
     Experiment("missing", "a modality gone, standard against optimized training (002, Tables 1-2)",
-               protocol="002", quick_seeds=2),
+               protocol="002", quick_seeds=2, **BOTH),
     Experiment("ablate", "a system without each of its parts (the papers' ablation tables)", ("system", "protocol"),
                seeds=5, quick_seeds=2),
-    Experiment("calibration", "Brier score, calibration error, reliability (004, Table 4)"),
-    Experiment("gates", "trust over time while a sensor fails (000, Fig. 3)", ("protocol",)),
+    Experiment("calibration", "Brier score, calibration error, reliability (004, Table 4)", data=True, kinds=CLASSES),
+    Experiment("gates", "trust over time while a sensor fails (000, Fig. 3)", ("protocol",), data=True),
     Experiment("traces", "valence and arousal over time (003, Figs 5 and 9)", ("protocol",)),
     Experiment("claims", "what five papers claim, and what holds here", ("speakers",), seeds=5, least_seeds=2, quick_seeds=2),
 )}

@@ -4,12 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refmer.data import targets
 from refmer.evaluate.statistics import spread, verdicts
 from refmer.experiments import compare, report, style
-from refmer.experiments.run import with_target
+from refmer.experiments.rows import with_target
 from refmer.experiments.style import COLOURS
-from refmer.recognizer import HEADLINES
 from refmer.systems.of_cmaer_cat import LADDER
 from refmer.text import table
 
@@ -117,7 +115,7 @@ def summary(setup, results):
 def differences(system, rungs, columns, plan, results):
     """Scores of every rung, and its difference to the full model, paired by seed; p: that it is worse, one-sided, Holm."""
     target = results[0][0]["config"]["target"]
-    headline = HEADLINES[targets.task_of(target)]
+    task, classes, headline = (results[0][1][key] for key in ("task", "classes", "headline"))
     by_row = report.gather(results, "column")
     scores = {row: {c: [r.get(headline) for r in of] for c, of in by.items()} for row, by in by_row.items()}
     (full,) = (name for name, rung in rungs.items() if not rung.changes)
@@ -137,7 +135,8 @@ def differences(system, rungs, columns, plan, results):
     return {
         "system": system,
         "target": target,
-        "metric": report.metrics_of(target)[headline],
+        "task": task,
+        "metric": report.metrics_of(task, classes)[headline],
         "columns": list(columns),
         "full": full,
         "rungs": lines,
@@ -155,7 +154,7 @@ def compared(effects, plan):
 
 def units(result):
     """(factor, unit, digits) of the scores: percent, but for a concordance."""
-    return (1, "", 2) if targets.task_of(result["target"]) == "regression" else (100, " (%)", 1)
+    return (1, "", 2) if result["task"] == "regression" else (100, " (%)", 1)
 
 
 def markdown(result):
@@ -236,6 +235,6 @@ def draw(result):
     axes[0].set_ylim(len(rows) - 0.5, -0.5)
     points = "difference in " + result["metric"] + (" (points)" if unit else "")
     n, clips = len(result["seeds"]), result["test_clips"]
-    figure.supxlabel(f"{points}; dots: {n} seeds, mean ± sd; {clips} synthetic test clips each")
+    figure.supxlabel(f"{points}; dots: {n} seeds, mean ± sd; {clips} test clips each ({report.origin(result)})")
     figure.suptitle(f"{result['system']}: what each part is worth (row minus full model)", fontweight="bold")
     return {"ablation": figure}

@@ -1,18 +1,18 @@
 """Calibration of the systems' probabilities: Brier scores, calibration errors, reliability curves (paper 004, Table 4).
 
 A low Brier score is not calibration: it also rewards answers that tell clips apart. The other way round, the base rates (the
-share of each emotion among the training clips, for all clips) are well calibrated and tell nothing apart. So both numbers are
+share of each class among the training clips, for all clips) are well calibrated and tell nothing apart. So both numbers are
 given, and the base rates are an additional row.
 """
 
 import numpy as np
 
-from refmer.data import targets
+from refmer.data import labels
 from refmer.evaluate.calibration import brier_labels, ece_macro, ece_positive, ece_top_label, reliability
 from refmer.evaluate.statistics import spread
 from refmer.experiments import report, style
 from refmer.experiments.report import plain
-from refmer.experiments.run import resolve_all
+from refmer.experiments.rows import resolve_all
 from refmer.experiments.style import COLOURS
 from refmer.text import table
 
@@ -28,8 +28,8 @@ PUBLISHED = {"raver": 0.119, "vavl@votes": 0.128, "sfav@votes": 0.134, "transfor
 
 
 def rows(quick, rows=None):
-    """Rows with target votes or emotion."""
-    return resolve_all(rows if rows is not None else QUICK if quick else ROWS, ("votes", "emotion"))
+    """Rows whose answers are probabilities."""
+    return resolve_all(rows if rows is not None else QUICK if quick else ROWS)
 
 
 def trainings(setup):
@@ -39,18 +39,22 @@ def trainings(setup):
 
 def measure(model, cell, train, test):
     """Probabilities p (N, K), the truth y (N, K), the base rates (N, K)."""
-    target = model.config_.target
-    y, y_train = truth(test, target), truth(train, target)
-    p = model.predict_proba(test).astype(np.float64)
-    base = np.broadcast_to(y_train.mean(0), p.shape)
+    p, (y, mask), (y_train, known) = model.predict_proba(test), truth(model, test), truth(model, train)
+    p = p[mask].astype(np.float64)
+    base = np.broadcast_to(y_train[known].mean(0), p.shape)
     f1 = model.scores(model.predict(test), test)["f1_per_class"]
-    return {"classes": list(model.class_names_), "p": p.tolist(), "y": y.astype(int).tolist(), "base": base.tolist(), "f1": f1}
+    result = {"task": model.task, "classes": list(model.class_names_), "f1": f1}
+    return result | {"p": p.tolist(), "y": y[mask].astype(int).tolist(), "base": base.tolist()}
 
 
-def truth(clips, target):
-    """The emotions of a clip, (N, K) bool: one, or those whose share of the votes is above chance."""
-    label = targets.labels(clips, target)
-    return targets.above_chance(label) if target == "votes" else np.eye(len(clips.classes), dtype=bool)[label]
+def truth(model, clips):
+    """The classes of each clip or step (..., K) bool, one, or those above chance in the votes; where they are known (...)."""
+    label = model.labels(clips)
+    if label.over_time:
+        y, mask = model.over_time(label, model.steps_of(clips))
+    else:
+        y, mask = labels.soft_targets(label), label.present
+    return labels.above_chance(y) if model.task == "votes" else y == y.max(-1, keepdims=True), mask
 
 
 def summary(setup, results):
@@ -58,19 +62,21 @@ def summary(setup, results):
     tasks = {}
     for c, result in results:
         tasks.setdefault(c["config"]["target"], {}).setdefault(c["row"], []).append(result)
-    tasks = {target: task_summary(target, by_row) for target, by_row in tasks.items()}
+    tasks = {target: task_summary(by_row) for target, by_row in tasks.items()}
     return report.provenance(setup) | {"tasks": tasks}
 
 
-def task_summary(target, by_row):
-    """One target. The base rates are the same for all rows, so they are taken from the first."""
+def task_summary(by_row):
+    """One label. The base rates are the same for all rows, so they are taken from the first."""
     first = next(iter(by_row.values()))
-    values = {row: scores([(r["y"], r["p"]) for r in seeds], target) for row, seeds in by_row.items()}
+    several = first[0]["task"] == "votes"
+    values = {row: scores([(r["y"], r["p"]) for r in seeds], several) for row, seeds in by_row.items()}
     for row, seeds in by_row.items():
         values[row]["f1"] = [spread(list(each)) for each in zip(*(r["f1"] for r in seeds), strict=True)]
-    values[BASE] = scores([(r["y"], r["base"]) for r in first], target)
+    values[BASE] = scores([(r["y"], r["base"]) for r in first], several)
     order = sorted(values, key=lambda row: values[row]["brier"]["mean"])
     return {
+        "task": first[0]["task"],
         "classes": first[0]["classes"],
         "test_clips": [len(r["y"]) for r in first],
         "floor": spread([softmax_floor(np.array(r["y"])) for r in first]),
@@ -78,11 +84,11 @@ def task_summary(target, by_row):
     }
 
 
-def scores(pairs, target):
-    """Scores of one row from its (y, p) of each seed; the curve pools all clips, emotions and seeds."""
+def scores(pairs, several):
+    """Scores of one row from its (y, p) of each seed, with one or several classes each; the curve pools all of them."""
     pairs = [(np.array(y), np.array(p)) for y, p in pairs]
     result = {"brier": spread([brier_labels(y, p) for y, p in pairs]), "ece": spread([ece_macro(y, p) for y, p in pairs])}
-    if target == "emotion":
+    if not several:
         result["ece_top_label"] = spread([ece_top_label(y.argmax(1), p) for y, p in pairs])
     for name, score in (("brier_per_class", brier_labels), ("ece_per_class", ece_positive)):
         result[name] = [spread([score(y[:, k], p[:, k]) for y, p in pairs]) for k in range(pairs[0][0].shape[1])]
@@ -91,9 +97,9 @@ def scores(pairs, target):
 
 
 def softmax_floor(y):
-    """The lowest Brier score that probabilities with sum 1 can have on labels y (N, K): of m emotions each gets 1 / m.
+    """The lowest Brier score that probabilities with sum 1 can have on labels y (N, K): of m classes each gets 1 / m.
 
-    Then m of the K terms are (1 - 1/m)^2; without any emotion each gets 1 / K.
+    Then m of the K terms are (1 - 1/m)^2; without any class each gets 1 / K.
     """
     m, K = y.sum(1), y.shape[1]
     return float(np.mean(np.where(m > 0, (m - 1) ** 2 / np.maximum(m, 1), 1 / K) / K))
@@ -121,20 +127,20 @@ def section(target, task):
     def show(value):
         return plain(value, digits=3)
 
-    names = {"brier": "Brier", "ece": "ECE (mean over emotions)", "ece_top_label": "ECE (top label)"}
+    names = {"brier": "Brier", "ece": "ECE (mean over classes)", "ece_top_label": "ECE (top label)"}
     names = {key: name for key, name in names.items() if key in task["rows"][BASE]}
     body = [
         [row, *(show(v[key]) for key in names), f"{PUBLISHED[row]:.3f}" if row in PUBLISHED else "-"]
         for row, v in task["rows"].items()
     ]
     tables = "".join(
-        f"\n### {target}: {name} per emotion\n\n"
+        f"\n### {target}: {name} per class\n\n"
         + table(["row", *task["classes"]], [[r, *map(show, v[key])] for r, v in task["rows"].items() if key in v])
         + "\n"
         for key, name in (("f1", "F1"), ("brier_per_class", "Brier"), ("ece_per_class", "ECE"))
     )
     votes = (
-        "A row's p is the share of the raters that it expects, used here as the probability that an emotion is there at all,\n"
+        "A row's p is the share of the raters that it expects, used here as the probability that a class is there at all,\n"
         "as paper 004 does: a share of one half is then a certain label, so that frequencies lie above p by construction.\n"
         f"Probabilities with sum 1 cannot come below a Brier score of {show(task['floor'])} on these labels.\n"
     )
@@ -144,15 +150,15 @@ def section(target, task):
 ## {target}
 
 {", ".join(map(str, task["test_clips"]))} test clips. Less is better. Brier: (1 / NK) sum (p - y)^2, as paper 004. ECE: 10 bins.
-"{BASE}": for everyone the share of each emotion in training. A low Brier score is not calibration.
-{lesson}{votes if target == "votes" else ""}
+"{BASE}": for everyone the share of each class in training. A low Brier score is not calibration.
+{lesson}{votes if task["task"] == "votes" else ""}
 {table(["row", *names.values(), "Brier, published (CREMA-D)"], body)}
 {tables}"""
 
 
 def draw(result):
-    """Reliability of each row, and scores of each emotion."""
-    return {"reliability": curves(result), "emotions": emotions(result)}
+    """Reliability of each row, and scores of each class."""
+    return {"reliability": curves(result), "classes": classes(result)}
 
 
 def curves(result):
@@ -174,14 +180,14 @@ def curves(result):
         axes[0].set_ylabel(f"{target}\nshare that is there")
         axes[0].set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     n = sum(next(iter(result["tasks"].values()))["test_clips"])
-    clips = f"{n} synthetic test clips ({len(result['seeds'])} seeds)"
-    figure.supxlabel(f"predicted probability; {clips}, all emotions; bars: share of answers")
+    clips = f"{n} test clips ({report.origin(result)}, {len(result['seeds'])} seeds)"
+    figure.supxlabel(f"predicted probability; {clips}, all classes; bars: share of answers")
     figure.suptitle("Reliability: on the dashed line, probabilities mean what they say", fontweight="bold")
     return figure
 
 
-def emotions(result):
-    """F1 and Brier score of each emotion: a line of panels for each target, a dot for each row."""
+def classes(result):
+    """F1 and Brier score of each class: a line of panels for each target, a dot for each row."""
     names = list(dict.fromkeys(row.partition("@")[0] for task in result["tasks"].values() for row in task["rows"]))
     scores = (("f1", "F1 (more is better)"), ("brier_per_class", "Brier (less is better)"))
     figure, grid = style.panels((13, 3.6 * len(result["tasks"]) + 0.6), len(result["tasks"]), 2)
@@ -200,6 +206,6 @@ def emotions(result):
             ax.set_title(target, loc="left")
         axes[1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     n = next(iter(result["tasks"].values()))["test_clips"]
-    figure.supxlabel(f"mean and sd over {len(n)} seeds, {report.counts(n)} synthetic test clips each")
-    figure.suptitle("How unequal the emotions are", fontweight="bold")
+    figure.supxlabel(f"mean and sd over {len(n)} seeds, {report.counts(n)} test clips each ({report.origin(result)})")
+    figure.suptitle("How unequal the classes are", fontweight="bold")
     return figure

@@ -4,12 +4,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from refmer import systems
-from refmer.data import targets
+from refmer.data import labels
 from refmer.data.corrupt import corrupt
 from refmer.evaluate.statistics import bootstrap_interval, draws_interval, spread
 from refmer.experiments import gates, report, style
-from refmer.experiments.report import METRICS, metrics_of, percent, plain
-from refmer.experiments.run import resolve_all
+from refmer.experiments.report import metrics_of, percent, plain
+from refmer.experiments.rows import resolve_all
 from refmer.recognizer import HEADLINES
 from refmer.text import table
 
@@ -25,16 +25,16 @@ CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "no words": {"sense": "words", "kind": "missing", "amount": 1.0},
     "90 % of both lost": {"sense": "voice+face", "kind": "missing", "amount": 0.9},
 }
-QUICK = ("clean", "face noise (standardised)", "no face")
 CONSTANT = {
     "classes": "always saying the most frequent class of the training clips",
+    "ordinal": "always saying the most frequent level of the training clips",
     "votes": "always naming the classes that are above chance on average in training",
     "regression": "always saying 0",
 }
 
 
 def rows(quick, rows=None):
-    """Default: all systems on their own tasks and, unless `quick`, on emotion; ("all",): the baselines too."""
+    """Default: all systems on their own labels and, unless `quick`, on emotion; ("all",): the baselines too."""
     if rows == ("all",):
         rows = dict.fromkeys((*ROWS, *EMOTION, *systems.BASELINES))
     return resolve_all((ROWS if quick else ROWS + EMOTION) if rows is None else rows)
@@ -42,24 +42,37 @@ def rows(quick, rows=None):
 
 def trainings(setup):
     """Each row with its corruptions; the gated system also with its gates over time."""
-    scores = [
-        {"kind": "scores", "column": column, "corruption": CORRUPTIONS[column]}
-        for column in (QUICK if setup.quick else CORRUPTIONS)
-    ]
-    return [(row, resolved, scores + [{"kind": "gates"}] * (row == GATED)) for row, resolved in setup.rows.items()]
+    scores = [{"kind": "scores", "column": c, "corruption": corruption} for c, corruption in corruptions(setup).items()]
+    with_gates = [{"kind": "gates"}] * (setup.clips.raw is not None)
+    return [(row, resolved, scores + with_gates * (row == GATED)) for row, resolved in setup.rows.items()]
+
+
+def corruptions(setup):
+    """{column: arguments of corrupt}: of the senses that the rows read, where the clips lack those of the bundled corpus."""
+    clips, result = setup.clips, CORRUPTIONS
+    if not {"voice", "face", "words"} <= {s.sense for s in clips.streams.values()}:
+        read = dict.fromkeys(sense for row in setup.rows.values() for sense in report.senses(setup, *row))
+        noise = {f"{s} noise (standardised)": {"sense": s, "kind": "gaussian", "amount": 2.0} for s in read}
+        gone = {f"no {s}": {"sense": s, "kind": "missing", "amount": 1.0} for s in read}
+        lost = {"90 % of all lost": {"sense": "+".join(read), "kind": "missing", "amount": 0.9}} if len(read) > 1 else {}
+        result = {"clean": None} | noise | gone | lost
+    if not setup.quick:
+        return result
+    chosen = [next(c for c in result if part in c) for part in ("clean", "noise (standardised)", "no ")]
+    return {c: result[c] for c in chosen}
 
 
 def measure(model, cell, train, test):
     """The scores under a corruption, or the gates over time."""
     if cell["kind"] == "gates":
-        return gates.curve(*gates.alphas(model, train))
+        return gates.measure(model, cell, train, test)["curve"]
     return score(model, cell, train, test, cell["protocol"]["bootstrap"])
 
 
 def score(model, cell, train, test, bootstrap):
     """Scores under the corruption of a cell, next to a constant answer; {"unused": True} if the broken sense is not used."""
-    corruption, target = cell["corruption"], model.config_.target
-    used = {test.streams[name].sense for name in systems.find(model.system).streams(model.config_)}
+    corruption = cell["corruption"]
+    used = {s.sense for s in model.streams_of(test).values()}
     if corruption is not None and not used & set(corruption["sense"].split("+")):
         return {"unused": True}
 
@@ -68,10 +81,11 @@ def score(model, cell, train, test, bootstrap):
             return test
         return corrupt(test, **corruption, scale_from=train, seed=cell["seed"] + draw)
 
-    headline = HEADLINES[targets.task_of(target)]
+    headline = HEADLINES[model.task]
     answer = model.predict(broken(0))
-    result = model.scores(answer, test) | {"headline": headline, "target": target, "classes": list(model.class_names_)}
-    result["constant"] = model.scores(constant_answer(train, test, target, answer), test)[headline]
+    result = {name: value for name, value in model.scores(answer, test).items() if value == value}  # without nan
+    result |= {"headline": headline, "target": model.config_.target, "task": model.task, "classes": list(model.class_names_)}
+    result["constant"] = model.scores(constant_answer(model, train, answer), test)[headline]
     if bootstrap:
         result["over_clips"] = bootstrap_interval(lambda i: model.scores(answer[i], test[i])[headline], len(test), bootstrap)
         if corruption is not None and (corruption["kind"], corruption["amount"]) != ("missing", 1.0):  # that draws nothing
@@ -80,37 +94,41 @@ def score(model, cell, train, test, bootstrap):
     return result
 
 
-def constant_answer(train, test, target, answer):
+def constant_answer(model, train, answer):
     """The same answer for all clips: the most frequent class, the classes that are above chance on average, or 0."""
-    if targets.task_of(target) == "regression":
+    if model.task == "regression":
         return np.zeros_like(answer)
-    label = targets.labels(train, target)
-    if target == "votes":
-        return np.broadcast_to(targets.above_chance(label.mean(0, keepdims=True)), answer.shape)
-    return np.full(len(test), np.bincount(label).argmax())
+    label = model.labels(train)
+    known = label.targets[label.present]
+    if model.task == "votes":
+        return np.broadcast_to(labels.above_chance(known.mean(0)), answer.shape)
+    return np.full(answer.shape, np.bincount(known).argmax())
 
 
 def summary(setup, results):
     """Scores by target, row and corruption, the gain of the gate, and the mean gates over time."""
-    columns, by_target = QUICK if setup.quick else tuple(CORRUPTIONS), {}
+    columns, by_target = tuple(corruptions(setup)), {}
     for cell, result in results:
         if cell["kind"] == "scores":
             by_row = by_target.setdefault(cell["config"]["target"], {})
             by_row.setdefault(cell["row"], {}).setdefault(cell["column"], {})[cell["seed"]] = result
-    tasks = {target: task_summary(target, by_row, columns) for target, by_row in by_target.items()}
+    tasks = {target: task_summary(by_row, columns) for target, by_row in by_target.items()}
     result = report.provenance(setup) | {"columns": list(columns), "tasks": tasks}
-    scores = tasks.get("sentiment", {"rows": {}})["rows"]
-    if GATED in scores and UNGATED in scores:
-        result["gate_gain"] = gate_gain(scores, columns)
+    for target, task in tasks.items():
+        if {GATED, UNGATED} <= set(task["rows"]):
+            headline, name = next(iter(metrics_of(task["task"], task["classes"]).items()))
+            result["gate_gain"] = gate_gain(task["rows"], columns, headline)
+            result["gate_metric"] = f"{name} of {target}"
     curves = [r for cell, r in results if cell["kind"] == "gates"]
     return result | ({"gates": gates.average(curves)} if curves else {})
 
 
-def task_summary(target, by_row, columns):
+def task_summary(by_row, columns):
     """One task: its rows, best clean mean first, and the score of a constant answer."""
-    clean, headline = columns[0], next(iter(METRICS[targets.task_of(target)]))
+    clean = columns[0]
     first = next(iter(by_row.values()))[clean]
-    names = [m for m in METRICS[targets.task_of(target)] if m in first[0]]
+    known = metrics_of(first[0]["task"], first[0]["classes"])
+    headline, names = next(iter(known)), [m for m in known if all(m in result for result in first.values())]
     values = {}
     for row, by in by_row.items():
         values[row] = {}
@@ -122,7 +140,7 @@ def task_summary(target, by_row, columns):
                 values[row][c] |= {k: seeds[0][k] for k in ("over_clips", "over_draws") if k in seeds[0]}
     order = sorted(values, key=lambda row: -values[row][clean][headline]["mean"])
     task = {
-        "task": targets.task_of(target),
+        "task": first[0]["task"],
         "classes": first[0]["classes"],
         "test_clips": [first[s]["n"] for s in sorted(first)],
         "constant": spread([first[s]["constant"] for s in sorted(first)]),
@@ -134,9 +152,10 @@ def task_summary(target, by_row, columns):
     return task
 
 
-def gate_gain(by_row, columns):
-    """Gated minus ungated accuracy per seed, and the same minus the clean difference (the gain under noise alone)."""
-    gain = {c: np.subtract(*(by_row[row][c]["accuracy"]["values"] for row in (GATED, UNGATED))) for c in columns}
+def gate_gain(by_row, columns, headline="accuracy"):
+    """Gated minus ungated score per seed, and the same minus the clean difference (the gain under noise alone)."""
+    columns = [c for c in columns if by_row[GATED][c] is not None]
+    gain = {c: np.subtract(*(by_row[row][c][headline]["values"] for row in (GATED, UNGATED))) for c in columns}
     return {
         c: {"gain": spread(gain[c].tolist()), "beyond_clean": spread((gain[c] - gain[columns[0]]).tolist())} for c in columns
     }
@@ -162,18 +181,18 @@ def markdown(result):
     if "gate_gain" in result:
         body = [[c, percent(g["gain"], True), percent(g["beyond_clean"], True)] for c, g in result["gate_gain"].items()]
         gain = table(["inputs", "gated - ungated", "the same, minus the clean difference"], body)
-        text += f"\n## What the gate gains (points of accuracy, paired by seed)\n\n{gain}\n"
+        text += f"\n## What the gate gains (points of {result['gate_metric']}, paired by seed)\n\n{gain}\n"
     return text
 
 
 def section(target, task, columns):
     """The tables of one task."""
-    names, show = metrics_of(target), plain if task["task"] == "regression" else percent
+    names, show = metrics_of(task["task"], task["classes"]), plain if task["task"] == "regression" else percent
     headline, unit = next(iter(names)), "" if task["task"] == "regression" else " (%)"
     broken = [[row, *(entry(by[c], headline, show) for c in columns)] for row, by in task["rows"].items()]
     metrics = [m for m in names if m in next(iter(task["rows"].values()))[columns[0]]]
     clean = [[row, *(show(by[columns[0]][m]) for m in metrics)] for row, by in task["rows"].items()]
-    chance = f"Chance is {100 / len(task['classes']):.1f} %; " if task["task"] == "classes" else ""
+    chance = f"Chance is {100 / len(task['classes']):.1f} %; " if task["task"] in ("classes", "ordinal") else ""
     constant = f"{chance}{CONSTANT[task['task']]} gives {show(task['constant'])}{unit and ' %'}."
     constant = constant[0].upper() + constant[1:]
     kinds, clips = "dimensions" if task["task"] == "regression" else "classes", ", ".join(map(str, task["test_clips"]))
@@ -196,7 +215,8 @@ def draw(result):
     for target, task in result["tasks"].items():
         if "confusion" in task:
             row = next(iter(task["rows"]))
-            drawn[f"confusion-{target}"] = confusion(np.array(task["confusion"][row]), task["classes"], row)
+            counts = np.array(task["confusion"][row])
+            drawn[f"confusion-{target}"] = confusion(counts, task["classes"], row, report.origin(result))
     return drawn | (gates.draw(result) if "gates" in result else {})
 
 
@@ -206,13 +226,16 @@ def chart(result):
     figure, axes = style.panels((9.5, sum(sizes) + 0.6), len(sizes), height_ratios=sizes)
     for ax, (target, task) in zip(axes[:, 0], result["tasks"].items(), strict=True):
         panel(ax, target, task, result["columns"])
-    figure.suptitle("What is left when inputs break (synthetic corpus)", fontweight="bold")
+    figure.suptitle(f"What is left when inputs break ({report.origin(result)})", fontweight="bold")
     return figure
 
 
 def panel(ax, target, task, columns):
     """One task of the chart."""
-    (headline, name), scale = next(iter(metrics_of(target).items())), 1 if task["task"] == "regression" else 100
+    (headline, name), scale = (
+        next(iter(metrics_of(task["task"], task["classes"]).items())),
+        1 if task["task"] == "regression" else 100,
+    )
     step = 1 / (len(task["rows"]) + 1.2)
     for i, (row, by) in enumerate(task["rows"].items()):
         points = [(k, by[c][headline]) for k, c in enumerate(columns) if by[c] is not None]
@@ -220,7 +243,7 @@ def panel(ax, target, task, columns):
         x, sd = [scale * s["mean"] for _, s in points], [scale * (s["sd"] or 0) for _, s in points]
         ax.errorbar(x, y, xerr=sd, linestyle="none", markersize=5, capsize=2, elinewidth=1.2, label=row, **style.look(i))
     ax.axvline(scale * task["constant"]["mean"], color="grey", linestyle="--", linewidth=1.2, label="constant answer")
-    if task["task"] == "classes":
+    if task["task"] in ("classes", "ordinal"):
         ax.axvline(100 / len(task["classes"]), color="grey", linestyle=":", linewidth=1.2, label="chance")
     for edge in np.arange(len(columns) - 1) + 0.5:
         ax.axhline(edge, color="0.9", linewidth=0.8)
@@ -233,7 +256,7 @@ def panel(ax, target, task, columns):
     ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
 
 
-def confusion(counts, classes, row):
+def confusion(counts, classes, row, origin):
     """Share of each true class that gets each answer (paper 000, Fig. 2)."""
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
     figure = Figure(figsize=(6.2, 5.6), layout="constrained")
@@ -246,6 +269,6 @@ def confusion(counts, classes, row):
     ax.set_yticks(range(len(classes)), [f"{name}  (n={n})" for name, n in zip(classes, counts.sum(1), strict=True)])
     ax.set_xlabel("answer")
     ax.set_ylabel("truth")
-    ax.set_title(f"{row}: answers per true class (%)\nsynthetic corpus, clean test clips of all seeds", loc="left")
+    ax.set_title(f"{row}: answers per true class (%)\n{origin}, clean test clips of all seeds", loc="left")
     figure.colorbar(image, label="% of the true class", shrink=0.85)
     return figure

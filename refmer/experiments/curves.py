@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refmer.data import gaps, targets
+from refmer.data import gaps
 from refmer.data.corrupt import corrupt
 from refmer.evaluate import robustness
 from refmer.evaluate.statistics import spread
 from refmer.experiments import report, style
 from refmer.experiments.report import metrics_of, percent
-from refmer.experiments.run import resolve_one_task, with_target
+from refmer.experiments.rows import resolve_all, with_target
 from refmer.experiments.style import COLOURS
 from refmer.recognizer import HEADLINES
 from refmer.text import table
@@ -51,16 +51,17 @@ SUMMARIES = ("auc_robustness", "drop", "effective_vs_baseline", "gain_under_nois
 
 def rows(quick, rows=ROWS):
     """Rows of one target: the first is "our model" of 002, Fig. 5, the last is the baseline of the robustness summaries."""
-    return resolve_one_task(rows)
+    return resolve_all(rows)
 
 
 def sweeps_of(setup):
-    """{kind: levels} of a run."""
-    return {kind: sweep.shown if setup.quick else sweep.levels for kind, sweep in SWEEPS.items()}
+    """{kind: levels} of a run; noise in the sound needs its waves."""
+    kinds = [kind for kind in SWEEPS if kind != "white" or setup.clips.raw is not None]
+    return {kind: SWEEPS[kind].shown if setup.quick else SWEEPS[kind].levels for kind in kinds}
 
 
 def trainings(setup):
-    """Yield each row with a sweep per kind and sense; of emotion also the clean unimodal networks, a line of 002, Fig. 5."""
+    """Yield each row with a sweep per kind and sense; of classes also the clean unimodal networks, a line of 002, Fig. 5."""
     sweeps = [
         {"kind": kind, "sense": sense, "levels": list(levels)}
         for kind, levels in sweeps_of(setup).items()
@@ -68,9 +69,9 @@ def trainings(setup):
     ]
     for row, resolved in setup.rows.items():
         yield row, resolved, sweeps
-    for modality in LEFT.values() if setup.target == "emotion" else ():
+    for modality in LEFT.values() if setup.label.kind == "classes" else ():
         clean = {"kind": "clean", "sense": None, "levels": [None]}
-        yield f"unimodal@{modality}", with_target("unimodal", {"modality": modality}), [clean]
+        yield f"unimodal@{modality}", with_target("unimodal", {"modality": modality, "target": setup.target}), [clean]
 
 
 def measure(model, cell, train, test):
@@ -92,7 +93,7 @@ def summary(setup, results):
     ours, baseline = list(setup.rows)[0], list(setup.rows)[-1]
     alone = {sense: by["clean"].get(f"unimodal@{modality}") for sense, modality in LEFT.items()}
     result = report.provenance_of_rows(setup, results) | {
-        "headline": HEADLINES[targets.task_of(setup.target)],
+        "headline": HEADLINES[setup.label.kind],
         "ours": ours,
         "baseline": baseline,
         "alone": {sense: spread([r["scores"][0] for r in of[None]]) for sense, of in alone.items() if of},
@@ -131,7 +132,7 @@ def name_of(kind, level):
 
 def markdown(result):
     """results.md: a table per sweep and sense."""
-    name = metrics_of(result["target"])[result["headline"]]
+    name = metrics_of(result["task"], result["classes"])[result["headline"]]
     text = report.preface_of_rows("Scores against the strength of a disturbance", result)
     text += f"""
 All numbers are {name} (%) or points of it. Summaries, per seed: *AUC robustness*, the mean over the sweep (trapezoids);
@@ -163,7 +164,7 @@ def section(kind, sense, levels, rows):
 
 def draw(result):
     """A chart per sweep."""
-    return {kind: chart(kind, result) for kind in SWEEPS}
+    return {kind: chart(kind, result) for kind in result["sweeps"]}
 
 
 def chart(kind, result):
@@ -176,7 +177,7 @@ def chart(kind, result):
         ax.set_title(f"{sense} disturbed", loc="left")
     axes[0].set_ylabel(f"{metrics_of(result['target'])[result['headline']]}, {result['target']} (%)")
     figure.supxlabel(f"{sweep.axis}\nmean, band: sd; {report.measured(result)}", fontsize=10)
-    figure.suptitle(f"{sweep.title} (synthetic corpus)", fontweight="bold")
+    figure.suptitle(f"{sweep.title} ({report.origin(result)})", fontweight="bold")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return figure
 

@@ -1,14 +1,22 @@
-"""Trust over time (paper 000, Fig. 3): the gates on a sliding window while the face is covered and then the sound is noisy."""
+"""Trust over time (paper 000, Fig. 3): the gates on a sliding window while the face is covered and then the sound is noisy.
+
+On data of the user, features are noisy instead, first those of the first gated modality, then those of the second.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from refmer.data.clips import Clips
 from refmer.data.corrupt import corrupt
+from refmer.data.gaps import extent
 from refmer.data.synthetic.synthesize import synthesize
 from refmer.data.windows import windows
 from refmer.evaluate.statistics import spread
 from refmer.experiments import report, style
-from refmer.experiments.run import with_target
+from refmer.experiments.rows import streams_read, with_target
 from refmer.experiments.style import COLOURS
 from refmer.text import table
 
@@ -20,48 +28,104 @@ NAMES = {"visual": ("face", "covered"), "audio": ("voice", "noisy")}
 SEED = 1  # of new clips of other speakers: the bundled corpus is seed 0
 
 
+class Scene(NamedTuple):
+    """Disturbed clips: of each gated modality the sense, what happens to it, and when (s)."""
+
+    clips: Clips
+    disturbed: dict  # {modality: {"sense", "how", "span"}}
+
+
 def rows(quick):
     """One row, trained on clean clips."""
     return {SYSTEM: with_target(SYSTEM, {})}
 
 
 def trainings(setup):
-    """The one system, measured once."""
-    return [(SYSTEM, setup.rows[SYSTEM], [{"kind": "trust"}])]
+    """The one system, measured once: on new synthetic clips or, of data without their signals, on test clips of one length."""
+    own = {} if setup.clips.raw is not None else {"seconds": seconds_of(setup)}
+    return [(row, resolved, [{"kind": "trust"} | own]) for row, resolved in setup.rows.items()]
+
+
+def seconds_of(setup):
+    """The length that half of the clips have, at most SECONDS."""
+    read = streams_read(*setup.rows[SYSTEM], setup.clips, setup.streams)
+    if setup.label.over_time or not set(SPANS) & set(read):
+        raise ValueError(
+            f"{setup.target} is a label over time, or no gate is learned; accepted: a label of clips, {', '.join(SPANS)}"
+        )
+    seconds = float(np.median(lengths([setup.clips.streams[name] for names in read.values() for name in names])))
+    if seconds < SECONDS * WINDOW:
+        raise ValueError(
+            f"half of the clips have at most {seconds:.2g} s; accepted for gates over time: {SECONDS * WINDOW:g} s"
+        )
+    return min(seconds, SECONDS)
+
+
+def lengths(streams):
+    """Seconds of each clip (N,) in the longest of its streams."""
+    return np.max([extent(np.asarray(s.mask)).sum(1) / s.rate for s in streams], axis=0)
 
 
 def measure(model, cell, train, test):
     """The curve of both gates, and how each detects the disturbance of its modality."""
-    ends, alpha = alphas(model, train)
-    return {"curve": curve(ends, alpha), "detection": {m: detection(alpha[m], ends, span) for m, span in SPANS.items()}}
+    scene = own_scene(model, train, test, cell) if "seconds" in cell else synthetic_scene(train)
+    ends, alpha = alphas(model, scene)
+    detected = {m: detection(alpha[m], ends, about["span"]) for m, about in scene.disturbed.items()}
+    return {"curve": curve(ends, alpha) | {"disturbed": scene.disturbed}, "detection": detected}
 
 
-def alphas(model, train):
-    """Both gates on every window of new clips.
+def synthetic_scene(train):
+    """New synthetic clips.
 
     From 2 to 3 s a hand covers the whole face (refmer/data/corrupt_face.py: the tracker guesses); from 4 to 5 s white
     noise as loud as the voice (0 dB), before the front end.
-
-    Returns the second at which each window ends, (W,), and {"visual", "audio": (N, W)}.
     """
     clips = synthesize(speakers=4, takes=1, seed=SEED, duration=(SECONDS, SECONDS))
     clips = corrupt(clips, "voice", "white", 0.0, span=NOISY, seed=SEED)
     clips = corrupt(clips, "face", "hand", 1.0, scale_from=train, span=COVERED, seed=SEED)
-    parts, ends = windows(clips, WINDOW, HOP)
+    return Scene(clips, {m: {"sense": NAMES[m][0], "how": NAMES[m][1], "span": list(SPANS[m])} for m in SPANS})
+
+
+def own_scene(model, train, test, cell):
+    """The test clips of that length, in SPANS at its scale with noise of 2 sd of the features."""
+    long, seconds = test[lengths(model.streams_of(test).values()) >= cell["seconds"]], cell["seconds"]
+    streams = {k: s.read(slice(None)) for k, s in model.streams_of(long).items()}
+    clips, disturbed = Clips(streams, long.name, long.speaker, source=long.source), {}
+    for modality in (m for m in SPANS if m in model.streams_):
+        sense = "+".join(dict.fromkeys(streams[k].sense for k in model.streams_[modality]))
+        span = [t * seconds / SECONDS for t in SPANS[modality]]
+        clips = corrupt(clips, sense, "gaussian", 2.0, scale_from=train, span=span, seed=cell["seed"])
+        disturbed[modality] = {"sense": sense, "how": "noisy", "span": span}
+    return Scene(cut(clips, seconds), disturbed)
+
+
+def cut(clips, seconds):
+    """The first seconds of clips."""
+    n = {k: max(round(seconds * s.rate), 1) for k, s in clips.streams.items()}
+    return clips.with_streams(**{k: replace(s, x=s.x[:, : n[k]], mask=s.mask[:, : n[k]]) for k, s in clips.streams.items()})
+
+
+def alphas(model, scene):
+    """Gates on every window of a scene: the second at which each window ends, (W,), and {modality: (N, W)}."""
+    parts, ends = windows(scene.clips, WINDOW, HOP)
     trace = model.explain(parts)
-    return ends, {m: trace[f"{m}.gate"].reshape(len(clips), len(ends)).astype(float) for m in SPANS}
+    shape = (len(scene.clips), len(ends))
+    return ends, {m: trace[f"{m}.gate"].reshape(shape).astype(float) for m in scene.disturbed}
 
 
 def curve(ends, alpha):
-    """{n, time (W,) in s, visual and audio: {mean (W,), sd (W,)} over clips} of `alphas`, as lists."""
-    result = {"n": len(alpha["visual"]), "time": ends.round(6).tolist()}
-    return result | {m: {"mean": a.mean(0).tolist(), "sd": a.std(0, ddof=1).tolist()} for m, a in alpha.items()}
+    """{n, time (W,) in s, of each modality {mean (W,), sd (W,)} over clips} of `alphas`, as lists."""
+    result = {"n": len(next(iter(alpha.values()))), "time": ends.round(6).tolist()}
+    return result | {
+        m: {"mean": a.mean(0).tolist(), "sd": a.std(0, ddof=min(1, len(a) - 1)).tolist()} for m, a in alpha.items()
+    }
 
 
 def average(curves):
     """Mean over models of the mean gate; its standard deviation over clips, averaged over models."""
-    result = {"n": curves[0]["n"], "models": len(curves), "time": curves[0]["time"]}
-    return result | {m: {k: np.mean([c[m][k] for c in curves], 0).tolist() for k in ("mean", "sd")} for m in SPANS}
+    first = curves[0]
+    result = {"n": first["n"], "models": len(curves)} | {k: first[k] for k in ("time", "disturbed")}
+    return result | {m: {k: np.mean([c[m][k] for c in curves], 0).tolist() for k in ("mean", "sd")} for m in first["disturbed"]}
 
 
 def detection(alpha, ends, span, window=WINDOW):
@@ -95,7 +159,7 @@ def detection(alpha, ends, span, window=WINDOW):
 def summary(setup, results):
     """Means over models; times to fall below half are kept one by one, since some may be None."""
     detected = {}
-    for modality in SPANS:
+    for modality in results[0][1]["detection"]:
         each = [r["detection"][modality] for _, r in results]
         detected[modality] = {k: spread([d[k] for d in each]) for k in ("before", "during", "after", "auroc")}
         detected[modality]["fall"] = [d["fall"] for d in each]
@@ -106,14 +170,15 @@ def markdown(result):
     """results.md: one table."""
     body = []
     for modality, detected in result["detection"].items():
-        (sense, how), (start, end) = NAMES[modality], SPANS[modality]
+        sense, how, (start, end) = (result["gates"]["disturbed"][modality][k] for k in ("sense", "how", "span"))
         values = [report.plain(detected[k]) for k in ("before", "during", "after")]
         times = [fallen(detected["fall"]), report.plain(detected["auroc"])]
-        body.append([f"{sense} {how} ({start:g} to {end:g} s)", *values, *times])
+        body.append([f"{sense} {how} ({start:.3g} to {end:.3g} s)", *values, *times])
     head = ["gate of the modality that is disturbed", "before", "during", "after", "time to fall below half", "AUROC"]
-    n = result["gates"]["n"]
+    n, seconds = result["gates"]["n"], result["gates"]["time"][-1]
+    clips = f"{n} new synthetic clips" if report.synthetic(result) else f"{n} test clips"
     return f"""{report.preface("Trust over time", result)}
-Paper 000, Fig. 3, prints a fall from 0.92 to 0.05 within 0.5 s. Here: {n} new synthetic clips of {SECONDS:g} s, and windows of
+Paper 000, Fig. 3, prints a fall from 0.92 to 0.05 within 0.5 s. Here: {clips} of {seconds:.3g} s, and windows of
 {WINDOW} s; nothing was trained on disturbed clips. "during": windows that lie entirely in the disturbance; "before",
 "after": windows that do not touch it. AUROC: of 1 - alpha, windows "during" against the others (0.5: chance; below: the gate
 is higher on disturbed windows). Time: from the start of the disturbance until the mean gate is below half of "before".
@@ -134,18 +199,17 @@ def draw(result):
     """Both gates over time, as paper 000, Fig. 3."""
     gates = result["gates"]
     figure, ((ax,),) = style.panels((8, 4))
-    for (modality, (label, _)), colour in zip(NAMES.items(), COLOURS, strict=False):
+    for (modality, about), colour in zip(gates["disturbed"].items(), COLOURS, strict=False):
         mean, sd = (np.array(gates[modality][k]) for k in ("mean", "sd"))
-        ax.plot(gates["time"], mean, color=colour, linewidth=2, label=f"trust in the {label}")
+        ax.plot(gates["time"], mean, color=colour, linewidth=2, label=f"trust in the {about['sense']}")
         ax.fill_between(gates["time"], mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
-    for (start, end), what, colour in ((COVERED, "face covered", COLOURS[0]), (NOISY, "sound noisy", COLOURS[1])):
-        ax.axvspan(start, end, color=colour, alpha=0.08)
-        ax.text((start + end) / 2, 1.02, what, ha="center", color=colour)
+        ax.axvspan(*about["span"], color=colour, alpha=0.08)
+        ax.text(np.mean(about["span"]), 1.02, f"{about['sense']} {about['how']}", ha="center", color=colour)
     ax.set_ylim(0, 1.1)
     ax.set_xlim(0, gates["time"][-1])
     ax.set_xlabel(f"end of the window (s); window {WINDOW} s, hop {HOP} s")
     ax.set_ylabel("gate alpha")
-    title = f"Trust over time: mean and sd over {gates['n']} synthetic clips, {gates['models']} models"
+    title = f"Trust over time: mean and sd over {gates['n']} clips, {gates['models']} models ({report.origin(result)})"
     ax.set_title(title, loc="left", fontweight="bold")
     ax.legend(frameon=False, loc="lower left", ncols=2)
     return {"gates": figure}

@@ -5,12 +5,11 @@ Optimized training removes the voice from some training clips and the face from 
 
 import numpy as np
 
-from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.evaluate.statistics import paired_test, spread, verdicts
 from refmer.experiments import report, style
 from refmer.experiments.report import percent
-from refmer.experiments.run import resolve_one_task, with_target
+from refmer.experiments.rows import resolve_all, with_target
 from refmer.experiments.style import COLOURS
 from refmer.text import table
 
@@ -27,20 +26,24 @@ ROWS = ("auxformer", "raver@emotion", "auxformer_baseline1", "mult", "parthasara
 CONDITIONS = {"complete": None, "without face": "face", "without voice": "voice"}
 ALONE = {"without face": "audio", "without voice": "visual"}  # -> the modality of the unimodal network, baseline 4
 METRICS = {"macro_f1": "macro F1", "micro_f1": "micro F1"}
-MICRO = {"classes": "accuracy", "votes": "micro_f1"}  # with one label for each clip, accuracy is micro F1
+MICRO = {
+    "classes": "accuracy",
+    "ordinal": "accuracy",
+    "votes": "micro_f1",
+}  # with one label for each clip, accuracy is micro F1
 BOXES = 4  # fewer seeds are drawn as dots
 
 
 def rows(quick, rows=ROWS):
     """Rows of one target with two trainings; with `quick` the first two. The first is tested against the others."""
-    rows = resolve_one_task(rows[:2] if quick else rows)
+    rows = resolve_all(rows[:2] if quick else rows)
     if unable := [row for row, (system, _) in rows.items() if system not in TRAININGS]:
         raise ValueError(f"{', '.join(unable)}: no standard and optimized training; accepted: {', '.join(TRAININGS)}")
     return rows
 
 
 def trainings(setup):
-    """Yield each row with both trainings under all conditions; of emotion also the unimodal networks, baseline 4."""
+    """Yield each row with both trainings under all conditions; of classes also the unimodal networks, baseline 4."""
 
     def kinds(training, conditions):
         return [{"kind": "missing", "training": training, "condition": c, "lost": CONDITIONS[c]} for c in conditions]
@@ -48,15 +51,16 @@ def trainings(setup):
     for row, (system, changes) in setup.rows.items():
         for training, more in TRAININGS[system].items():
             yield row, (system, changes | more), kinds(training, CONDITIONS)
-    for condition, modality in ALONE.items() if setup.target == "emotion" else ():
-        yield "unimodal", with_target("unimodal", {"modality": modality}), kinds("alone", [condition])
+    for condition, modality in ALONE.items() if setup.label.kind == "classes" else ():
+        changes = {"modality": modality, "target": setup.target}
+        yield "unimodal", with_target("unimodal", changes), kinds("alone", [condition])
 
 
 def measure(model, cell, train, test):
     """Macro F1 and micro F1 without the sense of the cell."""
     broken = test if cell["lost"] is None else corrupt(test, cell["lost"], "missing", 1.0)
     scores = model.scores(model.predict(broken), test)
-    return {"n": len(test), "macro_f1": scores["macro_f1"], "micro_f1": scores[MICRO[targets.task_of(model.config_.target)]]}
+    return {"n": len(test), "macro_f1": scores["macro_f1"], "micro_f1": scores[MICRO[model.task]]}
 
 
 def summary(setup, results):
@@ -152,7 +156,7 @@ def draw(result):
     axes[0].set_ylabel(f"macro F1, {result['target']} (%)")
     what = "box: quartiles, median; whiskers: 1.5 times the box" if boxed else "a dot per seed"
     figure.supxlabel(f"{report.measured(result)}; {what}", fontsize=9)
-    figure.suptitle("Standard and optimized training (synthetic corpus)", fontweight="bold")
+    figure.suptitle(f"Standard and optimized training ({report.origin(result)})", fontweight="bold")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
     return {"missing": figure}
 

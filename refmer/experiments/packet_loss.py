@@ -7,7 +7,7 @@ from refmer.data.gaps import GilbertElliott, extent
 from refmer.evaluate.statistics import spread
 from refmer.experiments import report, style
 from refmer.experiments.report import metrics_of, percent
-from refmer.experiments.run import resolve_one_task
+from refmer.experiments.rows import resolve_all
 from refmer.text import table
 
 ROWS = ("raver@emotion", "vavl", "auxformer", "mult", "sfav", "transformer_lstm")
@@ -30,7 +30,7 @@ QUICK = ("none", "50 %, short bursts", "50 %, long bursts")
 
 def rows(quick, rows=ROWS):
     """Rows of one target."""
-    return resolve_one_task(rows)
+    return resolve_all(rows)
 
 
 def trainings(setup):
@@ -52,8 +52,8 @@ def measure(model, cell, train, test):
         broken = corrupt(test, cell["senses"], "bursty", cell["channel"], seed=cell["seed"])
         lost = {"expected": expected(test, GilbertElliott(*cell["channel"])), "measured": measured(test, broken)}
     scores = model.scores(model.predict(broken), test)
-    names = metrics_of(model.config_.target)
-    return {"n": len(test), "scores": {name: scores[name] for name in names if name in scores}} | lost
+    names = [m for m in metrics_of(model.task, model.class_names_) if m in scores and not np.isnan(scores[m])]
+    return {"n": len(test), "scores": {name: scores[name] for name in names}} | lost
 
 
 def hit_streams(clips):
@@ -90,9 +90,10 @@ def summary(setup, results):
             "long_run": chain.expected_loss() if chain else 0.0,
             "burst_seconds": chain and chain.mean_burst() / chain.rate,
         } | {key: float(np.mean([r[key] for r in of_row])) for key in ("expected", "measured")}
+    common = [m for m in results[0][1]["scores"] if all(m in r["scores"] for _, r in results)]
     for row, of in by.items():
         result["scores"][row] = {
-            name: {m: spread([r["scores"][m] for r in seeds]) for m in seeds[0]["scores"]} for name, seeds in of.items()
+            name: {m: spread([r["scores"][m] for r in seeds]) for m in common} for name, seeds in of.items()
         }
     return result
 
@@ -116,7 +117,7 @@ def markdown(result):
 Slots are 1/25 s; every clip starts in the good state (paper 004), so that short clips lose less than the long run. With p_L and
 p_N as probabilities of staying, p_N = 1 - p good to bad and p_L = 1 - p bad to good.
 """
-    names = metrics_of(result["target"])
+    names = metrics_of(result["task"], result["classes"])
     for metric in next(iter(next(iter(result["scores"].values())).values())):
         body = [[row, *(percent(by[name][metric]) for name in setting)] for row, by in result["scores"].items()]
         text += f"\n## {names[metric]} (%)\n\n{table(['system', *setting], body)}\n"
@@ -138,7 +139,7 @@ def draw(result):
     ax.set_ylim(0, 100)
     ax.set_ylabel(f"{metrics_of(result['target'])[DRAWN]}, {result['target']} (%)")
     ax.set_xlabel(f"expected loss in these clips, mean burst\nmean and sd; {report.measured(result)}")
-    figure.suptitle("Bursty loss in voice and face at once (synthetic corpus)", fontweight="bold")
+    figure.suptitle(f"Bursty loss in voice and face at once ({report.origin(result)})", fontweight="bold")
     figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return {"packet-loss": figure}
 

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from refmer.data import targets
-
 
 @dataclass(frozen=True)
 class Protocol:
@@ -41,8 +39,3 @@ def find(name):
     if name not in PROTOCOLS:
         raise KeyError(f"no protocol is called {name!r}; accepted: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
-
-
-def corpus_of(target):
-    """The bundled corpus ("clips" or "recordings") that has the labels of a target."""
-    return "recordings" if targets.task_of(target) == "regression" else "clips"

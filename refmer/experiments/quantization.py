@@ -14,10 +14,9 @@ from tqdm import tqdm
 
 from refmer import params
 from refmer.data.files import check_writable
-from refmer.data.read import load_samples
 from refmer.evaluate.statistics import verdicts
 from refmer.experiments import run, style
-from refmer.experiments.protocols import corpus_of
+from refmer.experiments.data import load, origin_of
 from refmer.experiments.style import COLOURS
 from refmer.int8.model import decisions, quantize, sensitivity, size_table
 from refmer.recognizer import Recognizer, load_recognizer
@@ -28,10 +27,12 @@ from refmer.train.fit import step_seconds, take
 MARGIN = 0.005  # half a point: no change
 BATCHES = {1: 400, 32: 100}  # clips at once: repetitions
 NAMES = ("float32", "int8")
-SCORES = {"classes": "accuracy", "votes": "macro F1", "regression": "CCC"}
+SCORES = {"classes": "accuracy", "ordinal": "accuracy", "votes": "macro F1", "regression": "CCC"}
 
 
-def quantization(file, out=None, folder="refmer-quantize", folds=5, seeds=5, jobs=1, options=None, each=False):
+def quantization(
+    file, out=None, folder="refmer-quantize", folds=5, seeds=5, jobs=1, options=None, each=False, data=None, groups=None
+):
     """Quantize a saved recognizer and report what that changes.
 
     Parameters
@@ -50,6 +51,10 @@ def quantization(file, out=None, folder="refmer-quantize", folds=5, seeds=5, job
         Of `refmer.quantize`: activations, per_channel, clip, observer, finetune.
     each : bool
         Report also each learned map by itself.
+    data : str, optional
+        NAME:PATH as `refmer.read_data` reads them; default: the bundled corpus.
+    groups : str, optional
+        What folds keep apart: "speaker" (default), "name" or a label of classes.
 
     Returns
     -------
@@ -67,7 +72,7 @@ def quantization(file, out=None, folder="refmer-quantize", folds=5, seeds=5, job
     out = file.with_name(f"{file.stem}-int8.npz") if out is None else Path(out)
     check_writable(out)
     model = load_recognizer(file)
-    clips = load_samples(corpus_of(model.config_.target))
+    clips, _ = load(model.config_.target, data, model.config_.target, groups)
     small = quantized(model, clips[np.isin(clips.speaker, model.speakers_)], options)
     small.save(out)
     sizes = [path.stat().st_size for path in (file, out)]
@@ -75,8 +80,8 @@ def quantization(file, out=None, folder="refmer-quantize", folds=5, seeds=5, job
     times = latency(model, small, clips)
     picture = Path(folder) / "figures" / f"{file.stem}-int8.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    style.save(draw(model, sizes, times, crossed), picture)
-    text = report(model, small, sizes, times, compare(model, small, clips), crossed)
+    style.save(draw(model, sizes, times, origin_of([clips.source]), crossed), picture)
+    text = report(model, small, sizes, times, compare(model, small, clips), origin_of([clips.source]), crossed)
     text += f"\n\n{sensitivities(model, clips)}" if each else ""
     return f"{text}\n\nSmall recognizer: {out}; figure: {picture}"
 
@@ -95,6 +100,7 @@ def cross_validation(model, clips, folder, folds, seeds, jobs, options):
     place = Path(folder) / "cells"
     place.mkdir(parents=True, exist_ok=True)
     like = {"system": model.system, "size": model.size, "config": model.config, "epochs": model.recipe_.epochs}
+    like |= {name: getattr(model, name) for name in ("streams", "label") if getattr(model, name) is not None}
     like |= {"kind": "quantize", "options": options, "data": run.checksum(clips), "folds": folds}
     cells = [like | {"seed": seed, "fold": fold} for seed in range(seeds) for fold in range(folds)]
     missing = [cell for cell in cells if run.read(place, cell) is None]
@@ -115,7 +121,8 @@ def train_and_compare(clips, cell):
     deal = GroupKFold(cell["folds"], shuffle=True, random_state=cell["seed"])
     train, test = list(deal.split(clips.name, groups=clips.speaker))[cell["fold"]]
     with threadpool_limits(1):
-        model = Recognizer(cell["system"], cell["size"], cell["config"], cell["seed"], cell["epochs"])
+        own = {name: cell[name] for name in ("streams", "label") if name in cell}
+        model = Recognizer(cell["system"], cell["size"], cell["config"], cell["seed"], cell["epochs"], **own)
         with redirect_stderr(StringIO()):  # where every training would print its size and time
             model.fit(clips[train], progress=False)
         small = quantized(model, clips[train], cell["options"])
@@ -134,13 +141,12 @@ def expected(model, clips, trainings, jobs):
 def compare(model, small, clips):
     """Scores of both recognizers on the same labelled clips, and their differences.
 
-    worst: of an output (logit, valence or arousal). Of classes and votes also the number of decisions, of equal ones (same),
+    worst: of an output (logit, standardised value). But for regressions, also the number of decisions, of equal ones (same),
     and of those that only one recognizer has right (only).
     """
-    key = "affect" if model.task == "regression" else "logits"
     result = {"clips": len(clips), "scores": [float(m.score(clips)) for m in (model, small)]}
-    result["worst"] = float(np.abs(model.outputs(clips)[key] - small.outputs(clips)[key]).max())
-    if key == "affect":
+    result["worst"] = float(np.abs(model.outputs(clips)["logits"] - small.outputs(clips)["logits"]).max())
+    if model.task == "regression":
         return result
     (answer, right), (small_answer, small_right) = (decisions(m, clips) for m in (model, small))
     result |= {"decisions": right.size, "same": int((answer == small_answer).sum())}
@@ -183,8 +189,8 @@ def latency(model, small, clips):
     return result
 
 
-def report(model, small, sizes, times, own, crossed=None):
-    """The report. sizes: bytes of both files; times: from `latency`; own: `compare` on clips; crossed: `summary`."""
+def report(model, small, sizes, times, own, origin, crossed=None):
+    """The report. sizes: bytes of both files; times: `latency`; own: `compare` on clips of `origin`; crossed: `summary`."""
     before, after = sizes
     lines = [
         f"{model.system} ({model.size}), {model.config_.target}: {params.count(model.p_.description):,} parameters",
@@ -194,7 +200,7 @@ def report(model, small, sizes, times, own, crossed=None):
     for n, (a, b) in times.items():
         both = "".join(f"{name} {m:.3f} ms (p99 {p:.3f}), " for name, (m, p) in zip(NAMES, (a, b), strict=True))
         lines.append(f"{'latency':<11}{n} at once, per clip: {both}{a[0] / b[0]:.2f} times as fast")
-    lines += ["", f"This file on the {own['clips']} bundled synthetic clips", *agreement(own)]
+    lines += ["", f"This file on {own['clips']} clips ({origin})", *agreement(own)]
     if crossed is not None:
         lines += ["", f"Trained again, {crossed['runs']} times, tested on other speakers", *changes(model, crossed)]
     return "\n".join(lines)
@@ -241,7 +247,7 @@ def changes(model, crossed):
     return lines + agreement(crossed)
 
 
-def draw(model, sizes, times, crossed=None):
+def draw(model, sizes, times, origin, crossed=None):
     """Size, latency and score, float32 next to int8."""
     n = 2 if crossed is None else 3
     figure, (axes,) = style.panels((3.4 * n, 3.6), 1, n)
@@ -265,5 +271,5 @@ def draw(model, sizes, times, crossed=None):
         axes[2].errorbar([0.6], [mean], [[mean - low], [high - mean]], fmt="s", color="black", capsize=4)
         axes[2].set_xticks([0, 0.6], [f"{len(values)} trainings", "mean, 95 %"])
         axes[2].set_ylabel(f"{SCORES[model.task]}: int8 - float32 (points)")
-    figure.suptitle(f"{model.system} ({model.size}) in INT8, synthetic corpus", fontweight="bold")
+    figure.suptitle(f"{model.system} ({model.size}) in INT8, {origin}", fontweight="bold")
     return figure

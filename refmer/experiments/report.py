@@ -2,23 +2,26 @@
 
 import numpy as np
 
-from refmer import systems
-from refmer.data import targets
-from refmer.experiments import protocols
+from refmer.experiments.data import corpus_with, is_synthetic, origin_of
+from refmer.experiments.rows import streams_read
 from refmer.experiments.run import VERSIONS
 
-METRICS = {  # per task, the headline first
-    "classes": {"accuracy": "accuracy", "acc2_has0": "Acc-2 (0 is positive)", "acc2_non0": "Acc-2 (without 0)"}
-    | {"uar": "UAR", "weighted_f1": "weighted F1", "macro_f1": "macro F1"},
+OF_CLASSES = {"uar": "UAR", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
+METRICS = {  # per kind of label, the headline first
+    "classes": {"accuracy": "accuracy"} | OF_CLASSES,
+    "ordinal": {"accuracy": "accuracy", "acc2_has0": "Acc-2 (0 is positive)", "acc2_non0": "Acc-2 (without 0)"} | OF_CLASSES,
     "votes": {"macro_f1": "macro F1", "micro_f1": "micro F1", "sample_precision": "sample precision"},
-    "regression": {"ccc": "mean CCC", "ccc_valence": "CCC valence", "ccc_arousal": "CCC arousal"},
+    "regression": {"ccc": "mean CCC"},
 }
 
 
-def metrics_of(target):
-    """{key: name} of the metrics of a target, the headline first; accuracy in seven classes of sentiment is called Acc-7."""
-    names = METRICS[targets.task_of(target)]
-    return names | {"accuracy": "Acc-7"} if target == "sentiment" else names
+def metrics_of(task, classes):
+    """{key: name} of the metrics of a kind of label, the headline first; accuracy in seven levels is called Acc-7."""
+    if task == "ordinal":
+        return METRICS[task] | {"accuracy": f"Acc-{len(classes)}"}
+    if task == "regression":
+        return METRICS[task] | {f"ccc_{name}": f"CCC {name}" for name in classes} if len(classes) > 1 else {"ccc": "CCC"}
+    return METRICS[task]
 
 
 def provenance(setup):
@@ -27,24 +30,32 @@ def provenance(setup):
         kind: {"source": c.source, "checksum": setup.data[kind], "clips": len(c), "speakers": len(np.unique(c.speaker))}
         for kind, c in setup.corpora.items()
     }
-    return {"data": data, "versions": VERSIONS, "protocol": setup.protocol, "seeds": list(range(setup.plan.seeds))}
+    return {
+        "data": data,
+        "versions": VERSIONS,
+        "protocol": setup.protocol,
+        "by": setup.plan.by,
+        "seeds": list(range(setup.plan.seeds)),
+    }
 
 
 def provenance_of_rows(setup, results):
     """`provenance` of rows of one target, with the senses that each row reads."""
-    clips = setup.corpora[protocols.corpus_of(setup.target)]
     tested = {cell["seed"]: result["n"] for cell, result in results}
     return provenance(setup) | {
         "test_clips": [tested[seed] for seed in sorted(tested)],
         "target": setup.target,
-        "rows": {row: {"system": s, "config": c, "senses": senses(s, c, clips)} for row, (s, c) in setup.rows.items()},
+        "task": setup.label.kind,
+        "classes": list(setup.label.names),
+        "rows": {row: {"system": s, "config": c, "senses": senses(setup, s, c)} for row, (s, c) in setup.rows.items()},
     }
 
 
-def senses(system, changes, clips):
+def senses(setup, system, changes):
     """The senses that a system reads, sorted."""
-    module = systems.find(system)
-    return sorted({clips.streams[name].sense for name in module.streams(module.Config.tiny(**changes))})
+    clips = setup.corpora[corpus_with(setup.corpora, changes["target"])]
+    read = streams_read(system, changes, clips, setup.streams)
+    return sorted({clips.streams[name].sense for names in read.values() for name in names})
 
 
 def gather(results, *keys):
@@ -68,9 +79,23 @@ def preface(title, result):
 
 {data}
 
-The data are **synthetic**: the numbers compare mechanisms, they say nothing about real people and are not the published ones.
-Protocol {result["protocol"]}, {over}.
+{SYNTHETIC if synthetic(result) else ""}Protocol {result["protocol"]}, split by {result["by"]}, {over}.
 """
+
+
+SYNTHETIC = """\
+The data are **synthetic**: the numbers compare mechanisms, they say nothing about real people and are not the published ones.
+"""
+
+
+def synthetic(result):
+    """Whether all data of a result are synthetic."""
+    return all(is_synthetic(d["source"]) for d in result["data"].values())
+
+
+def origin(result):
+    """Where the data of a result are from, in few words."""
+    return origin_of([d["source"] for d in result["data"].values()])
 
 
 def preface_of_rows(title, result):

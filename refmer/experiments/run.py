@@ -20,18 +20,18 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import refmer
-from refmer import systems
-from refmer.data import targets
 from refmer.data.clips import Stream
 from refmer.data.files import write_text
-from refmer.data.read import load_samples
-from refmer.data.synthetic.synthesize import synthesize, synthesize_recordings
+from refmer.data.folder import Rows
+from refmer.data.labels import Label
 from refmer.experiments import EXPERIMENTS, protocols, style
+from refmer.experiments.data import corpus_with, labelled, load_corpora, read_given
+from refmer.experiments.rows import check, learning, readable
 from refmer.recognizer import Recognizer
 
 VERSIONS = {"refmer": refmer.__version__} | {name: version(name) for name in ("numpy", "scipy", "numba", "scikit-learn")}
+CHUNK = 256  # clips that are read at a time
 IDLE = 10  # seconds without work after which a worker ends, so also after a killed parent
-ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}}
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,39 @@ class Setup:
     quick: bool
     jobs: int
     options: dict  # the experiment's own
+    streams: dict | None = None  # that the user chose, by modality
 
     @property
     def target(self):
         """The target of the first row."""
         return next(iter(self.rows.values()))[1]["target"]
 
+    @property
+    def clips(self):
+        """The corpus of the first row."""
+        return self.corpora[corpus_with(self.corpora, self.target)]
 
-def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None, scheduler=None, speakers=None, **options):
+    @property
+    def label(self):
+        """The label of the first row."""
+        return self.clips.labels[self.target]
+
+
+def run(
+    name,
+    out,
+    seeds=None,
+    quick=False,
+    jobs=1,
+    protocol=None,
+    corpora=None,
+    label=None,
+    streams=None,
+    groups=None,
+    scheduler=None,
+    speakers=None,
+    **options,
+):
     """Run an experiment: compute the cells that are missing, write its tables and figures.
 
     Parameters
@@ -71,14 +96,22 @@ def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None,
         Processes on this machine; the results are the same bytes for any number.
     protocol : str, optional
         Name in protocols.PROTOCOLS: how to split and repeat. Default: that of the experiment.
-    corpora : {"clips": Clips, "recordings": Clips}, optional
-        Instead of the bundled ones.
+    corpora : dict of str to Clips, or str, optional
+        Data by any name, or NAME:PATH as `refmer.read_data` reads them, instead of the bundled corpora. Clips without a label
+        that is learned are left out, with a warning.
+    label : str, optional
+        The label that all rows learn. Default: the only one of the data, else that of each row.
+    streams : dict, optional
+        Streams that the systems read, by modality, as of `Recognizer`. A default row that cannot read the data is left out,
+        with a warning.
+    groups : str, optional
+        What splits keep apart: "speaker", "name" or a label of classes. Default: that of the protocol.
     scheduler : str, optional
         Address of a Dask scheduler, whose workers are used instead of local processes.
     speakers : int, optional
         Synthetic corpora of so many speakers (seed 0) instead of the bundled ones of 24: power grows with them.
     **options
-        The experiment's own, see the function `rows` of its module: rows (systems and baselines, NAME or NAME@TARGET), system
+        The experiment's own, see the function `rows` of its module: rows (systems and baselines, NAME or NAME@LABEL), system
         (of "ablate"), ids (of "claims").
 
     Returns
@@ -89,7 +122,8 @@ def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None,
     Raises
     ------
     KeyError, ValueError, OSError
-        An unknown experiment, row, target or protocol, no row, too few seeds, jobs below 1, a folder that cannot be written.
+        An unknown experiment, row, label or protocol, no row, too few seeds, jobs below 1, a folder that cannot be written;
+        data that no row can read, or whose labels or senses the experiment does not accept.
     """
     if name not in EXPERIMENTS:
         raise KeyError(f"no experiment is called {name!r}; accepted: {', '.join(EXPERIMENTS)}")
@@ -100,12 +134,16 @@ def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None,
     plan = replace(plan, seeds=experiment.quick_seeds if quick else next(defaults))
     if plan.seeds < experiment.least_seeds or jobs < 1:
         raise ValueError(f"seeds is {plan.seeds}, jobs is {jobs}; accepted: at least {experiment.least_seeds} and 1")
-    rows = own.rows(quick, **options)
-    corpora = load_corpora(rows, speakers) if corpora is None else corpora
+    corpora = {"data": read_given(corpora)} if isinstance(corpora, str) else corpora
+    rows = learning(own.rows(quick, **options), corpora, label)
+    corpora = load_corpora(rows, speakers) if corpora is None else of_rows(corpora, rows)
+    check(experiment, rows, corpora)
+    rows = readable(rows, corpora, streams, named=options.get("rows") not in (None, ("all",)))
+    plan = plan if groups is None else replace(plan, by=groups)
     data = {kind: checksum(clips) for kind, clips in corpora.items()}
-    setup = Setup(rows, plan, protocol, corpora, data, quick, jobs, options)
+    setup = Setup(rows, plan, protocol, corpora, data, quick, jobs, options, streams)
     models = [
-        [cell(row, *resolved, plan, seed, data, **kind) for kind in kinds]
+        [cell(setup, row, *resolved, seed, **kind) for kind in kinds]
         for row, resolved, kinds in own.trainings(setup)
         for seed in range(plan.seeds)
     ]
@@ -118,47 +156,13 @@ def run(name, out, seeds=None, quick=False, jobs=1, protocol=None, corpora=None,
     return result
 
 
-def resolve(row):
-    """(system, changes to its Config, with its target) of a row: NAME, NAME@TARGET, or a name in ABLATIONS."""
-    name, _, variant = row.partition("@")
-    if row in ABLATIONS:
-        return with_target(name, ABLATIONS[row])
-    if variant and variant not in targets.TASKS:
-        rows = f"NAME, NAME@TARGET with {', '.join(targets.TASKS)}; {', '.join(ABLATIONS)}"
-        raise KeyError(f"no row is called {row!r}; accepted: {rows}")
-    return with_target(name, {"target": variant} if variant else {})
-
-
-def with_target(name, changes):
-    """(system, changes) with the system's default target where `changes` has none."""
-    return name, {"target": systems.find(name).Config.tiny(**changes).target} | changes
-
-
-def resolve_all(rows, accepted=tuple(targets.TASKS)):
-    """{row: (system, changes)} of at least one row, each with an accepted target."""
-    rows = {row: resolve(row) for row in rows}
-    if not rows:
-        raise ValueError("rows are []; accepted: at least one")
-    for row, (_, changes) in rows.items():
-        if changes["target"] not in accepted:
-            raise ValueError(f"{row} learns {changes['target']}; accepted: rows that learn {' or '.join(accepted)}")
-    return rows
-
-
-def resolve_one_task(rows):
-    """{row: (system, changes)} of rows that learn the same target, with classes."""
-    rows = resolve_all(rows)
-    learned = sorted({changes["target"] for _, changes in rows.values()})
-    if len(learned) > 1 or targets.task_of(learned[0]) == "regression":
-        raise ValueError(f"the rows learn {', '.join(learned)}; accepted: one of emotion, sentiment, votes (as NAME@TARGET)")
-    return rows
-
-
-def load_corpora(rows, speakers=None):
-    """{"clips": Clips, "recordings": Clips}, as far as the rows need them; `speakers`: larger synthetic ones (seed 0)."""
-    make = {"clips": synthesize, "recordings": synthesize_recordings}
-    needed = sorted({protocols.corpus_of(changes["target"]) for _, changes in rows.values()})
-    return {kind: load_samples(kind) if speakers is None else make[kind](speakers) for kind in needed}
+def of_rows(corpora, rows):
+    """The corpora that have a label of the rows, of each the clips that have them all."""
+    used = {}
+    for label in dict.fromkeys(changes["target"] for _, changes in rows.values()):
+        name = corpus_with(corpora, label)
+        used[name] = labelled(used.get(name, corpora[name]), label)
+    return used
 
 
 def checksum(clips):
@@ -169,22 +173,29 @@ def checksum(clips):
         if isinstance(value, Stream):
             add(name + ".x", value.x)
             add(name + ".mask", value.mask)
+            digest.update(f"{name}{value.rate}{value.sense}".encode())
+        elif isinstance(value, Label):
+            add(name, value.values)
+            add(name + ".mask", value.mask)
+            digest.update(f"{name}{value.describe()}".encode())
         elif isinstance(value, dict):
             for key in sorted(value):
                 add(f"{name}.{key}", value[key])
-        elif isinstance(value, np.ndarray):
+        elif isinstance(value, np.ndarray | Rows):
             digest.update(f"{name}{value.dtype}{value.shape}".encode())
-            digest.update(np.ascontiguousarray(value).tobytes())
+            for start in range(0, len(value), CHUNK):
+                digest.update(np.ascontiguousarray(value[start : start + CHUNK]).tobytes())
 
     add("", vars(clips))
     return digest.hexdigest()[:16]
 
 
-def cell(row, system, changes, plan, seed, data, **kind):
-    """One cell: everything that its result depends on. data: {kind: checksum}; kind: the measurement."""
-    corpus = protocols.corpus_of(changes["target"])
-    common = {"row": row, "system": system, "config": changes, "seed": seed, "corpus": corpus, "data": data[corpus]}
-    return common | {"protocol": vars(plan) | {"seeds": None}} | kind  # the number of seeds changes no cell
+def cell(setup, row, system, changes, seed, **kind):
+    """One cell: everything that its result depends on. kind: the measurement."""
+    corpus = corpus_with(setup.corpora, changes["target"])
+    common = {"row": row, "system": system, "config": changes, "seed": seed, "corpus": corpus, "data": setup.data[corpus]}
+    common |= {} if setup.streams is None else {"streams": setup.streams}
+    return common | {"protocol": vars(setup.plan) | {"seeds": None}} | kind  # the number of seeds changes no cell
 
 
 def path_of(folder, cell):
@@ -267,5 +278,6 @@ def train_and_measure(clips, model_cells, measure):
     plan = protocols.Protocol(**first["protocol"])
     with threadpool_limits(1):
         train, dev, test = plan.split(clips, first["seed"])
-        model = Recognizer(first["system"], config=first["config"], seed=first["seed"]).fit(train, dev=dev, progress=False)
+        model = Recognizer(first["system"], config=first["config"], seed=first["seed"], streams=first.get("streams"))
+        model.fit(train, dev=dev, progress=False)
         return [(c, measure(model, c, train, test)) for c in model_cells]

@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.evaluate import metrics
 from refmer.evaluate.statistics import spread
 from refmer.experiments import report, style
-from refmer.experiments.run import with_target
+from refmer.experiments.rows import with_target
 from refmer.experiments.style import COLOURS
-from refmer.systems import find
 from refmer.text import table
 
 SYSTEMS = ("leader_follower", "jca", "tlab_jca")
@@ -44,16 +42,15 @@ def measure(model, cell, train, test):
     for arguments in cell["corruptions"] or ():
         broken = corrupt(broken, **arguments, scale_from=train, seed=cell["seed"])
     answer = model.predict(broken)
-    truth = find(model.system).target(targets.labels(test, "affect"), model.config_)
-    steps = truth["target_mask"][0]
-    first = (truth["target"][:1], answer[:1], truth["target_mask"][:1])
+    truth, mask = model.over_time(model.labels(test), answer.shape[1])
+    steps = mask[0]
     return {
         "name": str(test.name[0]),
         "time": ((np.arange(steps.sum()) + 0.5) * model.config_.seconds).round(6).tolist(),
-        "truth": truth["target"][0][steps].astype(float).tolist(),
+        "truth": truth[0][steps].astype(float).tolist(),
         "answer": answer[0][steps].astype(float).tolist(),
-        "shown": metrics.regression(*first),
-        "all": metrics.regression(truth["target"], answer, truth["target_mask"]),
+        "shown": metrics.regression(truth[:1], answer[:1], mask[:1]),
+        "all": metrics.regression(truth, answer, mask),
     }
 
 
@@ -129,7 +126,7 @@ def chart(result, scene):
             if column == 0:
                 ax.set_ylabel(f"{dimension} (-1 to 1)")
         grid[0, column].set_title(system, loc="left", fontweight="bold", pad=16)
-    figure.supxlabel(f"time (s); synthetic test recording {recording['name']}, n = 1, seed 0")
+    figure.supxlabel(f"time (s); test recording {recording['name']} ({report.origin(result)}), n = 1, seed 0")
     figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
     figure.suptitle(f"Disturbed: {scene}", x=0.01, ha="left", fontweight="bold")
     return figure

@@ -8,11 +8,11 @@ from error_table import errors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refmer.data import targets
 from refmer.evaluate.calibration import brier_labels
 from refmer.experiments import calibration as experiment
 from refmer.experiments.run import run
 from refmer.ops.activations import softmax
+from refmer.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
 
@@ -38,14 +38,17 @@ def test_every_target_has_its_rows_and_base_rates(done, clips):
             np.testing.assert_allclose(np.mean([v["mean"] for v in value["ece_per_class"]]), value["ece"]["mean"])
     assert json.loads((out / "results.json").read_text()) == result
     text = (out / "results.md").read_text()
-    assert "**synthetic**" in text and "A low Brier score is not calibration" in text and "votes: F1 per emotion" in text
-    assert {path.name for path in (out / "figures").iterdir()} == {"reliability.png", "emotions.png"}
+    assert "**synthetic**" in text and "A low Brier score is not calibration" in text and "votes: F1 per class" in text
+    assert {path.name for path in (out / "figures").iterdir()} == {"reliability.png", "classes.png"}
 
 
-def test_labels_of_votes_are_those_above_chance(clips):
-    y = experiment.truth(clips, "votes")
+def test_labels_of_votes_are_those_above_chance(clips, model):
+    votes = Recognizer("concatenation", label="votes", epochs=1).fit(clips, progress=False)
+    y, known = experiment.truth(votes, clips)
     np.testing.assert_array_equal(y, clips.votes / clips.votes.sum(1, keepdims=True) > 1 / 6)
-    np.testing.assert_array_equal(experiment.truth(clips, "emotion").argmax(1), targets.labels(clips, "emotion"))
+    y, known = experiment.truth(model, clips)
+    np.testing.assert_array_equal(y.argmax(1), clips.emotion)
+    assert known.all() and (y.sum(1) == 1).all()
 
 
 def test_a_cell_holds_the_models_probabilities_and_the_training_shares(model, clips):
@@ -58,21 +61,28 @@ def test_a_cell_holds_the_models_probabilities_and_the_training_shares(model, cl
 
 
 def answers(y, p):
-    return {"classes": ["a", "b"], "y": y, "p": p, "base": np.full((len(y), 2), 0.5).tolist(), "f1": [0.5, 0.25]}
+    return {
+        "task": "votes",
+        "classes": ["a", "b"],
+        "y": y,
+        "p": p,
+        "base": np.full((len(y), 2), 0.5).tolist(),
+        "f1": [0.5, 0.25],
+    }
 
 
 def test_a_lower_brier_score_with_a_worse_calibration_is_pointed_out():
     """Timid and right (Brier .09, ECE .3) against even odds on an even set (Brier .25, ECE 0)."""
     y = [[1, 0], [0, 1]] * 5
     sure = answers(y, [[0.7, 0.3], [0.3, 0.7]] * 5)
-    task = experiment.task_summary("votes", {"timid": [sure]})
+    task = experiment.task_summary({"timid": [sure]})
     assert task["rows"]["timid"]["brier"]["mean"] == pytest.approx(0.09)
     assert task["rows"]["timid"]["ece"]["mean"] == pytest.approx(0.3)
     assert task["rows"][experiment.BASE]["brier"]["mean"] == pytest.approx(0.25)
     assert task["rows"][experiment.BASE]["ece"]["mean"] == pytest.approx(0)
     assert experiment.disagreement(task) == ("timid", experiment.BASE)
     assert "timid has the lower Brier score and yet a higher ECE than base rates" in experiment.section("votes", task)
-    right = experiment.task_summary("votes", {"certain": [answers(y, y)]})
+    right = experiment.task_summary({"certain": [answers(y, y)]})
     assert experiment.disagreement(right) is None
 
 
@@ -89,16 +99,20 @@ def test_no_softmax_comes_below_its_floor(K, N, seed):
 def test_figures_name_rows_units_and_numbers(done):
     figure = experiment.curves(done[1])
     panels = [ax for ax in figure.axes if ax.get_visible()]
-    assert len(panels) == 4 and "Brier" in panels[0].get_title() and "24 synthetic test clips" in figure.get_supxlabel()
-    figure = experiment.emotions(done[1])
+    assert (
+        len(panels) == 4
+        and "Brier" in panels[0].get_title()
+        and "24 test clips (synthetic corpus, 2 seeds)" in figure.get_supxlabel()
+    )
+    figure = experiment.classes(done[1])
     assert [t.get_text() for t in figure.axes[0].get_xticklabels()] == done[1]["tasks"]["votes"]["classes"]
-    assert "2 seeds, 12 synthetic test clips each" in figure.get_supxlabel()
+    assert "2 seeds, 12 test clips each (synthetic corpus)" in figure.get_supxlabel()
 
 
 test_what_is_wrong_is_named = errors(
     (
         lambda tmp_path: run("calibration", tmp_path, rows=("tlab_jca",)),
-        "tlab_jca learns affect; accepted: rows that learn votes or emotion",
+        "tlab_jca learns affect, a label of regression; accepted by calibration: classes, votes, ordinal",
     ),
     (lambda tmp_path: run("calibration", tmp_path, rows=("auxformer@votes",)), "target is 'votes'; accepted: 'emotion'"),
 )

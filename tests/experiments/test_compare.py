@@ -26,7 +26,7 @@ def cells_of(clips, row):
     data = {"clips": runs.checksum(clips)}
     setup = runs.Setup(compare.rows(True, [row]), PLAN, "default", {"clips": clips}, data, quick=True, jobs=1, options={})
     ((*_, kinds),) = compare.trainings(setup)
-    return [runs.cell(row, *setup.rows[row], PLAN, 0, data, **kind) for kind in kinds]
+    return [runs.cell(setup, row, *setup.rows[row], 0, **kind) for kind in kinds]
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,13 @@ def done(clips, tmp_path_factory):
 
 def test_it_reports_every_row_and_corruption(done, clips):
     out, result = done
-    assert list(result["tasks"]) == ["sentiment", "votes"] and result["columns"] == list(compare.QUICK)
+    assert list(result["tasks"]) == ["sentiment", "votes"] and result["columns"] == [
+        "clean",
+        "face noise (standardised)",
+        "no face",
+    ]
     task = result["tasks"]["sentiment"]
-    assert set(task["rows"]) == set(ROWS[:2]) and task["task"] == "classes"
+    assert set(task["rows"]) == set(ROWS[:2]) and task["task"] == "ordinal"
     accuracy = [by["clean"]["accuracy"]["mean"] for by in task["rows"].values()]
     assert accuracy == sorted(accuracy, reverse=True)  # ranked within the task
     assert json.loads((out / "results.json").read_text()) == result
@@ -99,7 +103,7 @@ def test_figures_carry_units_and_numbers(done):
     assert "Acc-7 (%)" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel() and "macro F1 (%)" in votes.get_xlabel()
     assert [t.get_text() for t in chart.get_yticklabels()] == result["columns"]
     trust = gates.draw(result)["gates"].axes[0]
-    assert "(s)" in trust.get_xlabel() and "24 synthetic clips" in trust.get_title("left")
+    assert "(s)" in trust.get_xlabel() and "24 clips" in trust.get_title("left")
 
 
 @pytest.mark.filterwarnings("ignore:no training clip is of the classes")  # few clips

@@ -5,13 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from refmer.data import targets
 from refmer.data.synthetic.synthesize import synthesize_recordings
 from refmer.evaluate import metrics
 from refmer.experiments import traces
 from refmer.experiments.run import run
 from refmer.recognizer import Recognizer
-from refmer.systems import find
 
 pytestmark = pytest.mark.slow
 
@@ -59,9 +57,9 @@ def jca(recordings):
 
 def test_the_truth_is_the_annotation_of_each_sub_sequence(jca, recordings):
     result = traces.measure(jca, {"corruptions": None, "seed": 0}, recordings, recordings[2:])
-    truth = find("jca").target(targets.labels(recordings, "affect"), jca.config_)
-    valid = truth["target_mask"][2]
-    np.testing.assert_allclose(result["truth"], truth["target"][2][valid])
+    truth, mask = jca.over_time(jca.labels(recordings), jca.steps_of(recordings))
+    valid = mask[2]
+    np.testing.assert_allclose(result["truth"], truth[2][valid])
     np.testing.assert_allclose(result["time"], 0.64 * (np.arange(valid.sum()) + 0.5))
     np.testing.assert_allclose(result["answer"], jca.predict(recordings[2:])[0][valid])
     assert result["name"] == recordings.name[2] and result["all"]["n"] == 3

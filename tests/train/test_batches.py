@@ -178,3 +178,14 @@ def test_predictions_are_those_of_the_whole_batch(name):
         if key in whole:
             valid = s.batch["audio_mask"] if whole[key].ndim == 3 else np.ones(9, bool)
             np.testing.assert_allclose(parts[key][valid], whole[key][valid], rtol=1e-11, atol=1e-12)
+
+
+def test_a_recognizer_predicts_the_same_from_memory_and_from_disk_in_any_batches(monkeypatch, tmp_path):
+    clips = refmer.load_samples()[::3]
+    refmer.save_folder(clips, tmp_path / "corpus")
+    with catch_warnings(action="ignore"):  # of absent classes
+        model = refmer.Recognizer("raver", epochs=1).fit(clips, progress=False)
+    by_length, from_disk = model.predict_proba(clips), model.predict_proba(refmer.load_folder(tmp_path / "corpus"))
+    monkeypatch.setattr(batches, "SMALL", np.inf)
+    np.testing.assert_allclose(by_length, model.predict_proba(clips), rtol=1e-5)
+    np.testing.assert_array_equal(by_length, from_disk)

@@ -6,9 +6,9 @@ import numpy as np
 
 from refmer.choices import ABOVE_0, SECONDS, plain, typed
 from refmer.data.clips import Clips
-from refmer.data.corpora.annotations import read_annotations
+from refmer.data.corpora.annotations import differences, read_annotations
 from refmer.data.corpora.faces import grey, images, read_vectors
-from refmer.data.corpora.tables import stream_of
+from refmer.data.corpora.tables import remark, stream_of
 from refmer.data.labels import Label
 
 
@@ -56,6 +56,7 @@ def read(path, *, frames="cropped_aligned", features=None, size=24, rate=30.0, s
     vectors = read_vectors(folder / features, videos, source) if features else {}
     if not any(faces.values()) and not vectors:
         raise FileNotFoundError(f"no image {folder / str(frames)}/{videos[0]}/00001.jpg; accepted: faces, or features=FOLDER")
+    remark("Aff-Wild2", differences(tables) | {"videos without faces": [v for v in faces if not faces[v]]})
     T = {v: max([len(t[v][2]) for t in tables.values() if v in t] + [max(faces.get(v, {}), default=0)]) for v in videos}
     n = max(T.values()) if seconds is None else max(round(seconds * rate), 1)
     cuts = [(v, slice(k, min(k + n, T[v]))) for v in videos for k in range(0, T[v], n)]

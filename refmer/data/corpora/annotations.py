@@ -6,6 +6,10 @@ from refmer.data.corpora.parts import text
 from refmer.data.corpora.tables import collect
 
 PARTS = {"train": "train", "val": "validation", "test": "test"}  # beginning of the name of a folder: part
+PUBLISHED = {  # videos of ABAW 3 or 5
+    "affect": {"train": (341, 356), "validation": (71, 76)},
+    "expression": {"train": (248,), "validation": (70,)},
+}
 UNLABELLED = -5  # of valence and arousal; -1 of classes, as in Label
 
 
@@ -21,6 +25,17 @@ def read_annotations(folder, source):
     for name, (label, names, x) in collect(source, files, annotation).items():
         tables.setdefault(label, {})[files[name].stem] = part_of(files[name]), names, x
     return tables
+
+
+def differences(tables):
+    """Return {text: names} of numbers of videos that are not those published, for `remark`."""
+    remarks = {}
+    for label, videos in tables.items():
+        for part, totals in PUBLISHED[label].items():
+            own = [video for video, (of, *_) in videos.items() if of == part]
+            if len(own) not in totals:
+                remarks[f"videos with {label} for {part}, of {' or '.join(map(str, totals))}"] = own or ["none"]
+    return remarks
 
 
 def part_of(file):

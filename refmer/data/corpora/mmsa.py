@@ -49,7 +49,7 @@ def read(path, *, rates=None):
         raise FileNotFoundError(f"no file {path}; accepted: a pickle of MMSA, e.g. aligned_50.pkl")
     data = load(path)
     if not isinstance(data, dict) or not set(PARTS) & set(data):
-        given = f"a dict of {', '.join(map(str, list(data)[:5]))}" if isinstance(data, dict) else type(data).__name__
+        given = f"a dict of {', '.join(map(str, data))}" if isinstance(data, dict) else type(data).__name__
         raise ValueError(f"{path.name} is {given}; accepted: a pickle of MMSA, a dict of train, valid and test")
     parts = {name: data[name] for name in PARTS if name in data}
     for name, part in parts.items():
@@ -61,12 +61,9 @@ def read(path, *, rates=None):
     streams = {name: Stream(x, rates[name], mask, STREAMS[name]) for name, (x, mask) in frames.items()}
     names = [str(entry) for part in parts.values() for entry in part["id"]]
     sizes = tuple(len(part["id"]) for part in parts.values())
-    source = next((name for name, total in TOTALS.items() if total == sizes), "MMSA")
-    if sizes not in TOTALS.values():
-        published = "; ".join(f"{name} {', '.join(map(str, total))}" for name, total in TOTALS.items())
-        warnings.warn(
-            f"{path.name} has {', '.join(map(str, sizes))} clips in {', '.join(parts)}; published: {published}", stacklevel=2
-        )
+    if (source := {total: name for name, total in TOTALS.items()}.get(sizes, "MMSA")) == "MMSA":
+        published = "; ".join(f"{name} {total}" for name, total in TOTALS.items())
+        warnings.warn(f"{path.name} has {sizes} clips in {', '.join(parts)}; published: {published}", stacklevel=2)
     return Clips(streams, names, [name.split("$_$")[0] for name in names], labels_of(parts), source=f"{source}, {path.name}")
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from refmer.data.clips import Clips
-from refmer.data.corpora.tables import collect, data_files, finite, placed, sense_of, stream_of
+from refmer.data.corpora.tables import collect, data_files, finite, placed, remark, sense_of, shared, stream_of
 from refmer.data.corpora.timed import read_timed
 from refmer.data.labels import Label
 
-PARTS = ("train", "devel", "test")
+PARTS = {"train": 34, "devel": 14, "test": 16}  # German recordings of AVEC 2017
+PUBLISHED = [f"{part.title()}_DE_{k:02d}" for part, n in PARTS.items() for k in range(1, n + 1)]
 
 
 def read(path, *, labels="labels", speaker=None):
@@ -45,6 +46,8 @@ def read(path, *, labels="labels", speaker=None):
     kinds = [f.name for f in sorted(folder.iterdir()) if f.is_dir() and f.name != labels]
     tables = {kind: collect(f"{source}, {kind}", data_files(folder / kind, (".csv",)), rows_of) for kind in (labels, *kinds)}
     names = sorted(set().union(*tables.values()))
+    remarks = {f"recordings without {kind}": [name for name in names if name not in tables[kind]] for kind in kinds}
+    remark("SEWA", {"recordings of AVEC 2017 missing": [name for name in PUBLISHED if name not in names]} | remarks)
     streams = {}
     for kind in kinds:
         features, rate = shared(kind, tables[kind])
@@ -69,12 +72,3 @@ def rows_of(file):
     if step is None or len(clips) > 1:
         raise ValueError(f"{file.name} has no times; accepted: a column timestamp or frameTime, 2 rows or more of one name")
     return features, round(1 / step, 3), x, at
-
-
-def shared(kind, tables):
-    """Return the names of the columns and the rate of all files of a folder."""
-    kinds = {table[:2]: name for name, table in tables.items()}
-    if len(kinds) > 1:
-        given = "; ".join(f"{name}: {len(names)} columns, {rate:g} Hz" for (names, rate), name in kinds.items())
-        raise ValueError(f"the files of {kind} differ ({given}); accepted: the same columns and time steps")
-    return next(iter(kinds))

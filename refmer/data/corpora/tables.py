@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from refmer.data.arrays import listed
 from refmer.data.clips import Clips, Stream
 
 SENSES = {  # sense: words in the names of its streams
@@ -89,6 +90,22 @@ def placed(x, at):
     frames = np.zeros((len(present), *x.shape[1:]), x.dtype)
     frames[at] = x
     return frames, present
+
+
+def shared(kind, tables):
+    """Return the names of the columns and the rate of all files of a folder."""
+    kinds = {table[:2]: name for name, table in tables.items()}
+    if len(kinds) > 1:
+        given = "; ".join(f"{name}: {len(names)} columns, {rate:g} Hz" for (names, rate), name in kinds.items())
+        raise ValueError(f"the files of {kind} differ ({given}); accepted: the same columns and time steps")
+    return next(iter(kinds))
+
+
+def remark(corpus, remarks):
+    """Warn, once, of what is not as published: {text: names}; a text without names is left out."""
+    lines = [f"{what} ({len(names)}): {listed(names)}" for what, names in remarks.items() if names]
+    if lines:
+        warnings.warn(f"{corpus} is not as published: " + "; ".join(lines), stacklevel=3)
 
 
 def stream_of(parts, rate, sense, features=()):

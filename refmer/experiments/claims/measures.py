@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from refmer.data import targets
 from refmer.data.corrupt import corrupt
 from refmer.evaluate.calibration import brier_labels
 from refmer.experiments import gates
@@ -50,8 +49,8 @@ def score(model, clips):
     """All scores; of classes also the Brier score (of one-hot labels, paper 004), and macro F1 of short and of long clips."""
     answer = model.predict(clips)
     scores = model.scores(answer, clips)
-    if targets.task_of(model.config_.target) == "classes":
-        label = targets.labels(clips, model.config_.target)
+    if model.task in ("classes", "ordinal"):
+        label = model.labels(clips).targets
         scores["brier"] = brier_labels(np.eye(len(model.classes_))[label], model.predict_proba(clips))
         length = clips.streams["units"].mask.sum(1)
         long = length > np.median(length)
@@ -70,7 +69,7 @@ def trust(model, train, test, seed):
         broken = model.explain(disturb(test, CONDITIONS[condition], train, seed))
         alpha = np.concatenate([t[f"{gate}.gate"][:, 0] for t in (clean, broken)])
         numbers[condition] = float(roc_auc_score(np.repeat([0, 1], len(test)), 1 - alpha))
-    ends, alpha = gates.alphas(model, train)
+    ends, alpha = gates.alphas(model, gates.synthetic_scene(train))
     return numbers | {"seconds": seconds_to_half(ends.round(6), alpha["visual"].mean(0))}
 
 
@@ -126,7 +125,8 @@ def alignment(model, train, test, seed):
     name = next(k for k in ("audio.cross.attention", "main.audio.cross.layers.0.attention") if k in trace)
     face = trace[name].argmax(-1)  # (N, H, T)
     valid = model.batch(test)["audio_mask"][:, None]  # (N, 1, T)
-    step = model.config_.audio_every / test.streams["mfcc"].rate
+    rate = test.streams["mfcc"].rate
+    step = max(round(rate / model.config_.audio_fps), 1) / rate
     lag = ((np.arange(face.shape[-1]) - face) * valid).sum((1, 2)) / (face.shape[1] * valid.sum((1, 2))) * step
     steady = np.ptp(lag) < 1e-9
     return {"r": 0.0 if steady else float(np.corrcoef(lag, test.truth["lag"])[0, 1])}
@@ -144,7 +144,7 @@ def zeroed(model, train, test, seed):
 def int8(model, train, test, seed):
     """The change of the accuracy when the recognizer is quantized, and the share of equal answers."""
     a, b = model.predict(test), quantize(model).predict(test)
-    label = targets.labels(test, model.config_.target)
+    label = model.labels(test).targets
     return {"change": float((b == label).mean() - (a == label).mean()), "agreement": float((a == b).mean())}
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from refmer.experiments.ablate import RUNGS
-from refmer.experiments.run import with_target
+from refmer.experiments.rows import with_target
 from refmer.systems import of_cmaer_cat
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from refmer.data.corpora import aff_wild2
 
+pytestmark = pytest.mark.filterwarnings("ignore:Aff-Wild2 is not as published")
 CLASSES = "Neutral,Anger,Disgust,Fear,Happiness,Sadness,Surprise,Other"
 
 
@@ -81,6 +82,15 @@ def test_damaged_images_are_masked_and_annotations_named(folder):
     assert (
         "x.txt: " in messages and "y.txt begins with 'Neutral,Anger" in messages and "z.txt begins with 'AU1,AU2'" in messages
     )
+
+
+def test_videos_that_are_missing_are_named(folder):
+    (folder / "cropped_aligned" / "video2_left" / "00002.JPG").unlink()
+    with pytest.warns(UserWarning) as caught:
+        aff_wild2.read(folder)
+    (message,) = [str(w.message) for w in caught]
+    assert "affect for train, of 341 or 356 (1): '1-30-1280x720'; " in message
+    assert "expression for train, of 248 (1): 'none'; " in message and message.endswith("without faces (1): 'video2_left'")
 
 
 test_errors = errors(

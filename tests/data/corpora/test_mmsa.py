@@ -85,6 +85,12 @@ def test_zeros_before_the_first_frame_are_masked(read):
     assert mask[0].tolist() == [False] * 5 + [True] * 2 and mask[1].tolist() == [False] * 4 + [True] * 3
 
 
+def test_a_list_of_arrays_of_different_lengths_is_padded(read):
+    given = part(2, 0)
+    given["audio"] = [x[: i + 2] for i, x in enumerate(given["audio"])]
+    np.testing.assert_array_equal(read(train=given).streams["audio"].x[:, :3], read(train=part(2, 0)).streams["audio"].x[:, :3])
+
+
 def test_an_aligned_file_has_a_frame_per_word(read):
     clips = read(train=part(3, 0, dict.fromkeys(LENGTHS, 6)))
     assert {s.rate for s in clips.streams.values()} == {2.5}
@@ -100,7 +106,9 @@ def test_values_that_are_not_finite_are_zero_and_counted(read):
 
 def test_totals_are_compared_with_the_published_ones(tmp_path):
     (tmp_path / "mosi.pkl").write_bytes(pickle.dumps({"train": part(4, 0), "test": part(1, 1)}))
-    with pytest.warns(UserWarning, match="mosi.pkl has 4, 1 clips in train, test; published: MOSI 1284, 229, 686; MOSEI"):
+    with pytest.warns(
+        UserWarning, match=r"mosi.pkl has \(4, 1\) clips in train, test; published: MOSI \(1284, 229, 686\); MOSEI"
+    ):
         assert mmsa.read(tmp_path / "mosi.pkl").source == "MMSA, mosi.pkl"
 
 

@@ -72,7 +72,8 @@ def test_arff_has_quoted_names_missing_values_and_nominal_labels(read):
 
 
 def test_an_arff_of_descriptors_without_classes(read):
-    text = "@relation x\n@attribute name string\n@attribute frameTime numeric\n@attribute F0 numeric\n@attribute class numeric\n@data\n"
+    kinds = {"name": "string", "frameTime": "numeric", "F0": "numeric", "class": "numeric"}
+    text = "@relation x\n" + "".join(f"@attribute {name} {kind}\n" for name, kind in kinds.items()) + "@data\n"
     clips = read(text + "".join(f"'unknown',{t / 50},{t},?\n" for t in range(4)), "clip.arff")
     assert clips.name.tolist() == ["clip"] and clips.streams["opensmile"].x[0, :, 0].tolist() == [0, 1, 2, 3]
     assert clips.streams["opensmile"].rate == 50 and not clips.labels

@@ -6,6 +6,7 @@ from error_table import errors
 
 from refmer.data.corpora import sewa
 
+pytestmark = pytest.mark.filterwarnings("ignore:SEWA is not as published")
 RECORDINGS = {"Train_DE_01": 6, "Devel_DE_01": 4, "Test_DE_01": 5}
 
 
@@ -66,6 +67,14 @@ def test_a_damaged_file_is_named_and_the_rest_is_read(folder):
     with pytest.warns(UserWarning, match="(?s)1 of 3 files.*Train_DE_01.csv: column AU2 of row 2 is 'two'; accepted: numbers"):
         clips = sewa.read(folder)
     assert clips.streams["visual_features_FAUs"].mask.any(1).tolist() == [True, True, False]
+
+
+def test_recordings_and_streams_that_are_missing_are_named(folder):
+    (folder / "visual_features_FAUs" / "Train_DE_01.csv").unlink()
+    with pytest.warns(
+        UserWarning, match="AVEC 2017 missing .61.: 'Train_DE_02'.*; recordings without visual.* .1.: 'Train_DE_01'$"
+    ):
+        sewa.read(folder)
 
 
 def rewritten(folder, text):
