@@ -1,8 +1,9 @@
-"""The command line of `python benchmarks`: speed beside PyTorch, scaling, training out of core, kills, malformed calls."""
+"""The command line of `python benchmarks`: speed beside PyTorch, scaling, large corpora, kills, malformed calls."""
 
 import argparse
 
 import contracts
+import corpus
 import fuzz
 import kills
 import out_of_core
@@ -29,7 +30,7 @@ def parser():
         "--rows",
         type=names,
         metavar="A,B",
-        help="only these, e.g. lstm,step:raver; of --kills: compare,cells; of --fuzz: operations",
+        help="only these, e.g. lstm,step:raver; of --corpus: systems; of --kills: compare,cells; of --fuzz: operations",
     )
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")
@@ -43,6 +44,7 @@ def parser():
     c.add_argument(
         "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"
     )
+    c.add_argument("--corpus", action="store_true", help="train on a synthetic corpus of CREMA-D's shape instead")
     c.add_argument("--contracts", action="store_true", help="time the check of the arguments of every operation instead")
     c.add_argument(
         "--fuzz",
@@ -71,6 +73,8 @@ def run(args):
         print(out_of_core.run(args.out_of_core))
     elif args.kills is not None:
         print(kills.run(args.kills, args.rows))
+    elif args.corpus:
+        print(corpus.run(args.rows, args.quick, args.json, args.out))
     elif args.contracts:
         print(contracts.run())
     elif args.fuzz is not None:

@@ -78,7 +78,8 @@ def noisy_copies(gigabytes, system):
     """Yield parts of a corpus of this size: the bundled clips repeatedly, with noise and with other names of speakers."""
     module, rng = find(system), np.random.default_rng(0)
     clips = refmer.load_samples("recordings" if system == "tlab_jca" else "clips")
-    clips = replace(clips, streams={k: clips.streams[k] for k in module.streams(module.Config.tiny())}, truth={})
+    names = [name for names in module.modalities(module.Config.tiny()).values() for name in names]
+    clips = replace(clips, streams={name: clips.streams[name] for name in names}, truth={})
     for part in range(int(np.ceil(1e9 * gigabytes / size(clips)))):
         streams = {k: replace(s, x=noisy(s, rng)) for k, s in clips.streams.items()}
         names = {key: np.char.add(getattr(clips, key), f"-{part}") for key in ("name", "speaker")}

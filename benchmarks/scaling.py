@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
-from refmer.data.targets import task_of
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 import refmer
 from memory import ResidentPeak
-from refmer.data.clips import Stream
 from refmer.data.files import check_writable, write_text
+from refmer.data.inputs import Frames, joined
 from refmer.experiments.style import COLOURS, MARKS, save
 from refmer.systems import find
 from refmer.train.fit import fit, take
@@ -38,7 +37,7 @@ def run(system="auxformer", out=".", axes=None):
     """Measure the scaling of a system, and write scaling-SYSTEM.json and scaling-SYSTEM.png.
 
     Every point is measured in its own process, with one thread: tiny size of the system, its mini-batches, data of noise, all
-    frames valid and attended to (`*every` of its Config is 1). Memory is the rise of resident memory in training plus the
+    frames valid and attended to (`*fps` of its Config is None). Memory is the rise of resident memory in training plus the
     training data.
 
     Parameters
@@ -102,17 +101,13 @@ def train(system, clips, frames, epochs, width=None):
 def noise(module, clips, frames, changes):
     """Return (Config, batch) of so many clips of so many frames, streams as wide as those of the bundled corpus."""
     rng, fields = np.random.default_rng(0), module.Config.__dataclass_fields__
-    config = module.Config.tiny(**changes | {name: 1 for name in fields if name.endswith("every")})
-    if task_of(config.target) == "regression":
-        config = replace(config, target="emotion")
+    config = module.Config.tiny(**changes | {name: None for name in fields if name.endswith("fps")})
+    config = replace(config, task="classes", **({"over_time": False} if "over_time" in fields else {}))
     valid = np.ones((clips, frames), bool)
-    samples = refmer.load_samples().streams
-    streams = {
-        name: Stream(
-            rng.standard_normal((clips, frames, *samples[name].x.shape[2:]), np.float32), 25.0, valid, samples[name].sense
-        )
-        for name in module.streams(config)
-    }
+    samples, streams = refmer.load_samples()[:1].streams, {}
+    for modality, names in module.modalities(config).items():
+        frame = joined([samples[name] for name in names]).x.shape[2:]
+        streams[modality] = Frames(rng.standard_normal((clips, frames, *frame), np.float32), valid, 25.0)
     config = replace(config, **module.widths(streams, config), classes=6)
     labels = {"target": np.eye(6, dtype=np.float32)[np.arange(clips) % 6], "class_count": np.full(6, clips / 6, np.float32)}
     return config, module.inputs(streams, config) | labels

@@ -48,34 +48,12 @@ def step(name, torch):
     training = Training(system, config, p, recipe, np.random.default_rng(0))
     sides = {}
     if torch is not None:
-        sides = {side: torch_step(torch, name, begin, fused) for side, fused in (("torch", None), ("fused", True))}
+        updates = import_module("torch_models.training").updates
+        steps = {"torch": updates(name, *begin[:3], recipe), "fused": updates(name, *begin[:3], recipe, fused=True)}
+        sides = {side: partial(update, batch) for side, update in steps.items()}
     macs, _ = count(system, config, system.augment(batch, config, np.random.default_rng(0)))
     clips = len(batch["target"])
     return Work((clips, params.count(p.description)), lambda: training.step(batch, 0.0), sides, flops=3 * 2 * macs)
-
-
-def torch_step(torch, name, begin, fused):
-    """Return () -> the loss, after one update as in refmer.train.fit.Training.step."""
-    system, config, p, batch, recipe = begin
-    module = import_module(f"torch_models.{name}")
-    model = module.Model(config)
-    module.load(model, params.named(p))
-    model.train()
-    make = torch.optim.Adam if recipe.coupled else torch.optim.AdamW
-    optimizer = make(model.parameters(), lr=0.0, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=fused)
-    rng = np.random.default_rng(0)
-
-    def run():
-        rows = {k: torch.from_numpy(np.ascontiguousarray(x)) for k, x in system.augment(batch, config, rng).items()}
-        optimizer.zero_grad()
-        value = module.loss(model(rows), rows, config)
-        value.backward()
-        if np.isfinite(recipe.clip):
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-        optimizer.step()
-        return value.item()
-
-    return run
 
 
 def stream(name, size, torch):

@@ -1,4 +1,4 @@
-"""What a recognizer reads: from clips to the batch of its system, and from its labels to targets."""
+"""Input of a recognizer: from clips to the batch of its system, and from their labels to targets."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -17,7 +17,7 @@ class Reader:
 
     @property
     def windowed(self):
-        """Whether a label over time is learned from windows, as the system gives one answer for each input."""
+        """True for a label over time that is learned from windows, as the system gives one answer for each input."""
         return self.label_["rate"] is not None and not hasattr(self.config_, "over_time")
 
     def streams_of(self, clips):

@@ -296,7 +296,8 @@ class Recognizer(Reader, BaseEstimator):
         batch, traces = self.batch(clips), []
         for start in range(0, self.count_of(clips), CHUNK):
             trace = {}
-            find(self.system).forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)
+            out, _ = find(self.system).forward(self.p_, take(batch, slice(start, start + CHUNK)), self.config_, trace=trace)
+            self._check_finite(out)
             traces.append(stacked(trace))
         return {name: self.by_clip(np.concatenate([t[name] for t in traces]), clips) for name in traces[0]}
 
@@ -399,10 +400,13 @@ class Recognizer(Reader, BaseEstimator):
         check_is_fitted(self)
         system, batch = find(self.system), self.batch(clips)
         rows = batches.outputs(lambda part: system.forward(self.p_, part, self.config_)[0], batch, self.count_of(clips))
-        for name, y in rows.items():
+        self._check_finite(rows)
+        return {name: self.by_clip(y, clips) for name, y in rows.items()}
+
+    def _check_finite(self, out):
+        for name, y in out.items():
             if not np.isfinite(y).all():
                 raise FloatingPointError(f"{name} of {self.system} is not finite; accepted: parameters p_ of usual size")
-        return {name: self.by_clip(y, clips) for name, y in rows.items()}
 
     def _check_probabilities(self):
         check_is_fitted(self)

@@ -35,7 +35,7 @@ def clips():
 @pytest.fixture(scope="session")
 def model(clips):
     """A recognizer of emotions, trained for four epochs."""
-    return refmer.Recognizer("openface_adaptive", config={"target": "emotion"}, seed=1, epochs=4).fit(clips, progress=False)
+    return refmer.Recognizer("openface_adaptive", label="emotion", seed=1, epochs=4).fit(clips, progress=False)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def fitted(clips):
 
     @cache
     def train(name):
-        return refmer.Recognizer(name, config={"target": "emotion"}, epochs=1).fit(clips, progress=False)
+        return refmer.Recognizer(name, label="emotion", epochs=1).fit(clips, progress=False)
 
     return train
 

@@ -16,9 +16,10 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, l
 from sklearn.pipeline import Pipeline
 
 import refmer
-from refmer.data.clips import Clips
+from refmer.data.clips import EMOTIONS, Clips
 from refmer.data.files import read_npz, write_npz
-from refmer.systems import BASELINES, SYSTEMS, find
+from refmer.data.labels import Label
+from refmer.systems import BASELINES, SYSTEMS
 
 
 def fit(clips, system="concatenation", **options):
@@ -27,7 +28,7 @@ def fit(clips, system="concatenation", **options):
 
 def test_probabilities_predictions_and_score_agree(model, clips):
     p = model.predict_proba(clips)
-    assert p.shape == (len(clips), 6) and model.class_names_ == clips.classes
+    assert p.shape == (len(clips), 6) and model.class_names_ == clips.labels["emotion"].names
     np.testing.assert_allclose(p.sum(1), 1, rtol=1e-5)
     np.testing.assert_array_equal(model.predict(clips), p.argmax(1))
     assert model.score(clips) == np.mean(p.argmax(1) == clips.emotion)
@@ -81,11 +82,11 @@ def test_a_development_set_of_ones_own_is_used(clips):
 @pytest.fixture(scope="module")
 def even(clips):
     """The clips with emotions in turn: every class is in every fold."""
-    return replace(clips, emotion=np.arange(len(clips)) % 6)
+    return clips.with_labels(emotion=Label(np.arange(len(clips)) % 6, names=EMOTIONS))
 
 
 def emotions(system="concatenation", **options):
-    return refmer.Recognizer(system, config={"target": "emotion"}, epochs=1, **options)
+    return refmer.Recognizer(system, label="emotion", epochs=1, **options)
 
 
 TWO = {"cv": GroupKFold(2)}
@@ -95,7 +96,12 @@ def test_a_grid_reaches_arguments_and_fields_and_its_best_is_saved(even, tmp_pat
     grid = {"seed": np.arange(3, 5), "lr": [np.float32(1e-3)], "epochs": np.array([2]), "config__hidden": [np.int64(4)]}
     search = GridSearchCV(emotions(), grid, **TWO).fit(even, groups=even.speaker, progress=False)
     best = search.best_estimator_
-    assert best.config == {"target": "emotion", "hidden": 4} and best.config_.hidden == 4 and len(best.history_) == 2
+    assert (
+        best.config == {"target": "emotion", "hidden": 4}
+        and best.label == "emotion"
+        and best.config_.hidden == 4
+        and len(best.history_) == 2
+    )
     assert best.recipe_.lr == best.history_[0]["lr"] == np.float32(1e-3) and best.seed_ in (3, 4)
     best.save(tmp_path / "m.npz")
     again = refmer.load_recognizer(tmp_path / "m.npz")
@@ -134,7 +140,7 @@ def test_permuted_labels_are_learned_and_learning_curves_are_drawn(even):
 
 
 def test_sentiment_of_floats_is_no_y(even):
-    with pytest.raises(ValueError, match=r"(?s)All the 2 fits failed.*y is .*refmer.data.targets.labels\(clips, 'sentiment'\)"):
+    with pytest.raises(ValueError, match=r"(?s)All the 2 fits failed.*y is .*clips.labels\['sentiment'\].targets"):
         cross_val_score(
             refmer.Recognizer("concatenation"), even, even.sentiment, groups=even.speaker, scoring="accuracy", **TWO
         )
@@ -156,8 +162,8 @@ def test_what_needs_training_says_so(method, clips):
         method(clips)
 
 
-def test_tags_follow_the_target():
-    assert is_classifier(emotions()) and is_classifier(emotions("tlab_jca")) and is_regressor(refmer.Recognizer("tlab_jca"))
+def test_tags_follow_the_label_and_before_training_the_usual_one(fitted):
+    assert is_classifier(emotions()) and is_classifier(fitted("tlab_jca")) and is_regressor(refmer.Recognizer("tlab_jca"))
 
 
 def test_without_a_seed_each_fit_has_its_own_and_keeps_it(even, tmp_path):
@@ -169,15 +175,12 @@ def test_without_a_seed_each_fit_has_its_own_and_keeps_it(even, tmp_path):
     assert refmer.load_recognizer(tmp_path / "m.npz").seed_ == model.seed_
 
 
-@pytest.mark.parametrize("target, label", (("emotion", {"emotion": 2}), ("votes", {"votes": [0, 0, 5, 0, 0, 0]})))
-@pytest.mark.parametrize("name", [n for n in SYSTEMS | BASELINES if n not in ("tlab_jca", "jca", "leader_follower")])
-def test_clips_of_one_class_are_learned_with_a_warning(clips, name, target, label):
-    if target not in find(name).Config.ACCEPTED["target"]:
-        return
-    ((key, value),) = label.items()
-    alone = replace(clips, **{key: np.repeat([value], len(clips), 0)})
+@pytest.mark.parametrize("label, value", (("emotion", 2), ("votes", [0, 0, 5, 0, 0, 0])))
+@pytest.mark.parametrize("name", SYSTEMS | BASELINES)
+def test_clips_of_one_class_are_learned_with_a_warning(clips, name, label, value):
+    alone = clips.with_labels(**{label: Label(np.repeat([value], len(clips), 0), names=EMOTIONS)})
     with pytest.warns(UserWarning, match="no training clip is of the classes anger, disgust, happiness, neutral, sadness"):
-        model = refmer.Recognizer(name, config={"target": target}, epochs=1).fit(alone, progress=False)
+        model = refmer.Recognizer(name, label=label, epochs=1).fit(alone, progress=False)
     assert np.isfinite(model.predict_proba(clips)).all() and np.isfinite(model.history_[0]["train_loss"])
 
 
@@ -210,7 +213,11 @@ def scaled(clips, name, factor):
 
 
 def words_only(clips):
-    return Clips({"words": clips.streams["words"]}, clips.name, clips.speaker, sentiment=clips.sentiment)
+    return Clips({"words": clips.streams["words"]}, clips.name, clips.speaker, {"sentiment": clips.labels["sentiment"]})
+
+
+def renamed(clips):
+    return clips.with_labels(emotion=Label(clips.emotion, names=tuple("abcdef")))
 
 
 def narrow(clips):
@@ -221,10 +228,10 @@ def narrow(clips):
 test_errors_name_the_cause = errors(
     (lambda clips: fit(clips[:0]), "no clips to fit on"),
     (lambda clips: fit(clips[clips.speaker == clips.speaker[0]]), "of 1 speaker: at least 2 are needed"),
-    (lambda clips: fit(replace(clips, sentiment=None)), "no sentiment labels"),
+    (lambda clips: fit(replace(clips, labels={})), "no sentiment labels"),
     (lambda clips: fit(clips, size="huge"), "size is 'huge'; accepted: 'tiny', 'paper'"),
     (lambda clips: fit(clips, "wave"), "no system is called 'wave'"),
-    (lambda clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: visual"),
+    (lambda clips: fit(clips, config={"wdith": 3}), r"no \['wdith'\]; accepted: task, .*visual"),
     *((fit_with(seed=seed), f"seed is {seed!r}; accepted: integers from 0 .* or None") for seed in (-1, 1.5, "3", True)),
     *((fit_with(epochs=epochs), f"epochs is {epochs!r}; accepted: integers, 1 or more") for epochs in (0, 1.5, "3")),
     *((fit_with(lr=lr), f"lr is {lr!r}; accepted: finite numbers above 0") for lr in (0, "a", np.inf)),
@@ -236,24 +243,24 @@ test_errors_name_the_cause = errors(
     (lambda clips: fit(clips, config={"visual": 5}), "visual is 5 in config; accepted: 49"),
     (lambda clips: fit(clips, config={"hidden": 8.0}), "hidden is 8.0; accepted: integers"),
     (lambda clips: fit(clips, ["raver"]), "no system is called"),
-    (lambda clips: fit(replace(clips, sentiment=[np.nan, *clips.sentiment[1:]])), "1 of 48 clips have no sentiment"),
-    (lambda clips: fit(replace(clips, votes=clips.votes * 0), "raver"), "48 of 48 clips have no votes"),
+    (lambda clips: fit(clips.with_labels(sentiment=[np.nan, *clips.sentiment[1:]])), "1 of 48 clips have no sentiment"),
+    (lambda clips: fit(clips.with_labels(votes=clips.votes * 0), "raver"), "48 of 48 clips have no votes"),
     (
-        lambda clips: fit(replace(clips, votes=clips.votes * 0 + 1), "raver"),
+        lambda clips: fit(clips.with_labels(votes=clips.votes * 0 + 1), "raver"),
         "votes of no training clip have a class above chance",
     ),
-    *((fit, clips, "clips is .*; accepted: refmer.Clips, .*Stream") for clips in (np.ones((3, 2)), [1], {"a": 1})),
+    *((fit, clips, r"clips is .*; accepted: refmer.Clips, .*Clips\({") for clips in (np.ones((3, 2)), [1], {"a": 1})),
     (lambda clips: fit(clips.streams["words"]), "clips is Stream; accepted: refmer.Clips"),
     (lambda clips: refmer.Recognizer("concatenation").fit(clips, dev=3), "clips is int; accepted"),
-    (lambda clips: emotions().fit(clips, dev=replace(clips, classes=list("abcdef"))), "classes of these clips are"),
+    (lambda clips: emotions().fit(clips, dev=renamed(clips)), "the label of these clips is .*'a', .*accepted: .*'anger'"),
     (lambda model: model.predict(None), "clips is NoneType; accepted"),
     (lambda model, clips: model.score(clips, clips.emotion[1:]), "emotion has 47 clips"),
-    (lambda model, clips: model.score(replace(clips, classes=list("abcdef"))), r"classes of these clips are \('a', .*'anger'"),
+    (lambda model, clips: model.score(renamed(clips)), "the label of these clips is .*'a', .*accepted: .*'anger'"),
     (lambda model, clips: model.predict(scaled(clips, "units", 1e20)), "stream units is .* standard deviations"),
     (lambda model, clips: model.explain(scaled(clips, "units", 1e20)), "stream units is .* standard deviations .*accepted"),
     (lambda model, clips: model.predict(scaled(clips, "prosody", 1e30)), "stream prosody is .*e"),
     (lambda clips: BaggingClassifier(emotions(), 2).fit(clips, clips.emotion), "clips are no array; accepted"),
-    (lambda clips: fit(words_only(clips)), "lack units"),
+    (lambda clips: fit(words_only(clips)), "for visual the streams units; these clips lack them and have words"),
     (lambda model, clips: model.predict(narrow(clips)), r"units has frames of shape \(9,\); accepted: \(49,\)"),
     (lambda model, clips: model.predict(clips[:0]), "no clips"),
     error=(ValueError, KeyError, TypeError),
@@ -322,7 +329,7 @@ UNITS = np.ones((2, 49), np.float32)
         ("meta", {"class_names_": ["a"]}, r"class_names_ is \('a',\); accepted: 7 names"),
         ("meta", {"config_": {"layers": 10**9}}, "config_ has layers 1000000000; accepted: at most 10000"),
         ("meta", {"history_": 3}, "history_ is 3; accepted: a list of dict"),
-        ("meta", {"speakers_": [1, 2]}, r"speakers_ is \[1, 2\]; accepted: a list of str"),
+        ("meta", {"speakers_": [1.5]}, r"speakers_ is \[1.5\]; accepted: a list of str"),
         ("meta", {"config": {"wdith": 3}}, "wdith"),
         ("meta", {"rates_": {"units": 25.0}}, "its rates are .*; accepted: frames per second of .*'words'"),
     ],

@@ -179,7 +179,7 @@ assert min(scores["pictures"]) > max(scores["speakers"]) + 0.1 and not set(train
 
 # %%
 recordings = refmer.load_samples("recordings")
-affect, felt, there = recordings.affect.x, recordings.truth["affect"], recordings.affect.mask
+affect, felt, there = recordings.affect, recordings.truth["affect"], recordings.labels["affect"].mask
 trios = [(f[m, k], a[m, k], m.sum()) for f, a, m in zip(felt, affect, there, strict=True) for k in (0, 1)]
 agreement = [np.mean([np.corrcoef(f[: T - d], a[d:])[0, 1] for f, a, T in trios]) for d in range(26)]
 sound = recordings.streams["prosody"]
@@ -211,7 +211,7 @@ assert correlation[2, 0] > correlation[2, 1] and correlation[3, 1] > correlation
 # what voice and face *show*: only a synthetic corpus knows that.
 
 # %%
-K = len(clips.classes)
+K = len(names := clips.labels["votes"].names)
 meant = np.eye(K)[clips.intended]  # (N, K)
 answers = {"answered by people": clips.votes / clips.votes.sum(1, keepdims=True)}
 answers |= {f"shown by the {sense}": np.eye(K)[clips.truth[f"shown_{sense}"]] for sense in ("voice", "face")}
@@ -221,8 +221,8 @@ for ax, (title, share) in zip(axes, C.items(), strict=True):
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for i, k in np.ndindex(K, K):
         ax.text(k, i, f"{100 * share[i, k]:.0f}", ha="center", va="center", fontsize=7, color="w" if share[i, k] > 0.6 else "k")
-    ax.set(title=f"{title} (%)", yticks=range(K), yticklabels=clips.classes)
-    ax.set_xticks(range(K), clips.classes, rotation=45, ha="right")
+    ax.set(title=f"{title} (%)", yticks=range(K), yticklabels=names)
+    ax.set_xticks(range(K), names, rotation=45, ha="right")
 axes[0].set(ylabel="intended")
 plt.show()
 people, happiness, neutral, sadness = C["answered by people"], 3, 4, 5

@@ -170,7 +170,8 @@ assert np.abs((gradient * pairs).sum(-1)).max() < 1e-14 and abs(info_nce(np.ones
 
 # %%
 recordings = refmer.load_samples("recordings")
-y = recordings.affect.x[recordings.affect.mask][:, :1].astype(float)  # (N, 1), valence
+affect = recordings.labels["affect"]
+y = affect.values[affect.mask][:, :1].astype(float)  # (N, 1), valence
 y, z = ((v - v.mean()) / v.std() for v in (y, y + 0.6 * rng.normal(size=y.shape)))  # truth, and what is known of it
 a = {loss: np.argmin([loss(k / 100 * z, y)[0] for k in range(150)]) / 100 for loss in (mse, ccc_loss)}
 rho, slope = ccc(0.3 * z + 0.2, y)  # another mean, another scale
@@ -206,7 +207,7 @@ measures = {
     "square": lambda x, y: concordance(x, y, square=lambda a, b: a * a - b * b),
     "batches": batches,
 }
-y = recordings.affect.x[0, recordings.affect.mask[0], 0].astype(float)  # (N,), one recording
+y = affect.values[0, affect.mask[0], 0].astype(float)  # (N,), one recording
 x, order = y + 0.1 * rng.normal(size=y.shape), rng.permutation(len(y))
 laws = {
     "itself": lambda f: f(y, y) - 1,

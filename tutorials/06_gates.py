@@ -203,7 +203,7 @@ assert found[0.5][0, 1] < found[0][0, 1] - 0.1
 # paper 000 (tutorial 10), with the gates above, on clean clips.
 
 # %%
-model = refmer.Recognizer("openface_adaptive", config={"target": "emotion"}, seed=0, epochs=25).fit(train)
+model = refmer.Recognizer("openface_adaptive", label="emotion", seed=0, epochs=25).fit(train)
 amounts = {"hand": (0, 0.25, 0.5, 0.75, 1), "gaussian": (0, 0.5, 1, 2, 3)}
 broken = {kind: [refmer.corrupt(test, "face", kind, a, scale_from=train) for a in some] for kind, some in amounts.items()}
 trust = {kind: [model.explain(part)["visual.gate"].mean() for part in parts] for kind, parts in broken.items()}

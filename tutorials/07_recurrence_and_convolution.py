@@ -194,7 +194,7 @@ plt.show()
 # %%
 clips = refmer.load_samples("recordings")
 x = clips.streams["prosody"].x[:, :1040].reshape(36, 104, 10, 6).mean(2)
-affect, mask = clips.affect.x[:, :520].reshape(36, 104, 5, 2).mean(2), clips.affect.mask[:, 4:520:5]
+affect, mask = clips.affect[:, :520].reshape(36, 104, 5, 2).mean(2), clips.labels["affect"].mask[:, 4:520:5]
 test = np.isin(clips.speaker, np.random.default_rng(0).permutation(np.unique(clips.speaker))[:6])
 train = mask & ~test[:, None]  # the steps to learn from
 x = np.where(mask[..., None], (x - x[train].mean(0)) / x[train].std(0), 0).astype("f4")

@@ -182,7 +182,7 @@ assert (beside[False][0] == alone[False][0]).all() and np.abs(beside[True][0] - 
 
 # %%
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
-model = refmer.Recognizer("openface_adaptive", config={"target": "emotion"}, epochs=40).fit(train, progress=False)
+model = refmer.Recognizer("openface_adaptive", label="emotion", epochs=40).fit(train, progress=False)
 small = refmer.quantize(model)
 rows, before = refmer.int8.size_table(small), sum(row["bytes"] for row in refmer.int8.size_table(model))
 maps, all_bytes = sum(row["bytes"] for row in rows if row["dtype"] == "int8"), sum(row["bytes"] for row in rows)

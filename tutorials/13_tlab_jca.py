@@ -158,7 +158,7 @@ batch = {
 out, _ = tlab_jca.forward(p, batch, small)
 
 # Lesson 4: the system is ten lines of layers; and its gradient is right in every parameter.
-np.testing.assert_allclose(our_forward(p, batch["audio"], batch["visual"]), out["affect"], rtol=1e-10)
+np.testing.assert_allclose(our_forward(p, batch["audio"], batch["visual"]), out["logits"], rtol=1e-10)
 print("gradient:", assert_gradient(lambda p, batch: tlab_jca.forward(p, batch, small), p, batch, rng=rng, directions=True))
 
 # %% [markdown]
@@ -183,10 +183,11 @@ for name in ("train_loss", "dev_loss"):
     left.plot([entry["epoch"] for entry in model.history_], [entry[name] for entry in model.history_], label=name)
 left.set(xlabel="epoch", ylabel="1 - mean concordance", ylim=(0, 1.05), title="Learning")
 left.legend()
-truth = test.affect.x[0, test.affect.mask[0], 0]
-middle.plot(np.arange(len(truth)) / test.affect.rate, truth, "k", label="raters")
+affect = test.labels["affect"]
+truth = affect.values[0, affect.mask[0], 0]
+middle.plot(np.arange(len(truth)) / affect.rate, truth, "k", label="raters")
 for name in ("whole", "face gone", "voice gone"):
-    answer = model.predict(broken[name][:1])[0, : int(len(truth) / test.affect.rate / 0.64), 0]
+    answer = model.predict(broken[name][:1])[0, : int(len(truth) / affect.rate / 0.64), 0]
     middle.plot((np.arange(len(answer)) + 0.5) * 0.64, answer, ".-", lw=1, label=name)
 middle.set(xlabel="seconds", ylabel="valence", ylim=(-1, 1.5), title="A recording of a new speaker")
 middle.legend(fontsize=8, ncols=2, loc="upper center")

@@ -198,7 +198,7 @@ for name, q in said.items():
     floor = (labels.sum(1).mean() - 1) / 6
     print(f"{name:14} Brier {brier_labels(labels, q):.3f}, calibration error {ece_macro(labels, q):.3f}, at least {floor:.3f}")
 
-amounts, senses, neutral = (0, 0.5, 0.9, 1), ("voice", "face", "voice+face"), test.classes.index("neutral")
+amounts, senses, neutral = (0, 0.5, 0.9, 1), ("voice", "face", "voice+face"), test.labels["votes"].names.index("neutral")
 curve = {s: [models["none"].score(refmer.corrupt(test, s, "missing", a)) for a in amounts] for s in senses}
 fig, (learning, bars, lines) = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
 for name, model in models.items():
@@ -206,7 +206,7 @@ for name, model in models.items():
 learning.set(xlabel="epoch", ylabel="development loss", title="Learning")
 for i, (name, q) in enumerate({"votes": shares, **said}.items()):
     bars.bar(np.arange(6) + 0.2 * (i - 1.5), q.mean(0), 0.2, label=name)
-bars.set_xticks(range(6), test.classes, rotation=35, ha="right")
+bars.set_xticks(range(6), test.labels["votes"].names, rotation=35, ha="right")
 bars.set(ylabel="mean share", ylim=(0, 0.45), title="What is expected")
 for sense, score in curve.items():
     lines.plot(amounts, score, "o-", label=sense)

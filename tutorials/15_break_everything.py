@@ -24,12 +24,11 @@ from refmer.evaluate.statistics import detectable_effect, paired_test, verdicts
 
 clips, recordings = refmer.load_samples(), refmer.load_samples("recordings")
 read = {name: clips.streams[name] for name in ("units", "prosody", "mfcc", "layers", "words")}  # no pictures: it is faster
-lean = refmer.Clips(read, clips.name, clips.speaker, emotion=clips.emotion)
-EMOTION = {"target": "emotion"}
+lean = refmer.Clips(read, clips.name, clips.speaker, {"emotion": clips.labels["emotion"]})
 
 
-def train_on(system, clips, seed, epochs, **config):
-    return refmer.Recognizer(system, config=config, seed=seed, epochs=epochs).fit(clips, progress=False)
+def train_on(system, clips, seed, epochs, label=None, **config):
+    return refmer.Recognizer(system, label=label, config=config, seed=seed, epochs=epochs).fit(clips, progress=False)
 
 
 # %% [markdown]
@@ -42,16 +41,16 @@ def train_on(system, clips, seed, epochs, **config):
 # %%
 SEEDS, SIGMAS = 5, np.array([0, 1, 2, 4])
 systems = {
-    "gated": ("openface_adaptive", EMOTION),
-    "ungated": ("openface_adaptive", EMOTION | {"gate": False}),
-    "concatenation": ("concatenation", EMOTION),
+    "gated": ("openface_adaptive", {}),
+    "ungated": ("openface_adaptive", {"gate": False}),
+    "concatenation": ("concatenation", {}),
 }
 curves, gate = {name: np.zeros((SEEDS, len(SIGMAS))) for name in systems}, []
 for seed in range(SEEDS):
     train, test = lean.split(by="speaker", test_size=0.25, seed=seed)
     noisy = [refmer.corrupt(test, "face", "gaussian", s, scale_from=train, seed=seed) for s in SIGMAS]
     for name, (system, config) in systems.items():
-        model = train_on(system, train, seed, 20, **config)
+        model = train_on(system, train, seed, 20, "emotion", **config)
         curves[name][seed] = [model.score(broken) for broken in noisy]
         if name == "gated":  # how far it trusts a clean face, a noisy one, one under a hand
             faces = test, noisy[2], refmer.corrupt(test, "face", "hand", 1.0, scale_from=train, seed=seed)
@@ -170,7 +169,7 @@ for seed in range(3):
     some, most, all_ = (refmer.corrupt(test, "face", "missing", share, seed=seed) for share in (0.5, 0.9, 1.0))
     model = train_on("auxformer", train, seed, 3)
     half.append(model.score(some) - model.score(test))
-    model = train_on("raver", train, seed, 3, **EMOTION)
+    model = train_on("raver", train, seed, 3, "emotion")
     cliff.append(model.score(most) - model.score(all_) - 0.05)
     train, test = recordings.split(by="speaker", test_size=0.25, seed=seed)
     model = train_on("tlab_jca", train, seed, 2)

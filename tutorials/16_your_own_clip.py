@@ -127,15 +127,15 @@ assert not face.mask[0, 17:26].any() and not face.x[0, 17:26].any() and face.mas
 # words says what is missing; vectors could be given as `words=`, but they would have to be of the corpus's small language.
 
 # %%
-config = {"target": "emotion", "modalities": ("visual", "audio")}
-model = refmer.Recognizer("openface_adaptive", config=config, seed=0, epochs=30).fit(train)
+config = {"modalities": ("visual", "audio")}
+model = refmer.Recognizer("openface_adaptive", config=config, label="emotion", seed=0, epochs=30).fit(train)
 print(f"accuracy on clips of other speakers: {model.score(test):.2f}")
 answers, gates, all_gates = model.predict_proba(mine)[0], model.explain(mine), model.explain(test)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
 left.bar(np.arange(6) - 0.2, answers, 0.4, label="from the files")
 left.bar(np.arange(6) + 0.2, model.predict_proba(known)[0], 0.4, label="from the corpus")
-left.set_xticks(range(6), clips.classes, rotation=25)
+left.set_xticks(range(6), clips.labels["emotion"].names, rotation=25)
 left.set(ylabel="probability", title="The answer")
 left.legend()
 for k, name in enumerate(("visual", "audio")):

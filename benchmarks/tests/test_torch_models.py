@@ -9,10 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch")
 
+import corpus  # noqa: E402
 import refmer  # noqa: E402
 from refmer import params  # noqa: E402
-from refmer.data import targets  # noqa: E402
-from refmer.data.scaling import scaling  # noqa: E402
 from refmer.recognizer import Recognizer  # noqa: E402
 from refmer.systems import SYSTEMS, find  # noqa: E402
 from refmer.train.fit import MOMENTUM, take  # noqa: E402
@@ -49,7 +48,7 @@ REFUSED = {  # switches that the models do not build
         "balanced": False,
     },
     "of_cmaer_cat": {
-        "modalities": ("visual", "audio", "text"),
+        "task": "regression",
         "face": "mean",
         "cmaa": False,
         "awom": False,
@@ -59,8 +58,8 @@ REFUSED = {  # switches that the models do not build
         "literal_entropy": True,
         "balanced": True,
     },
-    "auxformer": {"token": "mean", "causal": "off", "mix": "off", "within": "lstm", "scale": "keys"},
-    "tlab_jca": {"target": "emotion", "pooled": True, "band": 1, "tcn": False, "residual": "tlab", "bands_as_channels": False},
+    "auxformer": {"task": "regression", "token": "mean", "causal": "off", "mix": "off", "within": "lstm", "scale": "keys"},
+    "tlab_jca": {"over_time": False, "pooled": True, "band": 1, "tcn": False, "residual": "tlab", "bands_as_channels": False},
     "raver": {
         "positions": False,
         "summarizer": "mean",
@@ -75,24 +74,29 @@ REFUSED = {  # switches that the models do not build
 }
 
 
-@pytest.fixture(scope="module", params=SYSTEMS)
+@pytest.fixture(scope="module", params=[*SYSTEMS, "of_cmaer_cat:vectors", "tlab_jca:vectors"])
 def system(request):
-    """A system, its model, its config for the bundled corpus without dropout, and 9 clips of it in float64, in random order."""
-    recognizer, module = Recognizer(request.param), find(request.param)
-    config = recognizer.config_of(module)
-    clips = refmer.load_samples("recordings" if recognizer.system == "tlab_jca" else "clips")
-    recognizer.class_names_ = targets.class_names(clips, config.target)
-    recognizer.classes_ = np.arange(len(recognizer.class_names_))
-    streams = recognizer.streams_of(clips, config)
-    recognizer.scaling_ = {name: scaling(x) for name, x in streams.items()}
-    recognizer.config_ = replace(config, **module.widths(streams, config), classes=len(recognizer.classes_))
+    """A system, its model, its config without dropout, and 9 clips in float64, in random order.
+
+    Clips of the bundled corpus; of "vectors", synthetic ones without images.
+    """
+    name, _, vectors = request.param.partition(":")
+    if vectors:
+        clips = corpus.corpus(60, 9)
+        recognizer = Recognizer(name, streams=corpus.streams(name), label="emotion")
+    else:
+        clips = refmer.load_samples("recordings" if name == "tlab_jca" else "clips")
+        recognizer = Recognizer(name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("refmer.recognizer.fit", lambda *args: (None, []))
+        recognizer.fit(clips, dev=clips, progress=False)
     batch = recognizer.labelled_batch(clips, clips)
     batch = take(batch, np.random.default_rng(0).permutation(len(batch["target"]))[:9])
     return SimpleNamespace(
-        name=request.param,
-        refmer=module,
-        torch=import_module(f"torch_models.{request.param}"),
-        config=replace(recognizer.config_, **dict.fromkeys(RATES[request.param], 0.0)),
+        name=name,
+        refmer=find(name),
+        torch=import_module(f"torch_models.{name}"),
+        config=replace(recognizer.config_, **dict.fromkeys(RATES[name], 0.0)),
         batch={k: x.astype(np.float64) if x.dtype.kind == "f" else x for k, x in batch.items()},
     )
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from torch_models.loading import copy, demand_defaults
+from torch_models.loading import copy, demand_classes, demand_defaults
 
 MODALITIES = ("audio", "visual")
 PASSES = 3  # of an auxiliary network through its encoder
@@ -16,7 +16,8 @@ class Model(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        demand_defaults(config, "target", "audio_conv", "positions", "causal", "hide_padding", "token")
+        demand_classes(config)
+        demand_defaults(config, "audio_conv", "positions", "causal", "hide_padding", "token")
         demand_defaults(config, "scale", "mix", "within", "positions_within", "average")
         C = config.width
         self.project = nn.ModuleDict({m: nn.Linear(getattr(config, m), C, bias=False) for m in MODALITIES})

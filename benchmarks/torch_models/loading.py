@@ -39,7 +39,7 @@ def pairs(model):
     for path, module in model.named_modules():
         tensors = {**dict(module.named_parameters(recurse=False)), **dict(module.named_buffers(recurse=False))}
         tensors.pop("num_batches_tracked", None)  # of batch norm, not in refmer
-        kind = nn.Linear if isinstance(module, Stacked) else type(module)
+        kind = nn.Linear if isinstance(module, nn.Linear) else type(module)
         for name, tensor in tensors.items():
             leaf, view = VIEWS.get(kind, {}).get(name, (name, _same))
             if isinstance(module, Stacked):
@@ -77,6 +77,12 @@ def copy(pairs, named):
             if part.numel() != named[path].size:
                 raise ValueError(f"parameter {path} has shape {named[path].shape}; accepted: {tuple(part.shape)}")
             part.copy_(torch.as_tensor(named[path]).reshape(part.shape))
+
+
+def demand_classes(config):
+    """Raise ValueError for a regression."""
+    if config.task == "regression":
+        raise ValueError(f"task is {config.task!r}; accepted by the torch model: classes, votes, ordinal")
 
 
 def demand_defaults(config, *switches):

@@ -57,6 +57,13 @@ class SequenceEncoder(nn.Module):
         return (self.conv2(h * mask) * mask).transpose(1, 2)
 
 
+class Projection(nn.Linear):
+    """A linear map of each frame, in place of an encoder."""
+
+    def forward(self, x, mask):
+        return super().forward(x) * mask[..., None]
+
+
 class CMAA(nn.Module):
     """Cross-modal attention alignment."""
 
@@ -108,27 +115,22 @@ class Context(nn.Module):
 class Model(nn.Module):
     def __init__(self, config):
         super().__init__()
-        loading.demand_defaults(config, "modalities", "face", "cmaa", "awom", "transformer", "mask_attention")
+        loading.demand_classes(config)
+        loading.demand_defaults(config, "face", "cmaa", "awom", "transformer", "mask_attention")
         loading.demand_defaults(config, "literal_entropy", "balanced")
         if not config.reconstruction:
             raise ValueError("reconstruction is 0; accepted by the torch model: above 0")
         d, M = config.width, len(config.modalities)
-        self.modalities = config.modalities
-        self.encoders = nn.ModuleDict(
-            {
-                "visual": FaceEncoder(config.visual, d),
-                "audio": SoundEncoder(config.audio, d),
-                "physiology": SequenceEncoder(config.physiology, d),
-            }
-        )
+        self.config = config
+        self.encoders = nn.ModuleDict({m: encoder(m, config) for m in config.modalities})
         self.cmaa, self.awom = CMAA(d, config.hidden), AWOM(d, config.hidden)
         self.decoder, self.context = nn.Linear(d, M * d), Context(config)
         self.norm = nn.LayerNorm(M * d)
         self.head = MLP(M * d, config.head, config.classes, dropout=config.head_dropout)
 
     def forward(self, batch):
-        x = torch.cat([self.encoders[m](batch[m], batch[f"{m}_mask"]) for m in self.modalities], 1)
-        steps = masks(batch, self.modalities)
+        x = torch.cat([encode(batch[m], batch[f"{m}_mask"]) for m, encode in self.encoders.items()], 1)
+        steps = masks(batch, self.config)
         kind = torch.cat([torch.full((mask.shape[1],), i) for i, mask in enumerate(steps)])
         valid = torch.cat(steps, 1)
         inside = valid[:, None] & (kind == torch.arange(len(steps))[:, None])  # (B, M, S)
@@ -144,9 +146,18 @@ class Model(nn.Module):
         return {"logits": self.head(self.norm(z.flatten(1))), "weights": w, "means": means, "decoded": decoded}
 
 
-def masks(batch, modalities):
+def encoder(modality, config):
+    """Return the encoder of a modality."""
+    size = getattr(config, modality)
+    if not config.encoders:
+        return Projection(size[0] if modality == "visual" else size, config.width)
+    kinds = {"visual": FaceEncoder, "audio": SoundEncoder}
+    return kinds.get(modality, SequenceEncoder)(size, config.width)
+
+
+def masks(batch, config):
     """Return the masks of the steps that each encoder returns."""
-    return [batch[f"{m}_mask"][:, :: 4 if m == "audio" else 1] for m in modalities]
+    return [batch[f"{m}_mask"][:, :: 4 if m == "audio" and config.encoders else 1] for m in config.modalities]
 
 
 def info_nce(features, present, temperature):
@@ -162,7 +173,7 @@ def info_nce(features, present, temperature):
 
 
 def loss(out, batch, config):
-    present = torch.stack([mask.any(1) for mask in masks(batch, config.modalities)], 1)
+    present = torch.stack([mask.any(1) for mask in masks(batch, config)], 1)
     w, error = out["weights"], (out["decoded"] - out["means"].detach()) * present[..., None]
     reconstruction = (error**2).sum() / (present.sum().clamp(min=1) * error.shape[-1])
     entropy = (w * torch.log(w + 1e-8)).sum(1).mean()

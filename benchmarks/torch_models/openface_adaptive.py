@@ -46,6 +46,7 @@ class PostNormLayer(nn.Module):
 class Model(nn.Module):
     def __init__(self, config):
         super().__init__()
+        loading.demand_classes(config)
         loading.demand_defaults(config, "modalities", "gate", "gate_text", "transformer", "modality_embedding", "hide_missing")
         loading.demand_defaults(config, "literal_focal", "balanced")
         self.visual = Node(config.visual, config, gated=True)

@@ -96,6 +96,7 @@ class Branch(nn.Module):
 class Model(nn.Module):
     def __init__(self, config):
         super().__init__()
+        loading.demand_classes(config)
         loading.demand_defaults(config, "positions", "summarizer", "mask_context", "head", "output")
         loading.demand_defaults(config, "balance", "beta", "normalise", "modality_dropout")
         self.audio = Branch(config.audio, config.audio_layers, config)

@@ -14,18 +14,28 @@ SIZE = 3  # of every convolution
 
 
 class Model(nn.Module):
-    """batch: logmel (B, S, F, mel), frames (B, S, F, h, w), masks (B, S) -> out: affect (B, S, 2)."""
+    """batch: audio (B, S, F, mel), visual (B, S, F, h, w), or (B, S, A) and (B, S, N, V), masks (B, S).
+
+    -> out: logits (B, S, K) of a regression over time, (B, K) of classes of clips.
+    """
 
     def __init__(self, config):
         super().__init__()
-        demand_defaults(config, "encoders", "bands_as_channels", "target", "variant", "tcn", "lstm")
+        demand_defaults(config, "bands_as_channels", "variant", "tcn", "lstm")
         demand_defaults(config, "attention", "residual", "band", "pooled", "ddof")
+        if config.over_time != (config.task == "regression"):
+            raise ValueError(
+                f"over_time is {config.over_time}; accepted by the torch model: a regression over time, classes of clips"
+            )
         C = config.width
-        self.steps = config.steps
-        self.encode_sound = Trunk(image_convolution, config.sound[-1], (*config.sound_trunk, C))
-        self.encode_face = Trunk(Conv2Plus1d, 1, (*config.face_trunk, C))
+        self.steps, self.over_time, self.encode_sound, self.encode_face = config.steps, config.over_time, None, None
+        if config.encoders:
+            self.encode_sound = Trunk(image_convolution, config.sound[-1], (*config.sound_trunk, C))
+            self.encode_face = Trunk(Conv2Plus1d, 1, (*config.face_trunk, C))
+        elif config.sound[-1] != C:
+            self.encode_sound = nn.Linear(config.sound[-1], C)
         self.audio, self.visual = TLAB(config), TLAB(config)
-        self.avga = AVGA(C, config.positions)
+        self.avga = AVGA(C if config.encoders else config.face[-1], C, config.positions)
         self.fuse_audio, self.fuse_visual = JointCrossAttention(config), JointCrossAttention(config)
         drop = config.dropout_lstm if config.joint_layers > 1 else 0.0
         self.join = nn.LSTM(2 * C, config.joint // 2, config.joint_layers, batch_first=True, dropout=drop, bidirectional=True)
@@ -33,10 +43,13 @@ class Model(nn.Module):
         self.head = nn.Sequential(first, nn.ReLU(), nn.Dropout(config.dropout_head), last)
 
     def forward(self, batch):
-        audible, visible = batch["logmel_mask"], batch["frames_mask"]
+        sound, face, audible, visible = (batch[name] for name in ("audio", "visual", "audio_mask", "visual_mask"))
         B, S = audible.shape
-        sound = each(self.encode_sound, batch["logmel"].transpose(2, 3).unsqueeze(-1), audible).mean((-1, -2))  # (B, S, C)
-        face = each(self.encode_face, batch["frames"].unsqueeze(2), visible).flatten(3).transpose(2, 3)  # (B, S, N, C)
+        if self.encode_face is not None:
+            sound = each(self.encode_sound, sound.transpose(2, 3).unsqueeze(-1), audible).mean((-1, -2))  # (B, S, C)
+            face = each(self.encode_face, face.unsqueeze(2), visible).flatten(3).transpose(2, 3)  # (B, S, N, C)
+        elif self.encode_sound is not None:
+            sound = hide(self.encode_sound(sound), audible)
         sound, face, audible, visible = (fold(z, self.steps) for z in (sound, face, audible, visible))
         valid = audible | visible
         a = self.audio(sound, audible)
@@ -46,8 +59,10 @@ class Model(nn.Module):
         joint = torch.cat([ha, hv], -1)
         fa = self.fuse_audio(ha, joint) + hide(sound, audible)  # the residual: the input of TLAB
         fv = self.fuse_visual(hv, joint) + hide(x, visible)
-        affect = self.head(blstm(self.join, torch.cat([fv, fa], -1), valid))
-        return {"affect": affect.reshape(B, -1, affect.shape[-1])[:, :S]}
+        h = blstm(self.join, torch.cat([fv, fa], -1), valid).unflatten(0, (B, -1)).flatten(1, 2)  # 0 where not valid
+        if self.over_time:
+            return {"logits": self.head(h)[:, :S]}
+        return {"logits": self.head(h.sum(1) / valid.reshape(B, -1).sum(1, keepdim=True).clamp(min=1))}
 
 
 class ChannelNorm(nn.LayerNorm):
@@ -135,11 +150,11 @@ class TCNBlock(nn.Module):
 
 
 class AVGA(nn.Module):
-    """Audio-guided attention over positions of the frame.   visual (B, T, N, C), audio (B, T, C) -> (B, T, C)."""
+    """Audio-guided attention over positions of the frame.   visual (B, T, N, V), audio (B, T, C) -> (B, T, C)."""
 
-    def __init__(self, width, hidden):
+    def __init__(self, visual, width, hidden):
         super().__init__()
-        self.visual, self.audio, self.out = (nn.Linear(width, width) for _ in range(3))
+        self.visual, self.audio, self.out = nn.Linear(visual, width), nn.Linear(width, width), nn.Linear(visual, width)
         self.from_visual, self.from_audio = (nn.Linear(width, hidden, bias=False) for _ in range(2))
         self.score = nn.Linear(hidden, 1, bias=False)
 
@@ -197,8 +212,12 @@ def blstm(lstm, x, valid):
 
 
 def loss(out, batch, config):
-    """L = 1 - (rho_v + rho_a) / 2 over all valid steps of the batch, eq. (15)-(16)."""
-    x, y = out["affect"][batch["target_mask"]], batch["target"][batch["target_mask"]]  # (N, 2)
+    """L = 1 - (rho_v + rho_a) / 2 over all valid steps of the batch, eq. (15)-(16); of classes, balanced cross-entropy."""
+    if config.task != "regression":
+        counts = batch["class_count"]
+        weight = torch.where(counts > 0, counts.sum() / ((counts > 0).sum() * counts), 0)
+        return F.cross_entropy(out["logits"], batch["target"], weight)
+    x, y = out["logits"][batch["target_mask"]], batch["target"][batch["target_mask"]]  # (N, 2)
     (var_x, mean_x), (var_y, mean_y) = (torch.var_mean(z, 0, correction=0) for z in (x, y))
     covariance = ((x - mean_x) * (y - mean_y)).mean(0)
     return 1 - (2 * covariance / (var_x + var_y + (mean_x - mean_y) ** 2)).mean()
@@ -211,7 +230,11 @@ def load(model, named):
 
 def pairs(model):
     """Return {path in refmer: (parameter, its view in refmer's order of axes)}; one parameter may have several paths."""
-    result = _trunk("encoders.sound", model.encode_sound) | _trunk("encoders.face", model.encode_face)
+    result = {}
+    if model.encode_face is not None:
+        result = _trunk("encoders.sound", model.encode_sound) | _trunk("encoders.face", model.encode_face)
+    elif model.encode_sound is not None:
+        result = _map("encoders.sound", model.encode_sound)
     for name in ("audio", "visual"):
         part, fuse = getattr(model, name), getattr(model, f"fuse_{name}")
         result |= _lstm(f"{name}.lstm", part.lstm)

@@ -66,7 +66,7 @@ class Label:
 
     @property
     def over_time(self):
-        """Whether there is a value per time step."""
+        """True for a label with a value per time step."""
         return self.rate is not None
 
     @property

@@ -75,5 +75,5 @@ def kept_voice(path, folder):
 
 @cache
 def code():
-    """Return the source of what computes the features: a change of it makes every kept file old."""
-    return "".join(map(inspect.getsource, (wav, recording, front_end, read_voice))).encode()
+    """Return the source and the settings of what computes the features: a change of them makes every kept file old."""
+    return "".join([repr(RECORDED), *map(inspect.getsource, (wav, recording, front_end, read_voice))]).encode()

@@ -4,7 +4,7 @@ A module of refmer/systems or refmer/baselines defines
 
 - `Config(Config)`: a frozen dataclass of widths and switches with `TINY` and `PAPER`, the fields in which these sizes differ
   from its defaults, `ACCEPTED`, the values of its switches, and `RANGES`, of fields whose range is not that of their type in
-  choices.py; `target` names the label that is learned (data/targets.py);
+  choices.py; `target` names the label that is learned (data/labels.py);
 - `MODALITIES`: {modality: usual names of its streams};
 - `RECIPE`: the name of a training recipe (train/recipes.py);
 - `VARIANTS`: its published sizes, {label: (changes to Config.paper(), published number of parameters or None)};

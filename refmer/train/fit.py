@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from refmer import params
 from refmer.ops.optimizers import adamw, clip_norm
-from refmer.train.batches import CHUNK, Lazy, ordered, shuffled, take  # noqa: F401
+from refmer.train.batches import CHUNK, ordered, shuffled, take
 from refmer.train.schedules import SCHEDULES
 
 MOMENTUM = 0.1  # of batch norm's running statistics

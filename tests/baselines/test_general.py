@@ -109,10 +109,8 @@ def test_a_missing_modality_does_not_train_its_classifier():
         (TFN, {"vectors": (1, 2)}, r"vectors is \(1, 2\); accepted: three widths"),
         (TFN, {"recurrent": ("smell",)}, "smell"),
         (LMF, {"rank": 0}, "rank is 0; accepted: integers, 1 or more"),
-        (LMF, {"target": "votes"}, "target is 'votes'"),
-        (RNN, {"target": "votes"}, "target is 'votes'"),
+        (RNN, {"modalities": ("smell",)}, "smell"),
         (LATE, {"average": "votes"}, "average is 'votes'; accepted: 'probabilities', 'logits'"),
-        (LATE, {"target": "votes"}, "target is 'votes'"),
     ],
 )
 def test_a_wrong_switch_is_named(config, change, message):

@@ -33,7 +33,7 @@ def test_sizes_and_which_published_ones_are_unresolved(name, changes, size):
 @pytest.mark.parametrize("name", ["auxformer_baseline1", "mult", "parthasarathy", "sfav", "transformer_lstm"])
 def test_the_default_loss_is_the_unweighted_cross_entropy(name):
     truth = {"target": np.eye(4)[[0, 1, 2, 3, 0]], "class_count": np.array([9.0, 1, 1, 1])}
-    value, terms, _ = find(name).loss({"logits": np.zeros((5, 4))}, truth, None)
+    value, terms, _ = find(name).loss({"logits": np.zeros((5, 4))}, truth, find(name).Config.tiny())
     assert value == terms["cross_entropy"] == pytest.approx(np.log(4), rel=1e-12)
 
 
@@ -80,10 +80,10 @@ def test_parthasarathy_starts_as_a_plain_residual():
     assert p.audio.cross.a == p.audio.cross.b == p.visual.cross.a == p.visual.cross.b == 1
 
 
-@pytest.mark.parametrize("modality, streams", [("visual", ["units"]), ("audio", ["prosody", "mfcc"])])
+@pytest.mark.parametrize("modality, streams", [("visual", ("units",)), ("audio", ("prosody", "mfcc"))])
 def test_unimodal_reads_one_modality(modality, streams):
     config = unimodal.Config(**SMALL, auxiliary_hidden=(8, 9), modality=modality)
-    assert find("unimodal").streams(config) == streams
+    assert find("unimodal").modalities(config) == {modality: streams}
     p = moved(unimodal.describe(config))
     out, backward = unimodal.forward(p, frames(config), config)
     assert list(backward({"logits": out["logits"]}, params.zeros_like(p))) == [modality]

@@ -12,7 +12,7 @@ from refmer.proofs import moved
 from refmer.proofs.paper003 import FOLLOWERS, JCA, LEADER, RAW, STREAMS, S, batch_of
 
 SOUND_AND_FACE = batch_of(audio=(7,), visual=(5,))
-BATCH = batch_of(frames=(7,), logmel=(5,), mfcc=(3,))
+BATCH = batch_of(visual=(7,), audio=(5,), mfcc=(3,))
 
 
 def test_the_size_of_the_repository():
@@ -27,7 +27,7 @@ def test_in_the_repository_the_attended_sound_goes_nowhere():
         p = moved(jca.describe(config))
         out, backward = jca.forward(p, SOUND_AND_FACE, config)
         g = params.zeros_like(p)
-        backward({"affect": np.ones_like(out["affect"])}, g)
+        backward({"logits": np.ones_like(out["logits"])}, g)
         assert (np.abs(g.attend.audio.expand.W).max() == 0) == none
 
 
@@ -35,20 +35,20 @@ def test_what_is_not_valid_is_not_computed_in_training_and_the_answer_is_the_sam
     """Raw features of the face stand beside the attended ones: they are 0 where not valid, in training and evaluation."""
     config, batch = replace(JCA, regress="repository", dropout_head=0.0, **RAW), batch_of(**STREAMS)
     p = moved(jca.describe(config))
-    first, second = (jca.forward(p, batch, config, rng)[0]["affect"] for rng in (None, np.random.default_rng(0)))
+    first, second = (jca.forward(p, batch, config, rng)[0]["logits"] for rng in (None, np.random.default_rng(0)))
     np.testing.assert_allclose(first, second, rtol=1e-12)
 
 
 def test_the_regressor_reads_the_leader_and_three_tokens():
     tree = leader_follower.describe(leader_follower.Config.paper())
     assert tree["head"]["W"].shape == (128 + 3 * 32, 2)  # 224, as in the authors' code
-    assert params.count(tree["tcns"]["mfcc"]) < params.count(tree["tcns"]["frames"])
+    assert params.count(tree["tcns"]["mfcc"]) < params.count(tree["tcns"]["visual"])
 
 
 def test_a_step_depends_on_nothing_later():
     p, other = moved(leader_follower.describe(LEADER)), {k: v.copy() for k, v in BATCH.items()}
-    other["logmel"][0, S - 1] += 1
-    first, second = (leader_follower.forward(p, b, LEADER)[0]["affect"][0] for b in (BATCH, other))
+    other["audio"][0, S - 1] += 1
+    first, second = (leader_follower.forward(p, b, LEADER)[0]["logits"][0] for b in (BATCH, other))
     np.testing.assert_array_equal(first[: S - 1], second[: S - 1])
     assert np.abs(first[S - 1] - second[S - 1]).max() > 1e-6
 
@@ -99,5 +99,5 @@ def test_streams_of_different_lengths_are_named():
 def test_wrong_switches_are_named():
     with pytest.raises(ValueError, match="regress is 'all'; accepted: 'attended', 'repository'"):
         jca.Config(regress="all")
-    with pytest.raises(ValueError, match="target is 'age'; accepted: 'affect', 'emotion'"):
-        leader_follower.Config(target="age")
+    with pytest.raises(ValueError, match="task is 'age'; accepted: 'classes', "):
+        leader_follower.Config(task="age")

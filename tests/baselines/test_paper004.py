@@ -134,19 +134,12 @@ def test_attention_across_modalities_is_a_switch():
     assert "attend" not in transformer_lstm.describe(without)["audio"]
 
 
-def streams(audio_rate=50.0):
-    def stream(T, D, rate, sense):
-        return Stream(np.ones((2, T, D)), rate, np.ones((2, T), bool), sense)
-
-    names = {"prosody": (15, 2, audio_rate, "voice"), "mfcc": (15, 1, audio_rate, "voice"), "units": (7, 5, 25.0, "face")}
-    return {name: stream(*arguments) for name, arguments in names.items()}
-
-
-def test_both_modalities_of_transformer_lstm_have_one_rate_and_one_number_of_steps():
-    batch = transformer_lstm.inputs(streams(), replace(LSTM, audio_every=2, visual_every=1))
-    assert batch["audio"].shape == (2, 7, 3) and batch["visual"].shape == (2, 7, 5)  # ceil(15 / 2) = 8 is cut to 7
-    with pytest.raises(ValueError, match="audio_every and visual_every are .*accepted: one rate for both"):
-        transformer_lstm.inputs(streams(audio_rate=40.0), replace(LSTM, audio_every=2, visual_every=1))
+@pytest.mark.parametrize("rate, fps, steps", [(50.0, None, 8), (50.0, 5.0, 2), (40.0, None, 10), (12.5, None, 15)])
+def test_both_modalities_of_transformer_lstm_have_one_rate_and_one_number_of_steps(rate, fps, steps):
+    sound, face = Stream(np.ones((2, 15, 3)), rate), Stream(np.ones((2, 7, 5)), 25.0)
+    batch = transformer_lstm.inputs({"audio": sound, "visual": face}, replace(LSTM, fps=fps))
+    assert batch["audio"].shape == (2, steps, 3) and batch["visual"].shape == (2, steps, 5)
+    assert batch["audio"][batch["audio_mask"]].all() and not batch["visual"][~batch["visual_mask"]].any()
 
 
 def test_the_published_widths_of_vavl():
@@ -194,10 +187,8 @@ def test_the_loss_is_the_weighted_sum_of_three_cross_entropies():
     [
         (sfav, {"fusion": "early"}, "fusion is 'early'; accepted: 'late', 'intermediate', 'attention'"),
         (sfav, {"blocks": (3, 4)}, r"blocks is \(3, 4\); accepted: 4 widths"),
-        (sfav, {"target": "affect"}, "target is 'affect'; accepted"),
         (sfav, {"modality_dropout": 0.7}, "modality_dropout is 0.7; accepted: numbers from 0 to 0.5"),
-        (transformer_lstm, {"target": "affect"}, "target is 'affect'; accepted: 'emotion', 'votes', 'sentiment'"),
-        (vavl, {"target": "affect"}, "target is 'affect'; accepted: 'emotion', 'votes', 'sentiment'"),
+        (transformer_lstm, {"fps": 0}, "fps is 0; accepted: finite numbers above 0"),
         (vavl, {"unimodal": -1}, "unimodal is -1; accepted: finite numbers, 0 or more"),
     ],
 )

@@ -15,7 +15,7 @@ from refmer.data.folder import Rows, chunks, describe
 from refmer.data.inputs import joined
 from refmer.data.scaling import scaling
 from refmer.systems import BASELINES, SYSTEMS, find
-from refmer.train.fit import Lazy, take
+from refmer.train.batches import Lazy, take
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, precision_score, recall_score
 
 from refmer.evaluate import metrics
-from refmer.evaluate.metrics import acc2_has0, acc2_non0, acc5, classification, per_class, regression, votes, within_one
+from refmer.evaluate.metrics import (
+    acc2_has0,
+    acc2_non0,
+    acc5,
+    classification,
+    ordinal,
+    per_class,
+    regression,
+    votes,
+    within_one,
+)
 
 SENTIMENT = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 pairs = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=13)
@@ -33,23 +43,23 @@ def test_halves_are_rounded_to_even_and_ends_are_clipped():
 
 def test_weighted_f1_does_not_swap_its_arguments():
     y, p = np.array([1] * 8 + [0] * 2), np.array([1] * 5 + [0] * 5)
-    assert classification(y, p, ("a", "b"), "emotion")["weighted_f1"] == pytest.approx(0.7296703)
-    assert classification(p, y, ("a", "b"), "emotion")["weighted_f1"] == pytest.approx(0.6703297)
+    assert classification(y, p, ("a", "b"))["weighted_f1"] == pytest.approx(0.7296703)
+    assert classification(p, y, ("a", "b"))["weighted_f1"] == pytest.approx(0.6703297)
 
 
 def test_uar_does_not_swap_its_arguments():
     y, p = np.array([0, 1, 0, 0, 1, 0]), np.array([0, 1, 0, 0, 0, 1])
-    assert classification(y, p, "ab", "emotion")["uar"] == 0.625
+    assert classification(y, p, "ab")["uar"] == 0.625
     y[1] = 0
-    assert classification(y, p, "ab", "emotion")["uar"] == pytest.approx((3 / 5 + 0) / 2)
-    assert classification(p, y, "ab", "emotion")["uar"] == pytest.approx((3 / 4 + 0) / 2)
+    assert classification(y, p, "ab")["uar"] == pytest.approx((3 / 5 + 0) / 2)
+    assert classification(p, y, "ab")["uar"] == pytest.approx((3 / 4 + 0) / 2)
     # MulT's weighted accuracy (TP N/P + TN) / (2 N) is the same
-    assert classification(y, p, "ab", "emotion")["uar"] == pytest.approx((0 * 5 / 1 + 3) / (2 * 5))
+    assert classification(y, p, "ab")["uar"] == pytest.approx((0 * 5 / 1 + 3) / (2 * 5))
 
 
 def test_scores_of_a_small_case():
     y, p = np.array([0, 1, 0, 2, 1]), np.array([0, 1, 1, 1, 1])
-    scores = classification(y, p, ("a", "b", "c"), "emotion")
+    scores = classification(y, p, ("a", "b", "c"))
     assert scores["n"] == 5 and scores["accuracy"] == 0.6
     assert scores["confusion"] == [[1, 1, 0], [0, 2, 0], [0, 1, 0]]
     assert scores["f1_per_class"] == pytest.approx([2 / 3, 2 / 3, 0])
@@ -62,7 +72,7 @@ def test_scores_of_a_small_case():
 @given(pairs)
 def test_scores_of_classes_are_those_of_scikit_learn(drawn):
     y, p = np.array(drawn).T
-    scores, present = classification(y, p, SENTIMENT, "sentiment"), {"labels": np.unique(y), "zero_division": 0}
+    scores, present = ordinal(y, p, SENTIMENT, -3), {"labels": np.unique(y), "zero_division": 0}
     assert scores["uar"] == pytest.approx(recall_score(y, p, average="macro", **present))
     assert scores["macro_f1"] == pytest.approx(f1_score(y, p, average="macro", **present))
     assert scores["macro_precision"] == pytest.approx(precision_score(y, p, average="macro", **present))
@@ -76,7 +86,7 @@ def test_scores_of_classes_are_those_of_scikit_learn(drawn):
 
 def test_scores_of_sentiment_are_of_the_classes_minus_3_to_3():
     y, p = np.array([0, 1, 3, 3, 4, 6]), np.array([1, 3, 2, 3, 6, 5])
-    scores = classification(y, p, SENTIMENT, "sentiment")
+    scores = ordinal(y, p, SENTIMENT, -3)
     assert scores["accuracy"] == pytest.approx(1 / 6) and scores["acc5"] == pytest.approx(3 / 6)
     assert scores["within_one"] == within_one(y, p) == pytest.approx(4 / 6)
     assert scores["acc2_has0"] == pytest.approx(4 / 6) and scores["acc2_non0"] == 1
@@ -85,10 +95,10 @@ def test_scores_of_sentiment_are_of_the_classes_minus_3_to_3():
 
 def test_classes_that_do_not_occur_are_left_out_of_macro_scores():
     y, p = np.array([0, 0, 0, 1]), np.array([0, 0, 2, 1])
-    scores = classification(y, p, "abcd", "emotion")
+    scores = classification(y, p, "abcd")
     assert scores["uar"] == pytest.approx((2 / 3 + 1) / 2) and scores["macro_precision"] == 1
     assert scores["f1_per_class"] == pytest.approx([0.8, 1, 0, 0]) and scores["f1_range"] == pytest.approx(0.2)
-    single = classification(y[:3], p[:3], "abcd", "emotion")
+    single = classification(y[:3], p[:3], "abcd")
     assert single["macro_f1"] == pytest.approx(0.8) and single["f1_range"] == single["f1_sd"] == 0
 
 
@@ -139,7 +149,7 @@ def test_concordance_of_published_rows():
     everyone = np.ones((1, 3), bool)
     scores = regression(y, answer, everyone)
     assert scores["ccc_valence"] == pytest.approx(0.97560976)  # rows of equal means do not tell the forms apart ...
-    assert regression(y, answer, everyone, 1)["ccc_valence"] == pytest.approx(0.97560976)
+    assert regression(y, answer, everyone, ddof=1)["ccc_valence"] == pytest.approx(0.97560976)
     row = regression(y[..., ::-1], np.array([[[0.1, 1], [0.9, 0.9], [0.5, 0.2]]])[..., ::-1], everyone)
     assert row["ccc_valence"] == pytest.approx(0.98765432)  # ... rows of different means do: .98901099 with ddof 1
     moved = regression(y + 0.1, y, everyone)
@@ -153,11 +163,11 @@ test_errors_name_the_cause = errors(
     *((score, [], [], r"y has shape \(0,\)") for score in PAIRS),
     *((score, [1, 0], [1], r"y has shape \(2,\), the answer \(1,\)") for score in PAIRS),
     *((score, [1, 0], [1, np.nan], "y or the answer contains nan") for score in PAIRS),
-    (classification, [0, 1], [0, 3], "abc", "emotion", "class 3; accepted: 0 to 2"),
+    (classification, [0, 1], [0, 3], "abc", "class 3; accepted: 0 to 2"),
     (per_class, [0, -1], [0, 0], 3, "class -1"),
     (votes, [True, False], [True, True], r"accepted: \(N, K\)"),
     (per_class, [0, 1], ["a", "b"], 3, "the answer <U1; accepted: numbers"),
     (per_class, [0, 1], [[0], [0, 1]], 3, "y or the answer is no array"),
-    (regression, AFFECT, ANSWER, VALID[0], r"mask bool \(5,\); accepted: \(N, T, 2\) and bool \(N, T\)"),
+    (regression, AFFECT, ANSWER, VALID[0], r"mask bool \(5,\), 2 names; accepted: \(N, K\), or \(N, T, K\) and bool \(N, T\)"),
     (regression, AFFECT, ANSWER, ~VALID & VALID, "at least one clip"),
 )

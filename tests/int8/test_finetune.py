@@ -55,7 +55,7 @@ def test_the_gradient_goes_straight_through_to_the_float_weights(model, clips, s
 
 @pytest.mark.parametrize("system", ["openface_adaptive", "leader_follower"])
 def test_it_never_ends_worse_than_it_starts(clips, system):
-    model = refmer.Recognizer(system, config={"target": "emotion"}, seed=1, epochs=2).fit(clips, progress=False)
+    model = refmer.Recognizer(system, label="emotion", seed=1, epochs=2).fit(clips, progress=False)
     p = module.float_tree(model)
     maps = module.maps_of(model, p)
     tuned = finetune.fine_tune(model, p, maps, clips, 3)

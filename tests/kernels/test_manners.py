@@ -181,7 +181,7 @@ def test_fit_uses_one_blas_thread_for_small_systems(clips, monkeypatch, large, t
         threads_in.append(blas_threads())
         return step(*args)
 
-    model = refmer.Recognizer("concatenation", config={"target": "emotion"}, epochs=1)
+    model = refmer.Recognizer("concatenation", label="emotion", epochs=1)
     monkeypatch.setattr(fit.Training, "step", watched)
     monkeypatch.setattr(fit, "LARGE", large)
     with threadpool_limits(2, user_api="blas"):

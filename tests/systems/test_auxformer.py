@@ -180,7 +180,7 @@ def test_the_optimized_training_takes_one_modality_from_two_fifths_of_a_batch():
 
 
 def test_a_saved_recognizer_keeps_its_switches(clips, tmp_path):
-    config = {"weights": [0.5, 0.25, 0.25], "audio_every": 30, "visual_every": 20, "token": "prepended"}
+    config = {"weights": [0.5, 0.25, 0.25], "fps": 1.5, "token": "prepended"}
     model = refmer.Recognizer("auxformer", config=config, epochs=1).fit(clips, progress=False)
     model.save(tmp_path / "a.npz")
     again = refmer.load_recognizer(tmp_path / "a.npz")
@@ -199,11 +199,11 @@ def test_a_saved_recognizer_keeps_its_switches(clips, tmp_path):
         ({"within": "rnn"}, "within is 'rnn'; accepted: 'attention', 'lstm', 'gru', 'off'"),
         ({"training": "clip"}, "training is 'clip'; accepted: 'sample', 'batch', 'standard'"),
         ({"average": "mean"}, "average is 'mean'; accepted: 'logits', 'probabilities'"),
-        ({"target": "affect"}, "target is 'affect'; accepted: 'emotion'"),
+        ({"task": "affect"}, "task is 'affect'; accepted: 'classes'"),
         ({"weights": (0.5, 0.5)}, r"weights is \(0.5, 0.5\); accepted: three numbers"),
         ({"weights": (1.0, 1.0, 1.0)}, "with sum 1"),
         ({"heads": 4}, "width is 6 and heads 4; accepted"),
-        ({"audio_every": 0}, "audio_every is 0; accepted: integers, 1 or more"),
+        ({"fps": 0}, "fps is 0; accepted: finite numbers above 0"),
         ({"audio_conv": False}, "audio_conv is False with audio 5 and width 6; accepted: audio = width"),
     ],
 )

@@ -131,19 +131,18 @@ def test_explain_names_weights_and_attention():
 
 def test_frames_keep_their_shape_and_thinning_averages_them(clips):
     config = Config.tiny()
-    assert SYSTEM.widths(clips.streams, config) == {"visual": (24, 24), "audio": 40, "physiology": 2}
-    part = clips[:3]
-    batch = SYSTEM.inputs(part.streams, config)
-    frames = part.streams["frames"]
-    n = config.visual_every
+    streams = {m: clips[:3].streams[name] for m, (name,) in SYSTEM.modalities(config).items()}
+    assert SYSTEM.widths(streams, config) == {"visual": (24, 24), "audio": 40, "physiology": 2, "encoders": True}
+    batch, frames = SYSTEM.inputs(streams, config), streams["visual"]
+    n = round(frames.rate / config.visual_fps)
     assert batch["visual"].shape[2:] == (24, 24) and batch["visual"].shape[1] == -(-frames.x.shape[1] // n)
     assert frames.mask[0, :n].all()
     np.testing.assert_allclose(batch["visual"][0, 0], frames.x[0, :n].mean(0), rtol=1e-5)
 
 
 def test_text_takes_the_place_of_physiology(clips):
-    config = Config.tiny(modalities=TEXT)
-    assert SYSTEM.streams(config) == ["frames", "logmel", "words"]
+    names = SYSTEM.modalities(Config.tiny(modalities=TEXT)).values()
+    assert list(names) == [("frames",), ("logmel",), ("words",)]
     model = refmer.Recognizer("of_cmaer_cat", config={"modalities": TEXT}, epochs=1).fit(clips, progress=False)
     assert model.config_.text == 16 and set(model.batch(clips[:2])) == {f"{m}{end}" for m in TEXT for end in ("", "_mask")}
     assert model.explain(clips[:2])["weights"].shape == (2, 3)
@@ -155,7 +154,7 @@ def test_text_takes_the_place_of_physiology(clips):
         ({"modalities": ("audio",)}, "two or more of visual, audio"),
         ({"modalities": ("audio", "audio")}, "each once"),
         ({"modalities": ("audio", "smell")}, "smell"),
-        ({"target": "votes"}, "target is 'votes'; accepted: 'emotion', 'sentiment'"),
+        ({"visual_fps": 0}, "visual_fps is 0; accepted: finite numbers above 0"),
         ({"face": "maximum"}, "face is 'maximum'; accepted: 'mean', 'layout'"),
         ({"entropy": -0.01}, "entropy is -0.01; accepted: finite numbers, 0 or more"),
     ],

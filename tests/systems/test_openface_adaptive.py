@@ -94,7 +94,7 @@ def test_ablations_share_the_initial_weights_of_shared_parts():
     [
         ({"modalities": ()}, r"modalities is \(\); accepted"),
         ({"modalities": ("smell",)}, "smell"),
-        ({"target": "age"}, "target is 'age'; accepted: 'sentiment', 'emotion'"),
+        ({"task": "age"}, "task is 'age'; accepted: 'classes', 'votes', 'ordinal', 'regression'"),
     ],
 )
 def test_a_wrong_switch_is_named(change, message):
@@ -110,6 +110,6 @@ def test_an_unknown_system_is_named_with_all_names():
 def test_a_system_has_a_name_the_functions_of_its_module_and_defaults():
     system = find("openface_adaptive")
     assert repr(system) == "System('openface_adaptive')" and system.forward is openface_adaptive.forward
-    assert system.streams(Config(modalities=("audio",))) == ["prosody", "mfcc"]
+    assert system.modalities(Config(modalities=("audio",))) == {"audio": ("prosody", "mfcc")}
     with pytest.raises(AttributeError, match="system 'types' does not define 'describe'"):
         System(types).describe(None)

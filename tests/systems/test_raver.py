@@ -219,7 +219,7 @@ def test_ablations_share_the_initial_weights_of_shared_parts():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"target": "sentiment"}, "target is 'sentiment'; accepted: 'votes', 'emotion'"),
+        ({"fps": -1.0}, "fps is -1.0; accepted: finite numbers above 0"),
         ({"summarizer": "max"}, "summarizer is 'max'; accepted: 'learned', 'mean', 'strided'"),
         ({"head": "both"}, "head is 'both'; accepted"),
         ({"output": "tanh"}, "output is 'tanh'; accepted"),

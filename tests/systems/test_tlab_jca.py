@@ -7,18 +7,19 @@ import pytest
 
 import refmer
 from refmer import params
+from refmer.data.inputs import step_means
 from refmer.ops.losses import ccc
 from refmer.ops.optimizers import adamw
 from refmer.proofs import moved
 from refmer.proofs.paper003 import AFFECT, JCA, LEADER, RAW, STREAMS, TLAB, VALID, B, S, T, batch_of
-from refmer.systems import find, tlab_jca
+from refmer.systems import find
 from refmer.systems.tlab_jca import Config, describe, forward, loss
 
 BATCH = batch_of(audio=(6,), visual=(3, 5))
 TOYS = {  # each with a batch of two windows
     "tlab_jca": (TLAB, BATCH),
     "jca": (JCA, batch_of(audio=(7,), visual=(5,))),
-    "leader_follower": (LEADER, batch_of(frames=(7,), logmel=(5,), mfcc=(3,))),
+    "leader_follower": (LEADER, batch_of(visual=(7,), audio=(5,), mfcc=(3,))),
 }
 SIZES = {"tcn": 2 * 3_147_776, "lstm": 2 * 2_101_248, "attention": 2 * 786_432}
 
@@ -54,10 +55,10 @@ def test_what_is_not_valid_is_not_computed_in_training_and_the_answer_is_the_sam
     none = {f"dropout_{name}": 0.0 for name in ("tcn", "lstm", "head")}
     config, batch = replace(TLAB, **RAW | none | change), batch_of(**STREAMS)
     p = moved(describe(config))
-    first, second = (forward(p, batch, config, rng)[0]["affect"] for rng in (None, np.random.default_rng(0)))
+    first, second = (forward(p, batch, config, rng)[0]["logits"] for rng in (None, np.random.default_rng(0)))
     np.testing.assert_allclose(first, second, rtol=1e-12)
     nothing = {k: np.zeros_like(x) for k, x in batch.items()}
-    assert np.isfinite(forward(p, nothing, config, np.random.default_rng(0))[0]["affect"]).all()
+    assert np.isfinite(forward(p, nothing, config, np.random.default_rng(0))[0]["logits"]).all()
 
 
 @pytest.mark.parametrize("name", TOYS)
@@ -65,12 +66,12 @@ def test_another_window_of_masked_steps_changes_nothing_that_is_valid(name):
     config, batch = TOYS[name]
     system, p = find(name), moved(find(name).describe(config))
     longer = {k: np.pad(x, [(0, 0), (0, 2 * T)] + [(0, 0)] * (x.ndim - 2)) for k, x in batch.items()}
-    short, long = (system.forward(p, b, config)[0]["affect"] for b in (batch, longer))
+    short, long = (system.forward(p, b, config)[0]["logits"] for b in (batch, longer))
     assert long.shape == (B, S + 2 * T, 2)
     np.testing.assert_allclose(long[:, :S][VALID], short[VALID], rtol=1e-12)
     filled = {k: np.pad(x, [(0, 0), (0, 2 * T)] + [(0, 0)] * (x.ndim - 2)) for k, x in AFFECT.items()}
     np.testing.assert_allclose(
-        system.loss({"affect": long}, filled, config)[0], system.loss({"affect": short}, AFFECT, config)[0]
+        system.loss({"logits": long}, filled, config)[0], system.loss({"logits": short}, AFFECT, config)[0]
     )
 
 
@@ -79,10 +80,10 @@ def test_what_a_masked_step_holds_changes_nothing(name):
     config, batch = TOYS[name]
     system, p = find(name), moved(find(name).describe(config))
     other = dict(batch)
-    for key in system.streams(config):
+    for key in system.modalities(config):
         mask = batch[f"{key}_mask"]
         other[key] = np.where(mask.reshape(mask.shape + (1,) * (batch[key].ndim - 2)), batch[key], 7.0)
-    first, second = (system.forward(p, b, config)[0]["affect"] for b in (batch, other))
+    first, second = (system.forward(p, b, config)[0]["logits"] for b in (batch, other))
     np.testing.assert_allclose(second[VALID], first[VALID], rtol=1e-12)
 
 
@@ -90,9 +91,9 @@ def test_what_a_masked_step_holds_changes_nothing(name):
 def test_a_recording_alone_gets_the_same_answer_as_in_a_batch(name):
     config, batch = TOYS[name]
     system, p = find(name), moved(find(name).describe(config))
-    together = system.forward(p, batch, config)[0]["affect"]
+    together = system.forward(p, batch, config)[0]["logits"]
     for i in range(B):
-        alone = system.forward(p, {k: x[i : i + 1] for k, x in batch.items()}, config)[0]["affect"]
+        alone = system.forward(p, {k: x[i : i + 1] for k, x in batch.items()}, config)[0]["logits"]
         np.testing.assert_allclose(alone[0], together[i], rtol=1e-11)
 
 
@@ -113,7 +114,7 @@ def test_it_overfits_eight_windows(name, recordings):
         g = params.zeros_like(p)
         backward(dout, g)
         adamw(p.vector, g.vector, m, v, step, 5e-3, decay=0.0)
-    assert ccc(out["affect"], batch["target"], batch["target_mask"])[0].mean() > 0.9
+    assert ccc(out["logits"], batch["target"], batch["target_mask"])[0].mean() > 0.9
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_it_overfits_eight_windows(name, recordings):
 def test_a_switch_changes_the_answer(change):
     p = moved(describe(TLAB))
     base, other = (
-        forward(p if not change.keys() & SIZES else moved(describe(c)), BATCH, c)[0]["affect"]
+        forward(p if not change.keys() & SIZES else moved(describe(c)), BATCH, c)[0]["logits"]
         for c in (TLAB, replace(TLAB, **change))
     )
     assert np.abs(base - other)[VALID].max() > 1e-6
@@ -139,7 +140,7 @@ def test_local_attention_is_local_only_with_a_band():
 
 
 def test_a_pooled_answer_is_the_same_at_every_step_of_a_window():
-    y = forward(moved(describe(TLAB)), BATCH, replace(TLAB, pooled=True))[0]["affect"]
+    y = forward(moved(describe(TLAB)), BATCH, replace(TLAB, pooled=True))[0]["logits"]
     np.testing.assert_array_equal(y[:, :T], np.repeat(y[:, :1], T, 1))
     assert np.abs(y[0, T] - y[0, 0]).max() > 1e-6
 
@@ -148,7 +149,7 @@ def test_windows_are_independent():
     p, other = moved(describe(TLAB)), dict(BATCH)
     other["audio"] = BATCH["audio"].copy()
     other["audio"][0, :T] += 1
-    first, second = (forward(p, b, TLAB)[0]["affect"][0] for b in (BATCH, other))
+    first, second = (forward(p, b, TLAB)[0]["logits"][0] for b in (BATCH, other))
     assert np.abs(first[:T] - second[:T]).max() > 1e-6
     np.testing.assert_array_equal(first[T:], second[T:])
 
@@ -157,16 +158,14 @@ def test_windows_are_independent():
 def test_a_recording_without_sound_is_answered_from_its_face(name):
     config, batch = TOYS[name]
     system, p = find(name), moved(find(name).describe(config))
-    face = "frames" if name == "leader_follower" else "visual"
-    sound = [k for k in system.streams(config) if k != face]
-    assert not any(batch[f"{k}_mask"][1].any() for k in sound)
-    first, second = (system.forward(p, batch | {face: f * batch[face]}, config)[0]["affect"][1] for f in (1, 2))
+    assert not any(batch[f"{k}_mask"][1].any() for k in system.modalities(config) if k != "visual")
+    first, second = (system.forward(p, batch | {"visual": f * batch["visual"]}, config)[0]["logits"][1] for f in (1, 2))
     assert np.abs(first - second)[VALID[1]].max() > 1e-3
 
 
 def test_the_loss_is_0_for_the_labels_and_1_for_a_constant():
-    assert loss({"affect": AFFECT["target"]}, AFFECT, TLAB)[0] == pytest.approx(0, abs=1e-12)
-    assert loss({"affect": 0 * AFFECT["target"] + 0.3}, AFFECT, TLAB)[0] == pytest.approx(1)
+    assert loss({"logits": AFFECT["target"]}, AFFECT, TLAB)[0] == pytest.approx(0, abs=1e-12)
+    assert loss({"logits": 0 * AFFECT["target"] + 0.3}, AFFECT, TLAB)[0] == pytest.approx(1)
 
 
 def test_explain_names_maps_per_window_and_rows_sum_to_one():
@@ -203,7 +202,7 @@ def test_recordings_from_end_to_end(recordings, tmp_path):
 def test_own_features_are_read_without_encoders(recordings):
     """The input of paper(encoders=False): a frame of features per sub-sequence."""
     part, rng = recordings[:6], np.random.default_rng(0)
-    steps = tlab_jca.inputs(part.streams, Config.tiny())["logmel_mask"]
+    steps = step_means({"face": part.streams["frames"]}, Config.tiny().seconds)["face_mask"]
     shapes = {"audio": (6,), "visual": (3, 5)}
     own = {
         name: replace(part.streams["logmel"], x=rng.normal(size=(*steps.shape, *shape)), rate=1 / 0.64, mask=steps, features=())
@@ -218,12 +217,11 @@ def test_own_features_are_read_without_encoders(recordings):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"target": "age"}, "target is 'age'; accepted: 'affect', 'emotion'"),
+        ({"task": "age"}, "task is 'age'; accepted: 'classes', 'votes', 'ordinal', 'regression'"),
         ({"variant": "draft"}, "variant is 'draft'; accepted: 'paper', 'code'"),
         ({"residual": "none"}, "residual is 'none'; accepted: 'tlab', 'input'"),
         ({"residual": "input", "variant": "code"}, "accepted: 'tlab', or variant 'paper'"),
         ({"ddof": 2}, "ddof is 2; accepted: 0, 1"),
-        ({"sound": (5,)}, "features of sound have width 5; accepted: 6"),
     ],
 )
 def test_a_wrong_switch_is_named(change, message):

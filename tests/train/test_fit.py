@@ -9,7 +9,8 @@ import pytest
 from refmer import params
 from refmer.ops.optimizers import clip_norm
 from refmer.systems import find
-from refmer.train.fit import Lazy, evaluate, fit, take
+from refmer.train.batches import Lazy, take
+from refmer.train.fit import evaluate, fit
 from refmer.train.recipes import RECIPES, Recipe
 from refmer.train.schedules import SCHEDULES
 

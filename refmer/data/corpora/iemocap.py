@@ -22,9 +22,9 @@ EMOTIONS = ("anger", "disgust", "excitement", "fear", "frustration", "happiness"
 CODES = {name[:3]: name for name in EMOTIONS}  # raters' answers begin so too: "Excited"
 SIX = {code: CODES[code] for code in ("ang", "exc", "fru", "hap", "neu", "sad")}
 MERGED = {None: CODES, 4: {code: name for code, name in SIX.items() if code != "fru"} | {"exc": "happiness"}, 6: SIX}
-AFFECT = ("valence", "arousal", "dominance")
+NUMBER = r"(\d+\.?\d*)"
 DIALOGUE = r"(Ses0[1-5])[FM]_(?:impro|script)\w+"
-TURN = re.compile(rf"\[([\d.]+) - [\d.]+\]\s+({DIALOGUE}_([FM])\d+)\s+(\w+)\s+\[([\d.]+), ([\d.]+), ([\d.]+)\]")
+TURN = re.compile(rf"\[{NUMBER} - [\d.]+\]\s+({DIALOGUE}_([FM])\d+)\s+(\w+)\s+\[{NUMBER}, {NUMBER}, {NUMBER}\]")
 PUBLISHED = (10039, 10)
 
 
@@ -57,7 +57,7 @@ def read(path, *, classes=None, dialogues=False, **options):
     rows = {name: row for name, row in turns.items() if name in sounds}
     remarks = {k: [*remarks[k], *odd[k]] for k in remarks} | unmatched(sounds, turns, "an evaluation")
     compare("IEMOCAP", rows, PUBLISHED, remarks)
-    kinds = {"votes": ("votes", EMOTIONS), "affect": ("regression", AFFECT)}
+    kinds = {"votes": ("votes", EMOTIONS), "affect": ("regression", ("valence", "arousal", "dominance"))}
     kinds |= {"emotion": ("classes", tuple(sorted(set(merged.values()))))}
     if dialogues:
         return clips_of_sequences("IEMOCAP", rows, kinds, sounds, **options)

@@ -22,7 +22,7 @@ from refmer.data.corpora.parts import clips_of_rows, compare, files, locate, tex
 EMOTIONS = {"A": "anger", "H": "happiness", "N": "neutral", "S": "sadness", "O": "other"}  # X: no agreement
 SCENARIOS = {"P": "natural", "R": "read", "S": "improvised", "T": "target"}
 NAME = r"MSP-IMPROV-(S\d\d)([AHNS])-([FM]0[1-6])-([PRST])-[FM]{2}\d+"
-NUMBER = r"\s*([\d.]+|NaN)\s*;\s*"
+NUMBER = r"\s*(\d+\.?\d*|NaN)\s*;\s*"
 TURN = re.compile(rf"UTD(-IMPROV-[\w-]+)\.avi\s*;\s*([A-Z])\s*;\s*A:{NUMBER}V:{NUMBER}D:{NUMBER}")
 AFFECT = ("valence", "arousal", "dominance")
 PUBLISHED = (8438, 12)

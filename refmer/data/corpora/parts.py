@@ -1,6 +1,5 @@
 """Parts of the readers: files by their names, text, the clips of rows, and the check against what was published."""
 
-import csv
 import re
 import warnings
 from pathlib import Path
@@ -9,6 +8,7 @@ import numpy as np
 
 from refmer.data.arrays import listed
 from refmer.data.clips import Clips, Stream
+from refmer.data.delimited import read_cells
 from refmer.data.labels import Label
 from refmer.data.read_clip import existing, file_streams
 from refmer.data.read_clips import clips_of, read_contents
@@ -79,14 +79,13 @@ def text(path):
 
 
 def csv_rows(path, *columns):
-    """Return the rows of a CSV as dicts; raise ValueError unless all have these columns."""
-    rows = csv.DictReader(text(path).splitlines())
-    if lacking := [column for column in columns if column not in (rows.fieldnames or ())]:
-        raise ValueError(f"file {path.name} lacks the columns {', '.join(lacking)}; accepted: {', '.join(columns)}")
-    rows = list(rows)
-    if cut := [k for k, row in enumerate(rows) if any(row[column] is None for column in columns)]:
-        raise ValueError(f"file {path.name} is cut off in its row {cut[0] + 1}; accepted: all columns in each row")
-    return rows
+    """Return the rows of a CSV as dicts; raise ValueError unless it has these columns."""
+    header, rows, _ = read_cells(existing("file", path), f"file {path.name}")
+    if lacking := [column for column in columns if column not in header]:
+        raise ValueError(
+            f"file {path.name} lacks the columns {', '.join(lacking)}; accepted: {', '.join(filter(None, columns))}"
+        )
+    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def counts(path, row, columns):
@@ -163,10 +162,12 @@ def mean_frames(content, seconds):
 def compare(corpus, rows, published, remarks):
     """Warn, once, of numbers of clips and speakers that are not the published ones, and of what a reader remarks.
 
-    published: numbers (clips, speakers); remarks: {text: names}, those without names are left out.
+    published: numbers (clips, speakers); remarks: {text: names}, those without names are left out. ValueError without rows.
     """
     numbers = len(rows), len({row["speaker"] for row in rows.values()})
     lines = [f"{n} of {N} {what}" for n, N, what in zip(numbers, published, ("clips", "speakers"), strict=True) if n != N]
     lines += [f"{what} ({len(names)}): {listed(names)}" for what, names in remarks.items() if names]
+    if not rows:
+        raise ValueError(f"{corpus} has no clip that can be read: {'; '.join(lines)}")
     if lines:
         warnings.warn(f"{corpus} is not as published: " + "; ".join(lines), stacklevel=3)

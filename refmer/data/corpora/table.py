@@ -86,6 +86,9 @@ def read(path, *, name="name", speaker="speaker", labels=None, rates=None, sense
     return clips if len(kept) == len(clips) else clips[np.array(kept)]
 
 
+read_table = read  # its public name
+
+
 def columns_of(path, name, speaker):
     """Return the names and speakers of a table, {column: cells} of the others, "" for a missing cell, and the separator."""
     header, rows, separator = read_cells(path, path.name)

@@ -132,11 +132,11 @@ test_errors = errors(
         lambda tmp_path: refmer.read_data(f"crema_d:{tmp_path}", voice=False),
         "has no votes; accepted: a folder with tabulatedVotes.csv or summaryTable.csv",
     ),
-    (lambda corpus: broken(corpus, b'"H"', b'"h"'), "file tabulatedVotes.csv lacks the columns H; accepted: , fileName, A, D"),
+    (lambda corpus: broken(corpus, b'"H"', b'"h"'), "file tabulatedVotes.csv lacks the columns H; accepted: fileName, A, D"),
     (lambda corpus: broken(corpus, b"4,5,", b"4,x,"), "file tabulatedVotes.csv: .*'x'; accepted: numbers of raters in A, D"),
     (
         lambda corpus: broken(corpus, b'0,0,4,2,"1002_TIE_SAD_XX",10,0.5,"N"', b"0"),
-        "file tabulatedVotes.csv is cut off in its row",
+        "file tabulatedVotes.csv: line 10 has 4 cells, the first 11",
     ),
 )
 test_missing_folder = errors(

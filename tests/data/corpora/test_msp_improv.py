@@ -79,7 +79,13 @@ def test_turns_without_a_sound_or_an_evaluation_are_named(corpus):
     assert f"an evaluation without a file (1): 'MSP-IMPROV-{rest[-1]}'" in message
 
 
+def without_evaluations(corpus):
+    write_bytes(corpus / "Evalution.txt", b"")
+    return refmer.read_data(f"msp_improv:{corpus}")
+
+
 test_errors = errors(
+    (without_evaluations, r"no clip that can be read: 0 of 8438 clips; 0 of 12 speakers; files without an evaluation.* \(4\)"),
     (lambda corpus: refmer.read_data(f"msp_improv:{corpus}", classes=6), "classes is 6; accepted: None, 4"),
     (lambda tmp_path: refmer.read_data(f"msp_improv:{tmp_path}"), "has no file of a name as expected; .* MSP-IMPROV-S01A"),
     (
