@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from refmer.evaluate.calibration import brier_labels
 from refmer.experiments import calibration as experiment
 from refmer.experiments.run import run
-from refmer.recognizer import Recognizer
 from refmer.ops.activations import softmax
+from refmer.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
 
