@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 
 from refmer import Clips, Label, Recognizer, Stream
+from refmer.systems import find
 
 N, T = 8, 4
 RNG = np.random.default_rng(0)
 FACE, VOICE = Stream(RNG.normal(size=(N, 10 * T, 3)), 10.0), Stream(RNG.normal(size=(N, 20 * T, 2)), 20.0)
 VALUES, MASK = RNG.normal(5, 2, (N, T, 2)), np.arange(T) < RNG.integers(2, T + 1, N)[:, None]
 CLIPS = Clips({"visual": FACE, "audio": VOICE}, speaker=np.arange(N) % 4)
-STREAMS = {"visual": "visual", "audio": "audio"}
 BOTH = ("raver", "tlab_jca")  # one answer for a window of each step, and one for every step
 
 
 def trained(name, label, clips=CLIPS, **config):
     clips = clips.with_labels(course=label)
-    model = Recognizer(name, label="course", streams=STREAMS, config=config, epochs=2)
+    streams = {"visual": "visual", "audio": "audio"} | ({"mfcc": "audio"} if name == "leader_follower" else {})
+    model = Recognizer(name, label="course", streams=streams, config=config, epochs=2)
     return model.fit(clips, dev=clips, progress=False)
 
 
@@ -36,6 +37,28 @@ def test_the_values_of_an_unlabelled_step_change_nothing(name, kind):
     labelled = MASK.reshape(N, T, *[1] * (values.ndim - 2))
     first, second = (trained(name, Label(np.where(labelled, values, other), kind, names, 1.0, MASK)) for other in (0, 2))
     assert first.p_.vector.tobytes() == second.p_.vector.tobytes() and first.history_ == second.history_
+
+
+@pytest.mark.parametrize("name", ["tlab_jca", "leader_follower"])
+@pytest.mark.parametrize("kind", DRAWN)
+def test_unlabelled_steps_are_no_part_of_the_loss(name, kind):
+    values, names = DRAWN[kind]
+    label = Label(values, kind, names, 1.0, MASK)
+    model, clips, system = trained(name, label), CLIPS.with_labels(course=label), find(name)
+    batch = model.labelled_batch(clips, clips)
+    assert (batch["target_mask"] == MASK).all()
+    out, _ = system.forward(model.p_, batch, model.config_)
+    other = batch | {"target": np.where(MASK[..., None], batch["target"], 9)}
+    first, second = (system.loss(out, part, model.config_) for part in (batch, other))
+    assert first[0] == second[0] and not second[2]["logits"][~MASK].any()
+
+
+def test_a_system_of_clips_learns_the_windows_of_labelled_steps_only():
+    label = Label(VALUES, rate=1.0, mask=MASK)
+    model, clips = trained("raver", label), CLIPS.with_labels(course=label)
+    batch, (mean, sd) = model.labelled_batch(clips, clips), model.label_scaling_
+    np.testing.assert_allclose(batch["target"], (VALUES[MASK] - mean) / sd, rtol=1e-4, atol=1e-5)
+    assert len(batch["audio"]) == len(batch["visual"]) == MASK.sum()
 
 
 @pytest.mark.parametrize("name", BOTH)
