@@ -297,9 +297,9 @@ def quantize(args):
 
 def inspect(args):
     """`refmer inspect`."""
-    from refmer.experiments.data import read_given
+    from refmer import read_data
 
-    print(read_given(args.data).summary())
+    print(read_data(args.data).summary())
 
 
 def run_main(args):

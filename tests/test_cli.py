@@ -29,13 +29,13 @@ def test_help_is_a_page_that_names_every_command():
 
 def test_train_then_evaluate_on_other_speakers(tmp_path, capsys):
     path = str(tmp_path / "m.npz")
-    assert main(["train", "concatenation", "--epochs", "3", "--target", "emotion", "--out", path]) == 0
-    assert "216 synthetic clips of 18 speakers" in capsys.readouterr().out
+    assert main(["train", "concatenation", "--epochs", "3", "--label", "emotion", "--out", path]) == 0
+    assert "216 clips of 18 speakers (synthetic corpus), label emotion" in capsys.readouterr().out
     scores = {}
     for corrupt in ([], ["--corrupt", "face:missing:1"], ["--corrupt", "voice:gaussian:2:raw", "--corrupt", "face:gaussian:1"]):
         assert main(["evaluate", path, *corrupt]) == 0
         out = capsys.readouterr().out
-        assert "72 synthetic clips of 6 speakers" in out
+        assert "72 clips of 6 speakers not in its training (synthetic corpus)" in out
         scores[tuple(corrupt)] = float(out.split("accuracy")[1].split()[0])
     assert len(set(scores.values())) > 1 and np.isfinite(list(scores.values())).all()
 
@@ -49,7 +49,7 @@ UNREADABLE = ("face", "face:missing:half", "face:missing:1:raw:more")
         (["evaluate", "gone.npz"], "no file gone.npz"),
         (["train", "wave", "--out", "m.npz"], "no system is called 'wave'; accepted: openface_adaptive"),
         (["train", "concatenation", "--out", "no/such/m.npz"], "no folder no/such"),
-        (["train", "concatenation", "--target", "age", "--out", "m.npz"], "no row is called 'concatenation@age'"),
+        (["train", "concatenation", "--label", "age", "--out", "m.npz"], "label is 'age'; accepted: sentiment, emotion"),
         (["compare", "--systems", "a,b"], "no system is called 'a'"),
         (["ablate", "concatenation"], "concatenation"),
         *((["evaluate", "saved", "--corrupt", text], f"--corrupt is '{text}'; accepted: SENSE:") for text in UNREADABLE),

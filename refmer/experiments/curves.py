@@ -175,7 +175,7 @@ def chart(kind, result):
         panel(ax, kind, sense, result)
         ax.set_xticks(range(len(levels)), [tick(kind, level) for level in levels], fontsize=8)
         ax.set_title(f"{sense} disturbed", loc="left")
-    axes[0].set_ylabel(f"{metrics_of(result['target'])[result['headline']]}, {result['target']} (%)")
+    axes[0].set_ylabel(f"{metrics_of(result['task'], result['classes'])[result['headline']]}, {result['target']} (%)")
     figure.supxlabel(f"{sweep.axis}\nmean, band: sd; {report.measured(result)}", fontsize=10)
     figure.suptitle(f"{sweep.title} ({report.origin(result)})", fontweight="bold")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import replace
 from textwrap import shorten
 
+from refmer.data.corpora import read_data
 from refmer.data.read import load_samples
 from refmer.data.synthetic.synthesize import synthesize, synthesize_recordings
 
@@ -29,13 +30,6 @@ def load_corpora(rows, speakers=None):
     return {kind: load_samples(kind) if speakers is None else MAKE[kind](speakers) for kind in needed}
 
 
-def read_given(data):
-    """The clips of NAME:PATH."""
-    from refmer.data.corpora import read_data
-
-    return read_data(data)
-
-
 def load(own, data=None, label=None, groups=None):
     """Clips that have the label to learn, and its name: `label`, else the only one of `data`, else a system's `own`.
 
@@ -45,7 +39,7 @@ def load(own, data=None, label=None, groups=None):
         label = own if label is None else label
         clips = load_samples(corpus_of(label))
     else:
-        clips = read_given(data)
+        clips = read_data(data)
         only = next(iter(clips.labels)) if len(clips.labels) == 1 else own
         label = chosen(clips.labels, only if label is None else label)
         clips = labelled(clips, label)

@@ -137,7 +137,7 @@ def draw(result):
     ax.set_xticks(range(len(setting)), [tick(s) for s in setting.values()], fontsize=8)
     ax.set_xlim(-0.5, len(setting) - 0.5)
     ax.set_ylim(0, 100)
-    ax.set_ylabel(f"{metrics_of(result['target'])[DRAWN]}, {result['target']} (%)")
+    ax.set_ylabel(f"{metrics_of(result['task'], result['classes'])[DRAWN]}, {result['target']} (%)")
     ax.set_xlabel(f"expected loss in these clips, mean burst\nmean and sd; {report.measured(result)}")
     figure.suptitle(f"Bursty loss in voice and face at once ({report.origin(result)})", fontweight="bold")
     figure.legend(loc="outside right center", frameon=False, fontsize=8)

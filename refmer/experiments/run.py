@@ -21,11 +21,12 @@ from tqdm import tqdm
 
 import refmer
 from refmer.data.clips import Stream
+from refmer.data.corpora import read_data
 from refmer.data.files import write_text
 from refmer.data.folder import Rows
 from refmer.data.labels import Label
 from refmer.experiments import EXPERIMENTS, protocols, style
-from refmer.experiments.data import corpus_with, labelled, load_corpora, read_given
+from refmer.experiments.data import corpus_with, labelled, load_corpora
 from refmer.experiments.rows import check, learning, readable
 from refmer.recognizer import Recognizer
 
@@ -134,7 +135,7 @@ def run(
     plan = replace(plan, seeds=experiment.quick_seeds if quick else next(defaults))
     if plan.seeds < experiment.least_seeds or jobs < 1:
         raise ValueError(f"seeds is {plan.seeds}, jobs is {jobs}; accepted: at least {experiment.least_seeds} and 1")
-    corpora = {"data": read_given(corpora)} if isinstance(corpora, str) else corpora
+    corpora = {"data": read_data(corpora)} if isinstance(corpora, str) else corpora
     rows = learning(own.rows(quick, **options), corpora, label)
     corpora = load_corpora(rows, speakers) if corpora is None else of_rows(corpora, rows)
     check(experiment, rows, corpora)

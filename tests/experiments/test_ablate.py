@@ -69,13 +69,14 @@ def test_a_sense_that_is_not_used_has_no_score():
     for name, values in {"full": [0.2, 0.5, 0.3], "text only": [0.4, 0.1, 0.35]}.items():
         for seed, value in enumerate(values):
             common = {"row": name, "seed": seed, "config": {"target": "sentiment"}}
-            broken = {"unused": True} if name == "text only" else {"accuracy": value - 0.1, "n": 7}
-            results += [(common | {"column": "clean"}, {"accuracy": value, "n": 7}), (common | {"column": "no face"}, broken)]
+            kept = {"n": 7, "headline": "accuracy", "task": "ordinal", "classes": ["-1", "0", "+1"]}
+            broken = {"unused": True} if name == "text only" else kept | {"accuracy": value - 0.1}
+            results += [(common | {"column": "clean"}, kept | {"accuracy": value}), (common | {"column": "no face"}, broken)]
     result = ablate.differences(SYSTEM, rungs, ("clean", "no face"), PLAN, results)
     line = result["rungs"]["text only"]
     assert line["scores"]["no face"] is None and set(line["differences"]) == {"clean"}
     assert line["differences"]["clean"]["mean"] == pytest.approx((0.2 - 0.4 + 0.05) / 3)
-    about = {"data": {}, "protocol": "default", "seeds": [0, 1, 2]}
+    about = {"data": {}, "protocol": "default", "by": "speaker", "seeds": [0, 1, 2]}
     assert ablate.markdown(about | result).rstrip().splitlines()[-1].split("|")[4].strip() == "="
     panels = ablate.draw(about | result)["ablation"].axes
     assert [ax.get_title("left") for ax in panels] == ["clean", "no face"]

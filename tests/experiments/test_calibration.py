@@ -114,5 +114,4 @@ test_what_is_wrong_is_named = errors(
         lambda tmp_path: run("calibration", tmp_path, rows=("tlab_jca",)),
         "tlab_jca learns affect, a label of regression; accepted by calibration: classes, votes, ordinal",
     ),
-    (lambda tmp_path: run("calibration", tmp_path, rows=("auxformer@votes",)), "target is 'votes'; accepted: 'emotion'"),
 )

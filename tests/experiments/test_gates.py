@@ -59,7 +59,7 @@ def test_windows_that_do_not_fit_the_span_are_an_error():
 
 def test_the_curve_is_a_summary_of_the_gates(clips):
     model = Recognizer("openface_adaptive", epochs=1).fit(clips, progress=False)
-    ends, alpha = gates.alphas(model, clips)
+    ends, alpha = gates.alphas(model, gates.synthetic_scene(clips))
     curve = gates.curve(ends, alpha)
     assert curve["n"] == 24 and curve["time"] == pytest.approx(ends)
     for modality in ("visual", "audio"):

@@ -32,7 +32,14 @@ def invented(rows, seeds, rng):
         }
         for row in rows
     }
-    return {"scores": score, "alone": {}, "seeds": list(range(seeds)), "target": "emotion", "test_clips": [48] * seeds}
+    return {
+        "scores": score,
+        "alone": {},
+        "seeds": list(range(seeds)),
+        "target": "emotion",
+        "data": {},
+        "test_clips": [48] * seeds,
+    }
 
 
 def test_what_is_reported(done):

@@ -6,7 +6,7 @@ from scipy.stats import binom
 
 import refmer
 from refmer.cli import main
-from refmer.experiments import quantization
+from refmer.experiments import data, quantization
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_latency_is_of_both_at_both_sizes(model, small, clips, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore:no training clip is of the classes")  # few clips
 def test_the_command_quantizes_reports_and_keeps_what_is_trained(model, clips, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(quantization, "load_samples", lambda kind: clips)
+    monkeypatch.setattr(data, "load_samples", lambda kind: clips)
     monkeypatch.setattr(quantization, "BATCHES", {1: 3, 32: 2})
     model.save(tmp_path / "m.npz")
     folder = tmp_path / "work"
@@ -97,7 +97,7 @@ def test_folds_part_the_speakers(clips, monkeypatch):
     ],
 )
 def test_errors_are_one_line(model, clips, tmp_path, monkeypatch, capsys, options, message):
-    monkeypatch.setattr(quantization, "load_samples", lambda kind: clips)
+    monkeypatch.setattr(data, "load_samples", lambda kind: clips)
     monkeypatch.chdir(tmp_path)
     model.save("m.npz")
     assert main(["quantize", "m.npz", "--jobs", "1", *options]) == 1

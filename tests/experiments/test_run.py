@@ -16,7 +16,7 @@ WRONG = [
     ({"protocol": "005"}, "no protocol is called '005'"),
     ({"rows": ()}, r"rows are \[\]"),
     ({"rows": ("wave",)}, "no system is called 'wave'; accepted: openface_adaptive"),
-    ({"rows": ("concatenation@age",)}, "label is 'age'; accepted: sentiment, emotion, votes, affect of the bundled corpus"),
+    ({"rows": ("raver@age",)}, "label is 'age'; accepted: sentiment, emotion, votes, affect of the bundled corpus"),
 ]
 
 

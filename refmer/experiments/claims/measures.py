@@ -125,9 +125,8 @@ def alignment(model, train, test, seed):
     name = next(k for k in ("audio.cross.attention", "main.audio.cross.layers.0.attention") if k in trace)
     face = trace[name].argmax(-1)  # (N, H, T)
     valid = model.batch(test)["audio_mask"][:, None]  # (N, 1, T)
-    rate = test.streams["mfcc"].rate
-    step = max(round(rate / model.config_.audio_fps), 1) / rate
-    lag = ((np.arange(face.shape[-1]) - face) * valid).sum((1, 2)) / (face.shape[1] * valid.sum((1, 2))) * step
+    steps = ((np.arange(face.shape[-1]) - face) * valid).sum((1, 2)) / (face.shape[1] * valid.sum((1, 2)))
+    lag = steps / model.config_.fps
     steady = np.ptp(lag) < 1e-9
     return {"r": 0.0 if steady else float(np.corrcoef(lag, test.truth["lag"])[0, 1])}
 
