@@ -5,6 +5,7 @@ from dataclasses import replace
 from textwrap import shorten
 
 from refmer.data.corpora import read_data
+from refmer.data.inputs import SENSES
 from refmer.data.read import load_samples
 from refmer.data.synthetic.synthesize import synthesize, synthesize_recordings
 
@@ -63,12 +64,20 @@ def labelled(clips, label):
     return clips if present.all() else clips[present]
 
 
+def sensed(clips, streams):
+    """Clips whose streams have the sense of the modality for which the user chose them, where their own is only their name."""
+    senses = {name: SENSES[m] for m, names in streams.items() for name in ([names] if isinstance(names, str) else names)}
+    own = [name for name, s in clips.streams.items() if s.sense == name and name in senses]
+    return clips.with_streams(**{name: replace(clips.streams[name], sense=senses[name]) for name in own})
+
+
 def origin_of(sources):
-    """Where data are from, in few words, of their sources."""
+    """The sources of data in few words."""
     if all(map(is_synthetic, sources)):
         return "synthetic corpus"
     return shorten("; ".join(sources), 80, placeholder=" ...")
 
 
 def is_synthetic(source):
+    """True of the bundled corpora and of `refmer.synthesize`."""
     return source.startswith("synthetic corpus of refmer")

@@ -89,12 +89,12 @@ The data are **synthetic**: the numbers compare mechanisms, they say nothing abo
 
 
 def synthetic(result):
-    """Whether all data of a result are synthetic."""
+    """True if all data of a result are."""
     return all(is_synthetic(d["source"]) for d in result["data"].values())
 
 
 def origin(result):
-    """Where the data of a result are from, in few words."""
+    """The sources of the data of a result in few words."""
     return origin_of([d["source"] for d in result["data"].values()])
 
 

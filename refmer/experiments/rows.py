@@ -43,7 +43,9 @@ def learning(rows, corpora=None, label=None):
 
 def check(experiment, rows, corpora):
     """Raise ValueError for labels or senses that an experiment does not accept."""
-    labels = {changes["target"]: row for row, (_, changes) in rows.items()}
+    labels = {}
+    for row, (_, changes) in rows.items():
+        labels.setdefault(changes["target"], row)
     for label, row in labels.items():
         clips = corpora[corpus_with(corpora, label)]
         kind, senses = clips.labels[label].kind, {s.sense for s in clips.streams.values()}

@@ -26,7 +26,7 @@ from refmer.data.files import write_text
 from refmer.data.folder import Rows
 from refmer.data.labels import Label
 from refmer.experiments import EXPERIMENTS, protocols, style
-from refmer.experiments.data import corpus_with, labelled, load_corpora
+from refmer.experiments.data import corpus_with, labelled, load_corpora, sensed
 from refmer.experiments.rows import check, learning, readable
 from refmer.recognizer import Recognizer
 
@@ -138,9 +138,13 @@ def run(
     corpora = {"data": read_data(corpora)} if isinstance(corpora, str) else corpora
     rows = learning(own.rows(quick, **options), corpora, label)
     corpora = load_corpora(rows, speakers) if corpora is None else of_rows(corpora, rows)
+    if experiment.senses and streams:
+        corpora = {name: sensed(clips, streams) for name, clips in corpora.items()}
     check(experiment, rows, corpora)
     rows = readable(rows, corpora, streams, named=options.get("rows") not in (None, ("all",)))
     plan = plan if groups is None else replace(plan, by=groups)
+    for clips in corpora.values():
+        clips.groups(plan.by)  # an error before any training
     data = {kind: checksum(clips) for kind, clips in corpora.items()}
     setup = Setup(rows, plan, protocol, corpora, data, quick, jobs, options, streams)
     models = [

@@ -1,0 +1,207 @@
+"""Data of the user in every command: other streams, labels and senses; tables say where the data are from."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from error_table import errors
+
+import refmer
+from refmer.cli import main, parser
+from refmer.experiments import EXPERIMENTS, compare, data, protocols, rows
+from refmer.experiments.run import Setup, checksum, run
+
+STREAMS = {"visual": "gestures", "audio": ["pitch", "timbre"], "text": "glove"}
+OPTION = "visual=gestures,audio=pitch+timbre,text=glove"
+SENSES = {"gestures": "face", "pitch": "voice", "timbre": "voice", "glove": "words"}
+SHAPES = {"gestures": (10.0, 5), "pitch": (20.0, 4), "timbre": (20.0, 3), "glove": (2.5, 2)}  # frames per second, features
+SOURCE = "interviews of a school"
+
+
+def interviews(senses=SENSES):
+    """36 clips of 3.5 to 4 s, 6 speakers, 3 moods that every stream shows, and an age."""
+    rng = np.random.default_rng(3)
+    mood = np.arange(36) % 3
+    seconds = rng.uniform(3.5, 4, 36)
+    streams = {
+        name: refmer.Stream(
+            [rng.normal(size=(int(rate * t), width)) + k for t, k in zip(seconds, mood, strict=True)],
+            rate,
+            sense=senses.get(name, ""),
+        )
+        for name, (rate, width) in SHAPES.items()
+    }
+    labels = {"mood": np.array(["calm", "glad", "sad"])[mood], "age": refmer.Label(rng.normal(40, 9, 36), "regression")}
+    return refmer.Clips(streams, speaker=np.repeat(list("abcdef"), 6), labels=labels, source=SOURCE)
+
+
+@pytest.fixture(scope="module")
+def own():
+    return interviews()
+
+
+@pytest.fixture(scope="module")
+def given(own, tmp_path_factory):
+    """The same on disk, as --data names it."""
+    folder = tmp_path_factory.mktemp("own") / "clips"
+    refmer.save_folder(own, folder)
+    return f"folder:{folder}"
+
+
+ROWS = {
+    "compare": "concatenation,auxformer@emotion",
+    "curves": "auxformer,concatenation@emotion",
+    "packet-loss": "sfav",
+    "missing": "parthasarathy",
+    "calibration": "concatenation@votes",
+    "gates": None,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ROWS)
+def test_every_experiment_reads_data_and_says_which(given, tmp_path, capsys, name):
+    command = [name, "--data", given, "--label", "mood", "--streams", OPTION, "--quick", "--jobs", "1", "--out", str(tmp_path)]
+    assert main([*command, *(["--systems", ROWS[name]] if ROWS[name] else [])]) == 0
+    text = capsys.readouterr().out
+    assert f"- data: {SOURCE} (36 clips, 6 speakers" in text and "synthetic" not in text and "split by speaker" in text
+    result = json.loads((tmp_path / "results.json").read_text())
+    assert list(result["data"]) == ["data"] and "emotion" not in json.dumps(result) and "votes" not in json.dumps(result)
+    assert list((tmp_path / "figures").glob("*.png"))
+    for path in (tmp_path / "cells").iterdir():
+        cell = json.loads(path.read_text())["cell"]
+        assert cell["config"]["target"] == "mood" and cell["streams"]["audio"] == ["pitch", "timbre"]
+
+
+def test_the_experiments_that_read_data_are_those():
+    assert set(ROWS) == {name for name, e in EXPERIMENTS.items() if e.data}
+
+
+def test_scores_are_those_of_a_recognizer_with_these_streams_and_groups(own, tmp_path):
+    result = run(
+        *("compare", tmp_path),
+        **dict(quick=True, corpora={"mine": own}, rows=("concatenation",), label="age", streams=STREAMS, groups="name"),
+    )
+    rest, test = own.split(by="name", test_size=0.25, seed=0)
+    train, dev = rest.split(by="name", test_size=0.15, seed=0)
+    model = refmer.Recognizer("concatenation", label="age", streams=STREAMS).fit(train, dev=dev, progress=False)
+    score = result["tasks"]["age"]["rows"]["concatenation"]["clean"]["ccc"]["mean"]
+    assert score == pytest.approx(model.score(test)) and result["by"] == "name"
+    assert "split by name" in (tmp_path / "results.md").read_text() and result["tasks"]["age"]["task"] == "regression"
+
+
+def columns(clips, quick=False):
+    learned = {"concatenation": ("concatenation", {"target": "mood"})}
+    plan = protocols.find("default")
+    return compare.corruptions(Setup(learned, plan, "default", {"mine": clips}, {}, quick, 1, {}, STREAMS))
+
+
+def test_corruptions_are_those_of_the_senses_that_are_read(own):
+    assert columns(own) == compare.CORRUPTIONS
+    other = columns(interviews({"gestures": "hands", "pitch": "throat", "timbre": "throat"}))
+    noise, gone = ([column for column in other if part in column] for part in ("noise", "no "))
+    assert noise == [f"{s} noise (standardised)" for s in ("glove", "hands", "throat")]
+    assert gone == ["no glove", "no hands", "no throat"] and other["90 % of all lost"]["sense"] == "glove+hands+throat"
+    assert list(columns(interviews({}), quick=True)) == ["clean", "gestures noise (standardised)", "no gestures"]
+
+
+def test_rows_that_become_equal_are_dropped_and_each_keeps_its_own_label_without_one(own):
+    three = {name: rows.resolve(name) for name in ("raver", "openface_adaptive@no-gate", "raver@emotion")}
+    assert list(rows.learning(three, label="votes")) == ["raver", "openface_adaptive@no-gate"]
+    assert rows.learning(three) == three
+    one = replace(own, labels={"mood": own.labels["mood"]})
+    assert {c["target"] for _, c in rows.learning(three, {"mine": one}).values()} == {"mood"}
+
+
+def test_a_default_row_that_cannot_read_the_data_is_left_out_with_a_warning(own):
+    resolved = {name: (name, {"target": "mood"}) for name in ("concatenation", "auxformer")}
+    two = {m: STREAMS[m] for m in ("visual", "text")}
+    with pytest.warns(UserWarning, match="auxformer is left out: auxformer needs for audio"):
+        assert list(rows.readable(resolved, {"mine": interviews({})}, two, named=False)) == ["concatenation"]
+
+
+def test_clips_without_the_label_are_left_out_with_a_warning(own):
+    part = own.with_labels(mood=["calm", None, *(["sad"] * 34)])
+    with pytest.warns(UserWarning, match="1 of 36 clips have no mood and are left out"):
+        assert data.labelled(part, "mood").name.tolist() == [0, *range(2, 36)]
+
+
+def test_streams_that_name_no_sense_take_that_of_their_modality(own):
+    senses = {name: s.sense for name, s in data.sensed(interviews({"timbre": "throat"}), STREAMS).streams.items()}
+    assert senses == SENSES | {"timbre": "throat"}
+
+
+def test_the_checksum_is_of_features_and_labels_in_memory_and_on_disk(own, given):
+    assert checksum(refmer.read_data(given)) == checksum(own)
+    older = own.with_labels(age=refmer.Label(own.age + 1, "regression"))
+    louder = own.with_streams(pitch=replace(own.streams["pitch"], x=own.streams["pitch"].x * 2))
+    assert len({checksum(clips) for clips in (own, older, louder, interviews({}))}) == 4
+
+
+def test_train_evaluate_and_quantize_keep_groups_apart(own, given, tmp_path, capsys):
+    file, folder = str(tmp_path / "m.npz"), str(tmp_path / "work")
+    here = ["--data", given, "--groups", "mood"]
+    learned = ["--label", "age", "--streams", OPTION, "--epochs", "1", "--out", file]
+    assert main(["train", "concatenation", *here, *learned]) == 0
+    assert f"24 clips of 2 moods ({SOURCE}), label age" in capsys.readouterr().out
+    model = refmer.load_recognizer(file)
+    assert (
+        len(model.speakers_) == 2
+        and set(model.speakers_) < {"calm", "glad", "sad"}
+        and model.streams
+        == STREAMS
+        | {
+            "visual": ["gestures"],
+            "text": ["glove"],
+        }
+    )
+    assert main(["evaluate", file, *here, "--corrupt", "voice:missing:0.5"]) == 0
+    assert f"age, on 12 clips of 1 moods not in its training ({SOURCE})" in capsys.readouterr().out
+    assert main(["quantize", file, *here, "--folds", "3", "--seeds", "1", "--jobs", "1", "--folder", folder]) == 0
+    text = capsys.readouterr().out
+    assert f"This file on 36 clips ({SOURCE})" in text and "Trained again, 3 times" in text and "synthetic" not in text
+
+
+def test_inspect_prints_the_summary(own, given, capsys):
+    assert main(["inspect", given]) == 0
+    assert capsys.readouterr().out.strip() == own.summary().strip()
+
+
+def test_the_commands_take_the_same_options():
+    for command in (*ROWS, "train x --out y"):
+        args = parser().parse_args([*command.split(), "--data", "a:b", "--label", "c", "--groups", "d", "--streams", OPTION])
+        assert args.streams == {"visual": ["gestures"], "audio": ["pitch", "timbre"], "text": ["glove"]}
+        assert (args.data, args.label, args.groups) == ("a:b", "c", "d")
+    for command in ("evaluate", "quantize"):
+        args = parser().parse_args([command, "x.npz", "--data", "a:b", "--groups", "d"])
+        assert (args.data, args.groups) == ("a:b", "d")
+
+
+def on(name, clips, **options):
+    """Run an experiment on clips; nothing is trained."""
+    run(name, "nowhere", quick=True, corpora={"mine": clips}, **{"streams": STREAMS, "label": "mood"} | options)
+
+
+OTHER = interviews({"gestures": "hands", "pitch": "throat", "timbre": "throat"})
+SHORT = interviews()
+SHORT = SHORT.with_streams(**{k: replace(s, x=s.x[:, : int(2 * s.rate)], mask=None) for k, s in SHORT.streams.items()})
+test_errors_name_what_is_accepted = errors(
+    (
+        lambda: on("compare", OTHER, label=None),
+        r"label is 'sentiment', which .*; accepted: mood \(classes\), age \(regression\)",
+    ),
+    (lambda: on("compare", OTHER, label="x"), "label is 'x', which these data lack; accepted: mood"),
+    (lambda: on("curves", OTHER, label="age"), "auxformer learns age, a label of regression; accepted by curves: classes"),
+    (lambda: on("compare", OTHER, rows=("mult",), streams={}), "mult needs for audio the streams"),
+    (lambda: on("missing", OTHER), "missing takes away voice and face, but no stream has the sense voice; these have hands"),
+    (lambda: on("compare", OTHER, groups="age"), "by is 'age'; accepted: name, speaker, mood"),
+    (lambda: on("gates", SHORT), "half of the clips have at most 2 s; accepted for gates over time: 3 s"),
+)
+
+
+def test_a_recognizer_that_knows_all_speakers_is_not_evaluated(own, given, tmp_path, capsys):
+    model = refmer.Recognizer("concatenation", label="mood", streams=STREAMS, epochs=1).fit(own, progress=False)
+    model.save(tmp_path / "m.npz")
+    assert main(["evaluate", str(tmp_path / "m.npz"), "--data", given]) == 1
+    assert "was trained on all 6 speakers of these data: none is left" in capsys.readouterr().err
