@@ -11,6 +11,8 @@ from refmer.data.scaling import check_features, standardise
 from refmer.systems import find
 from refmer.train.batches import Lazy
 
+PART = 256  # inputs that are made at a time: the copies of streams on the way take little memory
+
 
 class Reader:
     """The part of a Recognizer that makes batches, with its attributes `streams_`, `scaling_`, `label_`, ..."""
@@ -60,7 +62,11 @@ class Reader:
             parts = standardised(which).items()
             return self.inputs({k: windows_of_steps(s, config.seconds, config.context, at, chosen % S) for k, s in parts})
 
-        return Lazy(inputs) if any(isinstance(s.x, Rows) for s in streams.values()) else inputs(slice(None))
+        if any(isinstance(s.x, Rows) for s in streams.values()):
+            return Lazy(inputs)
+        n = self.count_of(clips) if rows is None else len(rows)
+        parts = [inputs(slice(start, start + PART)) for start in range(0, n, PART)]
+        return parts[0] if len(parts) == 1 else {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def labelled_batch(self, clips, train):
         """Return `batch(clips)` with `target` and, of a system that answers over time, `target_mask`.

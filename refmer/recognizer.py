@@ -104,14 +104,14 @@ class Recognizer(Reader, BaseEstimator):
 
     def get_params(self, deep=True):
         """Return the arguments of the constructor; with `deep`, also the fields given in `config`, as `config__FIELD`."""
-        return super().get_params(deep) | ({f"config__{k}": v for k, v in self._changes().items()} if deep else {})
+        return super().get_params(deep) | ({f"config__{k}": v for k, v in self._given().items()} if deep else {})
 
     def set_params(self, **params):
         """Set arguments of the constructor, or fields of `config` as `config__FIELD`; return the recognizer itself."""
         changes = {k.removeprefix("config__"): params.pop(k) for k in list(params) if k.startswith("config__")}
         super().set_params(**params)
         if changes:
-            self.config = self._changes() | changes
+            self.config = self._given() | changes
         return self
 
     def fit(self, clips, y=None, dev=None, progress=True):
@@ -349,15 +349,18 @@ class Recognizer(Reader, BaseEstimator):
         typed("seed", plain(self.seed), int | None, SEED)
         return find(self.system)
 
-    def _changes(self):
-        """Return the fields of Config to change."""
+    def _given(self):
+        """Return the fields of Config that the user gave."""
         if not isinstance(self.config, dict | None):
             raise ValueError(f"config is {self.config!r}; accepted: a dict of fields, e.g. {{'gate': False}}")
-        if self.label is not None and (self.config or {}).get("target", self.label) != self.label:
-            raise ValueError(
-                f"label is {self.label!r}, and target {self.config['target']!r} in config; accepted: one of the two"
-            )
-        return dict(self.config or {}) | ({} if self.label is None else {"target": self.label})
+        return dict(self.config or {})
+
+    def _changes(self):
+        """Return the fields of Config to change: those that the user gave, and the label."""
+        given = self._given()
+        if self.label is not None and given.get("target", self.label) != self.label:
+            raise ValueError(f"label is {self.label!r}, and target {given['target']!r} in config; accepted: one of the two")
+        return given | ({} if self.label is None else {"target": self.label})
 
     def _given_streams(self):
         """Return the streams by modality that the user chose."""

@@ -12,11 +12,12 @@ from error_table import errors
 from sklearn.base import clone, is_classifier, is_regressor
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import get_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, learning_curve, permutation_test_score
 from sklearn.pipeline import Pipeline
 
 import refmer
-from refmer.data.clips import EMOTIONS, Clips
+from refmer.data.clips import EMOTIONS, Clips, Stream
 from refmer.data.files import read_npz, write_npz
 from refmer.data.labels import Label
 from refmer.systems import BASELINES, SYSTEMS
@@ -96,12 +97,7 @@ def test_a_grid_reaches_arguments_and_fields_and_its_best_is_saved(even, tmp_pat
     grid = {"seed": np.arange(3, 5), "lr": [np.float32(1e-3)], "epochs": np.array([2]), "config__hidden": [np.int64(4)]}
     search = GridSearchCV(emotions(), grid, **TWO).fit(even, groups=even.speaker, progress=False)
     best = search.best_estimator_
-    assert (
-        best.config == {"target": "emotion", "hidden": 4}
-        and best.label == "emotion"
-        and best.config_.hidden == 4
-        and len(best.history_) == 2
-    )
+    assert best.config == {"hidden": 4} and best.label == "emotion" and best.config_.hidden == 4 and len(best.history_) == 2
     assert best.recipe_.lr == best.history_[0]["lr"] == np.float32(1e-3) and best.seed_ in (3, 4)
     best.save(tmp_path / "m.npz")
     again = refmer.load_recognizer(tmp_path / "m.npz")
@@ -110,7 +106,7 @@ def test_a_grid_reaches_arguments_and_fields_and_its_best_is_saved(even, tmp_pat
 
 def test_fields_of_the_config_are_parameters():
     model = emotions("openface_adaptive").set_params(config__gate=False, lr=0.1, config__width=8)
-    assert model.config == {"target": "emotion", "gate": False, "width": 8} and model.lr == 0.1
+    assert model.config == {"gate": False, "width": 8} and model.lr == 0.1
     assert model.get_params()["config__width"] == 8 and "config__width" not in model.get_params(deep=False)
     assert clone(model).set_params(**model.get_params()).get_params() == model.get_params()
     nested = Pipeline([("m", emotions())]).set_params(m__config__hidden=3)
@@ -371,3 +367,43 @@ def test_an_answer_that_is_not_finite_is_an_error(model, clips):
     for answer in (broken.predict, broken.explain):
         with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="logits of .* is not finite; accepted"):
             answer(clips)
+
+
+FACE_AND_VOICE = {"visual": "units", "audio": ["prosody", "mfcc"]}
+
+
+def test_streams_and_label_are_parameters(clips):
+    model = refmer.Recognizer("openface_adaptive", streams=FACE_AND_VOICE, label="emotion", epochs=1)
+    twin = clone(model)
+    assert twin.get_params() == model.get_params() and twin.streams == FACE_AND_VOICE and twin.label == "emotion"
+    twin.set_params(label="sentiment", streams={"text": "words"}, config__width=8).fit(clips, progress=False)
+    assert twin.config == {"width": 8} and twin.class_names_ == clips.labels["sentiment"].names
+    assert model.fit(clips, progress=False).class_names_ == clips.labels["emotion"].names
+
+
+def test_modalities_follow_from_the_streams(clips, tmp_path):
+    model = fit(clips, "openface_adaptive", streams=FACE_AND_VOICE)
+    assert model.config_.modalities == ("visual", "audio") and "words" not in model.scaling_
+    assert model.streams_ == {"visual": ("units",), "audio": ("prosody", "mfcc")}
+    model.save(tmp_path / "m.npz")
+    again = refmer.load_recognizer(tmp_path / "m.npz")
+    assert again.streams_ == model.streams_ and again.get_params() == model.get_params()
+    assert again.predict(clips).tobytes() == model.predict(clips).tobytes()
+    assert fit(clips, "raver", streams=FACE_AND_VOICE | {"text": "words"}).streams_ == model.streams_
+    chosen = fit(clips, "openface_adaptive", streams=FACE_AND_VOICE, config={"modalities": ("audio", "text")})
+    assert chosen.streams_ == {"audio": ("prosody", "mfcc"), "text": ("words",)}
+
+
+def test_numbers_are_scored_by_scikit_learn_by_group():
+    x = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    y, speaker = 100 * x[:, 0] - 20, np.arange(60) % 4
+    clips = Clips({"pose": Stream(x, sense="face")}, speaker=speaker, labels={"distance": y})
+    model = refmer.Recognizer("concatenation", streams={"visual": "pose"}, label="distance", epochs=40, lr=0.02)
+    scores = cross_val_score(model, clips, y, groups=speaker, scoring="r2", **TWO)
+    assert scores.shape == (2,) and scores.min() > 0.5
+    answer = model.fit(clips, progress=False).predict(clips)
+    assert is_regressor(model) and answer.shape == y.shape
+    assert get_scorer("r2")(model, clips, y) == pytest.approx(r2_score(y, answer))
+    for call in (model.predict_proba, lambda clips: model.stream()):
+        with pytest.raises(ValueError, match="concatenation learned distance, a regression without probabilities"):
+            call(clips)

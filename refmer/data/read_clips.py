@@ -74,10 +74,12 @@ def read_contents(files, source, *, cache=None, jobs=None, **options):
     """Return {name: what `read_files` returns} of the clips that can be read; warn once of the others, and of single clips."""
     jobs = typed("jobs", plain(jobs), int | None)
     if cache is not None:
-        cache = Path(cache).expanduser()
+        cache = Path(cache).expanduser().absolute()
         cache.mkdir(parents=True, exist_ok=True)
     parallel = Parallel(1 if len(files) < FEW else jobs or -1, return_as="generator")
-    results = parallel(delayed(attempt)(paths, cache=cache, **options) for paths in files.values())
+    # absolute: a process may have been started in another folder
+    places = ({argument: Path(path).expanduser().absolute() for argument, path in paths.items()} for paths in files.values())
+    results = parallel(delayed(attempt)(paths, cache=cache, **options) for paths in places)
     results = tqdm(results, desc=Path(source).name, total=len(files), unit="clip", disable=None)
     contents, unread, notes, copies, features = {}, [], [], {}, None
     for name, (content, said) in zip(files, results, strict=True):

@@ -192,7 +192,7 @@ def test_frame_has_a_column_for_each_label():
     pandas = pytest.importorskip("pandas")
     votes = Label(np.eye(7, 2, dtype=int), "votes", ("a", "b"))
     frame = make(labels={"emotion": Label(np.arange(7) - 1, names=EMOTIONS), "votes": votes}).to_frame()
-    assert isinstance(frame, pandas.DataFrame) and frame.emotion.tolist()[:2] == [None, "anger"]
+    assert isinstance(frame, pandas.DataFrame) and pandas.isna(frame.emotion[0]) and frame.emotion[1] == "anger"
     assert frame.votes_a.sum() == 1 and frame.units_seconds.tolist()[:3] == [1 / 25, 2 / 25, 3 / 25]
 
 

@@ -12,6 +12,7 @@ from error_table import errors
 import refmer
 from refmer import params
 from refmer.data.files import read_npz, write_npz
+from refmer.data.labels import SENTIMENT, Label
 from refmer.int8 import files
 from refmer.int8 import model as module
 from refmer.int8.matrix import QuantizedMatrix
@@ -130,9 +131,12 @@ def test_the_published_openface_adaptive_takes_two_megabytes(tmp_path):
     system, model = find("openface_adaptive"), refmer.Recognizer("openface_adaptive", "paper")
     model.config_, model.recipe_, model.history_ = system.Config.paper(), RECIPES[system.RECIPE]["paper"], []
     model.p_ = params.init(system.describe(model.config_), 0)
-    model.class_names_, model.classes_, model.speakers_ = ("-3",) * 7, np.arange(7), np.array(["a"])
+    model.class_names_, model.classes_, model.speakers_ = SENTIMENT, np.arange(7), np.array(["a"])
+    model.label_, model.label_scaling_ = Label([0.0], "ordinal", SENTIMENT).describe(), (np.zeros(7), np.ones(7))
     widths = {"units": 713, "prosody": 10, "mfcc": 64, "words": 300}
     model.scaling_ = {k: (np.zeros(n, np.float32), np.ones(n, np.float32)) for k, n in widths.items()}
+    model.rates_, model.features_, model.seed_ = dict.fromkeys(widths, 25.0), dict.fromkeys(widths, ()), 0
+    model.streams_ = system.modalities(model.config_)
     small = refmer.quantize(model)
     small.save(tmp_path / "s.npz")
     assert params.count(model.p_.description) == params.count(small.p_.description) == 1_962_503
@@ -251,7 +255,7 @@ test_errors_name_the_cause = errors(
     (lambda own, clips: refmer.quantize(own, clips, observer="eye"), "observer is 'eye'; accepted: 'min-max'"),
     (lambda own: refmer.quantize(own, clip="top"), "clip is 'top'"),
     (lambda own: refmer.quantize(with_nan(own)), "not finite"),
-    (lambda own, clips: refmer.quantize(own, with_nan_in_clips(clips)), "is nan standard deviations"),
+    (lambda own, clips: refmer.quantize(own, with_nan_in_clips(clips)), "NaN or infinite features in 1 clips"),
 )
 
 

@@ -24,7 +24,10 @@ def frames_of(path):
     existing("file", path)
     rate, mask, features = None, None, ()
     if path.suffix.lower() == ".npy":
-        x = np.load(path, allow_pickle=False)
+        try:
+            x = np.load(path, mmap_mode="r", allow_pickle=False)  # not larger than the file
+        except Exception as error:  # a damaged header makes NumPy raise anything, SyntaxError and TokenError too
+            raise ValueError(f"it cannot be read ({error}); accepted: an array without pickle") from error
     elif path.suffix.lower() == ".npz":
         arrays = read_npz(path, "an .npz of one array, or of x, rate and mask")
         if "x" not in arrays and len(arrays) != 1:

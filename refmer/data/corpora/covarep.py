@@ -1,10 +1,11 @@
 """Voice features of COVAREP (Degottex et al. 2014) as MATLAB files."""
 
-import numpy as np
-from scipy.io import loadmat, whosmat
+import struct
 
+import numpy as np
+
+from refmer.data.corpora.mat import read_mat
 from refmer.data.corpora.tables import clips_of_streams, collect, data_files, finite, stream_of
-from refmer.data.read_clip import LARGEST, existing
 
 RATE = 100.0  # frames per second
 NAMES = (  # of the 74 features, where a file has none
@@ -17,7 +18,7 @@ def read(path, *, speaker=None, rate=RATE):
     """Read the voices of clips, a .mat file of COVAREP each.
 
     COVAREP is free (github.com/covarep/covarep, LGPL): `COVAREP_feature_extraction(DIR)` writes a file beside each sound, with
-    `features` (T, 74), every 10 ms, and `names`. Files of version 7.3 (HDF5) are not read.
+    `features` (T, 74), every 10 ms, and `names`. Files of version 7.3 (HDF5) and 4 are not read.
 
     Parameters
     ----------
@@ -53,16 +54,12 @@ def read(path, *, speaker=None, rate=RATE):
 
 def features_of(file):
     """Return the features (T, D) of a file, and their names."""
-    accepted = "a MATLAB file up to version 7 with `features` (T, D); in MATLAB: save(file, 'features', 'names', '-v7')"
-    existing("mat", file)
     try:
-        shapes = {name: shape for name, shape, _ in whosmat(file)}
-        shape = shapes.get("features", ())
-        if len(shape) != 2 or 0 in shape or 8 * np.prod(shape, dtype=float) > LARGEST:
-            raise ValueError(f"it has {', '.join(f'{name} {shape}' for name, shape in shapes.items()) or 'nothing'}")
-        data = loadmat(file, variable_names=("features", "names"))
-        x = data["features"].astype(float)
-        names = tuple(str(np.squeeze(name)) for name in data.get("names", np.array(NAMES)).ravel())
-    except Exception as error:  # of a damaged file SciPy raises errors of any kind
+        data = read_mat(file)
+        x, names = data.get("features"), data.get("names", NAMES)
+        if not isinstance(x, np.ndarray) or x.ndim != 2 or 0 in x.shape:
+            raise ValueError(f"it has {', '.join(data) or 'nothing'}, of which features is no matrix")
+    except (ValueError, IndexError, struct.error) as error:
+        accepted = "a MATLAB file of version 5 to 7 with `features` (T, D); in MATLAB: save(file, 'features', 'names', '-v7')"
         raise ValueError(f"{file.name} cannot be read ({error}); accepted: {accepted}") from error
-    return x, names if len(names) == x.shape[1] else ()
+    return x, names if isinstance(names, tuple) and len(names) == x.shape[1] and all(names) else ()

@@ -118,7 +118,7 @@ def read_all(path, names, files, endings, cache, jobs):
             own = x.shape[1:], rate, features
             if own != about.setdefault(column, own):
                 raise ValueError(f"its frames, rate and features are {own}; accepted: {about[column]}, as before it")
-        except (ValueError, OSError, EOFError) as error:
+        except (ValueError, OSError) as error:
             raise ValueError(f"column {column} of clip {clip}, {places[column][clip].name}: {error}") from error
         return x, present
 

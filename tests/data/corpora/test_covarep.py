@@ -1,11 +1,18 @@
 """MATLAB files of COVAREP."""
 
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import numpy as np
 import pytest
 from error_table import errors
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.io import savemat
 
 from refmer.data.corpora import covarep
+from refmer.data.corpora.mat import read_mat
 
 
 def write(path, n, seed=0, **changes):
@@ -55,10 +62,44 @@ def test_damaged_and_foreign_files_are_named_together(folder):
     with pytest.warns(UserWarning) as caught:
         assert len(covarep.read(folder)) == 2
     (message,) = [str(w.message) for w in caught]
-    assert "5 of 7 files" in message and "narrow.mat has other features" in message and "x (2, 3)" in message
+    assert (
+        "5 of 7 files" in message
+        and "narrow.mat has other features" in message
+        and "it has x, of which features is no matrix" in message
+    )
     for name in ("cut", "hdf", "text", "other"):
         assert f"{name}.mat cannot be read" in message
-    assert "up to version 7 with `features`" in message
+    assert "of version 5 to 7 with `features`" in message
+
+
+@pytest.mark.parametrize("kind", ["f8", "f4", "i2", "u1", ">f8"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_matrices_of_any_kind_and_packing(tmp_path, kind, packed):
+    x = np.arange(6).reshape(2, 3).astype(kind)
+    given = {"features": x, "names": np.array(["F0", "a name", "ü"], object), "note": "text", "s": {"a": 1}, "n": [[1]]}
+    savemat(tmp_path / "a.mat", given, do_compression=packed)
+    data = read_mat(tmp_path / "a.mat")
+    np.testing.assert_array_equal(data["features"], x)
+    assert data["names"] == ("F0", "a name", "ü") and data["note"] == "text" and data["s"] is None
+
+
+@given(seed=st.integers(0, 2**32 - 1), packed=st.booleans())
+def test_a_damaged_file_is_a_value_error_or_read(seed, packed):
+    rng = np.random.default_rng(seed)
+    stored = io.BytesIO()
+    savemat(stored, {"features": np.ones((3, 4)), "names": np.array(["a", "b", "c", "d"], object)}, do_compression=packed)
+    data = bytearray(stored.getvalue())
+    for at in rng.integers(len(data), size=3):
+        data[at] = rng.integers(256)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "x.mat"
+        file.write_bytes(data[: rng.integers(len(data) + 1)] if seed % 2 else data)
+        try:
+            x, _ = covarep.features_of(file)
+        except ValueError as error:
+            assert "x.mat cannot be read" in str(error)
+        else:
+            assert x.ndim == 2
 
 
 test_errors = errors((lambda tmp_path: covarep.read(tmp_path), "has no files that end in .mat"))

@@ -67,6 +67,14 @@ def test_kinds_are_chosen_and_columns_joined(read):
     assert read(labels={"votes": "regression"}).labels["votes"].kind == "regression"
 
 
+def test_numbers_with_a_point_are_a_regression_and_others_classes(read):
+    clips = read(["1.0,3,0,x/a.npy", "2.0,,1e0,x/b.NPY"], "valence,item,seen,vgg")
+    assert {name: label.kind for name, label in clips.labels.items()} == dict(
+        valence="regression", item="classes", seen="classes"
+    )
+    assert clips.labels["item"].names == ("3",) and clips.item.tolist() == [0, -1]
+
+
 def test_other_columns_are_names_and_speakers(read):
     clips = read(["u,1,x/a.npy", "v,2,x/b.NPY"], "clip,actor,vgg", name="clip", speaker="actor")
     assert clips.name.tolist() == ["u", "v"] and clips.speaker.tolist() == ["1", "2"] and not clips.labels
@@ -110,11 +118,24 @@ def test_missing_and_damaged_files_are_listed_together(read, folder):
     np.savez(folder / "two.npz", a=np.ones(3), b=np.ones(3))
     (folder / "cut.npy").write_bytes((folder / "wide.npy").read_bytes()[:-8])
     (folder / "words.csv").write_text("a,b\n1,x\n")
-    names = ("wide.npy", "nan.npy", "text.npy", "object.npy", "two.npz", "cut.npy", "words.csv", "none.npy")
+    (folder / "head.npy").write_bytes((folder / "wide.npy").read_bytes()[:30])
+    (folder / "empty.npy").write_bytes(b"")
+    names = (
+        "head.npy",
+        "empty.npy",
+        "wide.npy",
+        "nan.npy",
+        "text.npy",
+        "object.npy",
+        "two.npz",
+        "cut.npy",
+        "words.csv",
+        "none.npy",
+    )
     with pytest.warns(UserWarning) as caught:
         clips = read(["a,x/a.npy", *(f"{name},{name}" for name in names)], "name,vgg")
     (message,) = [str(w.message) for w in caught]
-    assert clips.name.tolist() == ["a"] and "8 of 9 files of clips.csv are left out" in message
+    assert clips.name.tolist() == ["a"] and "10 of 11 files of clips.csv are left out" in message
     for name in names:
         assert f"column vgg of clip {name}, {name}: " in message
     for reason in ("((5,), None, ())", "8 of its values are not finite", "<U1 of shape (1,)", "arrays a, b", "no such file"):
