@@ -8,6 +8,7 @@ sorted cells alone: it contains no times, paths or numbers of jobs.
 import hashlib
 import json
 import pickle
+import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -157,7 +158,7 @@ def run(
     write_text(Path(out) / "results.md", own.markdown(result))
     (Path(out) / "figures").mkdir(parents=True, exist_ok=True)
     for title, figure in own.draw(result).items():
-        style.save(figure, Path(out) / "figures" / f"{title}.png")
+        style.save(figure, Path(out) / "figures" / f"{re.sub('[^A-Za-z0-9_-]', '_', title)}.png")
     return result
 
 
