@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refmer.choices import ABOVE_0, choose, plain, typed
-from refmer.data.arrays import codes, column, entries, is_list, listed, names, names_in, numbers, padded, table, whole
+from refmer.data.arrays import ONE_HOT, codes, column, entries, is_list, listed, names, names_in, numbers, padded, table, whole
 
 SENTIMENT = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 UNLABELLED = {"classes": -1, "votes": 0, "ordinal": np.nan, "regression": np.nan}  # kind -> value of a clip without label
@@ -161,6 +161,9 @@ def lowest(levels):
 
 
 def _read_classes(values, given):
+    truths = entries(column("values", values, ONE_HOT))[0]
+    if truths and all(isinstance(v, bool) for v in truths):  # False and True become names
+        values = [str(plain(v)) for v in column("values", values)]
     if given is None and not (given := tuple(sorted(names_in("values", values)))):
         integers = {whole(plain(v)) for v in entries(column("values", values))[0]} - {None, -1}
         given = tuple(map(str, sorted(integers)))

@@ -16,6 +16,8 @@ from refmer.data.labels import SENTIMENT, Label
     "values, kind, names, targets",
     [
         (["sad", "happy", None, "sad", ""], "classes", ("happy", "sad"), [1, 0, 0, 1, 0]),
+        (np.array([True, False]), "classes", ("False", "True"), [1, 0]),
+        ([True, None, False], "classes", ("False", "True"), [1, 0, 0]),
         ([0, 2, 1, -1], "classes", ("0", "1", "2"), [0, 2, 1, 0]),
         (np.array([1, 3, 5, 3]), "classes", ("1", "3", "5"), [0, 1, 2, 1]),
         ([1.5, 2, np.nan], "regression", ("value",), [[1.5], [2], [0]]),
@@ -65,7 +67,7 @@ def test_parts_of_a_label_are_joined(clips):
 
 test_wrong_values_are_refused = errors(
     (lambda clips: Label([6], "classes", list("abcdef")), r"values has labels \[6\] outside the classes 0..5"),
-    (lambda clips: Label([True], "classes", ("a",)), "values is True; accepted: a, or their indices"),
+    (lambda clips: Label([True], "classes", ("a",)), "values is 'True'; accepted: a, or their indices"),
     (lambda clips: Label([0.5], "classes", ("a",)), "values is 0.5; accepted"),
     (lambda clips: Label(["joy"], "classes", ("sad",)), "values is 'joy'; accepted: sad"),
     (lambda clips: Label([0], names=("a", "a")), "names is .* accepted: different names"),
