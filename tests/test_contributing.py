@@ -170,7 +170,7 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
         [STRUCTURE, "tests/test_tutorials.py"],
         "lists or parts or introduced or gap",
         [
-            lambda copy: (copy / "tutorials/17_new.py").write_text(
+            lambda copy: (copy / "tutorials/18_new.py").write_text(
                 re.sub(r"^# Introduces:.*?^#$", "# Introduces:\n#", (copy / FIRST).read_text(), flags=re.M | re.S)
             ),
             append("README.md", "\n17 new\n"),
