@@ -173,7 +173,7 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
             lambda copy: (copy / "tutorials/18_new.py").write_text(
                 re.sub(r"^# Introduces:.*?^#$", "# Introduces:\n#", (copy / FIRST).read_text(), flags=re.M | re.S)
             ),
-            append("README.md", "\n17 new\n"),
+            append("README.md", "\n18 new\n"),
         ],
     ),
 }
