@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from refmer.data.corpora import READERS
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 SITE = DOCS / "_build" / "html"
@@ -27,6 +29,11 @@ def test_links_between_pages_lead_to_files(page):
 def test_menu_of_the_site_names_every_page():
     menu = re.search(r"```\{toctree\}(.*?)```", (DOCS / "index.md").read_text(), re.S).group(1).split()
     assert {path.stem for path in DOCS.glob("*.md")} - {"index"} <= set(menu)
+
+
+def test_every_reader_is_on_the_page_of_data():
+    page = (DOCS / "data.md").read_text()
+    assert [name for name in READERS if f"`{name}`" not in page] == []
 
 
 TAG = re.compile(r"<(\w+)\b([^>]*)>")
