@@ -8,7 +8,6 @@ import numpy as np
 from refmer import __version__, params
 from refmer.choices import plain
 from refmer.data.clips import Stream
-from refmer.data.inputs import joined
 from refmer.int8.files import folded, restored, stored
 from refmer.train.recipes import RECIPES
 
@@ -107,7 +106,6 @@ def check_file(model, system):
         name: Stream(np.zeros((1, 1, *mean.shape)), rates[name], None, "", model.features_.get(name, ()))
         for name, (mean, _) in model.scaling_.items()
     }
-    joint = {m: joined([streams[name] for name in names]) for m, names in model.streams_.items()}
-    for name, width in system.widths(joint, config).items():
+    for name, width in system.widths(model.by_modality(streams), config).items():
         if getattr(config, name) != width:
             raise ValueError(f"its scaling has {name} {width}; accepted: {getattr(config, name)}, as in config_")

@@ -37,9 +37,11 @@ class Reader:
 
     def inputs(self, streams):
         """Return the system's inputs of standardised streams {name: Frames}."""
-        return find(self.system).inputs(
-            {m: joined([streams[k] for k in names]) for m, names in self.streams_.items()}, self.config_
-        )
+        return find(self.system).inputs(self.by_modality(streams), self.config_)
+
+    def by_modality(self, streams):
+        """Return {modality: Frames} of streams {name: Stream or Frames}."""
+        return {m: joined([streams[name] for name in names]) for m, names in self.streams_.items()}
 
     def batch(self, clips, rows=None):
         """Return the system's inputs of clips, standardised, and their masks; of clips on disk, a Lazy batch.

@@ -12,7 +12,7 @@ from refmer.data import labels
 from refmer.data.arrays import identifiers
 from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
-from refmer.data.inputs import SENSES, assign, joined
+from refmer.data.inputs import SENSES, assign
 from refmer.data.scaling import scaling
 from refmer.evaluate import metrics
 from refmer.layers.trace import stacked
@@ -172,7 +172,7 @@ class Recognizer(Reader, BaseEstimator):
         self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         self.rates_ = {name: float(s.rate) for name, s in streams.items()}
         self.features_ = {name: s.features for name, s in streams.items()}
-        first = {m: joined([streams[name].read(slice(1)) for name in names]) for m, names in self.streams_.items()}
+        first = self.by_modality({name: s.read(slice(1)) for name, s in streams.items()})
         self.config_ = self._following(config, system.widths(first, config))
         batches = [self.labelled_batch(part, parts[0]) for part in parts]
         if self.task != "regression":

@@ -7,7 +7,7 @@ import numpy as np
 
 from refmer.choices import ABOVE_0, SEED, plain, typed
 from refmer.data import labels
-from refmer.data.arrays import column, frames, identifiers, is_list, names
+from refmer.data.arrays import column, frames, identifiers, is_list, listed, names
 from refmer.data.labels import Label
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
@@ -204,7 +204,7 @@ class Clips:
             wanted = [wanted] if isinstance(wanted, str) or not is_list(wanted) else list(wanted)
             known = {str(v) for v in column}
             if unknown := [v for v in wanted if str(v) not in known]:
-                raise ValueError(f"{field_name} is {unknown[0]!r} for no clip; they have {labels.listed(sorted(known))}")
+                raise ValueError(f"{field_name} is {unknown[0]!r} for no clip; they have {listed(sorted(known))}")
             chosen &= np.isin(column.astype(str), [str(v) for v in wanted])
         return self[chosen]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from refmer.choices import ABOVE_0, choose, plain, typed
-from refmer.data.arrays import ONE_HOT, codes, column, entries, is_list, listed, names, names_in, numbers, padded, table, whole
+from refmer.data.arrays import ONE_HOT, codes, column, entries, is_list, listed, names, names_in, numbers, pad, table, whole
 
 SENTIMENT = ("-3", "-2", "-1", "0", "+1", "+2", "+3")
 UNLABELLED = {"classes": -1, "votes": 0, "ordinal": np.nan, "regression": np.nan}  # kind -> value of a clip without label
@@ -133,7 +133,7 @@ def steps(values, mask):
         parts = [np.asarray(part) for part in values]
         if len({part.shape[1:] for part in parts}) > 1 or 0 in {part.ndim for part in parts}:
             raise ValueError(f"values has parts of shape {listed(p.shape for p in parts)}; accepted: (T, ...), equal but for T")
-        values, default = padded(np.concatenate(parts), np.array([len(part) for part in parts]))
+        values, default = pad(parts)
         mask = default if mask is None else mask
     if np.ndim(values) < 2:
         raise ValueError(f"values has shape {np.shape(values)}; accepted over time: (N, T) or (N, T, K)")
@@ -191,9 +191,8 @@ def _read_ordinal(values, given):
     array = numbers("values", values)
     array = array.astype(float) if array.dtype.kind != "f" else array
     if given is None:
-        low, high = (
-            int(np.round(f(array, initial=0 if not np.isfinite(array).any() else None))) for f in (np.nanmin, np.nanmax)
-        )
+        known = array[np.isfinite(array)]
+        low, high = (int(np.round(x)) for x in (known.min(), known.max())) if len(known) else (0, 0)
         given = tuple(f"{k:+d}" if low < 0 and k else str(k) for k in range(low, high + 1))
     low = lowest(given)
     if (wrong := (array < low) | (array > low + len(given) - 1)).any():
@@ -252,7 +251,7 @@ def label_of(clips, name):
     if name not in clips.labels:
         raise ValueError(f"these clips have no {name} labels ({clips.source}); they have {', '.join(clips.labels) or 'none'}")
     label = clips.labels[name]
-    missing = ~(label.present.any() if label.over_time else label.present) & np.ones(len(clips), bool)
+    missing = np.full(len(clips), not label.present.any()) if label.over_time else ~label.present
     if missing.any():
         some, labelled = listed(clips.name[missing].tolist()), f"clips[clips.labels[{name!r}].present]"
         raise ValueError(f"{missing.sum()} of {len(clips)} clips have no {name} ({some}); leave them out: {labelled}")
@@ -301,12 +300,6 @@ def soft_targets(label):
     """Return the targets of a loss (..., K) float32: one-hot classes, the shares of the votes, the values of a regression."""
     targets = label.targets
     return np.eye(len(label.names), dtype=np.float32)[targets] if targets.dtype.kind == "i" else targets
-
-
-def class_count(label):
-    """Return the number of labelled clips (or steps) of each class, (K,) float32; of votes, of those above chance."""
-    soft = soft_targets(label)[label.present]
-    return (above_chance(soft) if label.kind == "votes" else soft).sum(0).astype(np.float32)
 
 
 def warn_of_absent(count, names):

@@ -10,7 +10,7 @@ from refmer.choices import SHARE, plain, typed
 from refmer.data.clips import WORD_RATE, Clips, Stream
 from refmer.data.front_end import PROSODY, derived
 from refmer.data.openface import FACE_RATE, read_face
-from refmer.data.voice import RECORDED, VOICE_RATE, kept_voice
+from refmer.data.voice import VOICE_RATE, kept_voice
 
 LARGEST = 2**30  # bytes of a file
 DIFFER = 0.1  # share of its length by which the longer stream may be longer
@@ -112,19 +112,24 @@ def file_streams(clips, seconds=None):
     T = T if seconds is None else min(T, max(round(seconds * FACE_RATE), 1))
     streams = {}
     if any(voice for voice, _ in clips):
-        for k, width, features in (("logmel", RECORDED.bands, ()), ("prosody", len(PROSODY), PROSODY)):
+        for k, features in (("logmel", ()), ("prosody", PROSODY)):
             parts = [(v[k], np.ones(len(v[k]), bool)) if v else () for v, _ in clips]
-            streams[k] = filled(parts, 2 * T, width, VOICE_RATE, "voice", features)
+            streams[k] = filled(parts, VOICE_RATE, "voice", features, 2 * T)
         streams |= derived(streams["logmel"])
     if features := next((tracked[2] for _, tracked in clips if tracked), None):
         parts = [tracked[:2] if tracked else () for _, tracked in clips]
-        streams["units"] = filled(parts, T, len(features), FACE_RATE, "face", features)
+        streams["units"] = filled(parts, FACE_RATE, "face", features, T)
     return streams, T
 
 
-def filled(parts, T, width, rate, sense, features):
-    """Return a stream of clips with at most T frames, each (x (t, width), present (t,)) or (), 0 where no frame is present."""
-    x, mask = np.zeros((len(parts), T, width), np.float32), np.zeros((len(parts), T), bool)
+def filled(parts, rate, sense, features=(), T=None):
+    """Return a stream of clips, each (x (t, ...), present (t,)), or () for one without a frame; 0 where no frame is present.
+
+    T: the number of frames, and the most of a clip; default: those of the longest.
+    """
+    first = next(part[0] for part in parts if part)
+    T = max(len(part[1]) for part in parts if part) if T is None else T
+    x, mask = np.zeros((len(parts), T, *first.shape[1:]), first.dtype), np.zeros((len(parts), T), bool)
     for k, part in enumerate(parts):
         if part:
             frames, present = (values[:T] for values in part)

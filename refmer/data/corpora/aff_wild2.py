@@ -8,8 +8,9 @@ from refmer.choices import ABOVE_0, SECONDS, plain, typed
 from refmer.data.clips import Clips
 from refmer.data.corpora.annotations import differences, read_annotations
 from refmer.data.corpora.faces import grey, images, read_vectors
-from refmer.data.corpora.tables import remark, stream_of
+from refmer.data.corpora.tables import remark
 from refmer.data.labels import Label
+from refmer.data.read_clip import filled
 
 
 def read(path, *, frames="cropped_aligned", features=None, size=24, rate=30.0, seconds=10.0):
@@ -62,10 +63,10 @@ def read(path, *, frames="cropped_aligned", features=None, size=24, rate=30.0, s
     cuts = [(v, slice(k, min(k + n, T[v]))) for v in videos for k in range(0, T[v], n)]
     streams, labels = {}, {}
     if any(faces.values()):
-        streams["frames"] = stream_of([grey(faces[v], cut, size) for v, cut in cuts], rate, "face")
+        streams["frames"] = filled([grey(faces[v], cut, size) for v, cut in cuts], rate, "face")
     if vectors:
         parts = [(x := vectors[v][cut], np.ones(len(x), bool)) if v in vectors else () for v, cut in cuts]
-        streams[Path(features).name] = stream_of(parts, rate, "face")
+        streams[Path(features).name] = filled(parts, rate, "face")
     for label, videos_of in tables.items():
         _, names, x = next(iter(videos_of.values()))
         own = [videos_of.get(v, ("", names, x[:0])) for v, _ in cuts]

@@ -5,7 +5,8 @@ import struct
 import numpy as np
 
 from refmer.data.corpora.mat import read_mat
-from refmer.data.corpora.tables import clips_of_streams, collect, data_files, finite, stream_of
+from refmer.data.corpora.tables import clips_of_streams, collect, data_files, finite
+from refmer.data.read_clip import filled
 
 RATE = 100.0  # frames per second
 NAMES = (  # of the 74 features, where a file has none
@@ -49,7 +50,7 @@ def read(path, *, speaker=None, rate=RATE):
 
     contents = collect(source, data_files(path, (".mat",)), read_file)
     parts = [(x, np.ones(len(x), bool)) for x in finite(source, contents.values())]
-    return clips_of_streams({"covarep": stream_of(parts, rate, "voice", widths["names"])}, contents, speaker, {}, source)
+    return clips_of_streams({"covarep": filled(parts, rate, "voice", widths["names"])}, contents, speaker, {}, source)
 
 
 def features_of(file):

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from refmer.data.corpora.tables import clips_of_streams, collect, data_files, finite, placed, stream_of
+from refmer.data.corpora.tables import clips_of_streams, collect, data_files, finite, placed
 from refmer.data.corpora.timed import read_timed
 from refmer.data.labels import Label
+from refmer.data.read_clip import filled
 
 
 def read(path, *, speaker=None, stream="opensmile"):
@@ -55,4 +56,4 @@ def read(path, *, speaker=None, stream="opensmile"):
         values = [cells.get(name, "?") for *_, cells in clips.values()]
         if len(set(values) - {"?"}) > 1:
             labels[name] = Label([None if v == "?" else v for v in values], "classes", classes)
-    return clips_of_streams({stream: stream_of(parts, rate, "voice", first["features"])}, clips, speaker, labels, source)
+    return clips_of_streams({stream: filled(parts, rate, "voice", first["features"])}, clips, speaker, labels, source)

@@ -8,6 +8,7 @@ import numpy as np
 
 from refmer.data.arrays import listed
 from refmer.data.clips import Clips, Stream
+from refmer.data.corpora.tables import lines_of
 from refmer.data.delimited import read_cells
 from refmer.data.labels import Label
 from refmer.data.read_clip import existing, file_streams
@@ -166,7 +167,7 @@ def compare(corpus, rows, published, remarks):
     """
     numbers = len(rows), len({row["speaker"] for row in rows.values()})
     lines = [f"{n} of {N} {what}" for n, N, what in zip(numbers, published, ("clips", "speakers"), strict=True) if n != N]
-    lines += [f"{what} ({len(names)}): {listed(names)}" for what, names in remarks.items() if names]
+    lines += lines_of(remarks)
     if not rows:
         raise ValueError(f"{corpus} has no clip that can be read: {'; '.join(lines)}")
     if lines:

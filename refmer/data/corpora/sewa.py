@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from refmer.data.clips import Clips
-from refmer.data.corpora.tables import collect, data_files, finite, placed, remark, sense_of, shared, stream_of
+from refmer.data.corpora.tables import collect, data_files, finite, placed, remark, sense_of, shared
 from refmer.data.corpora.timed import read_timed
 from refmer.data.labels import Label
+from refmer.data.read_clip import filled
 
 PARTS = {"train": 34, "devel": 14, "test": 16}  # German recordings of AVEC 2017
 PUBLISHED = [f"{part.title()}_DE_{k:02d}" for part, n in PARTS.items() for k in range(1, n + 1)]
@@ -53,7 +54,7 @@ def read(path, *, labels="labels", speaker=None):
         features, rate = shared(kind, tables[kind])
         x = dict(zip(tables[kind], finite(f"{source}, {kind}", [t[2] for t in tables[kind].values()]), strict=True))
         parts = [placed(x[name], tables[kind][name][3]) if name in x else () for name in names]
-        streams[kind] = stream_of(parts, rate, sense_of(kind), features)
+        streams[kind] = filled(parts, rate, sense_of(kind), features)
     dimensions, rate = shared(labels, tables[labels])
     values = [np.zeros((0, len(dimensions)))] * len(names)
     for name, (_, _, x, at) in tables[labels].items():

@@ -6,9 +6,9 @@ from refmer.choices import choose
 from refmer.data.arrays import MISSING
 from refmer.data.clips import Clips
 from refmer.data.corpora.cells import ENDINGS, ending, frames_of, label_groups, label_of
-from refmer.data.corpora.tables import collect, sense_of, stream_of
+from refmer.data.corpora.tables import collect, sense_of
 from refmer.data.delimited import read_cells
-from refmer.data.read_clip import existing, file_streams
+from refmer.data.read_clip import existing, file_streams, filled
 from refmer.data.read_clips import read_contents
 
 
@@ -77,7 +77,7 @@ def read(path, *, name="name", speaker="speaker", labels=None, rates=None, sense
             streams |= {f"{column}_{k}" if several else k: s for k, s in voice.items()}
         elif any(parts):
             rate = (rates or {}).get(column) or about[column][1] or 1.0
-            streams[column] = stream_of(parts, rate, (senses or {}).get(column) or sense_of(column), about[column][2])
+            streams[column] = filled(parts, rate, (senses or {}).get(column) or sense_of(column), about[column][2])
     try:
         labels = {label: label_of(label, *group, table, separator, names) for label, group in groups.items()}
     except ValueError as error:

@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from refmer.data.arrays import listed
-from refmer.data.clips import Clips, Stream
+from refmer.data.clips import Clips
 
 SENSES = {  # sense: words in the names of its streams
     "voice": "audio|voice|acoustic|speech|sound|egemaps|compare|mfcc|covarep|opensmile|logmel|prosody|wav2vec|hubert|wavlm",
@@ -103,22 +103,13 @@ def shared(kind, tables):
 
 def remark(corpus, remarks):
     """Warn, once, of what is not as published: {text: names}; a text without names is left out."""
-    lines = [f"{what} ({len(names)}): {listed(names)}" for what, names in remarks.items() if names]
-    if lines:
+    if lines := lines_of(remarks):
         warnings.warn(f"{corpus} is not as published: " + "; ".join(lines), stacklevel=3)
 
 
-def stream_of(parts, rate, sense, features=()):
-    """Return the stream of clips [(x (t, ...), present (t,)) or ()], of a rate (Hz); a clip with () has no frame."""
-    first = next(part[0] for part in parts if part)
-    shape = len(parts), max(len(part[1]) for part in parts if part)
-    x, mask = np.zeros((*shape, *first.shape[1:]), first.dtype), np.zeros(shape, bool)
-    for k, part in enumerate(parts):
-        if part:
-            frames, present = part
-            x[k, : len(present)][present] = frames[present]
-            mask[k, : len(present)] = present
-    return Stream(x, float(rate), mask, sense, features)
+def lines_of(remarks):
+    """Return a line for each of {text: names} that has names."""
+    return [f"{text} ({len(names)}): {listed(names)}" for text, names in remarks.items() if names]
 
 
 def clips_of_streams(streams, names, speaker, labels, source):
