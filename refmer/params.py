@@ -79,6 +79,13 @@ def count(description):
     return sum(prod(leaf.shape) for _, leaf in walk(description) if not leaf.state)
 
 
+def where(description, chosen):
+    """Return the bool vector of the parameters for whose leaves `chosen(path, leaf)` is true, state left out."""
+    return np.concatenate(
+        [np.full(prod(leaf.shape), bool(chosen(path, leaf))) for path, leaf in walk(description) if not leaf.state]
+    )
+
+
 def view(description, vector, state):
     """Return the tree of views into the two flat vectors."""
     if not isinstance(description, dict) or {"description", "vector", "state"} & set(description):

@@ -8,7 +8,7 @@ import numpy as np
 
 from refmer.choices import SECONDS, plain, typed
 from refmer.data.inputs import Frames
-from refmer.data.scaling import LARGEST, standard
+from refmer.data.scaling import BOUND, LARGEST, standard
 from refmer.layers.trace import stacked
 from refmer.systems import find
 from refmer.systems.protocol import probabilities
@@ -140,6 +140,7 @@ class Stream:
                 f"{bad} of {len(x)} frames of {name} are not finite, or {LARGEST:.0e} standard deviations from the mean;"
                 " accepted: other features, or valid False"
             )
+        x = np.clip(x, -BOUND, BOUND)
         if name not in start:
             last = before(self._end(self.steps - 1), ring.rate) if self.steps else 0
             return max(ring.end, last), x, mask

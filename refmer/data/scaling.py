@@ -1,4 +1,4 @@
-"""Features in units of their spread in training: zero mean, unit standard deviation, and 0 where no frame is."""
+"""Features in units of their spread in training: mean 0, unit variance, within +-BOUND, and 0 where no frame is."""
 
 from dataclasses import replace
 
@@ -7,11 +7,15 @@ import numpy as np
 from refmer.data.arrays import listed
 from refmer.data.folder import chunks
 
-LARGEST = 1e9  # standard deviations from the mean of training; the fourth power of a feature is finite in float32
+BOUND = 20.0  # standard deviations; a feature that is seldom other than 0 in training would reach hundreds
+LARGEST = 1e9  # standard deviations from the mean of training, beyond which data are taken for damaged
 
 
-def scaling(stream):
-    """Return mean and standard deviation of each feature over the valid frames; a constant feature gets 1."""
+def moments(stream):
+    """Return the mean and standard deviation (...) of each feature over the valid frames; that of images is one number.
+
+    The pixels of an image (uint8) share their root mean variance, since many of them hardly vary.
+    """
     n, mean, var = 0, np.zeros(stream.x.shape[2:]), np.zeros(stream.x.shape[2:])
     for rows in chunks(stream.x):
         part = stream.read(rows)
@@ -23,18 +27,17 @@ def scaling(stream):
             var += share * (valid.var(0) - var) + share * (1 - share) * step * step
     if n == 0:
         raise ValueError(f"a {stream.sense} stream has no frame in any clip; accepted: at least one")
-    sd = np.sqrt(var)
+    return mean, np.sqrt(np.full_like(var, var.mean()) if stream.x.dtype == np.uint8 else var)
+
+
+def scaling(stream):
+    """Return mean and unit (...) of each feature, float32: `moments`, and unit 1 for what is constant."""
+    mean, sd = moments(stream)
     return mean.astype(np.float32), np.where(sd > 1e-6, sd, 1).astype(np.float32)
 
 
-def moments(stream):
-    """Return the mean and standard deviation (...) of each feature of a stream in memory, in double precision."""
-    valid = stream.x[stream.mask].astype(np.float64)
-    return valid.mean(0), valid.std(0)
-
-
 def standardise(name, stream, mean, sd):
-    """Return the stream with (x - mean) / sd, and 0 where no frame is; raise ValueError for features beyond LARGEST."""
+    """Return the stream with (x - mean) / sd, within +-BOUND, 0 where no frame is; raise ValueError beyond LARGEST."""
     if stream.x.shape[2:] != mean.shape:
         raise ValueError(f"stream {name} has frames of shape {stream.x.shape[2:]}; accepted: {mean.shape}, as in training")
     x = standard(stream.x, stream.mask, mean, sd)
@@ -42,11 +45,11 @@ def standardise(name, stream, mean, sd):
         raise ValueError(
             f"stream {name} is {largest:.1e} standard deviations from the mean of training; accepted: up to {LARGEST:.0e}"
         )
-    return replace(stream, x=x)
+    return replace(stream, x=np.clip(x, -BOUND, BOUND, out=x))
 
 
 def standard(x, mask, mean, sd):
-    """Return the same for arrays x (N, T, ...) and mask (N, T), unchecked."""
+    """Return (x - mean) / sd of arrays x (N, T, ...), and 0 where `mask` (N, T) is False."""
     with np.errstate(over="ignore", invalid="ignore"):
         x = (np.asarray(x, np.float32) - mean) / sd
     x[~mask] = 0

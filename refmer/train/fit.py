@@ -1,4 +1,4 @@
-"""The fit loop: batches, forward, loss, backward, clipping, Adam; the result is the best epoch on the development set."""
+"""The fit loop: batches, forward, loss, backward, clipping, Adam; the result is the best epoch, or the last."""
 
 import os
 import sys
@@ -23,6 +23,9 @@ class Training:
         self.system, self.config, self.p, self.recipe, self.rng = system, config, p, recipe, rng
         self.g, self.steps = params.zeros_like(p), 0
         self.moments = np.zeros_like(p.vector), np.zeros_like(p.vector)
+        self.gates = np.flatnonzero(params.where(p.description, lambda path, leaf: in_gate(path)))
+        matrices = params.where(p.description, lambda path, leaf: len(leaf.shape) > 1 and not in_gate(path))
+        self.decayed = 1.0 if recipe.decayed == "all" else matrices.astype(p.vector.dtype)
 
     def epoch(self, batch, lr):
         """Train on all rows of a batch once, in a new order; return the mean loss."""
@@ -42,11 +45,19 @@ class Training:
         clip_norm(g.vector, recipe.clip)
         if recipe.coupled:
             g.vector += recipe.weight_decay * p.vector
+        elif recipe.weight_decay:
+            p.vector *= 1 - lr * recipe.weight_decay * self.decayed
         self.steps += 1
-        decay = 0.0 if recipe.coupled else recipe.weight_decay
-        adamw(p.vector, g.vector, *self.moments, self.steps, lr, *recipe.betas, decay=decay)
+        before = p.vector[self.gates]
+        adamw(p.vector, g.vector, *self.moments, self.steps, lr, *recipe.betas, decay=0.0)
+        p.vector[self.gates] += (recipe.gate_rate - 1) * (p.vector[self.gates] - before)
         p.state += MOMENTUM * g.state
         return float(value)
+
+
+def in_gate(path):
+    """Return True for the path of a parameter of a gate."""
+    return "gate" in path.split(".")
 
 
 def fit(system, config, train, dev, recipe, seed, progress=None):
@@ -69,7 +80,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
     Returns
     -------
     p : Tree
-        Parameters of the epoch with the smallest development loss.
+        Parameters of the epoch that `recipe.keep` names.
     history : list of dict
         epoch (from 1), lr, train_loss, dev_loss.
 
@@ -93,7 +104,7 @@ def fit(system, config, train, dev, recipe, seed, progress=None):
             history.append(entry)
             if progress:
                 progress(entry)
-            if best is None or entry["dev_loss"] < best[0]["dev_loss"]:
+            if best is None or recipe.keep == "last" or entry["dev_loss"] < best[0]["dev_loss"]:
                 best = entry, p.vector.copy(), p.state.copy()
             elif epoch - best[0]["epoch"] >= recipe.patience:
                 break

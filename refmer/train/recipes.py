@@ -23,8 +23,14 @@ class Recipe:
     betas : (float, float)
     clip : float
         Largest norm of the gradient.
+    decayed : "all" or "matrices"
+        Parameters that the decoupled decay shrinks: all, or arrays of two and more axes outside gates.
+    gate_rate : float
+        Factor on the learning rate of the parameters of gates.
     patience : int
         Epochs without a better development loss before training stops.
+    keep : "best" or "last"
+        The epoch that is kept: the one with the smallest development loss, or the last one (`patience` is not used).
     """
 
     lr: float
@@ -37,13 +43,17 @@ class Recipe:
     batch: int = 32
     weight_decay: float = 0.0
     coupled: bool = False
+    decayed: str = "all"
+    gate_rate: float = 1.0
     betas: tuple[float, ...] = (0.9, 0.999)
     clip: float = float("inf")
     patience: int = 20
+    keep: str = "best"
 
     def __post_init__(self):
         clip = (lambda x: x > 0, "numbers above 0, infinity too")
-        check_fields(self, {"schedule": SCHEDULES}, {"lr": ABOVE_0, "clip": clip, "betas": RATE})
+        choices = {"schedule": SCHEDULES, "decayed": ("all", "matrices"), "keep": ("best", "last")}
+        check_fields(self, choices, {"lr": ABOVE_0, "clip": clip, "betas": RATE, "gate_rate": ABOVE_0})
 
 
 COSINE = {"schedule": "cosine", "weight_decay": 0.01, "clip": 1.0}

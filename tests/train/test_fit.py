@@ -10,7 +10,7 @@ from refmer import params
 from refmer.ops.optimizers import clip_norm
 from refmer.systems import find
 from refmer.train.batches import Lazy, take
-from refmer.train.fit import evaluate, fit
+from refmer.train.fit import Training, evaluate, fit
 from refmer.train.recipes import RECIPES, Recipe
 from refmer.train.schedules import SCHEDULES
 
@@ -47,6 +47,33 @@ def test_it_stops_after_patience_epochs_without_improvement():
     _, history = run(replace(RECIPE, lr=0.3, epochs=100, patience=3))
     best = int(np.argmin([entry["dev_loss"] for entry in history]))
     assert len(history) == best + 1 + 3 < 100
+
+
+def test_the_last_epoch_is_kept_where_the_recipe_says_so():
+    p, history = run(replace(RECIPE, lr=0.3, epochs=40, patience=3, keep="last"))
+    assert len(history) == 40 and min(entry["dev_loss"] for entry in history) < history[-1]["dev_loss"]
+    assert evaluate(SYSTEM, CONFIG, p, batch(2)) == pytest.approx(history[-1]["dev_loss"], rel=1e-6)
+
+
+def test_decay_of_matrices_leaves_biases_and_gates_alone_and_gates_move_faster():
+    system = find("openface_adaptive")
+    config = system.Config.tiny(visual=5, audio=3, text=2, classes=4, dropout=0.0, mixup=0.0)
+    p = params.init(system.describe(config), 0)
+    part = batch(1) | {f"{m}_mask": np.ones(19, bool) for m in ("visual", "audio", "text")}
+    after = {}
+    for name, changes in {
+        "plain": {},
+        "decayed": {"weight_decay": 2.0, "decayed": "matrices"},
+        "fast": {"gate_rate": 10.0},
+    }.items():
+        training = Training(system, config, params.like(p, p.vector.copy(), p.state.copy()), replace(RECIPE, **changes), None)
+        training.step(part, 1e-3)
+        after[name] = params.named(training.p)
+    for path, x in params.named(p).items():
+        plain, decayed, fast = (after[name][path] for name in ("plain", "decayed", "fast"))
+        shrinks = x.ndim > 1 and ".gate." not in path
+        np.testing.assert_allclose(decayed, plain - 2e-3 * x if shrinks else plain, atol=1e-7)
+        np.testing.assert_allclose(fast - x, (10 if ".gate." in path else 1) * (plain - x), atol=1e-6)
 
 
 def test_a_loss_that_is_not_finite_stops_at_once():
