@@ -80,9 +80,9 @@ def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, pe
     space : "standard" or "raw"
         For gaussian: `amount` is in standard deviations of each feature (of images: of all pixels) over the frames of
         `scale_from` (the SNR of that is -20 log10(amount) dB), or in the features' own units (paper 000 adds N(0, 4) to raw
-        features: negligible for some, large for others; see `snr`). For missing, bursty, block and shift: the mask becomes False in frames without data, which
-        systems read as zero after standardising, or the raw feature becomes zero and the mask stays. For features: they become
-        the mean over `scale_from`, which is zero after standardising, or zero.
+        features: negligible for some, large for others; see `snr`). For missing, bursty, block and shift: the mask becomes
+        False in frames without data, which systems read as zero after standardising, or the raw feature becomes zero and the
+        mask stays. For features: they become the mean over `scale_from`, which is zero after standardising, or zero.
     scale_from : Clips, optional
         The training clips; needed for gaussian and features in standard space. Hidden features of a face are drawn from their
         mean and standard deviation (default: from those of the clips themselves).
