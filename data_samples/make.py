@@ -1,7 +1,6 @@
 """Make all files of this folder: python data_samples/make.py. Takes ten seconds, needs refmer and matplotlib."""
 
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.image
@@ -14,14 +13,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from refmer.data.clips import EMOTIONS, Stream
-from refmer.data.pack import pack
+from refmer.data.pack import BITS, pack
 from refmer.data.read import load_samples
 from refmer.data.synthetic.raters import SHARES
-from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_recordings
+from refmer.data.synthetic.synthesize import STORED, raw_signals, synthesize, synthesize_recordings
 
 HERE = Path(__file__).resolve().parent
 SEED = 0
-BITS = {"logmel": 8, "prosody": 16, "units": 8, "words": 16, "body": 16, "affect": 16}
 SENSES = {"voice": ("logmel", "prosody"), "face": ("units",)}
 UNITS = {
     "logmel": "ln of power in 40 mel bands, 50 Hz to 8 kHz",
@@ -159,16 +157,12 @@ def write_card():
 
 
 def main():
-    pack(HERE / "clips.npz", stored(synthesize(seed=SEED)), BITS)
-    pack(HERE / "recordings.npz", stored(synthesize_recordings(seed=SEED)), BITS)
+    pack(HERE / "clips.npz", synthesize(seed=SEED, streams=STORED), BITS)
+    pack(HERE / "recordings.npz", synthesize_recordings(seed=SEED, streams=STORED), BITS)
     write_examples()
     write_card()
     total = sum(p.stat().st_size for p in HERE.iterdir() if p.is_file())
     print(f"{HERE}: {total / 1e6:.2f} MB")
-
-
-def stored(clips):
-    return replace(clips, streams={k: s for k, s in clips.streams.items() if k in BITS or k == "frames"})
 
 
 if __name__ == "__main__":

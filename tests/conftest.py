@@ -26,6 +26,15 @@ def on(request):
         yield request.param
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """The folder of corpora that tests make, instead of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("REFMER_CACHE", str(folder))
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def clips():
     """48 synthetic clips of 4 speakers."""

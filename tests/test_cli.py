@@ -121,7 +121,7 @@ def test_params_prints_the_exact_counts(capsys):
 def test_every_experiment_takes_the_options_of_its_command(name):
     options = EXPERIMENTS[name].options
     own = set(inspect.signature(EXPERIMENTS[name].module.rows).parameters)
-    assert set(options) <= own | {"protocol", "speakers"}
+    assert set(options) <= own | {"protocol"}
     arguments = parser().parse_args([name, *(["raver"] if "system" in options else []), "--quick"])
     assert arguments.out == (EXPERIMENTS[name].folder or f"refmer-{name}") and arguments.quick
 

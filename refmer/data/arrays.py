@@ -134,7 +134,8 @@ def padded(valid, length):
     """Pad the same clips from their concatenated frames (all, ...) and lengths (N,)."""
     mask = np.arange(length.max(initial=0)) < length[:, None]
     x = np.zeros((*mask.shape, *valid.shape[1:]), valid.dtype)
-    x[mask] = valid
+    for row, part in zip(x, np.split(valid, length.cumsum()[:-1]), strict=False):
+        row[: len(part)] = part
     return x, mask
 
 

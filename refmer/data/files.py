@@ -64,10 +64,10 @@ def write_text(path, text):
         f.write(text.encode())
 
 
-def write_npz(path, arrays):
-    """Write named arrays to a compressed npz, a path (whole or not at all) or an open file: the same arrays, the same bytes."""
+def write_npz(path, arrays, compressed=True):
+    """Write named arrays to an npz, a path (whole or not at all) or an open file: the same arrays, the same bytes."""
     with nullcontext(path) if hasattr(path, "write") else replacing(path) as f:
-        np.savez_compressed(f, **arrays)
+        (np.savez_compressed if compressed else np.savez)(f, **arrays)
 
 
 def read_npz(path, what, largest=LARGEST):

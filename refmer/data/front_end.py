@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.fft import dct, irfft, next_fast_len, rfft
+from scipy.fft import dct, next_fast_len, rfft
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import get_window, lfilter, resample_poly
 
@@ -156,19 +156,22 @@ def log_mel(wave, config=PRESETS["samples"]):
     return np.log(power @ mel_filters(config.rate, config.window, config.bands) + FLOOR)
 
 
-def mfcc(logmel, coefficients=13):
-    """Return MFCC, deltas and delta-deltas (T, 3 coefficients): the orthonormal DCT-II of the log-mel spectrum (T, bands)."""
+def mfcc(logmel, coefficients=13, first=0, last=None):
+    """Return MFCC, deltas and delta-deltas (T, 3 coefficients): the orthonormal DCT-II of the log-mel spectrum (T, bands).
+
+    first, last: as in `deltas`.
+    """
     c = dct(logmel, axis=-1, norm="ortho")[:, :coefficients]
-    d = deltas(c)
-    return np.concatenate([c, d, deltas(d)], axis=-1)
+    d = deltas(c, first, last)
+    return np.concatenate([c, d, deltas(d, first, last)], axis=-1)
 
 
 def mfcc_stream(logmel):
     """Return the stream "mfcc" (N, T, 39) of a stream of log-mel spectra, computed for each clip."""
     x = np.zeros((*logmel.mask.shape, 39), np.float32)
-    for clip, frames, mask in zip(x, logmel.x, logmel.mask, strict=True):
-        if mask.any():
-            clip[mask] = mfcc(frames[mask])
+    length = logmel.mask.sum(1)
+    end = np.repeat(length.cumsum(), length)
+    x[logmel.mask] = mfcc(logmel.x[logmel.mask], 13, end - np.repeat(length, length), end - 1)
     names = tuple(f"{order}mfcc{k}" for order in ("", "delta_", "delta2_") for k in range(13))
     return Stream(x, logmel.rate, logmel.mask, logmel.sense, names)
 
@@ -195,7 +198,11 @@ def derived(logmel):
 
 def sound_streams(waves, rate):
     """Return the streams of the voice, "logmel", "prosody", "mfcc" and "layers", of waves [(S,)]."""
-    outputs = [front_end(wave, rate) for wave in waves]
+    return streams_of([front_end(wave, rate) for wave in waves])
+
+
+def streams_of(outputs):
+    """Return the same streams of the outputs of `front_end`, one for each clip."""
     streams = {}
     for name, features in (("logmel", ()), ("prosody", PROSODY)):
         x, mask = pad([output[name].astype(np.float32) for output in outputs])
@@ -203,11 +210,14 @@ def sound_streams(waves, rate):
     return streams | derived(streams["logmel"])
 
 
-def deltas(x, reach=2):
-    """Return the slope of the line fitted over t - reach .. t + reach, per frame (T, C); the ends are repeated (Young, HTK)."""
-    padded = np.pad(x, ((reach, reach), (0, 0)), mode="edge")
-    t = range(-reach, reach + 1)
-    return sum(k * padded[reach + k : reach + k + len(x)] for k in t) / sum(k * k for k in t)
+def deltas(x, first=0, last=None, reach=2):
+    """Return the slope of the line fitted over t - reach .. t + reach, per frame (T, C); the ends are repeated (Young, HTK).
+
+    first, last: the ends of the clip of each frame, where x holds several, whole numbers (T,). Default: the ends of x.
+    """
+    t, last = np.arange(len(x)), len(x) - 1 if last is None else last
+    steps = range(-reach, reach + 1)
+    return sum(k * x[np.clip(t + k, first, last)] for k in steps) / sum(k * k for k in steps)
 
 
 def prosody(wave, config=PRESETS["samples"]):
@@ -241,12 +251,14 @@ def pitch(wave, config, high=500.0, voiced=0.5):
     taper = get_window("hann", window)
     low = 62.0 if config.recorded else 60.0  # Hz; mains hum at 50 or 60
     shortest, lags = int(config.rate / high), np.arange(min(int(config.rate / low), window // 2) + 2)
-    n = next_fast_len(window + lags[-1], real=True)
+    n = next_fast_len(window + len(lags) - 1, real=True)
 
     def autocorrelation(frames):
-        x = rfft(frames * taper, n)
-        r = irfft(x.real**2 + x.imag**2, n)
-        return r[..., lags] / (r[..., :1] + FLOOR)
+        x = np.zeros((*frames.shape[:-1], n))
+        np.multiply(frames, taper, out=x[..., :window])
+        x = rfft(x)
+        r = dct(x.real**2 + x.imag**2, 1) / n  # the inverse of a real spectrum
+        return r[..., : len(lags)] / (r[..., :1] + FLOOR)
 
     r = autocorrelation(framed(wave, window, config.hop)) / autocorrelation(np.ones(window))
     below, r, lags = r[:, : shortest + 1], r[:, shortest:], lags[shortest:]

@@ -1,4 +1,4 @@
-"""The data of experiments: the bundled corpora, or those that the user names, and the label that is learned."""
+"""The data of experiments: the synthetic corpora, or those that the user names, and the label that is learned."""
 
 import warnings
 from dataclasses import replace
@@ -7,10 +7,9 @@ from textwrap import shorten
 from refmer.data.corpora import read_data
 from refmer.data.inputs import SENSES
 from refmer.data.read import load_samples
-from refmer.data.synthetic.synthesize import synthesize, synthesize_recordings
 
 BUNDLED = {"sentiment": "clips", "emotion": "clips", "votes": "clips", "affect": "recordings"}  # label -> corpus
-MAKE = {"clips": synthesize, "recordings": synthesize_recordings}
+SPEAKERS = {"clips": 200, "recordings": 80}  # of experiments
 
 
 def corpus_of(label):
@@ -25,10 +24,11 @@ def corpus_with(corpora, label):
     return next(name for name, clips in corpora.items() if label in clips.labels)
 
 
-def load_corpora(rows, speakers=None):
-    """{"clips": Clips, "recordings": Clips}, as far as the rows need them; `speakers`: larger synthetic ones (seed 0)."""
+def load_corpora(rows, quick=False, speakers=None):
+    """{"clips": Clips, "recordings": Clips} of so many speakers, as far as the rows need them; `quick`: the bundled ones."""
     needed = sorted({corpus_of(changes["target"]) for _, changes in rows.values()})
-    return {kind: load_samples(kind) if speakers is None else MAKE[kind](speakers) for kind in needed}
+    default = {} if quick else SPEAKERS
+    return {kind: load_samples(kind, default.get(kind) if speakers is None else speakers) for kind in needed}
 
 
 def load(own, data=None, label=None, groups=None):

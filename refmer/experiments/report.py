@@ -71,16 +71,20 @@ def preface(title, result):
     """The head of every results.md."""
     n = len(result["seeds"])
     over = f"mean ± standard deviation over {n} seeds, shared by all rows" if n > 1 else "one seed"
-    data = "\n".join(
-        f"- {kind}: {d['source']} ({d['clips']} clips, {d['speakers']} speakers, checksum {d['checksum']})"
-        for kind, d in result["data"].items()
-    )
     return f"""# {title}
 
-{data}
+{sources(result)}
 
 {SYNTHETIC if synthetic(result) else ""}Protocol {result["protocol"]}, split by {result["by"]}, {over}.
 """
+
+
+def sources(result):
+    """The corpora of a result, a line each."""
+    return "\n".join(
+        f"- {kind}: {d['source']} ({d['clips']} clips, {d['speakers']} speakers, checksum {d['checksum']})"
+        for kind, d in result["data"].items()
+    )
 
 
 SYNTHETIC = """\

@@ -26,6 +26,7 @@ from refmer.data.corpora import read_data
 from refmer.data.files import write_text
 from refmer.data.folder import Rows
 from refmer.data.labels import Label
+from refmer.data.synthetic.synthesize import IDLE
 from refmer.experiments import EXPERIMENTS, protocols, style
 from refmer.experiments.data import corpus_with, labelled, load_corpora, sensed
 from refmer.experiments.rows import check, learning, readable
@@ -33,7 +34,6 @@ from refmer.recognizer import Recognizer
 
 VERSIONS = {"refmer": refmer.__version__} | {name: version(name) for name in ("numpy", "scipy", "numba", "scikit-learn")}
 CHUNK = 256  # clips that are read at a time
-IDLE = 10  # seconds without work after which a worker ends, so also after a killed parent
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,13 @@ def run(
         Seeds 0..seeds-1: each draws its own split, initial parameters and disturbances, the same for all rows. Default: that
         of the experiment, else of the protocol.
     quick : bool
-        The experiment's smallest run: one or two seeds, few rows or levels.
+        The experiment's smallest run: one or two seeds, few rows or levels, the bundled corpora.
     jobs : int
         Processes on this machine; the results are the same bytes for any number.
     protocol : str, optional
         Name in protocols.PROTOCOLS: how to split and repeat. Default: that of the experiment.
     corpora : dict of str to Clips, or str, optional
-        Data by any name, or NAME:PATH as `refmer.read_data` reads them, instead of the bundled corpora. Clips without a label
+        Data by any name, or NAME:PATH as `refmer.read_data` reads them, instead of the synthetic corpora. Clips without a label
         that is learned are left out, with a warning.
     label : str, optional
         The label that all rows learn. Default: the only one of the data, else that of each row.
@@ -111,7 +111,7 @@ def run(
     scheduler : str, optional
         Address of a Dask scheduler, whose workers are used instead of local processes.
     speakers : int, optional
-        Synthetic corpora of so many speakers (seed 0) instead of the bundled ones of 24: power grows with them.
+        Synthetic corpora of so many speakers (seed 0), see `refmer.load_samples`. Default: 200 of clips, 80 of recordings.
     **options
         The experiment's own, see the function `rows` of its module: rows (systems and baselines, NAME or NAME@LABEL), system
         (of "ablate"), ids (of "claims").
@@ -136,9 +136,11 @@ def run(
     plan = replace(plan, seeds=experiment.quick_seeds if quick else next(defaults))
     if plan.seeds < experiment.least_seeds or jobs < 1:
         raise ValueError(f"seeds is {plan.seeds}, jobs is {jobs}; accepted: at least {experiment.least_seeds} and 1")
+    if speakers is not None and corpora is not None:
+        raise ValueError(f"speakers is {speakers}; accepted: of the synthetic corpora, without other data")
     corpora = {"data": read_data(corpora)} if isinstance(corpora, str) else corpora
     rows = learning(own.rows(quick, **options), corpora, label)
-    corpora = load_corpora(rows, speakers) if corpora is None else of_rows(corpora, rows)
+    corpora = load_corpora(rows, quick, speakers) if corpora is None else of_rows(corpora, rows)
     if experiment.senses and streams:
         corpora = {name: sensed(clips, streams) for name, clips in corpora.items()}
     check(experiment, rows, corpora)

@@ -27,6 +27,8 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache
 from numba.core.dispatcher import Dispatcher
 from numba.core.serialize import dumps
 
+from refmer.cache import is_writable, users_folder
+
 HERE = Path(__file__).absolute().parent
 
 
@@ -116,22 +118,6 @@ def cache_folder():
 def given_folder():
     """Return NUMBA_CACHE_DIR, or an empty text."""
     return config.CACHE_DIR and os.path.abspath(config.CACHE_DIR)
-
-
-def users_folder():
-    """Return the user's cache folder, or None."""
-    folder = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/.cache")
-    return folder if os.path.isabs(folder) else None  # no home: "~" stays
-
-
-def is_writable(folder):
-    """Make a folder; return True if a file can be written into it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        return False
-    return True
 
 
 def temporary_folder():

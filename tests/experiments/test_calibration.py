@@ -117,7 +117,7 @@ def test_figures_name_rows_units_and_numbers(done):
 
 test_what_is_wrong_is_named = errors(
     (
-        lambda tmp_path: run("calibration", tmp_path, rows=("tlab_jca",)),
+        lambda tmp_path: run("calibration", tmp_path, quick=True, rows=("tlab_jca",)),
         "tlab_jca learns affect, a label of regression; accepted by calibration: classes, votes, ordinal",
     ),
 )

@@ -114,10 +114,10 @@ def test_other_targets_have_no_unimodal_line(clips, tmp_path, monkeypatch):
 
 test_errors_name_the_cause = errors(
     (
-        lambda tmp_path: run("curves", tmp_path, rows=("auxformer", "raver")),
+        lambda tmp_path: run("curves", tmp_path, quick=True, rows=("auxformer", "raver")),
         "the rows learn emotion, votes; accepted: rows of one label, as NAME@LABEL",
     ),
-    (lambda tmp_path: run("curves", tmp_path, rows=("tlab_jca",)), "tlab_jca learns affect, a label of regression"),
+    (lambda tmp_path: run("curves", tmp_path, quick=True, rows=("tlab_jca",)), "tlab_jca learns affect, a label of regression"),
 )
 
 

@@ -81,4 +81,4 @@ def test_expected_loss_weighs_clips_by_their_length():
 
 def test_rows_without_classes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="tlab_jca learns affect, a label of regression; accepted by packet-loss: classes"):
-        run("packet-loss", tmp_path, rows=("tlab_jca",))
+        run("packet-loss", tmp_path, quick=True, rows=("tlab_jca",))

@@ -4,6 +4,7 @@ The units of an emotion follow EMFACS.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -39,6 +40,7 @@ class Person:
     fringe: float  # where the hair ends, pixels from the top
 
 
+@lru_cache
 def make_person(seed, what, index):
     """Return person `index` of a corpus `what`."""
     rng = generator(seed, what + " face", index)

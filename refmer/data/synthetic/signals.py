@@ -18,14 +18,14 @@ AFFECT = np.array(((-0.6, 0.7), (-0.65, 0.25), (-0.55, 0.75), (0.8, 0.5), (0.0, 
 REACH = 0.35  # width of an emotion's neighbourhood in that plane
 
 
-def act_clip(name, speaker, emotion, take, seed, duration):
-    """Return one acted clip as a dict of signals, labels and truth."""
+def act_clip(name, speaker, emotion, take, seed, duration, drawn):
+    """Return one acted clip as a dict of signals, labels and truth.   drawn: with frames."""
     rng = generator(seed, name)
     T = draw_length(rng, duration)
     shown = raters.draw_shown(seed, speaker, emotion, take)
     show = [np.outer(apex(rng, T), np.eye(len(EMOTIONS))[k]) for k in shown]
     tone = np.full(words.length(T / FACE_RATE), rng.uniform(-3.3, 3.3))  # independent of the emotion
-    signals, lag = signal(rng, seed, "clips", speaker, show, np.mean(show, 0) @ AFFECT[:, 1], tone)
+    signals, lag = signal(rng, seed, "clips", speaker, show, np.mean(show, 0) @ AFFECT[:, 1], tone, drawn)
     votes = rng.multinomial(raters.RATERS, raters.rater_shares()[emotion, shown[0], shown[1]])
     labels = {
         "speaker": f"s{speaker:02d}",
@@ -38,15 +38,18 @@ def act_clip(name, speaker, emotion, take, seed, duration):
     return {**signals, "labels": labels, "truth": truth}
 
 
-def act_recording(name, speaker, seed, duration):
-    """Return one recording as a dict: a random walk of valence and arousal, its expression, and its annotation."""
+def act_recording(name, speaker, seed, duration, drawn):
+    """Return one recording as a dict: a random walk of valence and arousal, its expression, and its annotation.
+
+    drawn: with frames.
+    """
     rng = generator(seed, name)
     T = draw_length(rng, duration)
     felt = np.tanh(rng.normal(0, 0.35, 2) + 0.9 * gaussian_filter1d(gauss_markov(rng, T, 2, 4.0, FACE_RATE), 15, axis=0))
     near = np.exp(-((felt[:, None] - AFFECT) ** 2).sum(-1) / (2 * REACH**2))  # (T, 6)
     show = 1.2 * near / near.sum(1, keepdims=True)
     at = np.linspace(0, T - 1, words.length(T / FACE_RATE)).astype(int)
-    signals, lag = signal(rng, seed, "recordings", speaker, (show, show), felt[:, 1], 3 * felt[at, 0])
+    signals, lag = signal(rng, seed, "recordings", speaker, (show, show), felt[:, 1], 3 * felt[at, 0], drawn)
     truth = {"lag": lag, "sentence": " ".join(signals["sentence"])}
     return {**signals, "felt": felt, "affect": annotate(rng, felt), "labels": {"speaker": f"r{speaker:02d}"}, "truth": truth}
 
@@ -64,8 +67,8 @@ def apex(rng, T):
     return np.exp(rng.normal(0, 0.1)) * rise * (1 - 0.2 * t / t[-1])
 
 
-def signal(rng, seed, corpus, speaker, show, arousal, tone):
-    """Return all signals of one clip, and its lag (s).
+def signal(rng, seed, corpus, speaker, show, arousal, tone, drawn):
+    """Return all signals of one clip, with frames if they are to be `drawn`, and its lag (s).
 
     show: intensities of the emotions in voice and face, two arrays (T, 6); arousal (T,); tone (words,): valence of the words.
     """
@@ -77,10 +80,10 @@ def signal(rng, seed, corpus, speaker, show, arousal, tone):
     person = face.make_person(seed, corpus, speaker)
     motion = face.move(rng, person, show[1], mouth)
     sentence = words.write(rng, tone)
-    return {
+    frames = {"frames": face.draw(person, *motion)} if drawn else {}
+    return frames | {
         "wave": wave.astype(np.float32),
         "units": face.track(rng, *motion).astype(np.float32),
-        "frames": face.draw(person, *motion),
         "words": words.vectors(sentence).astype(np.float32),
         "body": body(rng, seed, corpus, speaker, arousal).astype(np.float32),
         "sentence": sentence,

@@ -7,21 +7,31 @@ import re
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
+from refmer.choices import choose, plain, typed
+from refmer.data.arrays import names as names_of
 from refmer.data.arrays import pad
 from refmer.data.clips import EMOTIONS, WORD_RATE, Clips, Stream
-from refmer.data.front_end import sound_streams
+from refmer.data.front_end import front_end, streams_of
 from refmer.data.labels import SENTIMENT, Label
 from refmer.data.openface import FACE_RATE, FEATURES
 from refmer.data.synthetic import voice
 from refmer.data.synthetic.signals import BODY_RATE, CLIP_SECONDS, RECORDING_SECONDS, act_clip, act_recording
 
+VOICE = ("logmel", "prosody")
+DERIVED = ("mfcc", "layers")  # from the log-mel
 STREAMS = {  # name: (rate, sense, features)
     "units": (FACE_RATE, "face", FEATURES),
     "frames": (FACE_RATE, "face", ()),
     "words": (WORD_RATE, "words", ()),
     "body": (BODY_RATE, "body", ("skin_conductance", "heart_rate")),
 }
+STORED = (*VOICE, *STREAMS)
+ALL = (*STORED, *DERIVED)  # in the order of `Clips.streams`
+CHUNK = 8  # clips that a process makes at a time
+FEW = 300  # clips for which no processes are started
+IDLE = 10  # seconds without work after which a process ends, so also after a killed parent
 LABELS = {  # name: (kind, names)
     "intended": ("classes", EMOTIONS),
     "votes": ("votes", EMOTIONS),
@@ -51,7 +61,7 @@ class Remake:
         return raw_signals(name, self.seed, self.duration)
 
 
-def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
+def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS, streams=None, jobs=None):
     """Generate acted clips: every speaker acts each of six emotions, `takes` times.
 
     Parameters
@@ -62,6 +72,11 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
         A clip depends on the seed, the duration and its own name only, not on how many clips are made.
     duration : float or (float, float)
         Length of all clips, or the shortest and the longest, in seconds.
+    streams : tuple of str, optional
+        Names of the streams to make: "logmel", "prosody", "units", "frames", "words", "body", "mfcc", "layers". Default: all.
+        Each is the same with and without the others.
+    jobs : int, optional
+        Number of processes; the clips are the same for any. Default: one for each processor core, a single one for few clips.
 
     Returns
     -------
@@ -74,12 +89,12 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS):
     ValueError
         If an argument is out of range.
     """
-    check_counts(speakers, takes)
+    check_counts(speakers=speakers, takes=takes)
     names = [f"s{s:02d}-{e}-{k}" for s in range(speakers) for e in EMOTIONS for k in range(takes)]
-    return synthesize_named(names, seed, duration)
+    return synthesize_named(names, seed, duration, streams, jobs)
 
 
-def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECONDS):
+def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECONDS, streams=None, jobs=None):
     """Generate long recordings, in which valence and arousal vary, of other speakers than those of the clips.
 
     Parameters and errors as `synthesize`, with `duration` (12, 24) s by default.
@@ -90,23 +105,30 @@ def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECON
         With `affect`, the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) without their errors, and without labels of
         emotion and sentiment.
     """
-    check_counts(speakers, takes)
-    return synthesize_named([f"r{s:02d}-{k}" for s in range(speakers) for k in range(takes)], seed, duration)
+    check_counts(speakers=speakers, takes=takes)
+    names = [f"r{s:02d}-{k}" for s in range(speakers) for k in range(takes)]
+    return synthesize_named(names, seed, duration, streams, jobs)
 
 
-def synthesize_named(names, seed=0, duration=None):
+def synthesize_named(names, seed=0, duration=None, streams=None, jobs=None):
     """Generate the clips (or recordings) of these names, as `synthesize` (or `synthesize_recordings`) does."""
     kinds = {parse(name)[0] for name in names}
     if len(kinds) != 1:
         raise ValueError(f"names are {list(names)[:3]}...; accepted: at least one, and clips or recordings, not both")
+    wanted = ALL if streams is None else names_of("streams", streams)
+    for name in wanted:
+        choose("a stream", name, ALL)
     duration = None if duration is None else length_range(duration)
-    made = [make_signals(name, seed, duration) for name in names]
-    sound = sound_streams([m["wave"] for m in made], voice.RATE)
-    streams = {k: sound[k] for k in ("logmel", "prosody")}  # first, the derived ones last: as in the files of the corpus
-    for k, (rate, sense, features) in STREAMS.items():
-        x, mask = pad([m[k] for m in made])
-        streams[k] = Stream(x, float(rate), mask, sense, features)
-    streams |= sound
+    made = make_all(names, seed, duration, wanted, typed("jobs", plain(jobs), int | None))
+    sound = streams_of([m["sound"] for m in made]) if set(wanted) & {*VOICE, *DERIVED} else {}
+    streams = {}
+    for k in (name for name in ALL if name in wanted):
+        if k in sound:
+            streams[k] = sound[k]
+        else:
+            rate, sense, features = STREAMS[k]
+            x, mask = pad([m[k] for m in made])
+            streams[k] = Stream(x, float(rate), mask, sense, features)
     drawn = {k: np.array([m["labels"][k] for m in made]) for k in made[0]["labels"]}
     truth = {k: np.array([m["truth"][k] for m in made]) for k in made[0]["truth"]}
     source, raw = f"synthetic corpus of refmer, seed {seed}", Remake(seed, duration)
@@ -118,6 +140,32 @@ def synthesize_named(names, seed=0, duration=None):
         labels = {"affect": Label(values, "regression", ("valence", "arousal"), FACE_RATE, mask)}
         truth["affect"] = pad([m["felt"] for m in made])[0].astype(np.float32)
     return Clips(streams, np.array(names), speaker, labels, truth, source, raw)
+
+
+def make_all(names, seed, duration, wanted, jobs):
+    """Make the signals and features of all names, with progress, on `jobs` processes: [dict]."""
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    parts = [names[i : i + CHUNK] for i in range(0, len(names), CHUNK)]
+    spread, made = Parallel(jobs or (1 if len(names) < FEW else -1), return_as="generator", idle_worker_timeout=IDLE), []
+    with tqdm(total=len(names), desc="corpus", unit="clip", disable=None) as bar:
+        for part in spread(delayed(make_some)(part, seed, duration, wanted) for part in parts):
+            made += part
+            bar.update(len(part))
+    return made
+
+
+def make_some(names, seed, duration, wanted):
+    """Make the signals and features of some names."""
+    made = []
+    with threadpool_limits(1):
+        for name in names:
+            made.append(make_signals(name, seed, duration, "frames" in wanted))
+            wave = made[-1].pop("wave")
+            if set(wanted) & {*VOICE, *DERIVED}:
+                made[-1]["sound"] = front_end(wave, voice.RATE)
+    return made
 
 
 def raw_signals(name, seed=0, duration=None):
@@ -155,16 +203,16 @@ def parse(name):
     return "s", int(clip), EMOTIONS.index(emotion), int(take)
 
 
-def make_signals(name, seed, duration):
-    """Return signals, features, labels and truth of one name; duration None is the bundled corpus's."""
+def make_signals(name, seed, duration, drawn=True):
+    """Return signals, labels and truth of one name, with frames if `drawn`; duration None is the bundled corpus's."""
     kind, speaker, emotion, take = parse(name)
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise ValueError(f"seed is {seed!r}; accepted: a whole number of at least 0")
     usual = CLIP_SECONDS if kind == "s" else RECORDING_SECONDS
     duration = length_range(usual if duration is None else duration)
     if kind == "s":
-        return act_clip(name, speaker, emotion, take, seed, duration)
-    return act_recording(name, speaker, seed, duration)
+        return act_clip(name, speaker, emotion, take, seed, duration, drawn)
+    return act_recording(name, speaker, seed, duration, drawn)
 
 
 def length_range(duration):
@@ -180,7 +228,7 @@ def length_range(duration):
     )
 
 
-def check_counts(speakers, takes):
-    for k, value in (("speakers", speakers), ("takes", takes)):
+def check_counts(**counts):
+    for k, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{k} is {value!r}; accepted: a positive whole number")

@@ -1,6 +1,7 @@
 """A small language: sentences, words with a given valence, and a fixed vector for each word."""
 
 import zlib
+from functools import cache
 
 import numpy as np
 
@@ -48,6 +49,11 @@ def tone(words):
 
 def vectors(words):
     """Return word vectors (T, 16): random, equal for equal words, with valence along the first axis."""
-    out = np.stack([np.random.default_rng(zlib.crc32(word.encode())).standard_normal(WIDTH) * 0.5 for word in words])
-    out[:, 0] = [ADJECTIVES.get(word, 0) / 2 for word in words]
+    return np.stack([vector(word) for word in words])
+
+
+@cache
+def vector(word):
+    out = np.random.default_rng(zlib.crc32(word.encode())).standard_normal(WIDTH) * 0.5
+    out[0] = ADJECTIVES.get(word, 0) / 2
     return out

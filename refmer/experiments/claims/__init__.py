@@ -15,9 +15,10 @@ from refmer.experiments.claims.figures import draw  # noqa: F401
 from refmer.experiments.claims.measures import CONDITIONS, measure  # noqa: F401
 from refmer.experiments.claims.models import CHEAP, ROWS
 from refmer.experiments.claims.table import CLAIMS
+from refmer.experiments.data import corpus_of, corpus_with
 from refmer.text import table
 
-SPEAKERS = 24  # of the bundled corpora
+BUNDLED = {"clips": 288, "recordings": 36}  # clips of the corpora on which the seconds of ROWS were measured
 ORDER = ("holds", "reversed", "undecided", "not tested")
 
 
@@ -72,10 +73,8 @@ def summary(setup, results):
             values.setdefault((c["row"], c["column"], name), []).append(value)
     values = {key: np.array(v) for key, v in values.items()}
     origin = report.provenance(setup)
-    data = {kind: {k: d[k] for k in ("source", "checksum", "clips")} for kind, d in origin["data"].items()}
     lines = chosen(setup.options.get("ids"))
-    return {k: origin[k] for k in ("versions", "seeds")} | {
-        "data": data,
+    return {k: origin[k] for k in ("data", "versions", "seeds")} | {
         "quick": setup.quick,
         "models": len(setup.rows),
         "claims": [judge(line, values, left_out(setup.quick), setup.plan) for line in lines],
@@ -114,9 +113,11 @@ def macs_ratio():
 
 def expected(setup):
     """The expected run time, in words, from the seconds in models.ROWS; a busy machine takes longer."""
-    speakers = max((len(np.unique(clips.speaker)) for clips in setup.corpora.values()), default=0)
-    seconds = sum(ROWS[row].seconds for row in setup.rows) * setup.plan.seeds * speakers / SPEAKERS
-    minutes = max(seconds / setup.jobs / 60, 0.1)
+    seconds = 0
+    for row, (_, changes) in setup.rows.items():
+        label = changes["target"]
+        seconds += ROWS[row].seconds * len(setup.corpora[corpus_with(setup.corpora, label)]) / BUNDLED[corpus_of(label)]
+    minutes = max(seconds * setup.plan.seeds / setup.jobs / 60, 0.1)
     return f"{len(setup.rows)} models x {setup.plan.seeds} seeds, {setup.jobs} at a time: about {minutes:.1f} minutes"
 
 
@@ -124,13 +125,12 @@ def markdown(result):
     """results.md: the verdicts, then every contrast."""
     lines = result["claims"]
     counts = ", ".join(f"{sum(x['verdict'] == v for x in lines)} {v}" for v in ORDER)
-    data = "\n".join(f"- {k}: {d['source']} ({d['clips']} clips, checksum {d['checksum']})" for k, d in result["data"].items())
     verdict = [[x["id"], x["claim"], x["published"], f"**{x['verdict']}**", x["note"]] for x in lines]
     head = ["claim", "contrast", "effect", "95 % interval", "claimed, margin", "p", "p reversed", "detectable", "verdict"]
     each = [[x["id"], name, *entries(e, x)] for x in lines for name, e in x["contrasts"].items()]
     return f"""# The papers' claims
 
-{data}
+{report.sources(result)}
 
 The data are **synthetic** and the systems tiny: a verdict speaks of the mechanism, not of the published number.
 {result["models"]} models, {len(result["seeds"])} seeds{" (--quick)" if result["quick"] else ""}; {len(lines)} lines: {counts}.
