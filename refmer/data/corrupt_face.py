@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from refmer.data.gaps import centres
+from refmer.data.gaps import centres, fastest
 from refmer.data.noise import gauss_markov
 from refmer.data.scaling import moments
 
@@ -53,10 +53,10 @@ def lights(rng, streams, kind, amount):
     """Return {name: (N, T)}, the light on the face: 1 unchanged, 0 dark; equal at the same moment in every stream."""
     if kind != "flicker":
         return {k: np.full(s.mask.shape, 1 - amount if kind == "dim" else 1.0) for k, s in streams.items()}
-    fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
-    N, T = fastest.mask.shape
-    light = np.exp(amount * gauss_markov(rng, T, N, UNSTEADY, fastest.rate).T)
-    return {k: np.array([np.interp(centres(s), centres(fastest), clip) for clip in light]) for k, s in streams.items()}
+    clock = streams[fastest(streams)]
+    N, T = clock.mask.shape
+    light = np.exp(amount * gauss_markov(rng, T, N, UNSTEADY, clock.rate).T)
+    return {k: np.array([np.interp(centres(s), centres(clock), clip) for clip in light]) for k, s in streams.items()}
 
 
 def repaint(stream, kind, amount, light):

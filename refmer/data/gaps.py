@@ -97,17 +97,17 @@ class GilbertElliott:
 
 def scattered(rng, streams, share):
     """Lose every slot with probability `share`, independently; slots are the fastest stream's frames. Returns Gaps."""
-    fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
-    return Gaps(rng.random(fastest.mask.shape) < share, fastest.rate)
+    clock = streams[fastest(streams)]
+    return Gaps(rng.random(clock.mask.shape) < share, clock.rate)
 
 
 def block(rng, streams, share):
     """Lose one contiguous part of every clip, `share` of its duration; slots are the fastest stream's frames. Returns Gaps."""
-    fastest = max(streams.values(), key=lambda s: s.rate * s.mask.shape[1])
+    clock = streams[fastest(streams)]
     duration = np.max([extent(s.mask).sum(1) / s.rate for s in streams.values()], axis=0)[:, None]  # (N, 1)
     start = duration * (1 - share) * rng.random(duration.shape)
-    t = centres(fastest)
-    return Gaps((t >= start) & (t < start + duration * share), fastest.rate)
+    t = centres(clock)
+    return Gaps((t >= start) & (t < start + duration * share), clock.rate)
 
 
 def bursty(rng, streams, chain):
@@ -115,6 +115,11 @@ def bursty(rng, streams, chain):
     slots = int(np.ceil(max(s.mask.shape[1] / s.rate for s in streams.values()) * chain.rate))
     bad = chain.states(rng, len(next(iter(streams.values())).mask), slots)
     return Gaps(rng.random(bad.shape) < np.where(bad, chain.loss_bad, chain.loss_good), chain.rate)
+
+
+def fastest(streams):
+    """Return the name of the stream whose frames are the slots of a draw."""
+    return max(streams, key=lambda name: streams[name].rate * streams[name].mask.shape[1])
 
 
 def extent(mask):

@@ -83,7 +83,7 @@ def synthetic_scene(train):
     From 2 to 3 s a hand covers the whole face (refmer/data/corrupt_face.py: the tracker guesses); from 4 to 5 s white
     noise as loud as the voice (0 dB), before the front end.
     """
-    clips = synthesize(speakers=4, takes=1, seed=SEED, duration=(SECONDS, SECONDS))
+    clips = synthesize(speakers=4, takes=1, seed=SEED, duration=(SECONDS, SECONDS), streams=tuple(train.streams))
     clips = corrupt(clips, "voice", "white", 0.0, span=NOISY, seed=SEED)
     clips = corrupt(clips, "face", "hand", 1.0, scale_from=train, span=COVERED, seed=SEED)
     disturbed = {m: {"sense": sense, "how": how, "span": list(SPANS[m])} for m, (sense, how) in NAMES.items()}

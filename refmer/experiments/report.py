@@ -1,5 +1,7 @@
 """Tables and headings of the reports: functions of the results alone."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from refmer.experiments.data import corpus_with, is_synthetic, origin_of
@@ -7,6 +9,7 @@ from refmer.experiments.rows import streams_read
 from refmer.experiments.run import VERSIONS
 
 OF_CLASSES = {"uar": "UAR", "weighted_f1": "weighted F1", "macro_f1": "macro F1"}
+PARTS = ("training", "development", "test")
 METRICS = {  # per kind of label, the headline first
     "classes": {"accuracy": "accuracy"} | OF_CLASSES,
     "ordinal": {"accuracy": "accuracy", "acc2_has0": "Acc-2 (0 is positive)", "acc2_non0": "Acc-2 (without 0)"} | OF_CLASSES,
@@ -26,10 +29,12 @@ def metrics_of(task, classes):
 
 def provenance(setup):
     """The origin of the numbers in every results.json."""
-    data = {
-        kind: {"source": c.source, "checksum": setup.data[kind], "clips": len(c), "speakers": len(np.unique(c.speaker))}
-        for kind, c in setup.corpora.items()
-    }
+    data = {}
+    for kind, c in setup.corpora.items():
+        bare = replace(c, streams={})
+        parts = [setup.plan.split(bare, seed) for seed in range(setup.plan.seeds)]
+        data[kind] = {"source": c.source, "checksum": setup.data[kind], "clips": len(c), "speakers": len(np.unique(c.speaker))}
+        data[kind] |= {name: list(map(len, of)) for name, of in zip(PARTS, zip(*parts, strict=True), strict=True)}
     return {
         "data": data,
         "versions": VERSIONS,
@@ -80,11 +85,13 @@ def preface(title, result):
 
 
 def sources(result):
-    """The corpora of a result, a line each."""
-    return "\n".join(
-        f"- {kind}: {d['source']} ({d['clips']} clips, {d['speakers']} speakers, checksum {d['checksum']})"
-        for kind, d in result["data"].items()
-    )
+    """The corpora of a result, a line each, with the numbers of clips in each part."""
+    lines = []
+    for kind, d in result["data"].items():
+        parts = ", ".join(f"{counts(d[part])} {part}" for part in PARTS)
+        about = f"{d['clips']} clips, {d['speakers']} speakers: {parts}; checksum {d['checksum']}"
+        lines.append(f"- {kind}: {d['source']} ({about})")
+    return "\n".join(lines)
 
 
 SYNTHETIC = """\

@@ -1,8 +1,10 @@
 """Rows of an experiment: systems, changes to their Config, the labels that they learn and the streams that they read."""
 
 import warnings
+from dataclasses import replace
 
 from refmer import systems
+from refmer.data.gaps import fastest
 from refmer.data.inputs import assign
 from refmer.experiments.data import chosen, corpus_with
 from refmer.recognizer import Recognizer
@@ -66,6 +68,14 @@ def streams_read(system, changes, clips, streams):
     module = systems.find(system)
     config = Recognizer(system, config=changes, streams=streams).config_of(module)
     return assign(system, module.modalities(config), streams or {}, clips.streams)
+
+
+def narrowed(clips, system, changes, streams):
+    """Clips with the streams that a system reads and the fastest of each sense, whose frames are the slots of corruptions."""
+    kept = {name for names in streams_read(system, changes, clips, streams).values() for name in names}
+    for sense in {s.sense for s in clips.streams.values()}:
+        kept.add(fastest({name: s for name, s in clips.streams.items() if s.sense == sense}))
+    return replace(clips, streams={name: s for name, s in clips.streams.items() if name in kept})
 
 
 def readable(rows, corpora, streams, named):

@@ -29,7 +29,7 @@ from refmer.data.labels import Label
 from refmer.data.synthetic.synthesize import IDLE
 from refmer.experiments import EXPERIMENTS, protocols, style
 from refmer.experiments.data import corpus_with, labelled, load_corpora, sensed
-from refmer.experiments.rows import check, learning, readable
+from refmer.experiments.rows import check, learning, narrowed, readable
 from refmer.recognizer import Recognizer
 
 VERSIONS = {"refmer": refmer.__version__} | {name: version(name) for name in ("numpy", "scipy", "numba", "scikit-learn")}
@@ -252,11 +252,16 @@ def execute(models, measure, corpora, out, jobs, scheduler, name):
     missing = [model for model in missing if model]
     done = len(models) - len(missing)
     with tqdm(total=len(models), initial=done, desc=name, unit="model", disable=None) as bar, pool(jobs, scheduler) as spread:
-        for results in spread(train_and_measure, [(corpora[model[0]["corpus"]], model, measure) for model in missing]):
+        for results in spread(train_and_measure, [(read_by(model[0], corpora), model, measure) for model in missing]):
             for c, result in results:
                 write(folder, c, result)
             bar.update()
     return [(c, read(folder, c)) for model in models for c in model]
+
+
+def read_by(cell, corpora):
+    """The clips of a cell, with the streams that its model needs."""
+    return narrowed(corpora[cell["corpus"]], cell["system"], cell["config"], cell.get("streams"))
 
 
 @contextmanager

@@ -3,16 +3,21 @@
 import hashlib
 import importlib.util
 import re
+from functools import cache
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refmer.data.clips import EMOTIONS, Stream
 from refmer.data.labels import plurality
 from refmer.data.read import load_samples
-from refmer.data.synthetic import raters
-from refmer.data.synthetic.synthesize import raw_signals, synthesize, synthesize_named, synthesize_recordings
+from refmer.data.synthetic import face, raters
+from refmer.data.synthetic import synthesize as module
+from refmer.data.synthetic.synthesize import ALL, FEW, raw_signals, synthesize, synthesize_named, synthesize_recordings
 
 SAMPLES = Path(__file__).parents[2] / "data_samples"
 
@@ -104,6 +109,47 @@ def test_a_clip_depends_on_nothing_but_seed_and_name():
     assert not np.array_equal(other.streams["units"].x[0, :15], few.streams["units"].x[2, :15])
 
 
+LENGTHS = (0.6, 1.0)
+WHOLE = {make: cache(lambda make=make: make(3, 1, 5, LENGTHS)) for make in (synthesize, synthesize_recordings)}
+
+
+def assert_same(a, b):
+    """Streams of a, labels and truth are those of b, to the bit."""
+    for name, s in a.streams.items():
+        t = b.streams[name]
+        assert (s.rate, s.sense, s.features, s.x.dtype) == (t.rate, t.sense, t.features, t.x.dtype)
+        assert s.x.tobytes() == t.x.tobytes() and s.mask.tobytes() == t.mask.tobytes(), name
+    for name in ("name", "speaker"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert list(a.labels) == list(b.labels) and list(a.truth) == list(b.truth)
+    for name, label in a.labels.items():
+        np.testing.assert_array_equal(label.values, b.labels[name].values)
+    for name, values in a.truth.items():
+        np.testing.assert_array_equal(values, b.truth[name])
+
+
+@pytest.mark.parametrize("make", [synthesize, synthesize_recordings])
+@given(streams=st.lists(st.sampled_from(ALL), unique=True), jobs=st.sampled_from([None, 1, 2]))
+def test_streams_are_the_same_with_any_others_and_for_any_number_of_processes(make, streams, jobs):
+    part = make(3, 1, 5, LENGTHS, streams, jobs)
+    assert list(part.streams) == [name for name in ALL if name in streams]
+    assert_same(part, WHOLE[make]())
+
+
+def test_large_corpora_are_made_on_all_cores(monkeypatch):
+    used = []
+    monkeypatch.setattr(joblib, "Parallel", lambda jobs, **options: used.append(jobs) or (lambda calls: []))
+    for n in (FEW - 1, FEW):
+        assert module.make_all([f"s{i:02d}-fear-0" for i in range(n)], 0, None, ALL, None) == []  # nothing is made here
+    assert used == [1, -1]
+
+
+def test_frames_are_drawn_only_where_they_are_wanted(monkeypatch):
+    monkeypatch.setattr(face, "draw", lambda *motion: pytest.fail("frames are drawn"))
+    monkeypatch.setattr(module, "front_end", lambda *wave: pytest.fail("sound is analysed"))
+    assert list(synthesize(1, 1, streams=("units", "body")).streams) == ["units", "body"]
+
+
 def test_raw_signals_are_aligned_and_bounded(bundled):
     raw = raw_signals("s05-happiness-1")
     i = bundled.name.tolist().index("s05-happiness-1")
@@ -185,6 +231,9 @@ def test_one_number_is_the_length_of_all_clips():
         (lambda: synthesize(speakers=0), "speakers is 0"),
         (lambda: synthesize(1, takes=1.5), "takes is 1.5"),
         (lambda: synthesize(1, 1, seed=-1), "seed is -1"),
+        (lambda: synthesize(1, 1, streams=("smell",)), "a stream is 'smell'; accepted: 'logmel', 'prosody', 'units', 'frames'"),
+        (lambda: synthesize(1, 1, streams="units"), "streams is 'units'; accepted: names"),
+        (lambda: synthesize(1, 1, jobs=0), "jobs is 0; accepted: integers, 1 or more or None"),
         (lambda: synthesize(1, 1, duration=(3, 2)), r"duration is \(3, 2\)"),
         (lambda: synthesize(1, 1, duration=0.1), "duration is 0.1; accepted: seconds, or .shortest, longest. with 0.2 <="),
         (lambda: synthesize(1, 1, duration=(1, 2, 3)), r"duration is \(1, 2, 3\)"),

@@ -261,3 +261,49 @@ def test_a_recognizer_that_knows_all_speakers_is_not_evaluated(own, given, tmp_p
     model.save(tmp_path / "m.npz")
     assert main(["evaluate", str(tmp_path / "m.npz"), "--data", given]) == 1
     assert "was trained on all 6 speakers of these data: none is left" in capsys.readouterr().err
+
+
+BOTH = rows.resolve_all(["concatenation", "tlab_jca"])
+
+
+def test_the_default_corpora_are_large_and_those_of_quick_runs_are_bundled(monkeypatch):
+    monkeypatch.setattr(data, "load_samples", lambda kind, speakers: speakers)
+    assert data.load_corpora(BOTH) == {"clips": 200, "recordings": 80}
+    assert data.load_corpora(BOTH, quick=True) == {"clips": None, "recordings": None}
+    assert data.load_corpora(BOTH, True, 7) == data.load_corpora(BOTH, speakers=7) == {"clips": 7, "recordings": 7}
+
+
+def test_speakers_are_of_the_synthetic_corpora(own, tmp_path):
+    with pytest.raises(ValueError, match="speakers is 9; accepted: of the synthetic corpora, without other data"):
+        run("compare", tmp_path, corpora={"data": own}, speakers=9)
+
+
+def test_results_state_how_many_clips_of_how_many_speakers_were_trained_and_tested_on(tmp_path):
+    assert main(["gates", "--speakers", "8", "--seeds", "2", "--jobs", "1", "--out", str(tmp_path)]) == 0
+    stated = json.loads((tmp_path / "results.json").read_text())["data"]["clips"]
+    assert (stated["clips"], stated["speakers"]) == (96, 8)
+    assert [stated[part] for part in ("training", "development", "test")] == [[60, 60], [12, 12], [24, 24]]
+    text = (tmp_path / "results.md").read_text()
+    assert "(96 clips, 8 speakers: 60 training, 12 development, 24 test; checksum " in text
+
+
+@pytest.mark.parametrize("system", ["auxformer", "openface_adaptive", "raver", "tlab_jca", "of_cmaer_cat"])
+@pytest.mark.parametrize(
+    "sense, kind, amount",
+    [("face", "gaussian", 2.0), ("voice+face", "missing", 0.9), ("face", "hand", 0.5), ("voice", "peaks", 0.0)],
+)
+def test_what_a_model_reads_is_broken_the_same_among_the_streams_that_it_does_not_read(clips, system, sense, kind, amount):
+    few = clips[:5]
+    narrow = rows.narrowed(few, system, {"target": "emotion"}, None)
+    assert {s.sense for s in narrow.streams.values()} == {"face", "voice", "words", "body"}
+    broken, whole = (refmer.corrupt(x, sense, kind, amount, scale_from=x, seed=3) for x in (narrow, few))
+    for names in rows.streams_read(system, {"target": "emotion"}, few, None).values():
+        for name in names:
+            np.testing.assert_array_equal(broken.streams[name].x, whole.streams[name].x)
+            np.testing.assert_array_equal(broken.streams[name].mask, whole.streams[name].mask)
+
+
+def test_a_model_gets_no_stream_that_nothing_needs(clips):
+    kept = {name: set(rows.narrowed(clips, name, {"target": "emotion"}, None).streams) for name in ("raver", "tlab_jca")}
+    fastest = {"logmel", "units", "words", "body"}
+    assert kept == {"raver": fastest | {"layers"}, "tlab_jca": fastest | {"frames"}}
