@@ -14,7 +14,6 @@ from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.inputs import SENSES, assign
 from refmer.data.scaling import scaling
-from refmer.evaluate import metrics
 from refmer.layers.trace import stacked
 from refmer.model_file import ARGUMENTS, contents, description, restore
 from refmer.reader import Reader
@@ -247,37 +246,6 @@ class Recognizer(Reader, BaseEstimator):
         """
         predictions = self.predict(clips)
         return self.scores(predictions, labels.with_label(clips, self.config_.target, y))[HEADLINES[self.task]]
-
-    def scores(self, predictions, clips):
-        """Return all scores of predictions.
-
-        Parameters
-        ----------
-        predictions : array
-            Predictions, as returned by `predict`.
-        clips : Clips
-            Labelled clips.
-
-        Returns
-        -------
-        dict of str to float
-            Scores by name: see `refmer.evaluate.metrics`.
-        """
-        label, mask = self.labels(clips), None
-        if self.label_["rate"] is not None:
-            label, mask = self.over_time(label, np.shape(predictions)[1])
-        truth = label.targets if mask is None else label
-        if self.task == "regression":
-            predictions = np.reshape(predictions, truth.shape)
-            return metrics.regression(truth, predictions, mask, self.class_names_)
-        if mask is not None:
-            truth, predictions = truth[mask], np.asarray(predictions)[mask]
-            truth = truth if self.task == "votes" else truth.argmax(-1)
-        if self.task == "votes":
-            return metrics.votes(labels.above_chance(truth), predictions)
-        if self.task == "ordinal":
-            return metrics.ordinal(truth, predictions, self.class_names_, labels.lowest(self.class_names_))
-        return metrics.classification(truth, predictions, self.class_names_)
 
     def explain(self, clips):
         """Return named intermediates of the forward pass.
