@@ -89,7 +89,7 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS, streams=None
     ValueError
         If an argument is out of range.
     """
-    check_counts(speakers=speakers, takes=takes)
+    check_counts(speakers, takes)
     names = [f"s{s:02d}-{e}-{k}" for s in range(speakers) for e in EMOTIONS for k in range(takes)]
     return synthesize_named(names, seed, duration, streams, jobs)
 
@@ -105,7 +105,7 @@ def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECON
         With `affect`, the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) without their errors, and without labels of
         emotion and sentiment.
     """
-    check_counts(speakers=speakers, takes=takes)
+    check_counts(speakers, takes)
     names = [f"r{s:02d}-{k}" for s in range(speakers) for k in range(takes)]
     return synthesize_named(names, seed, duration, streams, jobs)
 
@@ -229,7 +229,7 @@ def length_range(duration):
     )
 
 
-def check_counts(**counts):
-    for k, value in counts.items():
+def check_counts(speakers, takes):
+    for k, value in (("speakers", speakers), ("takes", takes)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{k} is {value!r}; accepted: a positive whole number")
