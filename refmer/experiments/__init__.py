@@ -54,5 +54,7 @@ EXPERIMENTS = {e.name: e for e in (
     Experiment("calibration", "Brier score, calibration error, reliability (004, Table 4)", data=True, kinds=CLASSES),
     Experiment("gates", "trust over time while a sensor fails (000, Fig. 3)", ("protocol",), data=True),
     Experiment("traces", "valence and arousal over time (003, Figs 5 and 9)", ("protocol",)),
+    Experiment("mechanisms", "what each paper's mechanism does, beside its control", ("protocol",), seeds=5, least_seeds=2,
+               quick_seeds=2),
     Experiment("claims", "what five papers claim, and what holds here", (), seeds=5, least_seeds=2, quick_seeds=2),
 )}
