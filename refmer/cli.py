@@ -98,7 +98,7 @@ def parser():
 
 def add_given(c, learned=True):
     """Add the options that name data; those of what is learned, except where a recognizer has learned it."""
-    about = "your own, e.g. ravdess:DIR, table:clips.csv, folder:DIR (see refmer.read_data; default: the bundled corpus)"
+    about = "your own, e.g. ravdess:DIR, table:clips.csv, folder:DIR (see refmer.read_data; default: the synthetic corpus)"
     c.add_argument("--data", metavar="NAME:PATH", help=about)
     c.add_argument("--groups", metavar="FIELD", help="kept apart by splits: speaker (default), name, or a label of classes")
     if learned:

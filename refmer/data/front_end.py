@@ -15,6 +15,7 @@ from refmer.data.clips import Stream
 PROSODY = ("f0", "voicing", "energy", "slope", "centroid", "flux")
 LAYERS = (1, 3, 9, 27)  # frames over which each layer of `layers_stream` averages
 FLOOR = 1e-10  # power added to every band: the logarithm stays finite
+ROWS = 32  # frames whose spectra are computed at a time
 BLOCK = 1280  # frames that are analysed at a time: the memory of a long wave is bounded
 SHORTEST = 0.04  # seconds of a window for F0: two periods and more of a deep voice
 TONE = 0.95  # autocorrelation at a period shorter than a voice's from which a frame of a recording is a tone
@@ -126,8 +127,18 @@ def trim_silence(wave, rate, below=35.0, step=0.01):
 
 def spectra(wave, window, hop):
     """Return power spectra (T, window // 2 + 1) of Hann windows; frame t is centred at (t + 0.5) hop, T = len(wave) // hop."""
-    x = rfft(framed(wave, window, hop) * get_window("hann", window))
-    return (x.real**2 + x.imag**2) / window
+    taper = get_window("hann", window)
+
+    def power(frames):
+        x = rfft(frames * taper)
+        return (x.real**2 + x.imag**2) / window
+
+    return by_rows(power, framed(wave, window, hop))
+
+
+def by_rows(f, frames):
+    """Return f of frames (T, window), ROWS at a time: their spectra stay in the processor's cache."""
+    return np.concatenate([f(frames[i : i + ROWS]) for i in range(0, len(frames), ROWS)])
 
 
 def framed(wave, window, hop):
@@ -260,7 +271,7 @@ def pitch(wave, config, high=500.0, voiced=0.5):
         r = dct(x.real**2 + x.imag**2, 1) / n  # the inverse of a real spectrum
         return r[..., : len(lags)] / (r[..., :1] + FLOOR)
 
-    r = autocorrelation(framed(wave, window, config.hop)) / autocorrelation(np.ones(window))
+    r = by_rows(autocorrelation, framed(wave, window, config.hop)) / autocorrelation(np.ones(window))
     below, r, lags = r[:, : shortest + 1], r[:, shortest:], lags[shortest:]
     score = r[:, 1:-1] - 0.06 * np.log2(lags[1:-1] / lags[1])  # an octave lower costs 0.06
     allowed = np.ones(len(r), bool)

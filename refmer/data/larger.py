@@ -11,11 +11,13 @@ import scipy
 
 import refmer
 from refmer.cache import is_writable, users_folder
+from refmer.choices import plain, typed
 from refmer.data.files import replacing
 from refmer.data.pack import BITS, pack, unpack
-from refmer.data.synthetic.synthesize import STORED, check_counts, synthesize, synthesize_recordings
+from refmer.data.synthetic.synthesize import STORED, synthesize, synthesize_recordings
 
 MAKE = {"clips": synthesize, "recordings": synthesize_recordings}
+SPEAKERS = (lambda x: 1 <= x <= 2000, "integers from 1 to 2000")
 HERE = Path(__file__).parent
 
 
@@ -24,7 +26,7 @@ def load_larger(kind, speakers):
 
     Its values are rounded as those of the bundled files are. Two processes may make it at once: the file is replaced whole.
     """
-    check_counts(speakers=speakers)
+    speakers = typed("speakers", plain(speakers), int, SPEAKERS)
     path = file_of(kind, speakers)
     if path is not None and path.is_file():
         try:

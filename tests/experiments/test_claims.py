@@ -1,6 +1,7 @@
 """The table of claims: complete, its contrasts in the right direction; a planted effect is found, a planted null is not."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from refmer.experiments import protocols
 from refmer.experiments.claims import contrasts, figures, measures
 from refmer.experiments.claims.models import CHEAP, ROWS
 from refmer.experiments.claims.table import CLAIMS
-from refmer.experiments.run import run
+from refmer.experiments.run import Setup, run
 from refmer.recognizer import Recognizer
 
 pytestmark = pytest.mark.slow
@@ -178,6 +179,14 @@ def test_matched_cosine_is_high_only_for_the_same_clip():
     f = np.eye(3, 5)[:, None].repeat(2, 1)  # (3, 2, 5): both modalities alike, clips orthogonal
     assert measures.matched_cosine(f) == pytest.approx(1.0)
     assert measures.matched_cosine(np.ones((3, 2, 5))) == pytest.approx(0.0)
+
+
+def test_the_expected_time_grows_with_the_clips_of_the_corpus(clips, monkeypatch):
+    monkeypatch.setattr(module, "BUNDLED", {"clips": 1})
+    setup = Setup(module.rows(True, ["000-a"]), PLAN, "default", {"clips": clips}, {}, quick=True, jobs=1, options={})
+    seconds = sum(ROWS[row].seconds for row in setup.rows) * PLAN.seeds
+    for n in (12, 48):
+        assert module.expected(replace(setup, corpora={"clips": clips[:n]})).endswith(f"about {n * seconds / 60:.1f} minutes")
 
 
 @pytest.fixture(scope="module")

@@ -105,8 +105,9 @@ def draw(person, au, pose, gaze):
     x, y = x - tx / 12, y - ty / 12  # the head's own coordinates, (T, 24, 24), one pixel for 12 mm
     x, y = x + roll * y, y - roll * x
     image = np.full_like(x, 0.45)
-    paint(image, disc(x, y / 1.2, person.width), person.skin)
-    paint(image, disc(x, y / 1.2, person.width) * edge(person.fringe - 11.5 - y + 0.04 * x * x), person.hair)
+    head = disc(x, y / 1.2, person.width)
+    paint(image, head, person.skin)
+    paint(image, head * edge(person.fringe - 11.5 - y + 0.04 * x * x), person.hair)
     x, y = x - 7 * turn, y - 7 * nod  # features in the middle of the face move further when it turns
     gaze = gaze.astype(np.float32)[:, :, None, None]
     for side, part in ((-1, np.s_[:, 1:16, :15]), (1, np.s_[:, 1:16, 9:])):  # only the pixels that a part can cover

@@ -29,7 +29,7 @@ STREAMS = {  # name: (rate, sense, features)
 }
 STORED = (*VOICE, *STREAMS)
 ALL = (*STORED, *DERIVED)  # in the order of `Clips.streams`
-CHUNK = 8  # clips that a process makes at a time
+CHUNK = 16  # clips that a process makes at a time
 FEW = 300  # clips for which no processes are started
 IDLE = 10  # seconds without work after which a process ends, so also after a killed parent
 LABELS = {  # name: (kind, names)
@@ -89,7 +89,7 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS, streams=None
     ValueError
         If an argument is out of range.
     """
-    check_counts(speakers=speakers, takes=takes)
+    check_counts(speakers, takes)
     names = [f"s{s:02d}-{e}-{k}" for s in range(speakers) for e in EMOTIONS for k in range(takes)]
     return synthesize_named(names, seed, duration, streams, jobs)
 
@@ -105,7 +105,7 @@ def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECON
         With `affect`, the mean of 4 annotators at 25 Hz, truth["affect"] (N, T, 2) without their errors, and without labels of
         emotion and sentiment.
     """
-    check_counts(speakers=speakers, takes=takes)
+    check_counts(speakers, takes)
     names = [f"r{s:02d}-{k}" for s in range(speakers) for k in range(takes)]
     return synthesize_named(names, seed, duration, streams, jobs)
 
@@ -159,6 +159,7 @@ def make_all(names, seed, duration, wanted, jobs):
 def make_some(names, seed, duration, wanted):
     """Make the signals and features of some names."""
     made = []
+    np.empty(3 * 2**20)  # its release makes glibc keep the memory of smaller arrays: a tenth of the time
     with threadpool_limits(1):
         for name in names:
             made.append(make_signals(name, seed, duration, "frames" in wanted))
@@ -228,7 +229,7 @@ def length_range(duration):
     )
 
 
-def check_counts(**counts):
-    for k, value in counts.items():
+def check_counts(speakers, takes):
+    for k, value in (("speakers", speakers), ("takes", takes)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{k} is {value!r}; accepted: a positive whole number")

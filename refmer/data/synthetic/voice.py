@@ -126,12 +126,13 @@ def tract_filter(wave, formants, bright):
     f = np.minimum(np.concatenate([formants, upper], axis=1), 7000)  # (blocks, 5)
     radius = np.exp(-np.pi * np.array([70, 100, 140, 220, 300]) / RATE)
     pole = np.clip(0.45 - bright.reshape(blocks, -1).mean(1), 0, 0.95)
-    a = np.stack([np.ones(blocks), -pole], axis=1)  # (blocks, order + 1)
+    order, samples = 1 + 2 * len(radius), PART * BLOCK
+    a = np.zeros((blocks + -blocks % PART, order + 1))
+    a[:blocks, 0], a[:blocks, 1] = 1, -pole
     for r, c in zip(radius, np.cos(2 * np.pi * f / RATE).T, strict=True):
-        b = np.pad(a, ((0, 0), (2, 2)))
-        a = b[:, 2:] - 2 * r * c[:, None] * b[:, 1:-1] + r**2 * b[:, :-2]
-    order, samples = a.shape[1] - 1, PART * BLOCK
-    a = np.pad(a, ((0, -blocks % PART), (0, 0)))
+        b = a.copy()
+        a[:blocks, 1:] -= 2 * r * c[:, None] * b[:blocks, :-1]
+        a[:, 2:] += r**2 * b[:, :-2]
     y = np.zeros(len(a) * BLOCK + order)
     y[: len(wave)] = wave * np.repeat(a[:blocks].sum(1), BLOCK)  # gain 1 at 0 Hz
     diagonals = np.zeros((samples + order, order + 1))  # of a triangular matrix: sum over k of a[n - k, k] y[n - k] = x[n]
@@ -145,4 +146,6 @@ def tract_filter(wave, formants, bright):
 def at_samples(control):
     """Interpolate a control track (n,) at 100 Hz to 16 kHz (160 n,); point i is at i / 100 seconds."""
     ramp = np.arange(RATE // CONTROL) * CONTROL / RATE
-    return (control[:, None] + np.diff(control, append=control[-1:])[:, None] * ramp).ravel()
+    y = np.diff(control, append=control[-1:])[:, None] * ramp
+    y += control[:, None]
+    return y.ravel()
