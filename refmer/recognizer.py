@@ -53,7 +53,7 @@ class Recognizer(Reader, BaseEstimator):
         Seed of the initial parameters, the order of clips, dropout, and the choice of the development speakers. None: a new one
         for each fit, which `seed_` keeps.
     epochs : int, optional
-        Largest number of epochs. Default: the recipe's.
+        Largest number of epochs. Default: the recipe's, for the number of training clips.
     lr : float, optional
         Learning rate of the first epoch. Default: the recipe's.
 
@@ -161,7 +161,7 @@ class Recognizer(Reader, BaseEstimator):
         self.label_, self.class_names_, self.classes_ = label.describe(), label.names, np.arange(len(label.names))
         self.label_scaling_ = labels.label_of(parts[0], config.target).scaling
         changes = {name: getattr(self, name) for name in ("epochs", "lr") if getattr(self, name) is not None}
-        self.recipe_ = replace(RECIPES[system.RECIPE][self.size], **changes)
+        self.recipe_ = replace(RECIPES[system.RECIPE][self.size].on(len(parts[0])), **changes)
         values = {"classes": len(label.names), "task": label.kind}
         values |= {"seconds": max(config.seconds, 1 / label.rate)} if label.over_time else {}
         values |= {"over_time": label.over_time} if hasattr(config, "over_time") else {}

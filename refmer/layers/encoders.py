@@ -15,6 +15,8 @@ from refmer.ops.activations import relu, relu_backward
 from refmer.ops.contracts import closure
 from refmer.ops.convolution import thin_mask
 
+GRID = 3  # patches along each side of an image
+
 
 def describe_sound_encoder(n_in, width):
     return {
@@ -213,6 +215,37 @@ def r2plus1d_map(p, x):
     return z.reshape(len(z), -1, z.shape[-1]), lambda dy, g: back_trunk(dy.reshape(z.shape), g)
 
 
+def describe_patches(shape, width):
+    """shape (F, h, w) of the images of a sub-sequence."""
+    images = np.zeros(shape)
+    return {"maps": [describe_linear(images[place].size, width) for place in _places(shape)]}
+
+
+@closure
+def patches(p, x):
+    """relu(x_n W_n + b_n) of each of N = GRID^2 patches, from all images side by side.   x (B, F, h, w) -> (B, N, C).
+
+    A map of its own for each position keeps what is where.
+    """
+    places = _places(x.shape)
+    z, backs = zip(*(linear(q, x[place].reshape(len(x), -1)) for q, place in zip(p.maps, places, strict=True)), strict=True)
+    y = relu(np.stack(z, 1))
+
+    def backward(dy, g):
+        dz, dx = relu_backward(dy, y), np.zeros(x.shape, dy.dtype)
+        for n, place in enumerate(places):
+            dx[place] += backs[n](dz[:, n], g.maps[n]).reshape(dx[place].shape)
+        return dx
+
+    return y, backward
+
+
+def _places(shape):
+    """Indices of the patches of images (..., h, w); neighbours share pixels where GRID does not divide a side."""
+    rows, columns = ([slice(i * n // GRID, -(-(i + 1) * n // GRID)) for i in range(GRID)] for n in shape[-2:])
+    return [(..., r, c) for r in rows for c in columns]
+
+
 def encode_sound(p, x, valid, channels=False, skip=False):
     """A vector for every log-mel window, 0 where not valid.   x (B, S, F, mel), valid (B, S) -> (B, S, C).
 
@@ -223,8 +256,10 @@ def encode_sound(p, x, valid, channels=False, skip=False):
     return _each(resnet, p, x, (F, 1, mel) if channels else (F, mel, 1), valid, skip)
 
 
-def encode_face(p, x, valid, skip=False):
+def encode_face(p, x, valid, kind, skip=False):
     """A map of N positions for the images of every sub-sequence, 0 where not valid.   x (B, S, F, h, w) -> (B, S, N, C)."""
+    if kind == "patches":
+        return _each(patches, p, x, x.shape[2:], valid, skip)
     return _each(r2plus1d_map, p, x, (*x.shape[2:], 1), valid, skip)
 
 

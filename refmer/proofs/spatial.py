@@ -48,6 +48,7 @@ def encoder_cases():
         Case("residual_block", strided, (x,), block(C, 5, convolution.describe_conv2d, 2), "stride 2"),
         Case("resnet", encoders.resnet, (mels,), encoders.describe_resnet([4, 5])),
         Case("r2plus1d_map", encoders.r2plus1d_map, (frames,), encoders.describe_r2plus1d([4, 5])),
+        Case("patches", encoders.patches, (frames[..., 0],), encoders.describe_patches((5, 6, 7), 3)),
     ]
     for f, x, description in [
         (encoders.sound_encoder, sound, encoders.describe_sound_encoder(4, 3)),

@@ -63,6 +63,25 @@ def test_shapes_of_the_residual_encoders():
     assert encoders.r2plus1d_map(p, frames)[0].shape == (2, 1 * 3 * 3, 6)  # 8 frames: three halvings leave one, 24 pixels 3
 
 
+def test_patches_tell_a_mouth_from_a_brow_and_the_mean_of_a_residual_map_does_not():
+    high, low = np.zeros((2, 1, 1, 48, 48))
+    high[..., 16:19, 20:28] = low[..., 24:27, 20:28] = 1.0  # the same bar, 8 rows further down
+    p, shared = moved(encoders.describe_patches((1, 48, 48), 5)), moved(encoders.describe_r2plus1d([5]))
+    means = [encoders.patches(p, x)[0].mean(1) for x in (high, low)]
+    same = [encoders.r2plus1d_map(shared, x[..., None])[0].mean(1) for x in (high, low)]
+    assert np.abs(means[0] - means[1]).max() > 0.1 and np.abs(same[0] - same[1]).max() < 1e-12
+
+
+@pytest.mark.parametrize("h, w, sizes", [(6, 9, [6] * 9), (5, 1, [2, 2, 2, 3, 3, 3, 2, 2, 2])])
+def test_patches_cover_every_pixel_also_where_three_does_not_divide_a_side(h, w, sizes):
+    tree = encoders.describe_patches((2, h, w), 4)
+    assert [m["W"].shape for m in tree["maps"]] == [(2 * n, 4) for n in sizes]
+    p, x = moved(tree), rng.normal(size=(1, 2, h, w))
+    y, backward = encoders.patches(p, x)
+    assert y.shape == (1, 9, 4) and (y >= 0).all()
+    assert (backward(np.ones_like(y), params.zeros_like(p)) != 0).any((0, 1)).all()
+
+
 def test_a_block_whose_branch_is_zero_is_the_relu_of_its_input():
     p = moved(encoders.describe_residual_block(4, 4, convolution.describe_conv2d))
     p.norm2.gamma[:] = p.norm2.beta[:] = 0
