@@ -77,7 +77,7 @@ RECIPES = {
     },
     "paper-002": {  # decay and clipping from the authors' code
         "paper": Recipe(lr=7.25e-4, epochs=25, schedule="plateau", factor=0.1, every=5, clip=0.8),
-        "tiny": Recipe(lr=2e-3, epochs=25, schedule="plateau", factor=0.1, every=5, clip=0.8, patience=8),
+        "tiny": Recipe(2e-3, 30, "cosine", floor=1e-5, batch=16, updates=960, clip=0.8, keep="last"),
     },
     "paper-003": {
         "paper": Recipe(1e-4, 30, "step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True),
@@ -85,6 +85,6 @@ RECIPES = {
     },
     "paper-004": {
         "paper": Recipe(lr=1e-5, epochs=60, weight_decay=5e-7, betas=(0.95, 0.999)),
-        "tiny": Recipe(lr=2e-3, epochs=30, weight_decay=5e-7, betas=(0.95, 0.999), clip=1.0, patience=8),
+        "tiny": Recipe(2e-3, 30, "cosine", floor=1e-5, batch=16, updates=960, betas=(0.95, 0.999), clip=1.0, keep="last"),
     },
 }

@@ -24,7 +24,12 @@ WEIGHTS = {  # main, audio, visual: Table 4 of paper 002 without its (.33, .33, 
 }
 CONTEXTS = (4, 8, 16, 32, 64)  # clips have up to 28 steps: as 16 to 256 are to the 120 and 200 steps of paper 004
 TEXT = {"modalities": of_cmaer_cat.TEXT}  # IEMOCAP, of Table 4, has no physiology
-VARIANTS = {"positions": ("off",), "within": ("lstm", "gru", "off"), "token": ("mean", "prepended"), "mix": ("fixed", "off")}
+VARIANTS = {
+    "positions": ("off",),
+    "within": ("lstm", "gru", "off"),
+    "token": ("last_valid", "prepended"),
+    "mix": ("fixed", "off"),
+}
 PARTS = ("tcn", "lstm", "attention")
 
 OPENFACE = {
