@@ -81,7 +81,7 @@ RECIPES = {
     },
     "paper-003": {
         "paper": Recipe(1e-4, 30, "step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True),
-        "tiny": Recipe(4e-3, 60, "cosine", batch=16, updates=960, clip=1.0, keep="last"),
+        "tiny": Recipe(4e-3, 60, "cosine", batch=16, updates=960, weight_decay=0.3, decayed="matrices", clip=1.0, keep="last"),
     },
     "paper-004": {
         "paper": Recipe(lr=1e-5, epochs=60, weight_decay=5e-7, betas=(0.95, 0.999)),
