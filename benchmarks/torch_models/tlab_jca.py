@@ -76,14 +76,16 @@ def image_convolution(n_in, n_out, stride=1):
     return nn.Conv2d(n_in, n_out, SIZE, stride, padding=SIZE // 2)
 
 
-class Patches(nn.ModuleList):
+class Patches(nn.Module):
     """relu of a linear map for each of nine patches of the images.   x (B, F, h, w) -> (B, N, C)."""
 
     def __init__(self, shape, width):
-        super().__init__(nn.Linear(shape[0] * part[0].numel(), width) for part in patches(torch.zeros(1, *shape[1:])))
+        super().__init__()
+        parts = patches(torch.zeros(shape))
+        self.maps = nn.ModuleList(nn.Linear(part.numel(), width) for part in parts)
 
     def forward(self, x):
-        return torch.relu(torch.stack([map(part.flatten(1)) for map, part in zip(self, patches(x), strict=True)], 1))
+        return torch.relu(torch.stack([linear(part.flatten(1)) for linear, part in zip(self.maps, patches(x), strict=True)], 1))
 
 
 def patches(x):
@@ -234,7 +236,7 @@ def pairs(model):
     result = {}
     if model.encode_face is not None:
         result = _trunk("encoders.sound", model.encode_sound)
-        for n, part in enumerate(model.encode_face):
+        for n, part in enumerate(model.encode_face.maps):
             result |= _map(f"encoders.face.maps.{n}", part)
     elif model.encode_sound is not None:
         result = _map("encoders.sound", model.encode_sound)

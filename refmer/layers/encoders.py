@@ -93,39 +93,37 @@ def describe_face_encoder(width):
 @closure
 def face_encoder(p, x, mask=None):
     """Per frame three times relu(conv 3x3, stride 2), mean over positions; then conv3 over time.   x (B, T, h, w)."""
-    h, back_images = _images(p.images, x)
+    h, back_images = stack(_conv_relu, p.images, x.reshape(-1, *x.shape[2:], 1))  # (B T, h', w', C)
     vectors, back_mean = mean_positions(h)  # (B T, C)
     y, back_time = _conv3(p.time, vectors.reshape(*x.shape[:2], -1), mask)
-    return y, lambda dy, g: back_images(back_mean(back_time(dy, g.time).reshape(vectors.shape)), g.images)
 
+    def backward(dy, g):
+        dvectors = back_time(dy, g.time).reshape(vectors.shape)
+        return back_images(back_mean(dvectors), g.images).reshape(x.shape)
 
-def describe_layout_encoder(size, width):
-    """size (height, width) of a frame, halved twice."""
-    h, w = (-(-n // 4) for n in size)
-    return {
-        "images": [describe_conv2d(width if k else 1, width, 3) for k in range(2)],
-        "time": describe_conv1d(h * w * width, width, 3),
-    }
-
-
-@closure
-def layout_encoder(p, x, mask=None):
-    """Per frame twice relu(conv 3x3, stride 2), all positions side by side; then conv3 over time.   x (B, T, h, w)."""
-    h, back_images = _images(p.images, x)
-    y, back_time = _conv3(p.time, h.reshape(*x.shape[:2], -1), mask)  # of (B, T, h' w' C)
-    return y, lambda dy, g: back_images(back_time(dy, g.time).reshape(h.shape), g.images)
-
-
-def _images(p, x):
-    """relu(conv 3x3, stride 2) of every frame, once for each part.   x (B, T, h, w) -> (B T, h', w', C)."""
-    h, back = stack(_conv_relu, p, x.reshape(-1, *x.shape[2:], 1))
-    return h, lambda dh, g: back(dh, g).reshape(x.shape)
+    return y, backward
 
 
 def _conv_relu(p, x, i):
     z, back = conv2d(p, x, 3, 2)
     r = relu(z)
     return r, lambda dr, g: back(relu_backward(dr, r), g)
+
+
+def describe_patch_encoder(size, width):
+    """size (height, width) of a frame."""
+    return {
+        "image": describe_patches((1, *size), width),
+        "time": describe_conv1d(GRID * GRID * width, width, 3),
+    }
+
+
+@closure
+def patch_encoder(p, x, mask=None):
+    """Per frame `patches`, all positions side by side; then conv3 over time.   x (B, T, h, w)."""
+    h, back_image = patches(p.image, x.reshape(-1, 1, *x.shape[2:]))  # (B T, N, C)
+    y, back_time = _conv3(p.time, h.reshape(*x.shape[:2], -1), mask)
+    return y, lambda dy, g: back_image(back_time(dy, g.time).reshape(h.shape), g.image).reshape(x.shape)
 
 
 @closure

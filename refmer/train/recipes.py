@@ -73,7 +73,7 @@ RECIPES = {
     },
     "paper-001": {  # Adam, early stopping; epochs and patience are not stated
         "paper": Recipe(lr=1e-4, epochs=100, weight_decay=1e-4, coupled=True),
-        "tiny": Recipe(lr=2e-3, epochs=30, weight_decay=1e-4, coupled=True, clip=1.0, patience=8),
+        "tiny": Recipe(4e-3, 40, "cosine", updates=576, weight_decay=1.0, decayed="matrices", clip=1.0, keep="last"),
     },
     "paper-002": {  # decay and clipping from the authors' code
         "paper": Recipe(lr=7.25e-4, epochs=25, schedule="plateau", factor=0.1, every=5, clip=0.8),
@@ -81,7 +81,7 @@ RECIPES = {
     },
     "paper-003": {
         "paper": Recipe(1e-4, 30, "step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True),
-        "tiny": Recipe(4e-3, 60, "cosine", batch=16, updates=960, clip=1.0, keep="last"),
+        "tiny": Recipe(4e-3, 60, "cosine", batch=16, updates=960, weight_decay=0.3, decayed="matrices", clip=1.0, keep="last"),
     },
     "paper-004": {
         "paper": Recipe(lr=1e-5, epochs=60, weight_decay=5e-7, betas=(0.95, 0.999)),
