@@ -7,7 +7,7 @@ from refmer.data.inputs import assign
 from refmer.experiments.data import chosen, corpus_with
 from refmer.recognizer import Recognizer
 
-ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}}
+ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}, "openface_adaptive@no-reliability": {"reliability": 0.0}}
 
 
 def resolve(row):
