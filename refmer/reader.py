@@ -1,16 +1,19 @@
 """Reading of clips by a recognizer: inputs and targets of its system, and the scores of its predictions."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refmer.data import labels
 from refmer.data.clips import checked
+from refmer.data.copies import copies
 from refmer.data.folder import Rows
 from refmer.data.inputs import Frames, fitted, joined, step_count, sub_sequence_means, windows_of_steps
 from refmer.data.scaling import check_features, standardise
 from refmer.evaluate import metrics
 from refmer.systems import find
-from refmer.train.batches import Lazy
+from refmer.train.batches import Lazy, appended
 
 PART = 256  # inputs that are made at a time: the copies of streams on the way take little memory
 
@@ -85,6 +88,15 @@ class Reader:
             return self.batch(clips) | {"target": target} | ({} if mask is None else {"target_mask": mask}) | count
         rows = np.flatnonzero(mask)
         return self.batch(clips, rows) | {"target": target.reshape(-1, target.shape[-1])[rows]} | count
+
+    def with_copies(self, batch, clips, copied):
+        """Return the labelled batch of clips with corrupted copies, and NAME_state (B,) of the modalities that are copied."""
+        clips, names = replace(clips, streams=self.streams_of(clips)), {m: self.streams_[m] for m in copied}
+        parts = [(batch, dict.fromkeys(copied, 1.0))]
+        for part, states in copies(clips, names, self.seed_, cut=not self.windowed):
+            parts.append((self.labelled_batch(part, part), states))
+        states = [{f"{m}_state": np.full(len(b["target"]), r, np.float32) for m, r in states.items()} for b, states in parts]
+        return appended([b | of_part for (b, _), of_part in zip(parts, states, strict=True)])
 
     def _targets(self, clips):
         """Return the targets of training (N, K), None; of a label over time (N, S, K) and mask (N, S)."""

@@ -18,7 +18,8 @@ from refmer.text import table
 
 LINEAR, BEST_SENSE = "linear", "best_sense"  # rows of each label
 GATED, UNGATED = "openface_adaptive", "openface_adaptive@no-gate"
-ROWS = (*systems.SYSTEMS, UNGATED, "concatenation")  # each on its own task
+UNTOLD = "openface_adaptive@no-reliability"
+ROWS = (*systems.SYSTEMS, UNGATED, UNTOLD, "concatenation")  # each on its own task
 EMOTION = ("openface_adaptive@emotion", "raver@emotion", "tlab_jca@emotion")  # the others have it for their own
 CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "clean": None,
@@ -45,10 +46,10 @@ def rows(quick, rows=None):
 
 
 def trainings(setup):
-    """Each row with its corruptions; the gated system also with its gates over time."""
+    """Each row with its corruptions; the gated system, in both trainings, also with its gates over time."""
     scores = [{"kind": "scores", "column": c, "corruption": corruption} for c, corruption in corruptions(setup).items()]
     with_gates = [{"kind": "gates"}] * (setup.clips.raw is not None)
-    rows = [(row, resolved, scores + with_gates * (row == GATED)) for row, resolved in setup.rows.items()]
+    rows = [(row, resolved, scores + with_gates * (row in gates.ROWS)) for row, resolved in setup.rows.items()]
     return rows + [(row, resolved, scores) for row, resolved in references(setup)]
 
 
@@ -161,8 +162,8 @@ def summary(setup, results):
             headline, name = next(iter(metrics_of(task["task"], task["classes"]).items()))
             result["gate_gain"] = gate_gain(task["rows"], columns, headline)
             result["gate_metric"] = f"{name} of {target}"
-    curves = [r for cell, r in results if cell["kind"] == "gates"]
-    return result | ({"gates": gates.average(curves)} if curves else {})
+    curves = gates.averages([(cell, r) for cell, r in results if cell["kind"] == "gates"])
+    return result | ({"gates": curves} if curves else {})
 
 
 def ceiling(clips, target):

@@ -10,7 +10,7 @@ from refmer.experiments.data import chosen, corpus_with
 from refmer.experiments.reference import LinearReference
 from refmer.recognizer import Recognizer
 
-ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}}
+ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}, "openface_adaptive@no-reliability": {"reliability": 0.0}}
 
 
 def resolve(row):
