@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from refmer.data.clips import EMOTIONS, Stream
 from refmer.data.pack import BITS, pack
 from refmer.data.read import load_samples
-from refmer.data.synthetic.raters import SHARES
+from refmer.data.synthetic.raters import ceiling
 from refmer.data.synthetic.synthesize import STORED, raw_signals, synthesize, synthesize_recordings
 
 HERE = Path(__file__).resolve().parent
@@ -37,19 +37,6 @@ UNITS = {
 def summary(stream):
     """Return mean and standard deviation over each clip's frames (N, 2 C)."""
     return np.array([np.concatenate([x[m].mean(0), x[m].std(0)]) for x, m in zip(stream.x, stream.mask, strict=True)])
-
-
-def ceiling(sense):
-    """Return the accuracy of the best guess of the intended emotion from what a sense ("voice", "face" or "both") shows.
-
-    All emotions are intended equally often; "both" is given what the voice and what the face show, which are drawn
-    independently of each other, given the intended emotion.
-    """
-    if sense == "both":
-        given = (SHARES["voice"][:, :, None] * SHARES["face"][:, None, :]).reshape(len(EMOTIONS), -1)
-    else:
-        given = SHARES[sense]
-    return given.max(0).sum() / len(EMOTIONS)
 
 
 def machine(clips):
@@ -125,7 +112,7 @@ def class_table(clips):
 
 def people_table(accuracy):
     lines = ["| sense | people (CREMA-D) | machine (this corpus) |", "|---|---|---|"]
-    lines += [f"| {k} | {100 * ceiling(k):.1f} % | {100 * accuracy[k]:.1f} % |" for k in accuracy]
+    lines += [f"| {k} | {100 * ceiling('intended', k):.1f} % | {100 * accuracy[k]:.1f} % |" for k in accuracy]
     return "\n".join(lines)
 
 

@@ -1,15 +1,19 @@
-"""Input of a recognizer: from clips to the batch of its system, and from their labels to targets."""
+"""Reading of clips by a recognizer: inputs and targets of its system, and the scores of its predictions."""
+
+from dataclasses import replace
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from refmer.data import labels
 from refmer.data.clips import checked
+from refmer.data.copies import copies
 from refmer.data.folder import Rows
 from refmer.data.inputs import Frames, fitted, joined, step_count, sub_sequence_means, windows_of_steps
 from refmer.data.scaling import check_features, standardise
+from refmer.evaluate import metrics
 from refmer.systems import find
-from refmer.train.batches import Lazy
+from refmer.train.batches import Lazy, appended
 
 PART = 256  # inputs that are made at a time: the copies of streams on the way take little memory
 
@@ -85,6 +89,15 @@ class Reader:
         rows = np.flatnonzero(mask)
         return self.batch(clips, rows) | {"target": target.reshape(-1, target.shape[-1])[rows]} | count
 
+    def with_copies(self, batch, clips, copied):
+        """Return the labelled batch of clips with corrupted copies, and NAME_state (B,) of the modalities that are copied."""
+        clips, names = replace(clips, streams=self.streams_of(clips)), {m: self.streams_[m] for m in copied}
+        parts = [(batch, dict.fromkeys(copied, 1.0))]
+        for part, states in copies(clips, names, self.seed_, cut=not self.windowed):
+            parts.append((self.labelled_batch(part, part), states))
+        states = [{f"{m}_state": np.full(len(b["target"]), r, np.float32) for m, r in states.items()} for b, states in parts]
+        return appended([b | of_part for (b, _), of_part in zip(parts, states, strict=True)])
+
     def _targets(self, clips):
         """Return the targets of training (N, K), None; of a label over time (N, S, K) and mask (N, S)."""
         label, mask = self.labels(clips), None
@@ -107,6 +120,37 @@ class Reader:
         if label.describe() != self.label_:
             raise ValueError(f"the label of these clips is {label.describe()}; accepted: {self.label_}, which was learned")
         return label
+
+    def scores(self, predictions, clips):
+        """Return all scores of predictions.
+
+        Parameters
+        ----------
+        predictions : array
+            Predictions, as returned by `predict`.
+        clips : Clips
+            Labelled clips.
+
+        Returns
+        -------
+        dict of str to float
+            Scores by name: see `refmer.evaluate.metrics`.
+        """
+        label, mask = self.labels(clips), None
+        if self.label_["rate"] is not None:
+            label, mask = self.over_time(label, np.shape(predictions)[1])
+        truth = label.targets if mask is None else label
+        if self.task == "regression":
+            predictions = np.reshape(predictions, truth.shape)
+            return metrics.regression(truth, predictions, mask, self.class_names_)
+        if mask is not None:
+            truth, predictions = truth[mask], np.asarray(predictions)[mask]
+            truth = truth if self.task == "votes" else truth.argmax(-1)
+        if self.task == "votes":
+            return metrics.votes(labels.above_chance(truth), predictions)
+        if self.task == "ordinal":
+            return metrics.ordinal(truth, predictions, self.class_names_, labels.lowest(self.class_names_))
+        return metrics.classification(truth, predictions, self.class_names_)
 
     def count_of(self, clips):
         """Return the number of inputs of clips: theirs, or that of their windows."""

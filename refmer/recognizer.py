@@ -14,7 +14,6 @@ from refmer.data.clips import checked
 from refmer.data.files import read_npz, write_npz
 from refmer.data.inputs import SENSES, assign
 from refmer.data.scaling import scaling
-from refmer.evaluate import metrics
 from refmer.layers.trace import stacked
 from refmer.model_file import ARGUMENTS, contents, description, restore
 from refmer.reader import Reader
@@ -54,7 +53,7 @@ class Recognizer(Reader, BaseEstimator):
         Seed of the initial parameters, the order of clips, dropout, and the choice of the development speakers. None: a new one
         for each fit, which `seed_` keeps.
     epochs : int, optional
-        Largest number of epochs. Default: the recipe's.
+        Largest number of epochs. Default: the recipe's, for the number of training clips.
     lr : float, optional
         Learning rate of the first epoch. Default: the recipe's.
 
@@ -162,7 +161,7 @@ class Recognizer(Reader, BaseEstimator):
         self.label_, self.class_names_, self.classes_ = label.describe(), label.names, np.arange(len(label.names))
         self.label_scaling_ = labels.label_of(parts[0], config.target).scaling
         changes = {name: getattr(self, name) for name in ("epochs", "lr") if getattr(self, name) is not None}
-        self.recipe_ = replace(RECIPES[system.RECIPE][self.size], **changes)
+        self.recipe_ = replace(RECIPES[system.RECIPE][self.size].on(len(parts[0])), **changes)
         values = {"classes": len(label.names), "task": label.kind}
         values |= {"seconds": max(config.seconds, 1 / label.rate)} if label.over_time else {}
         values |= {"over_time": label.over_time} if hasattr(config, "over_time") else {}
@@ -175,6 +174,8 @@ class Recognizer(Reader, BaseEstimator):
         first = self.by_modality({name: s.read(slice(1)) for name, s in streams.items()})
         self.config_ = self._following(config, system.widths(first, config))
         batches = [self.labelled_batch(part, parts[0]) for part in parts]
+        if copied := system.copied(self.config_):
+            batches[0] = self.with_copies(batches[0], parts[0], copied)
         if self.task != "regression":
             labels.warn_of_absent(batches[0]["class_count"], label.names)
         if self.size == "paper":
@@ -247,37 +248,6 @@ class Recognizer(Reader, BaseEstimator):
         """
         predictions = self.predict(clips)
         return self.scores(predictions, labels.with_label(clips, self.config_.target, y))[HEADLINES[self.task]]
-
-    def scores(self, predictions, clips):
-        """Return all scores of predictions.
-
-        Parameters
-        ----------
-        predictions : array
-            Predictions, as returned by `predict`.
-        clips : Clips
-            Labelled clips.
-
-        Returns
-        -------
-        dict of str to float
-            Scores by name: see `refmer.evaluate.metrics`.
-        """
-        label, mask = self.labels(clips), None
-        if self.label_["rate"] is not None:
-            label, mask = self.over_time(label, np.shape(predictions)[1])
-        truth = label.targets if mask is None else label
-        if self.task == "regression":
-            predictions = np.reshape(predictions, truth.shape)
-            return metrics.regression(truth, predictions, mask, self.class_names_)
-        if mask is not None:
-            truth, predictions = truth[mask], np.asarray(predictions)[mask]
-            truth = truth if self.task == "votes" else truth.argmax(-1)
-        if self.task == "votes":
-            return metrics.votes(labels.above_chance(truth), predictions)
-        if self.task == "ordinal":
-            return metrics.ordinal(truth, predictions, self.class_names_, labels.lowest(self.class_names_))
-        return metrics.classification(truth, predictions, self.class_names_)
 
     def explain(self, clips):
         """Return named intermediates of the forward pass.

@@ -58,8 +58,16 @@ REFUSED = {  # switches that the models do not build
         "literal_entropy": True,
         "balanced": True,
     },
-    "auxformer": {"task": "regression", "token": "mean", "causal": "off", "mix": "off", "within": "lstm", "scale": "keys"},
-    "tlab_jca": {"over_time": False, "pooled": True, "band": 1, "tcn": False, "residual": "tlab", "bands_as_channels": False},
+    "auxformer": {
+        "task": "regression",
+        "token": "last_valid",
+        "causal": "off",
+        "mix": "off",
+        "within": "lstm",
+        "scale": "keys",
+    },
+    "tlab_jca": {"over_time": False, "pooled": True, "band": 1, "tcn": False, "residual": "tlab", "bands_as_channels": False}
+    | {"face_encoder": "r2plus1d"},
     "raver": {
         "positions": False,
         "summarizer": "mean",

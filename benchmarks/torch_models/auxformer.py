@@ -1,4 +1,4 @@
-"""AuxFormer (paper 002) in PyTorch, with the default switches of refmer/systems/auxformer.py."""
+"""AuxFormer (paper 002) in PyTorch, with the tiny switches of refmer/systems/auxformer.py."""
 
 import torch
 from torch import nn
@@ -38,11 +38,11 @@ class Model(nn.Module):
             across = sight(length[m], length[other], valid[m], valid[other])
             inside = sight(length[m], length[m], valid[m], valid[m])
             h = self.cross[m](z[m], across, z[other], place[m], place[other])
-            tokens.append(last_valid(self.within[m](h, inside), length[m]))
+            tokens.append(mean(self.within[m](h, inside), valid[m]))
             x = z[m]
             for _ in range(PASSES):
                 x = self.auxiliary[m](x, inside)
-            alone[m] = self.auxiliary_head(last_valid(x, length[m]))
+            alone[m] = self.auxiliary_head(mean(x, valid[m]))
         av = self.head(torch.cat(tokens, -1))
         return {"logits": (av + alone["audio"] + alone["visual"]) / 3, "av": av} | alone
 
@@ -140,10 +140,9 @@ def sight(n_queries, n_keys, queries, keys):
     return mask[:, None], ~mask.any(-1, keepdim=True)
 
 
-def last_valid(x, length):
-    """x at the last valid step; 0 without valid steps.   x (B, T, C), length (B)."""
-    y = x[torch.arange(len(x), device=x.device), (length - 1).clamp(min=0)]
-    return y * (length > 0).unsqueeze(-1)
+def mean(x, valid):
+    """Mean of x over valid steps; 0 without valid steps.   x (B, T, C), valid (B, T)."""
+    return (x * valid[..., None]).sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
 
 
 def loss(out, batch, config):

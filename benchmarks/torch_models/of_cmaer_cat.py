@@ -9,24 +9,20 @@ from torch import nn
 from torch.nn import functional as F
 
 from torch_models import loading
+from torch_models.tlab_jca import Patches
 from torch_models.transformer import MLP, Encoder, masked_softmax, positions
 
 
 class FaceEncoder(nn.Module):
-    """Two convolutions per frame; all positions concatenated; a convolution over time."""
+    """Nine patches of each frame with maps of their own; a convolution over time."""
 
     def __init__(self, size, width):
         super().__init__()
-        self.images = nn.ModuleList(nn.Conv2d(n_in, width, 3, stride=2, padding=1) for n_in in (1, width))
-        self.images.to(memory_format=torch.channels_last)  # the faster one of the two on a CPU
-        positions = -(-size[0] // 4) * -(-size[1] // 4)
-        self.time = nn.Conv1d(positions * width, width, 3, padding=1)
+        self.image = Patches((1, *size), width)
+        self.time = nn.Conv1d(len(self.image.maps) * width, width, 3, padding=1)
 
     def forward(self, x, mask):
-        h = x.flatten(0, 1)[:, None]
-        for conv in self.images:
-            h = F.relu(conv(h))
-        h = h.permute(0, 2, 3, 1).flatten(1).unflatten(0, mask.shape).transpose(1, 2)
+        h = self.image(x.flatten(0, 1)[:, None]).flatten(1).unflatten(0, mask.shape).transpose(1, 2)
         return (self.time(h * mask[:, None]) * mask[:, None]).transpose(1, 2)
 
 

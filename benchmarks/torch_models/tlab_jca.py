@@ -21,7 +21,7 @@ class Model(nn.Module):
 
     def __init__(self, config):
         super().__init__()
-        demand_defaults(config, "bands_as_channels", "variant", "tcn", "lstm")
+        demand_defaults(config, "bands_as_channels", "face_encoder", "variant", "tcn", "lstm")
         demand_defaults(config, "attention", "residual", "band", "pooled", "ddof")
         if config.over_time != (config.task == "regression"):
             raise ValueError(
@@ -30,8 +30,8 @@ class Model(nn.Module):
         C = config.width
         self.steps, self.over_time, self.encode_sound, self.encode_face = config.steps, config.over_time, None, None
         if config.encoders:
-            self.encode_sound = Trunk(image_convolution, config.sound[-1], (*config.sound_trunk, C))
-            self.encode_face = Trunk(Conv2Plus1d, 1, (*config.face_trunk, C))
+            self.encode_sound = Trunk(config.sound[-1], (*config.sound_trunk, C))
+            self.encode_face = Patches(config.face, C)
         elif config.sound[-1] != C:
             self.encode_sound = nn.Linear(config.sound[-1], C)
         self.audio, self.visual = TLAB(config), TLAB(config)
@@ -47,7 +47,7 @@ class Model(nn.Module):
         B, S = audible.shape
         if self.encode_face is not None:
             sound = each(self.encode_sound, sound.transpose(2, 3).unsqueeze(-1), audible).mean((-1, -2))  # (B, S, C)
-            face = each(self.encode_face, face.unsqueeze(2), visible).flatten(3).transpose(2, 3)  # (B, S, N, C)
+            face = each(self.encode_face, face, visible)  # (B, S, N, C)
         elif self.encode_sound is not None:
             sound = hide(self.encode_sound(sound), audible)
         sound, face, audible, visible = (fold(z, self.steps) for z in (sound, face, audible, visible))
@@ -76,38 +76,41 @@ def image_convolution(n_in, n_out, stride=1):
     return nn.Conv2d(n_in, n_out, SIZE, stride, padding=SIZE // 2)
 
 
-class Conv2Plus1d(nn.Sequential):
-    """A convolution over each image, norm, relu, a convolution over time (Tran et al. 2018).   x (B, C, T, H, W)."""
+class Patches(nn.Module):
+    """relu of a linear map for each of nine patches of the images.   x (B, F, h, w) -> (B, N, C)."""
 
-    def __init__(self, n_in, n_out, stride=1):
-        middle = SIZE**3 * n_in * n_out // (SIZE**2 * n_in + SIZE * n_out)
-        before = SIZE // 2
-        super().__init__(
-            nn.Conv3d(n_in, middle, (1, SIZE, SIZE), (1, stride, stride), (0, before, before)),
-            ChannelNorm(middle),
-            nn.ReLU(),
-            nn.Conv3d(middle, n_out, (SIZE, 1, 1), (stride, 1, 1), (before, 0, 0)),
-        )
+    def __init__(self, shape, width):
+        super().__init__()
+        parts = patches(torch.zeros(shape))
+        self.maps = nn.ModuleList(nn.Linear(part.numel(), width) for part in parts)
+
+    def forward(self, x):
+        return torch.relu(torch.stack([linear(part.flatten(1)) for linear, part in zip(self.maps, patches(x), strict=True)], 1))
+
+
+def patches(x):
+    """The nine parts of images (..., h, w), row by row; neighbours share pixels where three does not divide a side."""
+    rows, columns = ([(i * n // 3, -(-(i + 1) * n // 3)) for i in range(3)] for n in x.shape[-2:])
+    return [x[..., top:bottom, left:right] for top, bottom in rows for left, right in columns]
 
 
 class Trunk(nn.Sequential):
     """Stem with stride 2, a residual block with stride 1, then one with stride 2 per further width."""
 
-    def __init__(self, conv, n_in, widths):
-        blocks = [Residual(conv, widths[0], widths[0], 1)]
-        blocks += [Residual(conv, a, b, 2) for a, b in zip(widths[:-1], widths[1:], strict=True)]
-        super().__init__(conv(n_in, widths[0], 2), ChannelNorm(widths[0]), nn.ReLU(), *blocks)
+    def __init__(self, n_in, widths):
+        blocks = [Residual(widths[0], widths[0], 1)]
+        blocks += [Residual(a, b, 2) for a, b in zip(widths[:-1], widths[1:], strict=True)]
+        super().__init__(image_convolution(n_in, widths[0], 2), ChannelNorm(widths[0]), nn.ReLU(), *blocks)
 
 
 class Residual(nn.Module):
     """y = relu(LN(conv(relu(LN(conv(x))))) + skip(x))."""
 
-    def __init__(self, conv, n_in, n_out, stride):
+    def __init__(self, n_in, n_out, stride):
         super().__init__()
-        one = nn.Conv3d if conv is Conv2Plus1d else nn.Conv2d
-        parts = conv(n_in, n_out, stride), ChannelNorm(n_out), nn.ReLU(), conv(n_out, n_out), ChannelNorm(n_out)
-        self.body = nn.Sequential(*parts)
-        self.skip = nn.Identity() if n_in == n_out and stride == 1 else one(n_in, n_out, 1, stride)
+        first, second = image_convolution(n_in, n_out, stride), image_convolution(n_out, n_out)
+        self.body = nn.Sequential(first, ChannelNorm(n_out), nn.ReLU(), second, ChannelNorm(n_out))
+        self.skip = nn.Identity() if n_in == n_out and stride == 1 else nn.Conv2d(n_in, n_out, 1, stride)
 
     def forward(self, x):
         return torch.relu(self.body(x) + self.skip(x))
@@ -232,7 +235,9 @@ def pairs(model):
     """Return {path in refmer: (parameter, its view in refmer's order of axes)}; one parameter may have several paths."""
     result = {}
     if model.encode_face is not None:
-        result = _trunk("encoders.sound", model.encode_sound) | _trunk("encoders.face", model.encode_face)
+        result = _trunk("encoders.sound", model.encode_sound)
+        for n, part in enumerate(model.encode_face.maps):
+            result |= _map(f"encoders.face.maps.{n}", part)
     elif model.encode_sound is not None:
         result = _map("encoders.sound", model.encode_sound)
     for name in ("audio", "visual"):
@@ -253,22 +258,15 @@ def pairs(model):
 
 def _trunk(path, trunk):
     stem, norm, _, *blocks = trunk
-    result = _convolution(f"{path}.stem", stem) | _norm(f"{path}.norm", norm)
+    result = _map(f"{path}.stem", stem) | _norm(f"{path}.norm", norm)
     for i, block in enumerate(blocks):
         conv1, norm1, _, conv2, norm2 = block.body
         at = f"{path}.blocks.{i}"
-        result |= _convolution(f"{at}.conv1", conv1) | _norm(f"{at}.norm1", norm1)
-        result |= _convolution(f"{at}.conv2", conv2) | _norm(f"{at}.norm2", norm2)
+        result |= _map(f"{at}.conv1", conv1) | _norm(f"{at}.norm1", norm1)
+        result |= _map(f"{at}.conv2", conv2) | _norm(f"{at}.norm2", norm2)
         if not isinstance(block.skip, nn.Identity):
             result |= _map(f"{at}.skip", block.skip)
     return result
-
-
-def _convolution(path, part):
-    if not isinstance(part, Conv2Plus1d):
-        return _map(path, part)
-    space, norm, _, time = part
-    return _map(f"{path}.space", space) | _norm(f"{path}.norm", norm) | _map(f"{path}.time", time)
 
 
 def _map(path, part):

@@ -18,7 +18,8 @@ from refmer.layers.trace import note
 from refmer.ops.attention import attention_weights, attention_weights_backward
 from refmer.ops.contracts import closure
 from refmer.systems import protocol
-from refmer.systems.tlab_jca import augment, loss  # noqa: F401
+from refmer.systems.tlab_jca import loss  # noqa: F401
+from refmer.train.crop import one_window
 
 MODALITIES = {"visual": ("frames",), "audio": ("logmel",), "mfcc": ("mfcc",)}  # the leader first
 RECIPE = "paper-003"
@@ -102,6 +103,11 @@ def describe(config):
         "fuse": describe_leader_follower(ends, config.width),
         "head": describe_linear(ends["visual"] + 3 * config.width, config.classes),
     }
+
+
+def augment(batch, config, rng):
+    """Return one window of `steps` consecutive steps of each recording."""
+    return one_window(batch, rng, config.steps)
 
 
 @closure

@@ -39,7 +39,7 @@ RUNGS = {  # the full model is the one without changes; published: the headline 
         "no layer within": Rung("self-attention replaced (Fig. 6)", {"within": "off"}, 0.760),  # "decreases by 1.3 %"
         "LSTM within": Rung("self-attention replaced (Fig. 6)", {"within": "lstm"}),
         "GRU within": Rung("self-attention replaced (Fig. 6)", {"within": "gru"}),
-        "mean token": Rung("token (Fig. 7)", {"token": "mean"}),
+        "last valid step": Rung("token (Fig. 7)", {"token": "last_valid"}),
         "prepended token": Rung("token (Fig. 7)", {"token": "prepended"}),
         "scale fixed at 1/2": Rung("learned scale (3.3)", {"mix": "fixed"}),
         "no scale": Rung("learned scale (3.3)", {"mix": "off"}),

@@ -1,4 +1,4 @@
-"""The main job: train systems on speaker-disjoint splits, break their inputs, and report what is left."""
+"""The main job: train systems on speaker-disjoint splits, break their inputs, report what is left beside a linear model."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -6,15 +6,20 @@ from matplotlib.figure import Figure
 from refmer import systems
 from refmer.data import labels
 from refmer.data.corrupt import corrupt
-from refmer.evaluate.statistics import bootstrap_interval, draws_interval, spread
+from refmer.data.synthetic import raters
+from refmer.data.synthetic.signals import sentiment_ceiling
+from refmer.evaluate.statistics import bootstrap_interval, draws_interval, spread, verdicts
 from refmer.experiments import gates, report, style
+from refmer.experiments.data import corpus_with, is_synthetic
 from refmer.experiments.report import metrics_of, percent, plain
 from refmer.experiments.rows import resolve_all
 from refmer.recognizer import HEADLINES
 from refmer.text import table
 
+LINEAR, BEST_SENSE = "linear", "best_sense"  # rows of each label
 GATED, UNGATED = "openface_adaptive", "openface_adaptive@no-gate"
-ROWS = (*systems.SYSTEMS, UNGATED, "concatenation")  # each on its own task
+UNTOLD = "openface_adaptive@no-reliability"
+ROWS = (*systems.SYSTEMS, UNGATED, UNTOLD, "concatenation")  # each on its own task
 EMOTION = ("openface_adaptive@emotion", "raver@emotion", "tlab_jca@emotion")  # the others have it for their own
 CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "clean": None,
@@ -41,10 +46,45 @@ def rows(quick, rows=None):
 
 
 def trainings(setup):
-    """Each row with its corruptions; the gated system also with its gates over time."""
+    """Each row with its corruptions; the gated system, in both trainings, also with its gates over time."""
     scores = [{"kind": "scores", "column": c, "corruption": corruption} for c, corruption in corruptions(setup).items()]
     with_gates = [{"kind": "gates"}] * (setup.clips.raw is not None)
-    return [(row, resolved, scores + with_gates * (row == GATED)) for row, resolved in setup.rows.items()]
+    rows = [(row, resolved, scores + with_gates * (row in gates.ROWS)) for row, resolved in setup.rows.items()]
+    return rows + [(row, resolved, scores) for row, resolved in references(setup)]
+
+
+def references(setup):
+    """(row, ("linear", its arguments)): for each label a model of the streams of each row, and one of the best sense."""
+    for target in dict.fromkeys(changes["target"] for _, changes in setup.rows.values()):
+        system, changes = next(r for r in setup.rows.values() if r[1]["target"] == target)
+        seconds = systems.find(system).Config.tiny(**changes).seconds
+        if (rate := setup.corpora[corpus_with(setup.corpora, target)].labels[target].rate) is not None:
+            seconds = max(seconds, 1 / rate)
+        sets = dict.fromkeys(
+            streams for row, streams in streams_of_rows(setup).items() if setup.rows[row][1]["target"] == target
+        )
+        senses = dict.fromkeys(part for names in sets for part in by_sense(setup, target, names))
+        arguments = {"target": target, "seconds": seconds}
+        yield from ((linear(names), ("linear", arguments | {"candidates": [list(names)]})) for names in sets)
+        yield BEST_SENSE, ("linear", arguments | {"candidates": [list(names) for names in senses]})
+
+
+def linear(streams):
+    """The name of the cells of a linear model."""
+    return f"{LINEAR} on {', '.join(streams)}"
+
+
+def streams_of_rows(setup):
+    """{row: names of the streams that it reads, in the order of the clips}."""
+    return {row: report.streams(setup, *resolved) for row, resolved in setup.rows.items()}
+
+
+def by_sense(setup, target, names):
+    """Names of streams, apart by sense."""
+    streams, parts = setup.corpora[corpus_with(setup.corpora, target)].streams, {}
+    for name in names:
+        parts.setdefault(streams[name].sense, []).append(name)
+    return [tuple(part) for part in parts.values()]
 
 
 def corruptions(setup):
@@ -85,6 +125,7 @@ def score(model, cell, train, test, bootstrap):
     answer = model.predict(broken(0))
     result = {name: value for name, value in model.scores(answer, test).items() if value == value}  # without nan
     result |= {"headline": headline, "target": model.config_.target, "task": model.task, "classes": list(model.class_names_)}
+    result |= {"senses": sorted(used), "over_time": model.label_["rate"] is not None}
     result["constant"] = model.scores(constant_answer(model, train, answer), test)[headline]
     if bootstrap:
         result["over_clips"] = bootstrap_interval(lambda i: model.scores(answer[i], test[i])[headline], len(test), bootstrap)
@@ -107,24 +148,33 @@ def constant_answer(model, train, answer):
 
 def summary(setup, results):
     """Scores by target, row and corruption, the gain of the gate, and the mean gates over time."""
-    columns, by_target = tuple(corruptions(setup)), {}
+    columns, by_target, read = tuple(corruptions(setup)), {}, streams_of_rows(setup)
     for cell, result in results:
         if cell["kind"] == "scores":
             by_row = by_target.setdefault(cell["config"]["target"], {})
             by_row.setdefault(cell["row"], {}).setdefault(cell["column"], {})[cell["seed"]] = result
-    tasks = {target: task_summary(by_row, columns) for target, by_row in by_target.items()}
+    tasks = {target: task_summary(by_row, columns, read, setup.plan.test_per_train) for target, by_row in by_target.items()}
+    for target, task in tasks.items():
+        task["ceiling"] = ceiling(setup.corpora[corpus_with(setup.corpora, target)], target)
     result = report.provenance(setup) | {"columns": list(columns), "tasks": tasks}
     for target, task in tasks.items():
         if {GATED, UNGATED} <= set(task["rows"]):
             headline, name = next(iter(metrics_of(task["task"], task["classes"]).items()))
             result["gate_gain"] = gate_gain(task["rows"], columns, headline)
             result["gate_metric"] = f"{name} of {target}"
-    curves = [r for cell, r in results if cell["kind"] == "gates"]
-    return result | ({"gates": gates.average(curves)} if curves else {})
+    curves = gates.averages([(cell, r) for cell, r in results if cell["kind"] == "gates"])
+    return result | ({"gates": curves} if curves else {})
 
 
-def task_summary(by_row, columns):
-    """One task: its rows, best clean mean first, and the score of a constant answer."""
+def ceiling(clips, target):
+    """The best accuracy that what the senses show allows, where the data are synthetic and it is known; else None."""
+    if not is_synthetic(clips.source) or target not in ("emotion", "intended", "sentiment"):
+        return None
+    return sentiment_ceiling(clips.truth) if target == "sentiment" else raters.ceiling(target, "both")
+
+
+def task_summary(by_row, columns, read, test_per_train):
+    """One task: its rows, best clean mean first, the score of a constant answer, and each system beside its references."""
     clean = columns[0]
     first = next(iter(by_row.values()))[clean]
     known = metrics_of(first[0]["task"], first[0]["classes"])
@@ -139,17 +189,37 @@ def task_summary(by_row, columns):
             if used and len(seeds) == 1:  # intervals of paper 004: over the test clips, and over the draws of a corruption
                 values[row][c] |= {k: seeds[0][k] for k in ("over_clips", "over_draws") if k in seeds[0]}
     order = sorted(values, key=lambda row: -values[row][clean][headline]["mean"])
+    best = next(row for row in order if row in read)
+    own = {row: values[linear(read[row])] for row in order if row in read}
+    named = {linear(read[best]): LINEAR} | {row: row for row in (*own, BEST_SENSE)}
+    compared = {
+        name: over({row: (values[row][clean][headline], ref[clean][headline]) for row, ref in refs.items()}, test_per_train)
+        for name, refs in ((LINEAR, own), (BEST_SENSE, dict.fromkeys(own, values[BEST_SENSE])))
+    }
     task = {
         "task": first[0]["task"],
         "classes": first[0]["classes"],
         "test_clips": [first[s]["n"] for s in sorted(first)],
         "constant": spread([first[s]["constant"] for s in sorted(first)]),
-        "rows": {row: values[row] for row in order},
+        "rows": {named[row]: values[row] for row in order if row in named},
+        "streams": {row: list(read[row]) for row in own},
+        "over_time": first[0]["over_time"],
+        "best_sense": [" and ".join(by_row[BEST_SENSE][clean][s]["senses"]) for s in sorted(first)],
+        "own_linear": {row: ref[clean] for row, ref in own.items()},
+        "over": compared,
     }
     if "confusion" in first[0]:
         counts = {row: [r["confusion"] for r in by[clean].values()] for row, by in by_row.items()}
-        task["confusion"] = {row: np.sum(each, 0).tolist() for row, each in counts.items()}
+        task["confusion"] = {row: np.sum(each, 0).tolist() for row, each in counts.items() if row in own}
     return task
+
+
+def over(pairs, test_per_train):
+    """Each row's score minus its reference, paired by seed, as `verdicts` has it; of one seed the difference alone."""
+    effects = {row: np.subtract(ours["values"], reference["values"]) for row, (ours, reference) in pairs.items()}
+    if len(next(iter(effects.values()))) == 1:
+        return {row: {"effect": spread(values.tolist())} for row, values in effects.items()}
+    return verdicts(effects, 0.0, test_per_train=test_per_train)
 
 
 def gate_gain(by_row, columns, headline="accuracy"):
@@ -189,9 +259,17 @@ def section(target, task, columns):
     """The tables of one task."""
     names, show = metrics_of(task["task"], task["classes"]), plain if task["task"] == "regression" else percent
     headline, unit = next(iter(names)), "" if task["task"] == "regression" else " (%)"
-    broken = [[row, *(entry(by[c], headline, show) for c in columns)] for row, by in task["rows"].items()]
+    label = {row: row + " (below)" * is_below(task, row) for row in task["streams"]} | about(task)
+    broken = [[label[row], *(entry(by[c], headline, show) for c in columns)] for row, by in task["rows"].items()]
     metrics = [m for m in names if m in next(iter(task["rows"].values()))[columns[0]]]
-    clean = [[row, *(show(by[columns[0]][m]) for m in metrics)] for row, by in task["rows"].items()]
+    clean = [[label[row], *(show(by[columns[0]][m]) for m in metrics)] for row, by in task["rows"].items()]
+    beside = [
+        [row, ", ".join(task["streams"][row]), show(task["own_linear"][row][headline])]
+        + [text for reference in (LINEAR, BEST_SENSE) for text in difference(task["over"][reference][row], show)]
+        for row in task["streams"]
+    ]
+    unit_read = "step" if task["over_time"] else "clip"
+    head = ["system", "streams", "linear on them", "system - linear", "p", "system - best sense", "p"]
     chance = f"Chance is {100 / len(task['classes']):.1f} %; " if task["task"] in ("classes", "ordinal") else ""
     constant = f"{chance}{CONSTANT[task['task']]} gives {show(task['constant'])}{unit and ' %'}."
     constant = constant[0].upper() + constant[1:]
@@ -206,7 +284,41 @@ def section(target, task, columns):
 ### {target}: clean inputs{unit}
 
 {table(["system", *(names[m] for m in metrics)], clean)}
+
+### {target}: beside linear models of the same streams{unit}
+
+Mean and deviation of the frames of each {unit_read}, scikit-learn. Differences are paired by seed; p, one-sided, is that of the
+system being better (in brackets: worse), corrected for splits that overlap (Nadeau and Bengio) and for the number of systems
+(Holm). "(below)": the mean is below that of the linear model on the system's own streams.{best_possible(task)}
+
+{table(head, beside)}
 """
+
+
+def about(task):
+    """{row: its name in tables} of the two references."""
+    best = next(iter(task["streams"]))
+    senses = " or ".join(dict.fromkeys(task["best_sense"]))
+    return {LINEAR: f"linear ({', '.join(task['streams'][best])})", BEST_SENSE: f"best sense ({senses}), linear"}
+
+
+def is_below(task, row):
+    """True if a system's mean is below that of the linear model on its own streams."""
+    return task["over"][LINEAR][row]["effect"]["mean"] < 0
+
+
+def difference(x, show):
+    """ "+1.2 ± 0.3" and "0.012 (0.988)": a difference and its p."""
+    signed = {k: x["effect"][k] for k in ("mean", "sd")}
+    text = show(signed) if signed["mean"] < 0 else "+" + show(signed)
+    return [text, f"{x['p']:.3f} ({x['p_reversed']:.3f})" if "p" in x else "-"]
+
+
+def best_possible(task):
+    """A sentence on the ceiling, if it is known."""
+    if task["ceiling"] is None:
+        return ""
+    return f"\nNo guess from what the senses show can be right in more than {100 * task['ceiling']:.1f} % of clips on average."
 
 
 def draw(result):
@@ -214,7 +326,7 @@ def draw(result):
     drawn = {"compare": chart(result)}
     for target, task in result["tasks"].items():
         if "confusion" in task:
-            row = next(iter(task["rows"]))
+            row = next(iter(task["confusion"]))
             counts = np.array(task["confusion"][row])
             drawn[f"confusion-{target}"] = confusion(counts, task["classes"], row, report.origin(result))
     return drawn | (gates.draw(result) if "gates" in result else {})
@@ -222,7 +334,7 @@ def draw(result):
 
 def chart(result):
     """A panel per task, in it a group of dots per corruption, a dot per system (mean and sd)."""
-    sizes = [1.0 + 0.16 * len(result["columns"]) * (len(task["rows"]) + 1.2) for task in result["tasks"].values()]
+    sizes = [1.0 + 0.16 * len(result["columns"]) * (len(task["streams"]) + 1.2) for task in result["tasks"].values()]
     figure, axes = style.panels((9.5, sum(sizes) + 0.6), len(sizes), height_ratios=sizes)
     for ax, (target, task) in zip(axes[:, 0], result["tasks"].items(), strict=True):
         panel(ax, target, task, result["columns"])
@@ -236,12 +348,20 @@ def panel(ax, target, task, columns):
         next(iter(metrics_of(task["task"], task["classes"]).items())),
         1 if task["task"] == "regression" else 100,
     )
-    step = 1 / (len(task["rows"]) + 1.2)
-    for i, (row, by) in enumerate(task["rows"].items()):
-        points = [(k, by[c][headline]) for k, c in enumerate(columns) if by[c] is not None]
-        y = [k + step * (i - (len(task["rows"]) - 1) / 2) for k, _ in points]
+    step = 1 / (len(task["streams"]) + 1.2)
+    for i, row in enumerate(task["streams"]):
+        points = [(k, by[headline]) for k, by in enumerate(map(task["rows"][row].get, columns)) if by is not None]
+        y = [k + step * (i - (len(task["streams"]) - 1) / 2) for k, _ in points]
         x, sd = [scale * s["mean"] for _, s in points], [scale * (s["sd"] or 0) for _, s in points]
-        ax.errorbar(x, y, xerr=sd, linestyle="none", markersize=5, capsize=2, elinewidth=1.2, label=row, **style.look(i))
+        look = style.look(i) | ({"markerfacecolor": "white"} if is_below(task, row) else {})
+        legend = row + " (below linear)" * is_below(task, row)
+        ax.errorbar(x, y, xerr=sd, linestyle="none", markersize=5, capsize=2, elinewidth=1.2, label=legend, **look)
+    for (row, legend), line in zip(about(task).items(), ("-", "-."), strict=True):
+        points = [(k, by[headline]["mean"]) for k, by in enumerate(map(task["rows"][row].get, columns)) if by is not None]
+        x, y = [scale * mean for _, mean in points], [k for k, _ in points]
+        ax.vlines(x, np.subtract(y, 0.45), np.add(y, 0.45), color="black", linestyle=line, linewidth=1.4, label=legend)
+    if task["ceiling"] is not None:
+        ax.vlines(scale * task["ceiling"], -0.45, 0.45, color=style.COLOURS[1], linewidth=3, label="best possible guess")
     ax.axvline(scale * task["constant"]["mean"], color="grey", linestyle="--", linewidth=1.2, label="constant answer")
     if task["task"] in ("classes", "ordinal"):
         ax.axvline(100 / len(task["classes"]), color="grey", linestyle=":", linewidth=1.2, label="chance")

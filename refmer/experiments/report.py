@@ -56,11 +56,17 @@ def provenance_of_rows(setup, results):
     }
 
 
+def streams(setup, system, changes):
+    """Names of the streams that a system reads, in the order of the clips."""
+    clips = setup.corpora[corpus_with(setup.corpora, changes["target"])]
+    read = {name for names in streams_read(system, changes, clips, setup.streams).values() for name in names}
+    return tuple(name for name in clips.streams if name in read)
+
+
 def senses(setup, system, changes):
     """The senses that a system reads, sorted."""
     clips = setup.corpora[corpus_with(setup.corpora, changes["target"])]
-    read = streams_read(system, changes, clips, setup.streams)
-    return sorted({clips.streams[name].sense for names in read.values() for name in names})
+    return sorted({clips.streams[name].sense for name in streams(setup, system, changes)})
 
 
 def gather(results, *keys):

@@ -7,9 +7,10 @@ from refmer import systems
 from refmer.data.gaps import fastest
 from refmer.data.inputs import assign
 from refmer.experiments.data import chosen, corpus_with
+from refmer.experiments.reference import LinearReference
 from refmer.recognizer import Recognizer
 
-ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}}
+ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}, "openface_adaptive@no-reliability": {"reliability": 0.0}}
 
 
 def resolve(row):
@@ -65,6 +66,8 @@ def check(experiment, rows, corpora):
 
 def streams_read(system, changes, clips, streams):
     """{modality: names of the streams} that a system reads on clips; ValueError if they lack some."""
+    if system == LinearReference.system:
+        return dict(enumerate(changes["candidates"]))
     module = systems.find(system)
     config = Recognizer(system, config=changes, streams=streams).config_of(module)
     return assign(system, module.modalities(config), streams or {}, clips.streams)

@@ -29,6 +29,7 @@ from refmer.data.labels import Label
 from refmer.data.synthetic.synthesize import IDLE
 from refmer.experiments import EXPERIMENTS, protocols, style
 from refmer.experiments.data import corpus_with, labelled, load_corpora, sensed
+from refmer.experiments.reference import LinearReference
 from refmer.experiments.rows import check, learning, narrowed, readable
 from refmer.recognizer import Recognizer
 
@@ -291,6 +292,9 @@ def train_and_measure(clips, model_cells, measure):
     plan = protocols.Protocol(**first["protocol"])
     with threadpool_limits(1):
         train, dev, test = plan.split(clips, first["seed"])
-        model = Recognizer(first["system"], config=first["config"], seed=first["seed"], streams=first.get("streams"))
-        model.fit(train, dev=dev, progress=False)
+        if first["system"] == LinearReference.system:
+            model = LinearReference(**first["config"]).fit(train, plan.by)
+        else:
+            model = Recognizer(first["system"], config=first["config"], seed=first["seed"], streams=first.get("streams"))
+            model.fit(train, dev=dev, progress=False)
         return [(c, measure(model, c, train, test)) for c in model_cells]

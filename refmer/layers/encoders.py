@@ -15,6 +15,8 @@ from refmer.ops.activations import relu, relu_backward
 from refmer.ops.contracts import closure
 from refmer.ops.convolution import thin_mask
 
+GRID = 3  # patches along each side of an image
+
 
 def describe_sound_encoder(n_in, width):
     return {
@@ -91,39 +93,37 @@ def describe_face_encoder(width):
 @closure
 def face_encoder(p, x, mask=None):
     """Per frame three times relu(conv 3x3, stride 2), mean over positions; then conv3 over time.   x (B, T, h, w)."""
-    h, back_images = _images(p.images, x)
+    h, back_images = stack(_conv_relu, p.images, x.reshape(-1, *x.shape[2:], 1))  # (B T, h', w', C)
     vectors, back_mean = mean_positions(h)  # (B T, C)
     y, back_time = _conv3(p.time, vectors.reshape(*x.shape[:2], -1), mask)
-    return y, lambda dy, g: back_images(back_mean(back_time(dy, g.time).reshape(vectors.shape)), g.images)
 
+    def backward(dy, g):
+        dvectors = back_time(dy, g.time).reshape(vectors.shape)
+        return back_images(back_mean(dvectors), g.images).reshape(x.shape)
 
-def describe_layout_encoder(size, width):
-    """size (height, width) of a frame, halved twice."""
-    h, w = (-(-n // 4) for n in size)
-    return {
-        "images": [describe_conv2d(width if k else 1, width, 3) for k in range(2)],
-        "time": describe_conv1d(h * w * width, width, 3),
-    }
-
-
-@closure
-def layout_encoder(p, x, mask=None):
-    """Per frame twice relu(conv 3x3, stride 2), all positions side by side; then conv3 over time.   x (B, T, h, w)."""
-    h, back_images = _images(p.images, x)
-    y, back_time = _conv3(p.time, h.reshape(*x.shape[:2], -1), mask)  # of (B, T, h' w' C)
-    return y, lambda dy, g: back_images(back_time(dy, g.time).reshape(h.shape), g.images)
-
-
-def _images(p, x):
-    """relu(conv 3x3, stride 2) of every frame, once for each part.   x (B, T, h, w) -> (B T, h', w', C)."""
-    h, back = stack(_conv_relu, p, x.reshape(-1, *x.shape[2:], 1))
-    return h, lambda dh, g: back(dh, g).reshape(x.shape)
+    return y, backward
 
 
 def _conv_relu(p, x, i):
     z, back = conv2d(p, x, 3, 2)
     r = relu(z)
     return r, lambda dr, g: back(relu_backward(dr, r), g)
+
+
+def describe_patch_encoder(size, width):
+    """size (height, width) of a frame."""
+    return {
+        "image": describe_patches((1, *size), width),
+        "time": describe_conv1d(GRID * GRID * width, width, 3),
+    }
+
+
+@closure
+def patch_encoder(p, x, mask=None):
+    """Per frame `patches`, all positions side by side; then conv3 over time.   x (B, T, h, w)."""
+    h, back_image = patches(p.image, x.reshape(-1, 1, *x.shape[2:]))  # (B T, N, C)
+    y, back_time = _conv3(p.time, h.reshape(*x.shape[:2], -1), mask)
+    return y, lambda dy, g: back_image(back_time(dy, g.time).reshape(h.shape), g.image).reshape(x.shape)
 
 
 @closure
@@ -213,6 +213,37 @@ def r2plus1d_map(p, x):
     return z.reshape(len(z), -1, z.shape[-1]), lambda dy, g: back_trunk(dy.reshape(z.shape), g)
 
 
+def describe_patches(shape, width):
+    """shape (F, h, w) of the images of a sub-sequence."""
+    images = np.zeros(shape)
+    return {"maps": [describe_linear(images[place].size, width) for place in _places(shape)]}
+
+
+@closure
+def patches(p, x):
+    """relu(x_n W_n + b_n) of each of N = GRID^2 patches, from all images side by side.   x (B, F, h, w) -> (B, N, C).
+
+    A map of its own for each position keeps what is where.
+    """
+    places = _places(x.shape)
+    z, backs = zip(*(linear(q, x[place].reshape(len(x), -1)) for q, place in zip(p.maps, places, strict=True)), strict=True)
+    y = relu(np.stack(z, 1))
+
+    def backward(dy, g):
+        dz, dx = relu_backward(dy, y), np.zeros(x.shape, dy.dtype)
+        for n, place in enumerate(places):
+            dx[place] += backs[n](dz[:, n], g.maps[n]).reshape(dx[place].shape)
+        return dx
+
+    return y, backward
+
+
+def _places(shape):
+    """Indices of the patches of images (..., h, w); neighbours share pixels where GRID does not divide a side."""
+    rows, columns = ([slice(i * n // GRID, -(-(i + 1) * n // GRID)) for i in range(GRID)] for n in shape[-2:])
+    return [(..., r, c) for r in rows for c in columns]
+
+
 def encode_sound(p, x, valid, channels=False, skip=False):
     """A vector for every log-mel window, 0 where not valid.   x (B, S, F, mel), valid (B, S) -> (B, S, C).
 
@@ -223,8 +254,10 @@ def encode_sound(p, x, valid, channels=False, skip=False):
     return _each(resnet, p, x, (F, 1, mel) if channels else (F, mel, 1), valid, skip)
 
 
-def encode_face(p, x, valid, skip=False):
+def encode_face(p, x, valid, kind, skip=False):
     """A map of N positions for the images of every sub-sequence, 0 where not valid.   x (B, S, F, h, w) -> (B, S, N, C)."""
+    if kind == "patches":
+        return _each(patches, p, x, x.shape[2:], valid, skip)
     return _each(r2plus1d_map, p, x, (*x.shape[2:], 1), valid, skip)
 
 

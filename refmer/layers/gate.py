@@ -12,16 +12,16 @@ def describe_gate(width, hidden):
 
 @closure
 def gate(p, x, trace=None):
-    """alpha = sigmoid(W2 relu(W1 x + b1) + b2), eq. (2);  y = alpha x, eq. (3).   x (..., C), alpha (..., 1)."""
+    """alpha = sigmoid(s), s = W2 relu(W1 x + b1) + b2, eq. (2);  y = alpha x, eq. (3).   x (..., C), s (..., 1) -> y, s."""
     u, back_hidden = linear(p.hidden, x)
     r = relu(u)
     s, back_score = linear(p.score, r)
     alpha = sigmoid(s)
     note(trace, "gate", alpha)
 
-    def backward(dy, g):
+    def backward(dy, ds, g):
         dalpha = (dy * x).sum(-1, keepdims=True)  # y = alpha x
-        dr = back_score(sigmoid_backward(dalpha, alpha), g.score)
+        dr = back_score(sigmoid_backward(dalpha, alpha) + ds, g.score)
         return alpha * dy + back_hidden(relu_backward(dr, r), g.hidden)
 
-    return alpha * x, backward
+    return alpha * x, s, backward

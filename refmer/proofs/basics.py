@@ -70,7 +70,7 @@ def dense_layers():
         Case("layer_norm", dense.layer_norm, (x,), dense.describe_layer_norm(C)),
         Case("batch_norm", seeded(dense.batch_norm), (rows,), norm, "training"),
         Case("batch_norm", dense.batch_norm, (rows,), norm, "evaluation"),
-        Case("gate", gate.gate, (x,), gate.describe_gate(C, 5)),
+        Case("gate", both_outputs, (x,), gate.describe_gate(C, 5)),
         Case("optional", up, (x,), {"up": dense.describe_linear(C, L)}),
         Case("optional", up, (x,), {}, "no such part"),
         Case("stack", maps, (x,), dense.describe_mlp(C, D, L)),
@@ -78,6 +78,12 @@ def dense_layers():
         Case("mlp", seeded(dense.mlp, rate=0.3, activation="gelu"), (x,), dense.describe_mlp(C, 7, D), "dropout, gelu"),
         Case("mlp", dense.mlp, (x[:1, :1],), dense.describe_mlp(C, D), "one map, length 1"),
     ]
+
+
+def both_outputs(p, x):
+    """Return the gated x and the score as one output."""
+    y, s, back = gate.gate(p, x)
+    return (y, s), lambda dy, g: back(*dy, g)
 
 
 def embedding_layers():

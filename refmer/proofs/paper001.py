@@ -79,7 +79,7 @@ def facts(batch):
 
 
 def of_cmaer_cat_cases():
-    switches = [{"modalities": of_cmaer_cat.TEXT}, {"modalities": ("audio", "text")}, {"face": "layout"}, {"layers": 2}]
+    switches = [{"modalities": of_cmaer_cat.TEXT}, {"modalities": ("audio", "text")}, {"face": "patches"}, {"layers": 2}]
     switches += [{"mask_attention": False}, {"literal_entropy": True}, {"balanced": True}, {"reconstruction": 0.0}]
     switches += [{"entropy": 0.0}, {"classification": 0.5, "contrastive": 0.3, "temperature": 0.7}]
     switches += [{"cmaa": False}, {"awom": False}, {"encoders": False}, {"task": "regression"}]

@@ -153,7 +153,8 @@ def model_cases():
     switches = [dict.fromkeys(off, False) for n in range(4) for off in combinations(parts, n)]
     switches += [{"band": 1, "dilations": (4, 4)}, {"residual": "input"}, {"pooled": True}, {"ddof": 1}]
     switches += [{"lstm_layers": 2, "joint_layers": 2}, {"variant": "code"}, {"variant": "code", "attention": False}]
-    emotion, raw = {"task": "classes", "classes": K, "over_time": False}, {"encoders=True": RAW}
+    emotion = {"task": "classes", "classes": K, "over_time": False}
+    raw = {"encoders=True": RAW, "face_encoder=patches": RAW | {"face_encoder": "patches"}}
     kinds = [emotion, emotion | {"over_time": True}, {"over_time": False}]
     batch, less = ({k: v[:2] for k, v in x.items()} for x in (batch_of(**STREAMS), AFFECT))
     sound, image = {"audio": (5,), "mfcc": (3,)}, {"encoders=True": {"encoders": True, "image": (5, 4), "trunk": (4,)}}
@@ -168,7 +169,7 @@ def model_cases():
     rows = [
         ("tlab_jca", TLAB, [*switches, *kinds], batch_of(audio=(6,), visual=(3, 5)), zero, truth),
         ("tlab_jca", TLAB, {"vectors": {"sound": (4,), "face": (1, 5)}}, batch_of(audio=(4,), visual=(1, 5)), one, truth),
-        ("tlab_jca", TLAB, {"encoders=True": RAW | {"steps": 3}}, batch, (), less),
+        ("tlab_jca", TLAB, {name: change | {"steps": 3} for name, change in raw.items()}, batch, (), less),
         ("jca", JCA, [{}, *kinds, {"regress": "repository"}], batch_of(audio=(7,), visual=(5,)), zero_jca, truth),
         ("jca", JCA, {"positions": {"face": (3, 5)}}, batch_of(audio=(7,), visual=(3, 5)), (), truth),
         ("jca", JCA, raw, batch_of(**STREAMS), (), AFFECT),

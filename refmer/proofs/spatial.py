@@ -38,7 +38,7 @@ def encoder_cases():
     rng, block = np.random.default_rng(1), encoders.describe_residual_block
     mels, frames = rng.normal(size=(B, 7, 9, 1)), rng.normal(size=(B, 5, 6, 7, 1))
     sound, face, words = rng.normal(size=(B, T, 4)), rng.normal(size=(B, T, 6, 5)), rng.normal(size=(B, T, 4))
-    x, wide, layout = rng.normal(size=(B, H, W, C)), rng.normal(size=(B, H, W, 6)), rng.normal(size=(B, T, 5, 7))
+    x, wide, uneven = rng.normal(size=(B, H, W, C)), rng.normal(size=(B, H, W, 6)), rng.normal(size=(B, T, 5, 7))
     plain_block, strided = (
         plain(encoders.residual_block, convolution.conv2d),
         plain(encoders.residual_block, convolution.conv2d, 2),
@@ -48,11 +48,12 @@ def encoder_cases():
         Case("residual_block", strided, (x,), block(C, 5, convolution.describe_conv2d, 2), "stride 2"),
         Case("resnet", encoders.resnet, (mels,), encoders.describe_resnet([4, 5])),
         Case("r2plus1d_map", encoders.r2plus1d_map, (frames,), encoders.describe_r2plus1d([4, 5])),
+        Case("patches", encoders.patches, (frames[..., 0],), encoders.describe_patches((5, 6, 7), 3)),
     ]
     for f, x, description in [
         (encoders.sound_encoder, sound, encoders.describe_sound_encoder(4, 3)),
         (encoders.face_encoder, face, encoders.describe_face_encoder(3)),
-        (encoders.layout_encoder, layout, encoders.describe_layout_encoder((5, 7), 3)),
+        (encoders.patch_encoder, uneven, encoders.describe_patch_encoder((5, 7), 3)),
         (encoders.projection, words, encoders.describe_projection(4, 3)),
         (encoders.sequence_encoder, words, encoders.describe_sequence_encoder(4, 3)),
     ]:

@@ -44,7 +44,7 @@ def system_cases(name, config, changes, batch, zero=(), truth=None, parts=(0, 1,
 def _three_cases(name, config, variant, batch, zero, truth):
     """Both forwards with a random gradient from above, and the loss of the output of the first."""
     system, rng = find(name), np.random.default_rng(2)
-    truth = truth or {"target": rng.dirichlet(np.ones(K), B), "class_count": rng.integers(1, 9, K).astype(float)}
+    truth = truth or truths(rng)
 
     def evaluation(p, batch):
         return system.forward(p, batch, config)
@@ -70,16 +70,27 @@ def _three_cases(name, config, variant, batch, zero, truth):
     ]
 
 
+def truths(rng):
+    """Soft targets of K classes and the count of each."""
+    return {"target": rng.dirichlet(np.ones(K), B), "class_count": rng.integers(1, 9, K).astype(float)}
+
+
 def openface_adaptive_cases():
     config = openface_adaptive.Config(
         visual=7, audio=3, text=2, classes=K, width=6, heads=2, layers=2, hidden=8, head=9, gate_hidden=11, dropout=0.2
     )
     changes = [{}, {"gate": False}, {"gate_text": True}, {"modality_embedding": True}, {"hide_missing": True}]
     changes += [{"head_dropout": 0.4}, {"gamma": 0.5}, {"literal_focal": False}, {"balanced": False}]
-    changes += [{"transformer": False}, {"modalities": ("audio",)}, {"task": "regression"}]
+    changes += [{"transformer": False}, {"modalities": ("audio",)}, {"task": "regression"}, {"reliability": 0.7}]
+    changes += [{"reliability": 0.7, "gate_text": True, "task": "regression"}]
 
     def batch(config):
         return {k: v for k, v in vectors().items() if k.removesuffix("_mask") in config.modalities}
+
+    def truth(config):
+        rng = np.random.default_rng(2)
+        states = {f"{m}_state": rng.random(B) for m in openface_adaptive.copied(config)}
+        return truths(rng) | {k: x for k, x in vectors().items() if k.endswith("_mask")} | states
 
     def zero(config):
         if not config.transformer:
@@ -87,7 +98,7 @@ def openface_adaptive_cases():
         # softmax ignores a constant in the scores; with a single key it ignores the query too
         return ("layers.*.key.*", "layers.*.query.*") if len(config.modalities) == 1 else ("layers.*.key.b",)
 
-    return system_cases("openface_adaptive", config, changes, batch, zero)
+    return system_cases("openface_adaptive", config, changes, batch, zero, truth)
 
 
 def concatenation_cases():

@@ -62,7 +62,7 @@ class Encoding(protocol.Config):
         Frames per second, of which those of the streams are averages. None: all frames.
     """
 
-    TINY = {"width": 24, "heads": 4, "layers": 2, "fps": 3.125}
+    TINY = {"width": 24, "heads": 4, "layers": 2, "fps": 3.125, "token": "mean"}
     ACCEPTED = {"positions": networks.POSITIONS, "causal": networks.CAUSAL, "token": networks.TOKENS}
 
     audio: int = 130

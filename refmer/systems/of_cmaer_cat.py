@@ -23,6 +23,10 @@ MODALITIES = {"visual": ("frames",), "audio": ("logmel",), "physiology": ("body"
 RECIPE = "paper-001"
 TEXT = ("visual", "audio", "text")  # IEMOCAP and MOSEI have no physiology
 VARIANTS = {"of_cmaer_cat": ({}, None), "of_cmaer_cat@text": ({"modalities": TEXT}, None)}
+FACES = {  # (describe(size of a frame, width), encoder)
+    "mean": (lambda size, width: encoders.describe_face_encoder(width), encoders.face_encoder),
+    "patches": (encoders.describe_patch_encoder, encoders.patch_encoder),
+}
 # Table 4, the accuracies on IEMOCAP beside it: from each line to the next one field changes
 LADDER = {
     "CNN encoders only": {"cmaa": False, "awom": False, "contrastive": 0.0, "transformer": False},  # 81.2
@@ -57,8 +61,9 @@ class Config(protocol.Config):
     encoders : bool
         False: a linear map of each frame takes the place of the encoders of eq. 1. It follows from the clips where the face is
         a stream of vectors and not of images.
-    face : "mean" or "layout"
-        Images end in their mean over all positions (a global pooling), or keep them side by side (layers/encoders.py).
+    face : "mean" or "patches"
+        Images end in their mean over all positions (a global pooling), or nine patches with maps of their own stay side by side
+        (layers/encoders.py).
     cmaa, awom, transformer : bool
         The parts that Table 4 adds one by one. Without CMAA F^a = LN(F); without AWOM the available modalities weigh the same.
     mask_attention : bool
@@ -76,9 +81,9 @@ class Config(protocol.Config):
         Classes weighted against their counts; eq. 14 has no weights.
     """
 
-    TINY = {"width": 16, "hidden": 16, "head": 32, "heads": 2, "ffn": 32, "face": "layout"}
+    TINY = {"width": 16, "hidden": 16, "head": 32, "heads": 2, "ffn": 32, "face": "patches"}
     TINY |= {"visual_fps": 1.0, "audio_fps": 12.5}  # of the bundled corpus: one image and 12.5 log-mel frames a second
-    ACCEPTED = {"face": ("mean", "layout")}
+    ACCEPTED = {"face": tuple(FACES)}
     RANGES = {"temperature": ABOVE_0}
 
     visual: tuple[int, ...] = (64, 64)
@@ -131,9 +136,9 @@ def inputs(streams, config):
 
 
 def describe(config):
-    d, M, layout = config.width, len(config.modalities), config.face == "layout"
+    d, M = config.width, len(config.modalities)
     maps = config.encoders and {
-        "visual": encoders.describe_layout_encoder(config.visual, d) if layout else encoders.describe_face_encoder(d),
+        "visual": FACES[config.face][0](config.visual, d),
         "audio": encoders.describe_sound_encoder(config.audio, d),
         "physiology": encoders.describe_sequence_encoder(config.physiology, d),
         "text": encoders.describe_sequence_encoder(config.text, d),
@@ -199,8 +204,7 @@ def masks(batch, config):
 
 def encode(p, batch, frames, config):
     """F_i = CNN_i(M_i), eq. (1).   {modality: (B, T', d)}."""
-    face = encoders.layout_encoder if config.face == "layout" else encoders.face_encoder
-    kinds = {"visual": face, "audio": encoders.sound_encoder} if config.encoders else {}
+    kinds = {"visual": FACES[config.face][1], "audio": encoders.sound_encoder} if config.encoders else {}
     default = encoders.sequence_encoder if config.encoders else encoders.projection
 
     def encoder(m, x):

@@ -18,14 +18,19 @@ from refmer.layers.dense import (
     dropout,
     linear,
     mlp,
-    optional,
     stack,
 )
 from refmer.layers.gate import describe_gate, gate
 from refmer.layers.trace import scope
 from refmer.ops.activations import relu, relu_backward
 from refmer.ops.contracts import closure
-from refmer.ops.losses import balanced_weights, focal, focal_backward
+from refmer.ops.losses import (
+    balanced_weights,
+    binary_cross_entropy,
+    binary_cross_entropy_backward,
+    focal,
+    focal_backward,
+)
 from refmer.params import Leaf, normal
 from refmer.systems import protocol
 
@@ -65,9 +70,13 @@ class Config(protocol.Config):
         Focal loss; literal_focal=False is the authors' code (see ops/losses.py); classes weighted by inverse frequency.
     mixup : float
         The a of mixup's Beta(a, a); 0: no mixup.
+    reliability : float
+        Beyond the paper. Above 0: training has corrupted copies of clips too (data/copies.py), and this weight of a term that
+        asks the gates for the state of their sensors; 0: clean clips and the paper's loss.
     """
 
     TINY = {"width": 32, "hidden": 64, "head": 32, "gate_hidden": 16, "layers": 2}
+    TINY |= {"dropout": 0.3, "head_dropout": 0.5, "gamma": 0.0, "balanced": False, "mixup": 0.0, "reliability": 1.0}
     PAPER = {"width": 128}
 
     visual: int = 713
@@ -94,6 +103,7 @@ class Config(protocol.Config):
     literal_focal: bool = True
     balanced: bool = True
     mixup: float = 0.2
+    reliability: float = 0.0
 
     def __post_init__(self):
         super().__post_init__()
@@ -130,9 +140,10 @@ def describe(config):
 
 @closure
 def forward(p, batch, config, rng=None, trace=None):
-    """batch: visual, audio, text (B, D) -> out: logits (B, K)."""
-    nodes = [node(getattr(p, m), batch[m], config, rng, scope(trace, m)) for m in config.modalities]
-    x = np.stack([h for h, _ in nodes], 1)  # H^(0) = [h_V, h_A, h_T]  (B, M, d)
+    """batch: visual, audio, text (B, D) -> out: logits (B, K) and, with gates, their scores (B, G)."""
+    nodes = {m: node(getattr(p, m), batch[m], rng, scope(trace, m)) for m in config.modalities}
+    x = np.stack([h for h, _, _ in nodes.values()], 1)  # H^(0) = [h_V, h_A, h_T]  (B, M, d)
+    gated = [m for m in config.modalities if config.gated(m)]
     if config.modality_embedding:
         x = x + p.embedding.W
     fuse = transformer if config.transformer else join
@@ -143,18 +154,24 @@ def forward(p, batch, config, rng=None, trace=None):
         dx = back_fuse(back_head(dout["logits"], g.head), g)
         if config.modality_embedding:
             g.embedding.W += dx.sum(0)
-        return {m: back(dx[:, i], getattr(g, m)) for i, (m, (_, back)) in enumerate(zip(config.modalities, nodes, strict=True))}
+        ds = {m: dout["scores"][:, i : i + 1] for i, m in enumerate(gated)} if "scores" in dout else {}
+        return {m: back(dx[:, i], ds.get(m, 0.0), getattr(g, m)) for i, (m, (_, _, back)) in enumerate(nodes.items())}
 
-    return {"logits": logits}, backward
+    return {"logits": logits} | ({"scores": np.hstack([nodes[m][1] for m in gated])} if gated else {}), backward
 
 
-def node(p, x, config, rng, trace):
-    """h_m = gate(relu(BN(x) W + b)), the gate where the modality has one.   x (B, D) -> (B, d)."""
+def node(p, x, rng, trace):
+    """h_m = gate(relu(BN(x) W + b)), the gate where the modality has one.   x (B, D) -> h (B, d), s (B, 1) or None."""
     n, back_norm = batch_norm(p.norm, x, rng)
     u, back_project = linear(p.project, n)
     r = relu(u)
-    h, back_gate = optional(p, "gate", gate, r, trace)
-    return h, lambda dh, g: back_norm(back_project(relu_backward(back_gate(dh, g), r), g.project), g.norm)
+    h, s, back_gate = gate(p.gate, r, trace) if hasattr(p, "gate") else (r, None, None)
+
+    def backward(dh, ds, g):
+        dr = back_gate(dh, ds, g.gate) if back_gate else dh
+        return back_norm(back_project(relu_backward(dr, r), g.project), g.norm)
+
+    return h, s, backward
 
 
 def transformer(p, x, batch, config, rng, trace):
@@ -181,12 +198,29 @@ def join(p, x, batch, config, rng, trace):
 
 
 def loss(out, batch, config):
-    """Focal loss (paper IV-A) with soft `target` (B, K), classes weighted by the inverse of `class_count` (K,)."""
+    """Focal loss (paper IV-A) with soft `target` (B, K), classes weighted by the inverse of `class_count` (K,).
+
+    Beyond the paper, where the batch has the states r (B,) of the sensors, `reliability` times the mean over clips and gates
+    of -r log(alpha) - (1 - r) log(1 - alpha) is added; a missing modality has the state 0.
+    """
     if config.task == "regression":
-        return protocol.squared_error(out, batch, {"logits": 1.0})
-    weight = balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
-    value, *saved = focal(out["logits"], batch["target"], weight, config.gamma, config.literal_focal)
-    return value, {"focal": value}, {"logits": focal_backward(1.0, *saved)}
+        value, terms, dout = protocol.squared_error(out, batch, {"logits": 1.0})
+    else:
+        weight = balanced_weights(batch["class_count"]) if config.balanced else np.ones_like(batch["class_count"])
+        value, *saved = focal(out["logits"], batch["target"], weight, config.gamma, config.literal_focal)
+        terms, dout = {"focal": value}, {"logits": focal_backward(1.0, *saved)}
+    gated = [m for m in config.modalities if f"{m}_state" in batch and config.gated(m)]
+    if gated:
+        states = np.stack([batch[f"{m}_state"] * batch[f"{m}_mask"] for m in gated], 1)
+        bce, *saved = binary_cross_entropy(out["scores"], states, np.full(len(gated), config.reliability, states.dtype))
+        value, terms = value + bce, terms | {"reliability": bce}
+        dout["scores"] = binary_cross_entropy_backward(1.0, *saved)
+    return value, terms, dout
+
+
+def copied(config):
+    """Return the modalities of whose sensors training has corrupted copies: those with gates, without gates the same ones."""
+    return tuple(m for m in config.modalities if m != "text" or config.gate_text) if config.reliability else ()
 
 
 def example(config):

@@ -12,7 +12,7 @@ A module of refmer/systems or refmer/baselines defines
 - `describe(config)`: the tree of parameters (params.py);
 - `forward(p, batch, config, rng=None, trace=None) -> out, backward` with `backward(dout, g) -> dbatch`;
 
-and, where it differs from the default of `System`: `modalities`, `widths`, `inputs`, `augment`, and
+and, where it differs from the default of `System`: `modalities`, `widths`, `inputs`, `augment`, `copied`, and
 `loss(out, batch, config) -> value, terms, dout`.
 
 `out` holds "logits" (B, K), of a regression its K values (and "probabilities", where they are no softmax of them). Where the
@@ -102,6 +102,10 @@ class System:
     def augment(self, batch, config, rng):
         """Return a training batch after mixup, where the Config has its parameter `mixup`."""
         return mixup(batch, rng, config.mixup) if getattr(config, "mixup", 0) else batch
+
+    def copied(self, config):
+        """Return the modalities of which training has corrupted copies (data/copies.py), with NAME_state (B,) in the batch."""
+        return ()
 
     def loss(self, out, batch, config):
         """Return the cross-entropy with soft `target` (B, K) or, of a regression, the squared error; its terms and gradient."""

@@ -20,6 +20,7 @@ from refmer.layers.trace import scope
 from refmer.ops.contracts import closure
 from refmer.ops.losses import balanced_weights, ccc_loss, ccc_loss_backward, cross_entropy, cross_entropy_backward
 from refmer.systems import protocol
+from refmer.train.augment import modality_dropout
 from refmer.train.crop import one_window
 
 MODALITIES = {"audio": ("logmel",), "visual": ("frames",)}
@@ -38,12 +39,17 @@ class Windows(protocol.Config):
         Shapes of one sub-sequence: log-mel (F, mel) and images (F, h, w), or without encoders features (A,) and (N, V), N
         positions (a stream of vectors has one).
     encoders : bool
-        True: read log-mel and frames through small residual encoders. False: read features (of pretrained backbones, which are
+        True: read log-mel and frames through small encoders. False: read features (of pretrained backbones, which are
         not part of the network and its published size), usually from streams "audio" and "visual"; their means over each
         sub-sequence, and a linear map of the sound where its width is not that of TLAB. Where the face is a stream of vectors
         and not of images, False follows from the clips.
     sound_trunk, face_trunk : tuple
-        Widths of the encoders before the last block.
+        Widths of the residual encoders before the last block.
+    face_encoder : "r2plus1d" or "patches"
+        A small R(2+1)D network, whose filters are shared by all positions, or a map of its own for each of nine patches of the
+        images, which keeps what is where (layers/encoders.py).
+    sound_dropout : float
+        Share of the clips of a training batch that lose their sound, so that the face is learned too.
     bands_as_channels : bool
         Input of the encoder of log-mel: see layers/encoders.py. False: an image, as for the paper's ResNet18.
     sampled, every, coarse : int
@@ -61,14 +67,17 @@ class Windows(protocol.Config):
         Of the moments in the loss; the authors' code has 1 in the loss and 0 in the score.
     """
 
-    TINY = {"encoders": True, "sound_trunk": (16,), "bands_as_channels": True, "sampled": 4, "every": 2, "coarse": 2}
-    ACCEPTED = {"ddof": (0, 1)}
+    TINY = {"encoders": True, "sound_trunk": (16,), "bands_as_channels": True, "face_encoder": "patches", "sound_dropout": 0.1}
+    TINY |= {"sampled": 2, "every": 2}
+    ACCEPTED = {"ddof": (0, 1), "face_encoder": ("r2plus1d", "patches")}
 
     sound: tuple[int, ...] = (512,)
     face: tuple[int, ...] = (49, 512)
     encoders: bool = False
     sound_trunk: tuple[int, ...] = (4, 8)
     face_trunk: tuple[int, ...] = (4, 8)
+    face_encoder: str = "r2plus1d"
+    sound_dropout: float = 0.0
     bands_as_channels: bool = False
     sampled: int = 8
     every: int = 1
@@ -180,11 +189,9 @@ def describe_encoders(config, sound, face):
             {} if config.sound[-1] == sound else {"encoders": {"sound": encoders.describe_projection(config.sound[-1], sound)}}
         )
     bands = config.sound[-1] if config.bands_as_channels else 1
-    trunks = {
-        "sound": encoders.describe_resnet((*config.sound_trunk, sound), bands),
-        "face": encoders.describe_r2plus1d((*config.face_trunk, face)),
-    }
-    return {"encoders": trunks}
+    images = encoders.describe_r2plus1d((*config.face_trunk, face))
+    images = encoders.describe_patches(config.face, face) if config.face_encoder == "patches" else images
+    return {"encoders": {"sound": encoders.describe_resnet((*config.sound_trunk, sound), bands), "face": images}}
 
 
 def describe(config):
@@ -208,8 +215,9 @@ def describe(config):
 
 
 def augment(batch, config, rng):
-    """Return one window of `steps` consecutive sub-sequences of each recording (stride: one sub-sequence)."""
-    return one_window(batch, rng, config.steps)
+    """Return one window of `steps` consecutive sub-sequences of each recording, some without sound (stride: one of them)."""
+    batch = one_window(batch, rng, config.steps)
+    return modality_dropout(batch, rng, {"audio": config.sound_dropout}) if config.sound_dropout else batch
 
 
 def parts(config, rng):
@@ -266,7 +274,7 @@ def windows(p, batch, config, rng):
         sound, back_sound = optional(getattr(p, "encoders", p), "sound", encoders.projection, sound, valid_a)
     else:
         sound, back_sound = encoders.encode_sound(p.encoders.sound, sound, valid_a, config.bands_as_channels, skip)
-        face, back_face = encoders.encode_face(p.encoders.face, face, valid_v, skip)
+        face, back_face = encoders.encode_face(p.encoders.face, face, valid_v, config.face_encoder, skip)
     sound, back_fold1 = tlab.fold(sound, config.steps)
     face, back_fold2 = tlab.fold(face, config.steps)
 

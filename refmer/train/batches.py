@@ -34,6 +34,27 @@ def take(batch, index):
     return inputs | {k: x if k == "class_count" else x[index] for k, x in batch.items()}
 
 
+def appended(parts):
+    """Return the rows of all batches; the first one may be Lazy, and `class_count` is its."""
+    first, *others = parts
+    others = {k: np.concatenate([part[k] for part in others]) for k in others[0] if k != "class_count"}
+    rows = {k: x if k == "class_count" else np.concatenate([x, others[k]]) for k, x in first.items()}
+    if not isinstance(first, Lazy):
+        return rows
+    n, made = len(first["target"]), {k: x for k, x in others.items() if k not in rows}
+
+    def inputs(index):
+        index = np.arange(len(rows["target"]))[index]
+        early = index < n
+        read, known = first.inputs(index[early] if early.any() else slice(1)), take(made, index[~early] - n)
+        part = {k: np.empty((len(index), *x.shape[1:]), x.dtype) for k, x in read.items()}
+        for k, x in part.items():
+            x[early], x[~early] = read[k][: early.sum()], known[k]
+        return part
+
+    return Lazy(inputs, rows)
+
+
 def shuffled(batch, size, rng):
     """Yield all rows of a batch once, as mini-batches of `size` in random order.
 

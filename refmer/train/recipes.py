@@ -1,6 +1,6 @@
 """The training of each paper: `paper` as stated there (or in its authors' code, where noted); `tiny` is ours."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refmer.choices import ABOVE_0, RATE, check_fields
 from refmer.train.schedules import SCHEDULES
@@ -15,6 +15,8 @@ class Recipe:
     lr : float
         Learning rate of the first epoch.
     epochs, batch : int
+    updates : int, optional
+        Largest number of updates of the parameters: where an epoch has many, there are fewer epochs.
     schedule : "constant", "cosine", "step" or "plateau"
         See train/schedules.py. Cosine ends at `floor`; step multiplies by `factor` from epoch `start` (from 1) every `every`
         epochs; plateau multiplies by `factor` after `every` epochs without a better development loss.
@@ -41,6 +43,7 @@ class Recipe:
     start: int = 1
     every: int = 1
     batch: int = 32
+    updates: int | None = None
     weight_decay: float = 0.0
     coupled: bool = False
     decayed: str = "all"
@@ -55,29 +58,35 @@ class Recipe:
         choices = {"schedule": SCHEDULES, "decayed": ("all", "matrices"), "keep": ("best", "last")}
         check_fields(self, choices, {"lr": ABOVE_0, "clip": clip, "betas": RATE, "gate_rate": ABOVE_0})
 
+    def on(self, clips):
+        """Return the recipe with the epochs that `updates` allows on this number of training clips, at least one."""
+        if self.updates is None:
+            return self
+        return replace(self, epochs=min(self.epochs, max(self.updates // -(-clips // self.batch), 1)))
+
 
 COSINE = {"schedule": "cosine", "weight_decay": 0.01, "clip": 1.0}
 RECIPES = {
     "paper-000": {  # rate and cosine from the paper, the rest from its authors' code
         "paper": Recipe(5e-5, 200, floor=1e-6, patience=200, **COSINE),
-        "tiny": Recipe(2e-3, 60, floor=1e-5, **COSINE),
+        "tiny": Recipe(
+            3e-3, 30, floor=1e-5, batch=64, **COSINE | {"weight_decay": 1.0}, decayed="matrices", gate_rate=10.0, keep="last"
+        ),
     },
     "paper-001": {  # Adam, early stopping; epochs and patience are not stated
         "paper": Recipe(lr=1e-4, epochs=100, weight_decay=1e-4, coupled=True),
-        "tiny": Recipe(lr=2e-3, epochs=30, weight_decay=1e-4, coupled=True, clip=1.0, patience=8),
+        "tiny": Recipe(4e-3, 40, "cosine", updates=576, weight_decay=1.0, decayed="matrices", clip=1.0, keep="last"),
     },
     "paper-002": {  # decay and clipping from the authors' code
         "paper": Recipe(lr=7.25e-4, epochs=25, schedule="plateau", factor=0.1, every=5, clip=0.8),
-        "tiny": Recipe(lr=2e-3, epochs=25, schedule="plateau", factor=0.1, every=5, clip=0.8, patience=8),
+        "tiny": Recipe(2e-3, 30, "cosine", floor=1e-5, batch=16, updates=960, clip=0.8, keep="last"),
     },
     "paper-003": {
         "paper": Recipe(1e-4, 30, "step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True),
-        "tiny": Recipe(
-            5e-3, 20, "step", factor=0.9, start=15, every=5, batch=4, weight_decay=1e-5, coupled=True, clip=1.0, patience=8
-        ),
+        "tiny": Recipe(4e-3, 60, "cosine", batch=16, updates=960, weight_decay=0.3, decayed="matrices", clip=1.0, keep="last"),
     },
     "paper-004": {
         "paper": Recipe(lr=1e-5, epochs=60, weight_decay=5e-7, betas=(0.95, 0.999)),
-        "tiny": Recipe(lr=2e-3, epochs=30, weight_decay=5e-7, betas=(0.95, 0.999), clip=1.0, patience=8),
+        "tiny": Recipe(2e-3, 30, "cosine", floor=1e-5, batch=16, updates=960, betas=(0.95, 0.999), clip=1.0, keep="last"),
     },
 }

@@ -105,7 +105,7 @@ def test_clips_on_disk_are_corrupted_as_those_in_memory(clips, on_disk):
 
 @pytest.mark.parametrize("system, kind", [("auxformer", "clips"), ("openface_adaptive", "clips"), ("tlab_jca", "recordings")])
 def test_training_from_disk_is_training_from_memory(clips, tmp_path, system, kind):
-    corpus = clips if kind == "clips" else refmer.load_samples("recordings")[::3]
+    corpus = replace(clips, raw=None) if kind == "clips" else refmer.load_samples("recordings")[::3]  # a folder has no waves
     refmer.save_folder(corpus, tmp_path / "corpus")
     both = corpus, refmer.load_folder(tmp_path / "corpus")
     memory, disk = (refmer.Recognizer(system, seed=1, epochs=2).fit(c, progress=False) for c in both)

@@ -75,7 +75,7 @@ def test_every_score_can_be_measured_and_every_row_is_used():
         ("002-d", 0, {"voice_alone": 0.3}, [0.2, 0.0]),
         ("002-d", 1, {"face_lost_0.5": 0.4}, [0.09, -0.01]),
         ("002-e", 0, {"auxformer": 0.6}, [0.1, 0.0]),
-        ("002-g", 1, {"auxformer": 0.6}, [0.11]),
+        ("002-g", 1, {"auxformer, token last_valid": 0.6}, [0.11]),
         ("002-h", 1, {"auxformer": 0.6}, [0.1] * 3),
         ("002-j", 0, {"MulT": 0.6}, [-0.11]),
         ("003-a", 0, {"JCA": 0.6}, [-0.1, 0.1]),

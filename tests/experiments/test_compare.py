@@ -1,5 +1,6 @@
 """The main job: reproducible, resumable, the same with any number of jobs; its report and figures."""
 
+import copy
 import json
 import os
 import signal
@@ -25,7 +26,7 @@ PLAN = replace(protocols.find("default"), seeds=1)
 def cells_of(clips, row):
     data = {"clips": runs.checksum(clips)}
     setup = runs.Setup(compare.rows(True, [row]), PLAN, "default", {"clips": clips}, data, quick=True, jobs=1, options={})
-    ((*_, kinds),) = compare.trainings(setup)
+    kinds = compare.trainings(setup)[0][-1]
     return [runs.cell(setup, row, *setup.rows[row], 0, **kind) for kind in kinds]
 
 
@@ -44,7 +45,7 @@ def test_it_reports_every_row_and_corruption(done, clips):
         "no face",
     ]
     task = result["tasks"]["sentiment"]
-    assert set(task["rows"]) == set(ROWS[:2]) and task["task"] == "ordinal"
+    assert set(task["rows"]) == {*ROWS[:2], "linear", "best_sense"} and task["task"] == "ordinal"
     accuracy = [by["clean"]["accuracy"]["mean"] for by in task["rows"].values()]
     assert accuracy == sorted(accuracy, reverse=True)  # ranked within the task
     assert json.loads((out / "results.json").read_text()) == result
@@ -55,6 +56,39 @@ def test_it_reports_every_row_and_corruption(done, clips):
     assert {p.name for p in (out / "figures").iterdir()} == names
     for key in ("refmer", "numpy"):
         assert result["versions"][key]
+
+
+def test_references_have_the_columns_and_metrics_of_the_systems(done):
+    for target, task in done[1]["tasks"].items():
+        system = next(iter(task["streams"]))
+        for reference in ("linear", "best_sense"):
+            columns = task["rows"][reference]
+            assert list(columns) == done[1]["columns"] and set(columns["clean"]) == set(task["rows"][system]["clean"])
+        headline = next(iter(compare.metrics_of(task["task"], task["classes"])))
+        assert task["rows"]["linear"]["clean"] == task["own_linear"][system]  # of the streams of the best system
+        for row in task["streams"]:
+            ours, linear = task["rows"][row]["clean"][headline], task["own_linear"][row][headline]
+            assert task["over"]["linear"][row]["effect"]["values"] == np.subtract(ours["values"], linear["values"]).tolist()
+        assert (task["ceiling"] is None) == (target == "votes")
+    assert done[1]["tasks"]["sentiment"]["ceiling"] > 0.7
+
+
+def test_a_system_below_the_linear_model_on_its_streams_is_marked(done):
+    result = copy.deepcopy(done[1])
+    task = result["tasks"]["sentiment"]
+    for row, effect in zip(task["streams"], (0.02, -0.02), strict=True):
+        task["over"]["linear"][row]["effect"]["mean"] = effect
+    above, below = task["streams"]
+    text = compare.markdown(result)
+    assert f"| {below} (below) " in text and f"| {above} (below)" not in text
+    assert "linear (prosody, units, words, mfcc)" in text and "best sense (" in text
+
+
+def test_over_is_paired_by_seed_and_of_one_seed_the_difference():
+    one = compare.over({"a": (spread([0.5]), spread([0.4]))}, 0.4)
+    assert one["a"]["effect"]["mean"] == pytest.approx(0.1) and "p" not in one["a"]
+    several = compare.over({"a": (spread([0.5, 0.6, 0.7]), spread([0.4, 0.51, 0.6]))}, 0.4)["a"]
+    assert several["p"] < 0.05 < several["p_reversed"] and several["effect"]["sd"] < 0.01
 
 
 def test_the_same_bytes_again_with_two_jobs(done, clips, tmp_path):

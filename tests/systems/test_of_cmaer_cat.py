@@ -155,7 +155,7 @@ def test_text_takes_the_place_of_physiology(clips):
         ({"modalities": ("audio", "audio")}, "each once"),
         ({"modalities": ("audio", "smell")}, "smell"),
         ({"visual_fps": 0}, "visual_fps is 0; accepted: finite numbers above 0"),
-        ({"face": "maximum"}, "face is 'maximum'; accepted: 'mean', 'layout'"),
+        ({"face": "maximum"}, "face is 'maximum'; accepted: 'mean', 'patches'"),
         ({"entropy": -0.01}, "entropy is -0.01; accepted: finite numbers, 0 or more"),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refmer import params
+from refmer import Recognizer, corrupt, params
 from refmer.ops.optimizers import adamw
 from refmer.proofs import moved
 from refmer.proofs.systems import vectors
@@ -72,6 +72,31 @@ def test_hide_missing_masks_the_node_of_a_missing_modality():
     for maps in (first_maps(batch, hidden), first_maps(other, hidden)):
         assert (maps[..., 1] == 0).all()  # no node attends to audio
     assert (first_maps(batch, SMALL)[..., 1] > 0).all()  # with a soft gate the node has a share
+
+
+def test_the_reliability_term_is_zero_slope_where_the_gates_say_the_states_and_needs_them():
+    told, batch = replace(SMALL, reliability=2.0), vectors()
+    out, _ = forward(moved(describe(SMALL)), batch, told)
+    truth = {"target": np.eye(4)[[0, 1, 2, 3, 0]], "class_count": np.ones(4)}
+    alpha = 1 / (1 + np.exp(-out["scores"]))  # (B, 2)
+    states = {"visual_state": alpha[:, 0], "audio_state": np.full(5, 0.5)}
+    masks = {f"{m}_mask": batch[f"{m}_mask"] for m in ("visual", "audio")}
+    plain, _, without = loss(out, truth, told)
+    value, terms, dout = loss(out, truth | states | masks, told)
+    assert value == pytest.approx(plain + terms["reliability"]) and "scores" not in without
+    state = np.where(batch["audio_mask"], 0.5, 0)  # a missing modality has none
+    np.testing.assert_allclose(dout["scores"][:, 0], 0, atol=1e-15)
+    np.testing.assert_allclose(dout["scores"][:, 1], 2.0 * (alpha[:, 1] - state) / 10, rtol=1e-12)  # alpha - r
+
+
+def test_told_of_broken_sensors_the_gates_close_and_trained_as_in_the_paper_they_do_not(clips):
+    broken = {"visual": corrupt(clips, "face", "hand", 1.0), "audio": corrupt(clips, "voice", "white", 0.0)}
+    for reliability, closes in ((1.0, True), (0.0, False)):
+        model = Recognizer("openface_adaptive", config={"reliability": reliability}, label="emotion", epochs=60)
+        whole = model.fit(clips, dev=clips, progress=False).explain(clips)
+        for modality, part in broken.items():
+            alpha, after = (x[f"{modality}.gate"].mean() for x in (whole, model.explain(part)))
+            assert (after < alpha / 2) == closes
 
 
 def test_explain_names_gates_and_maps_and_rows_sum_to_one():

@@ -50,7 +50,7 @@ def test_the_equations_have_fewer_and_parts_that_table_4_switches_off_have_none(
         assert params.count(describe(Config.paper(**{name: False}))) == full - size
 
 
-@pytest.mark.parametrize("change", [{}, {"bands_as_channels": True}])
+@pytest.mark.parametrize("change", [{}, {"bands_as_channels": True}, {"face_encoder": "patches"}])
 def test_what_is_not_valid_is_not_computed_in_training_and_the_answer_is_the_same(change):
     none = {f"dropout_{name}": 0.0 for name in ("tcn", "lstm", "head")}
     config, batch = replace(TLAB, **RAW | none | change), batch_of(**STREAMS)
@@ -161,6 +161,17 @@ def test_a_recording_without_sound_is_answered_from_its_face(name):
     assert not any(batch[f"{k}_mask"][1].any() for k in system.modalities(config) if k != "visual")
     first, second = (system.forward(p, batch | {"visual": f * batch["visual"]}, config)[0]["logits"][1] for f in (1, 2))
     assert np.abs(first - second)[VALID[1]].max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["tlab_jca", "jca"])
+def test_in_training_a_share_of_the_recordings_loses_its_sound_and_none_its_face(name):
+    config, batch = replace(TOYS[name][0], sound_dropout=1 / 3), TOYS[name][1]
+    full = batch | {"audio_mask": np.ones((B, S), bool)}
+    part, system = full | {"target": AFFECT["target"], "target_mask": VALID}, find(name)
+    changed = system.augment(part, config, np.random.default_rng(0))
+    assert changed["audio_mask"].any(1).sum() == B - 1 and (changed["audio"][~changed["audio_mask"]] == 0).all()
+    assert changed["visual_mask"].any(1).all()
+    assert system.augment(part, config, None)["audio_mask"].all()
 
 
 def test_the_loss_is_0_for_the_labels_and_1_for_a_constant():

@@ -14,7 +14,7 @@ from refmer import params
 from refmer.ops.twins import kernels
 from refmer.systems import BASELINES, SYSTEMS, find
 from refmer.train import batches
-from refmer.train.batches import STEP, Lazy, lengths, ordered, outputs, shuffled, take, trimmed
+from refmer.train.batches import STEP, Lazy, appended, lengths, ordered, outputs, shuffled, take, trimmed
 
 LENGTHS = st.lists(st.integers(0, 40), min_size=1, max_size=60)
 
@@ -189,3 +189,22 @@ def test_a_recognizer_predicts_the_same_from_memory_and_from_disk_in_any_batches
     monkeypatch.setattr(batches, "SMALL", np.inf)
     np.testing.assert_allclose(by_length, model.predict_proba(clips), rtol=1e-5)
     np.testing.assert_array_equal(by_length, from_disk)
+
+
+def test_appended_rows_follow_whether_the_first_batch_is_lazy_or_not():
+    rng = np.random.default_rng(0)
+
+    def part(n):
+        return {"voice": rng.normal(size=(n, 3)), "target": rng.normal(size=(n, 2)), "class_count": np.full(2, n)}
+
+    first, *others = parts = [part(n) for n in (5, 2, 4)]
+    whole = appended(parts)
+    np.testing.assert_array_equal(whole["voice"], np.concatenate([p["voice"] for p in parts]))
+    np.testing.assert_array_equal(whole["class_count"], [5, 5])
+    targets = {k: first[k] for k in ("target", "class_count")}
+    lazy = appended([Lazy(lambda index: {"voice": first["voice"][index]}) | targets, *others])
+    for index in (slice(None), slice(1), slice(6, 9), np.array([10, 0, 7, 4])):
+        part, expected = take(lazy, index), take(whole, index)
+        assert part.keys() == expected.keys()
+        for k, x in part.items():
+            np.testing.assert_array_equal(x, expected[k])

@@ -87,6 +87,12 @@ def test_every_recipe_has_both_sizes_and_the_paper_000_is_as_published():
     assert (paper.lr, paper.batch, paper.clip) == (5e-5, 32, 1.0)
 
 
+def test_a_recipe_has_fewer_epochs_where_an_epoch_has_many_updates():
+    recipe = Recipe(lr=1.0, epochs=9, batch=4, updates=20)
+    assert [recipe.on(clips).epochs for clips in (1, 8, 9, 100, 1000)] == [9, 9, 6, 1, 1]
+    assert replace(recipe, updates=None).on(1000).epochs == 9
+
+
 def rates(recipe, losses):
     """Learning rates of len(losses) + 1 epochs."""
     history = [{"dev_loss": loss} for loss in losses]

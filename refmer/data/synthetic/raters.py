@@ -5,10 +5,13 @@ that was intended (row), the share of clips whose raters' majority answered each
 """
 
 from functools import cache
+from itertools import combinations
 
 import numpy as np
+from scipy.stats import multinomial
 
 from refmer.data.clips import EMOTIONS
+from refmer.data.labels import plurality
 from refmer.data.noise import generator
 
 RATERS = 10
@@ -73,3 +76,24 @@ def rater_shares():
         p /= p.sum(-1, keepdims=True)
         weight *= SHARES["both"] / np.einsum("ivf,ivfk->ik", joint, p)
     return p
+
+
+def ceiling(label, sense):
+    """Return the accuracy of the best guess from the emotions that a sense ("voice", "face" or "both") shows.
+
+    label: "intended", or "emotion", the plurality of the votes. All emotions are intended equally often; what voice and face
+    show is drawn independently, given the intended emotion.
+    """
+    shown = SHARES["voice"][:, :, None] * SHARES["face"][:, None, :] / len(EMOTIONS)  # (intended, voice, face)
+    p = shown[..., None] * (np.eye(len(EMOTIONS))[:, None, None] if label == "intended" else answers())
+    return float(p.sum({"voice": (0, 2), "face": (0, 1), "both": 0}[sense]).max(-1).sum())
+
+
+@cache
+def answers():
+    """Return P (intended, voice, face, answer) that the plurality of RATERS votes is an answer, over all possible votes."""
+    K = len(EMOTIONS)
+    bars = np.array(list(combinations(range(RATERS + K - 1), K - 1)))  # between the votes of one class and the next
+    votes = np.diff(bars, prepend=-1, append=RATERS + K - 1) - 1  # (all possible votes, K)
+    p = multinomial.pmf(votes, RATERS, rater_shares()[..., None, :])  # (intended, voice, face, votes)
+    return np.stack([p[i] @ np.eye(K)[plurality(votes, np.full(len(votes), i))] for i in range(K)])

@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
+from scipy.stats import norm
 
 from refmer.data.clips import EMOTIONS
 from refmer.data.labels import plurality
@@ -15,6 +16,7 @@ BODY_RATE = 4  # Hz
 LAG = (0.12, 0.08)  # seconds by which the face leads the sound: mean and standard deviation over clips
 #                  valence, arousal of the emotions, after Russell (1980)
 AFFECT = np.array(((-0.6, 0.7), (-0.65, 0.25), (-0.55, 0.75), (0.8, 0.5), (0.0, 0.0), (-0.6, -0.5)))
+RATER_SD = 0.5  # of one rater of sentiment
 REACH = 0.35  # width of an emotion's neighbourhood in that plane
 
 
@@ -106,9 +108,32 @@ def body(rng, seed, corpus, speaker, arousal):
 
 
 def rate_sentiment(rng, tone, voice_valence, face_valence):
-    """Return the mean of three raters' whole numbers from -3 to 3, mostly that of the words, less of face and voice."""
-    feeling = 0.85 * tone + 1.3 * face_valence + 0.8 * voice_valence + 0.4
-    return np.clip(np.rint(feeling + rng.normal(0, 0.5, 3)), -3, 3).mean()
+    """Return the mean of three raters' whole numbers from -3 to 3."""
+    return np.clip(np.rint(feeling(tone, voice_valence, face_valence) + rng.normal(0, RATER_SD, 3)), -3, 3).mean()
+
+
+def feeling(tone, voice_valence, face_valence):
+    """Return the sentiment before a rater's error, mostly that of the words, less of face and voice."""
+    return 0.85 * tone + 1.3 * face_valence + 0.8 * voice_valence + 0.4
+
+
+def sentiment_ceiling(truth):
+    """Return the accuracy of the best guess of the level of sentiment from the words and from what voice and face show.
+
+    truth: of clips, `Clips.truth`. The best guess misses what the raters add: the mean over clips of the largest probability.
+    """
+    tone = np.array([words.tone(sentence.split()) for sentence in truth["sentence"]])
+    rating = np.arange(-3, 4)
+    edge = norm.cdf((rating[:-1] + 0.5 - feeling(tone, *valences(truth))[:, None]) / RATER_SD)  # (N, 6)
+    p = np.diff(edge, axis=1, prepend=0, append=1)  # (N, 7) of one rater
+    level = np.round(np.add.outer(np.add.outer(rating, rating), rating) / 3).astype(int) + 3  # of three raters
+    three = np.einsum("na,nb,nc->nabc", p, p, p).reshape(len(p), -1)
+    return float((three @ np.eye(7)[level.ravel()]).max(1).mean())
+
+
+def valences(truth):
+    """Return the valence of what the voice and what the face shows, each (N,)."""
+    return (AFFECT[truth[f"shown_{sense}"], 0] for sense in ("voice", "face"))
 
 
 def annotate(rng, felt, annotators=4):

@@ -24,16 +24,24 @@ WEIGHTS = {  # main, audio, visual: Table 4 of paper 002 without its (.33, .33, 
 }
 CONTEXTS = (4, 8, 16, 32, 64)  # clips have up to 28 steps: as 16 to 256 are to the 120 and 200 steps of paper 004
 TEXT = {"modalities": of_cmaer_cat.TEXT}  # IEMOCAP, of Table 4, has no physiology
-VARIANTS = {"positions": ("off",), "within": ("lstm", "gru", "off"), "token": ("mean", "prepended"), "mix": ("fixed", "off")}
+VARIANTS = {
+    "positions": ("off",),
+    "within": ("lstm", "gru", "off"),
+    "token": ("last_valid", "prepended"),
+    "mix": ("fixed", "off"),
+}
 PARTS = ("tcn", "lstm", "attention")
 
+CLEAN = {"reliability": 0.0}  # paper 000 names no corrupted clips in training
 OPENFACE = {
-    "gated": Row("openface_adaptive", EMOTION, 3.0),
-    "ungated": Row("openface_adaptive", EMOTION | {"gate": False}, 1.5),
-    "no transformer": Row("openface_adaptive", EMOTION | {"transformer": False}, 0.6),
+    "gated": Row("openface_adaptive", EMOTION | CLEAN, 3.0),
+    "ungated": Row("openface_adaptive", EMOTION | CLEAN | {"gate": False}, 1.5),
+    "no transformer": Row("openface_adaptive", EMOTION | CLEAN | {"transformer": False}, 0.6),
     "concatenation": Row("concatenation", EMOTION, 1.2),
-    "sentiment": Row("openface_adaptive", {}, 0.7),
-    **{f"{m} alone": Row("openface_adaptive", EMOTION | {"modalities": (m,)}, 0.5) for m in ("visual", "audio", "text")},
+    "sentiment": Row("openface_adaptive", CLEAN, 0.7),
+    **{
+        f"{m} alone": Row("openface_adaptive", EMOTION | CLEAN | {"modalities": (m,)}, 0.5) for m in ("visual", "audio", "text")
+    },
 }
 CMAER = {
     **{step: Row("of_cmaer_cat", TEXT | changes, 3.0) for step, changes in of_cmaer_cat.LADDER.items()},
