@@ -92,7 +92,9 @@ def test_scores_are_those_of_a_recognizer_with_these_streams_and_groups(own, tmp
 
 
 def test_gates_are_measured_on_the_longer_half_of_the_test_clips(own, tmp_path):
-    result = run("gates", tmp_path, quick=True, corpora={"mine": own}, label="mood", streams=STREAMS)["gates"]
+    result = run("gates", tmp_path, quick=True, corpora={"mine": own}, label="mood", streams=STREAMS)["gates"][
+        "openface_adaptive"
+    ]
     frames = own.streams["pitch"].mask.sum(1)  # the stream of the most frames a second
     _, test = own.split(by="speaker", test_size=0.25, seed=0)
     assert result["n"] == (test.streams["pitch"].mask.sum(1) >= np.median(frames)).sum() < len(test)
