@@ -66,12 +66,15 @@ class Recipe:
 
 
 COSINE = {"schedule": "cosine", "weight_decay": 0.01, "clip": 1.0}
+DECAYED = COSINE | {"weight_decay": 1.0, "decayed": "matrices", "gate_rate": 10.0, "keep": "last", "floor": 1e-5}
 RECIPES = {
     "paper-000": {  # rate and cosine from the paper, the rest from its authors' code
         "paper": Recipe(5e-5, 200, floor=1e-6, patience=200, **COSINE),
-        "tiny": Recipe(
-            3e-3, 30, floor=1e-5, batch=64, **COSINE | {"weight_decay": 1.0}, decayed="matrices", gate_rate=10.0, keep="last"
-        ),
+        "tiny": Recipe(2e-3, 24, **DECAYED),
+    },
+    "baselines": {  # of paper 000, which names no training of theirs: its recipe, with more epochs, as they see no copies
+        "paper": Recipe(5e-5, 200, floor=1e-6, patience=200, **COSINE),
+        "tiny": Recipe(2e-3, 60, **DECAYED),
     },
     "paper-001": {  # Adam, early stopping; epochs and patience are not stated
         "paper": Recipe(lr=1e-4, epochs=100, weight_decay=1e-4, coupled=True),
@@ -87,6 +90,18 @@ RECIPES = {
     },
     "paper-004": {
         "paper": Recipe(lr=1e-5, epochs=60, weight_decay=5e-7, betas=(0.95, 0.999)),
-        "tiny": Recipe(2e-3, 30, "cosine", floor=1e-5, batch=16, updates=960, betas=(0.95, 0.999), clip=1.0, keep="last"),
+        "tiny": Recipe(
+            2e-3,
+            30,
+            "cosine",
+            floor=1e-5,
+            batch=16,
+            updates=960,
+            weight_decay=1.0,
+            decayed="matrices",
+            betas=(0.95, 0.999),
+            clip=1.0,
+            keep="last",
+        ),
     },
 }

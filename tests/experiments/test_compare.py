@@ -135,7 +135,7 @@ def test_figures_carry_units_and_numbers(done):
     chart, votes = compare.chart(result).axes
     assert "Acc-7 (%)" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel() and "macro F1 (%)" in votes.get_xlabel()
     assert [t.get_text() for t in chart.get_yticklabels()] == result["columns"]
-    trust = gates.draw(result)["gates"].axes[0]
+    trust = gates.draw(result)["gates"].axes[-1]
     assert "(s)" in trust.get_xlabel() and "24 clips" in trust.get_title("left")
 
 
