@@ -1,4 +1,4 @@
-"""The command line of `python benchmarks`: speed beside PyTorch, scaling, large corpora, kills, malformed calls."""
+"""The command line of `python benchmarks`: speed beside PyTorch, scaling, large corpora, recipes, kills, malformed calls."""
 
 import argparse
 
@@ -7,9 +7,10 @@ import corpus
 import fuzz
 import kills
 import out_of_core
+import recipes
 import scaling
 import table
-from refmer.cli import names, report_errors
+from refmer.cli import add_given, names, report_errors
 from refmer.data.files import check_writable
 
 
@@ -30,7 +31,7 @@ def parser():
         "--rows",
         type=names,
         metavar="A,B",
-        help="only these, e.g. lstm,step:raver; of --corpus: systems; of --kills: compare,cells; of --fuzz: operations",
+        help="only these, e.g. lstm,step:raver; --corpus, --recipes: systems; --kills: compare,cells; --fuzz: operations",
     )
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")
@@ -45,6 +46,9 @@ def parser():
         "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"
     )
     c.add_argument("--corpus", action="store_true", help="train on a synthetic corpus of CREMA-D's shape instead")
+    about = "cross-validate the systems beside the linear reference instead, by group (default: 5 folds), on these data:"
+    c.add_argument("--recipes", nargs="?", const=recipes.FOLDS, type=int, metavar="FOLDS", help=about)
+    add_given(c)
     c.add_argument("--contracts", action="store_true", help="time the check of the arguments of every operation instead")
     c.add_argument(
         "--fuzz",
@@ -75,6 +79,8 @@ def run(args):
         print(kills.run(args.kills, args.rows))
     elif args.corpus:
         print(corpus.run(args.rows, args.quick, args.json, args.out))
+    elif args.recipes is not None:
+        print(recipes.run(args.data, args.label, args.streams, args.groups, args.rows, args.recipes))
     elif args.contracts:
         print(contracts.run())
     elif args.fuzz is not None:

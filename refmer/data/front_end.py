@@ -138,7 +138,7 @@ def spectra(wave, window, hop):
 
 def by_rows(f, frames):
     """Return f of frames (T, window), ROWS at a time: their spectra stay in the processor's cache."""
-    return np.concatenate([f(frames[i : i + ROWS]) for i in range(0, len(frames), ROWS)])
+    return np.concatenate([f(frames[i : i + ROWS]) for i in range(0, max(len(frames), 1), ROWS)])
 
 
 def framed(wave, window, hop):
@@ -262,7 +262,7 @@ def pitch(wave, config, high=500.0, voiced=0.5):
     taper = get_window("hann", window)
     low = 62.0 if config.recorded else 60.0  # Hz; mains hum at 50 or 60
     shortest, lags = int(config.rate / high), np.arange(min(int(config.rate / low), window // 2) + 2)
-    n = next_fast_len(window + len(lags) - 1, real=True)
+    n = 2 * next_fast_len((window + len(lags)) // 2, real=True)  # even, at least window + len(lags) - 1
 
     def autocorrelation(frames):
         x = np.zeros((*frames.shape[:-1], n))

@@ -6,17 +6,15 @@ from matplotlib.figure import Figure
 from refmer import systems
 from refmer.data import labels
 from refmer.data.corrupt import corrupt
-from refmer.data.synthetic import raters
-from refmer.data.synthetic.signals import sentiment_ceiling
-from refmer.evaluate.statistics import bootstrap_interval, draws_interval, spread, verdicts
-from refmer.experiments import gates, report, style
-from refmer.experiments.data import corpus_with, is_synthetic
+from refmer.evaluate.statistics import bootstrap_interval, draws_interval, spread
+from refmer.experiments import gates, references, report, style
+from refmer.experiments.data import corpus_with
+from refmer.experiments.references import BELOW, BEST_SENSE, LINEAR
 from refmer.experiments.report import metrics_of, percent, plain
 from refmer.experiments.rows import resolve_all
 from refmer.recognizer import HEADLINES
 from refmer.text import table
 
-LINEAR, BEST_SENSE = "linear", "best_sense"  # rows of each label
 GATED, UNGATED = "openface_adaptive", "openface_adaptive@no-gate"
 UNTOLD = "openface_adaptive@no-reliability"
 ROWS = (*systems.SYSTEMS, UNGATED, UNTOLD, "concatenation")  # each on its own task
@@ -50,41 +48,7 @@ def trainings(setup):
     scores = [{"kind": "scores", "column": c, "corruption": corruption} for c, corruption in corruptions(setup).items()]
     with_gates = [{"kind": "gates"}] * (setup.clips.raw is not None)
     rows = [(row, resolved, scores + with_gates * (row in gates.ROWS)) for row, resolved in setup.rows.items()]
-    return rows + [(row, resolved, scores) for row, resolved in references(setup)]
-
-
-def references(setup):
-    """(row, ("linear", its arguments)): for each label a model of the streams of each row, and one of the best sense."""
-    for target in dict.fromkeys(changes["target"] for _, changes in setup.rows.values()):
-        system, changes = next(r for r in setup.rows.values() if r[1]["target"] == target)
-        seconds = systems.find(system).Config.tiny(**changes).seconds
-        if (rate := setup.corpora[corpus_with(setup.corpora, target)].labels[target].rate) is not None:
-            seconds = max(seconds, 1 / rate)
-        sets = dict.fromkeys(
-            streams for row, streams in streams_of_rows(setup).items() if setup.rows[row][1]["target"] == target
-        )
-        senses = dict.fromkeys(part for names in sets for part in by_sense(setup, target, names))
-        arguments = {"target": target, "seconds": seconds}
-        yield from ((linear(names), ("linear", arguments | {"candidates": [list(names)]})) for names in sets)
-        yield BEST_SENSE, ("linear", arguments | {"candidates": [list(names) for names in senses]})
-
-
-def linear(streams):
-    """The name of the cells of a linear model."""
-    return f"{LINEAR} on {', '.join(streams)}"
-
-
-def streams_of_rows(setup):
-    """{row: names of the streams that it reads, in the order of the clips}."""
-    return {row: report.streams(setup, *resolved) for row, resolved in setup.rows.items()}
-
-
-def by_sense(setup, target, names):
-    """Names of streams, apart by sense."""
-    streams, parts = setup.corpora[corpus_with(setup.corpora, target)].streams, {}
-    for name in names:
-        parts.setdefault(streams[name].sense, []).append(name)
-    return [tuple(part) for part in parts.values()]
+    return rows + [(row, resolved, scores) for row, resolved in references.rows(setup)]
 
 
 def corruptions(setup):
@@ -148,14 +112,14 @@ def constant_answer(model, train, answer):
 
 def summary(setup, results):
     """Scores by target, row and corruption, the gain of the gate, and the mean gates over time."""
-    columns, by_target, read = tuple(corruptions(setup)), {}, streams_of_rows(setup)
+    columns, by_target, read = tuple(corruptions(setup)), {}, references.streams(setup)
     for cell, result in results:
         if cell["kind"] == "scores":
             by_row = by_target.setdefault(cell["config"]["target"], {})
             by_row.setdefault(cell["row"], {}).setdefault(cell["column"], {})[cell["seed"]] = result
     tasks = {target: task_summary(by_row, columns, read, setup.plan.test_per_train) for target, by_row in by_target.items()}
     for target, task in tasks.items():
-        task["ceiling"] = ceiling(setup.corpora[corpus_with(setup.corpora, target)], target)
+        task["ceiling"] = references.ceiling(setup.corpora[corpus_with(setup.corpora, target)], target)
     result = report.provenance(setup) | {"columns": list(columns), "tasks": tasks}
     for target, task in tasks.items():
         if {GATED, UNGATED} <= set(task["rows"]):
@@ -164,13 +128,6 @@ def summary(setup, results):
             result["gate_metric"] = f"{name} of {target}"
     curves = gates.averages([(cell, r) for cell, r in results if cell["kind"] == "gates"])
     return result | ({"gates": curves} if curves else {})
-
-
-def ceiling(clips, target):
-    """The best accuracy that what the senses show allows, where the data are synthetic and it is known; else None."""
-    if not is_synthetic(clips.source) or target not in ("emotion", "intended", "sentiment"):
-        return None
-    return sentiment_ceiling(clips.truth) if target == "sentiment" else raters.ceiling(target, "both")
 
 
 def task_summary(by_row, columns, read, test_per_train):
@@ -190,10 +147,12 @@ def task_summary(by_row, columns, read, test_per_train):
                 values[row][c] |= {k: seeds[0][k] for k in ("over_clips", "over_draws") if k in seeds[0]}
     order = sorted(values, key=lambda row: -values[row][clean][headline]["mean"])
     best = next(row for row in order if row in read)
-    own = {row: values[linear(read[row])] for row in order if row in read}
-    named = {linear(read[best]): LINEAR} | {row: row for row in (*own, BEST_SENSE)}
+    own = {row: values[references.name(read[row])] for row in order if row in read}
+    named = {references.name(read[best]): LINEAR} | {row: row for row in (*own, BEST_SENSE)}
     compared = {
-        name: over({row: (values[row][clean][headline], ref[clean][headline]) for row, ref in refs.items()}, test_per_train)
+        name: references.over(
+            {row: (values[row][clean][headline], ref[clean][headline]) for row, ref in refs.items()}, test_per_train
+        )
         for name, refs in ((LINEAR, own), (BEST_SENSE, dict.fromkeys(own, values[BEST_SENSE])))
     }
     task = {
@@ -212,14 +171,6 @@ def task_summary(by_row, columns, read, test_per_train):
         counts = {row: [r["confusion"] for r in by[clean].values()] for row, by in by_row.items()}
         task["confusion"] = {row: np.sum(each, 0).tolist() for row, each in counts.items() if row in own}
     return task
-
-
-def over(pairs, test_per_train):
-    """Each row's score minus its reference, paired by seed, as `verdicts` has it; of one seed the difference alone."""
-    effects = {row: np.subtract(ours["values"], reference["values"]) for row, (ours, reference) in pairs.items()}
-    if len(next(iter(effects.values()))) == 1:
-        return {row: {"effect": spread(values.tolist())} for row, values in effects.items()}
-    return verdicts(effects, 0.0, test_per_train=test_per_train)
 
 
 def gate_gain(by_row, columns, headline="accuracy"):
@@ -259,7 +210,7 @@ def section(target, task, columns):
     """The tables of one task."""
     names, show = metrics_of(task["task"], task["classes"]), plain if task["task"] == "regression" else percent
     headline, unit = next(iter(names)), "" if task["task"] == "regression" else " (%)"
-    label = {row: row + " (below)" * is_below(task, row) for row in task["streams"]} | about(task)
+    label = {row: row + f" {BELOW}" * is_below(task, row) for row in task["streams"]} | about(task)
     broken = [[label[row], *(entry(by[c], headline, show) for c in columns)] for row, by in task["rows"].items()]
     metrics = [m for m in names if m in next(iter(task["rows"].values()))[columns[0]]]
     clean = [[label[row], *(show(by[columns[0]][m]) for m in metrics)] for row, by in task["rows"].items()]
@@ -289,7 +240,7 @@ def section(target, task, columns):
 
 Mean and deviation of the frames of each {unit_read}, scikit-learn. Differences are paired by seed; p, one-sided, is that of the
 system being better (in brackets: worse), corrected for splits that overlap (Nadeau and Bengio) and for the number of systems
-(Holm). "(below)": the mean is below that of the linear model on the system's own streams.{best_possible(task)}
+(Holm). "{BELOW}": the mean is below that of the linear model on the system's own streams.{best_possible(task)}
 
 {table(head, beside)}
 """
@@ -318,7 +269,7 @@ def best_possible(task):
     """A sentence on the ceiling, if it is known."""
     if task["ceiling"] is None:
         return ""
-    return f"\nNo guess from what the senses show can be right in more than {100 * task['ceiling']:.1f} % of clips on average."
+    return f"\nNo guess from what the senses show can be expected to reach more than {100 * task['ceiling']:.1f} %."
 
 
 def draw(result):

@@ -7,7 +7,7 @@ from refmer import systems
 from refmer.data.gaps import fastest
 from refmer.data.inputs import assign
 from refmer.experiments.data import chosen, corpus_with
-from refmer.experiments.reference import LinearReference
+from refmer.linear import LinearReference
 from refmer.recognizer import Recognizer
 
 ABLATIONS = {"openface_adaptive@no-gate": {"gate": False}, "openface_adaptive@no-reliability": {"reliability": 0.0}}

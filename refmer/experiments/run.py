@@ -29,8 +29,8 @@ from refmer.data.labels import Label
 from refmer.data.synthetic.synthesize import IDLE
 from refmer.experiments import EXPERIMENTS, protocols, style
 from refmer.experiments.data import corpus_with, labelled, load_corpora, sensed
-from refmer.experiments.reference import LinearReference
 from refmer.experiments.rows import check, learning, narrowed, readable
+from refmer.linear import LinearReference
 from refmer.recognizer import Recognizer
 
 VERSIONS = {"refmer": refmer.__version__} | {name: version(name) for name in ("numpy", "scipy", "numba", "scikit-learn")}

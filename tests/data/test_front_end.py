@@ -101,6 +101,18 @@ def test_integers_and_channels():
     assert np.abs(front_end(unsigned, 16000)["prosody"][:, 0] - 150)[3:-3].max() < 3
 
 
+@pytest.mark.parametrize("preset, samples", [("samples", 512), ("samples", 640), ("tlab_jca", 1340)])  # one window or less
+def test_voicing_is_the_autocorrelation_at_the_period(preset, samples):
+    config = PRESETS[preset]
+    wave = pulses(150, config.rate, 1)[:samples] + 0.01 * np.random.default_rng(0).standard_normal(samples)
+    f0, voicing = parts.pitch(wave, config)
+    taper = np.hanning(samples + 1)[:-1]
+    frame = parts.framed(wave, samples, config.hop)[0] * taper
+    r, window = (np.correlate(x, x, "full")[samples - 1 :][: samples // 2] for x in (frame, taper))
+    r = (r / r[0]) / (window / window[0])
+    np.testing.assert_allclose(voicing[0], r[round(config.rate / f0[0])], rtol=1e-6)  # a small power is added to both
+
+
 def test_trimming_returns_the_span_of_the_remaining_part():
     wave = np.concatenate([np.zeros(3200), pulses(150, 16000, 0.5), np.zeros(1600)])
     part, span = parts.trim_silence(wave, 16000)

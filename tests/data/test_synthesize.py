@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import f1_score
 
 from refmer.data.clips import EMOTIONS, Stream
-from refmer.data.labels import plurality
+from refmer.data.labels import above_chance, plurality
 from refmer.data.read import load_samples
 from refmer.data.synthetic import face, raters
 from refmer.data.synthetic import synthesize as module
-from refmer.data.synthetic.raters import answers, ceiling
+from refmer.data.synthetic.raters import ceiling
 from refmer.data.synthetic.signals import feeling, sentiment_ceiling, valences
 from refmer.data.synthetic.synthesize import ALL, FEW, raw_signals, synthesize, synthesize_named, synthesize_recordings
 from refmer.data.synthetic.words import tone
@@ -43,19 +44,32 @@ def test_ceilings_are_the_published_ones():
         assert abs(100 * ceiling("intended", sense) - expected) < 0.1  # the shares have three digits
 
 
-def test_no_guess_from_what_is_shown_is_right_more_often_than_the_ceiling_of_a_label(bundled):
-    np.testing.assert_allclose(answers().sum(-1), 1)
-    voice, face, both = (ceiling("emotion", sense) for sense in ("voice", "face", "both"))
-    assert voice < face < both
-    shown = bundled.truth["shown_voice"] * 6 + bundled.truth["shown_face"]
-    best = sum(np.bincount(bundled.emotion[shown == pair]).max() for pair in np.unique(shown)) / len(bundled)
-    assert best == pytest.approx(both, abs=0.05)  # the best guess in hindsight, on 288 clips
-    level, truth = bundled.labels["sentiment"].targets, bundled.truth
-    guess = (
-        np.round(feeling(np.array([tone(sentence.split()) for sentence in truth["sentence"]]), *valences(truth))).clip(-3, 3)
-        + 3
-    )
-    assert (guess == level).mean() == pytest.approx(sentiment_ceiling(truth), abs=0.05)
+def test_ceilings_of_the_votes_are_what_the_best_guess_reaches():
+    rng = np.random.default_rng(0)
+    intended = rng.integers(6, size=40_000)
+    shown = [(rng.random((len(intended), 1)) > raters.SHARES[s][intended].cumsum(1)[:, :-1]).sum(1) for s in ("voice", "face")]
+    votes = rng.multinomial(raters.RATERS, raters.rater_shares()[intended, *shown])
+    cell = shown[0] * 6 + shown[1]
+    emotion = np.eye(6)[plurality(votes, intended)]
+    above = above_chance(votes / raters.RATERS)
+    shares = {}
+    for name, y in (("emotion", emotion), ("votes", above)):
+        count = np.zeros((36, 6))
+        np.add.at(count, cell, y)
+        shares[name] = count / np.maximum(np.bincount(cell, minlength=36), 1)[:, None]
+    accuracy = emotion[np.arange(len(cell)), shares["emotion"].argmax(1)[cell]].mean()
+    assert accuracy == pytest.approx(ceiling("emotion"), abs=0.01)
+    best = [max(f1_score(above[:, k], shares["votes"][cell, k] > t) for t in np.arange(0, 1, 0.1)) for k in range(6)]
+    assert np.mean(best) == pytest.approx(ceiling("votes"), abs=0.01)
+    for label in ("intended", "emotion", "votes"):
+        assert ceiling(label, "voice") < ceiling(label, "face") < ceiling(label)
+
+
+def test_the_ceiling_of_sentiment_is_what_the_guess_without_the_raters_errors_reaches(bundled):
+    truth, words = bundled.truth, [tone(sentence.split()) for sentence in bundled.truth["sentence"]]
+    guess = np.round(feeling(np.array(words), *valences(truth))).clip(-3, 3) + 3
+    accuracy = (guess == bundled.labels["sentiment"].targets).mean()
+    assert accuracy == pytest.approx(sentiment_ceiling(truth), abs=0.05)
 
 
 def test_shown_emotions_follow_the_shares_to_one_clip(bundled):

@@ -59,7 +59,7 @@ def test_it_reports_every_row_and_corruption(done, clips):
 
 
 def test_references_have_the_columns_and_metrics_of_the_systems(done):
-    for target, task in done[1]["tasks"].items():
+    for task in done[1]["tasks"].values():
         system = next(iter(task["streams"]))
         for reference in ("linear", "best_sense"):
             columns = task["rows"][reference]
@@ -69,8 +69,7 @@ def test_references_have_the_columns_and_metrics_of_the_systems(done):
         for row in task["streams"]:
             ours, linear = task["rows"][row]["clean"][headline], task["own_linear"][row][headline]
             assert task["over"]["linear"][row]["effect"]["values"] == np.subtract(ours["values"], linear["values"]).tolist()
-        assert (task["ceiling"] is None) == (target == "votes")
-    assert done[1]["tasks"]["sentiment"]["ceiling"] > 0.7
+        assert 0.7 < task["ceiling"] < 1
 
 
 def test_a_system_below_the_linear_model_on_its_streams_is_marked(done):

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import multinomial
 
 from refmer.data.clips import EMOTIONS
-from refmer.data.labels import plurality
+from refmer.data.labels import above_chance, plurality
 from refmer.data.noise import generator
 
 RATERS = 10
@@ -78,22 +78,35 @@ def rater_shares():
     return p
 
 
-def ceiling(label, sense):
-    """Return the accuracy of the best guess from the emotions that a sense ("voice", "face" or "both") shows.
+def ceiling(label, sense="both"):
+    """Return the best score that a guess can expect from the emotions that "voice", "face" or "both" show.
 
-    label: "intended", or "emotion", the plurality of the votes. All emotions are intended equally often; what voice and face
-    show is drawn independently, given the intended emotion.
+    label: "intended", the emotion that was acted, or "emotion", the plurality of the votes: accuracy; "votes", the classes
+    above chance: macro F1, over many clips. All emotions are intended equally often; what the voice and what the face show are
+    drawn independently of each other, given the intended emotion.
     """
-    shown = SHARES["voice"][:, :, None] * SHARES["face"][:, None, :] / len(EMOTIONS)  # (intended, voice, face)
-    p = shown[..., None] * (np.eye(len(EMOTIONS))[:, None, None] if label == "intended" else answers())
-    return float(p.sum({"voice": (0, 2), "face": (0, 1), "both": 0}[sense]).max(-1).sum())
+    shown = SHARES["voice"][:, :, None] * SHARES["face"][:, None, :] / len(EMOTIONS)  # P(intended, voice, face)
+    hidden = {"voice": 1, "face": 0, "both": ()}[sense]
+    joint = np.einsum("ivf,ivfk->vfk", shown, _given_shown(label)).sum(hidden).reshape(-1, len(EMOTIONS))
+    if label != "votes":
+        return float(joint.max(-1).sum())
+    given = shown.sum(0).sum(hidden).ravel()
+    best = []
+    for p in joint.T:  # F1 is highest if a class is named wherever it is likelier than some threshold
+        order = np.argsort(-p / given)
+        best.append((2 * p[order].cumsum() / (given[order].cumsum() + p.sum())).max())
+    return float(np.mean(best))
 
 
-@cache
-def answers():
-    """Return P (intended, voice, face, answer) that the plurality of RATERS votes is an answer, over all possible votes."""
+def _given_shown(label):
+    """Return P (intended, voice, face, class): of each class, that it is the label (of votes: one of its classes)."""
     K = len(EMOTIONS)
-    bars = np.array(list(combinations(range(RATERS + K - 1), K - 1)))  # between the votes of one class and the next
-    votes = np.diff(bars, prepend=-1, append=RATERS + K - 1) - 1  # (all possible votes, K)
-    p = multinomial.pmf(votes, RATERS, rater_shares()[..., None, :])  # (intended, voice, face, votes)
-    return np.stack([p[i] @ np.eye(K)[plurality(votes, np.full(len(votes), i))] for i in range(K)])
+    if label == "intended":
+        return np.broadcast_to(np.eye(K)[:, None, None], (K, K, K, K))
+    bars = np.array(list(combinations(range(RATERS + K - 1), K - 1)))
+    counts = np.diff(bars, prepend=-1, append=RATERS + K - 1) - 1  # all votes of RATERS for K classes
+    p = multinomial.pmf(counts, RATERS, rater_shares()[..., None, :])  # (intended, voice, face, counts)
+    if label == "votes":
+        return p @ above_chance(counts / RATERS)
+    named = np.eye(K)[[plurality(counts, np.full(len(counts), k)) for k in range(K)]]  # (intended, counts, class)
+    return np.einsum("ivfc,ick->ivfk", p, named)

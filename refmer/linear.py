@@ -1,4 +1,4 @@
-"""The reference that a system has to beat: a linear model on the mean and deviation of the frames of the same streams."""
+"""A linear model on the mean and deviation of the frames of the same streams: the reference that a system has to beat."""
 
 import warnings
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.dummy import DummyClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from refmer.data import labels
@@ -34,9 +35,9 @@ class Settings:
 class LinearReference(Reader, BaseEstimator):
     """Linear discriminant analysis (classes, levels) or ridge regression (shares of votes, numbers) of scikit-learn.
 
-    It reads the mean and the standard deviation over the valid frames of a clip, or of each step of a label over time.
-    Shrinkage and penalty, and with several `candidates` the streams, are chosen by cross-validation over groups of the training
-    clips.
+    It reads the mean and the standard deviation over the valid frames of a clip, or of each step of a label over time; without
+    any, those of training. Shrinkage and penalty, and with several `candidates` the streams, are chosen by cross-validation
+    over groups of the training clips. Ridge regression varies less than its label; its answers are not rescaled.
 
     Parameters
     ----------
@@ -85,21 +86,22 @@ class LinearReference(Reader, BaseEstimator):
         for start in range(0, len(clips), PART):
             index = slice(start, start + PART)
             frames = [standardise(k, s.read(index), *self.scaling_[k]) for k, s in streams.items()]
-            parts.append(np.concatenate([x for s in frames for x in self._moments(s, clips)], -1))
+            parts.append(np.concatenate([self._moments(s, clips) for s in frames], -1))
         return np.concatenate(parts)
 
     def _moments(self, stream, clips):
-        """Return mean and standard deviation over the frames of a stream, of each clip or step; 0 without frames."""
-        x = flat(stream.x)
+        """Return mean and standard deviation over the frames of a stream, of each clip or step; nan without frames."""
+        frames = [Frames(x, stream.mask, stream.rate) for x in (flat(stream.x), flat(stream.x) ** 2)]
         if self.label_["rate"] is None:
-            n = np.maximum(stream.mask.sum(1), 1)[:, None]
-            mean, square = x.sum(1) / n, (x * x).sum(1) / n
+            mean, square = (f.x.sum(1) / np.maximum(f.mask.sum(1), 1)[:, None] for f in frames)
+            valid = stream.mask.any(1)
         else:
-            steps, seconds = self.steps_of(clips), self.config_.seconds
-            mean, square = (
-                fitted(sub_sequence_means(Frames(y, stream.mask, stream.rate), seconds)[0], steps) for y in (x, x * x)
-            )
-        return mean, np.sqrt(np.maximum(square - mean * mean, 0))
+            steps = self.steps_of(clips)
+            (mean, valid), (square, _) = (sub_sequence_means(f, self.config_.seconds) for f in frames)
+            mean, valid, square = (fitted(x, steps) for x in (mean, valid, square))
+        x = np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0))], -1)
+        x[~valid] = np.nan
+        return x
 
     def _read(self, names, clips):
         """Read these streams from now on, scaled as in clips."""
@@ -114,15 +116,15 @@ class LinearReference(Reader, BaseEstimator):
             y, known = self.over_time(label, x.shape[1])
             groups = np.repeat(groups, x.shape[1])[known.ravel()]
             x, y = x[known], y[known] if self.task in ("votes", "regression") else y[known].argmax(-1)
-        if self.task in ("classes", "ordinal"):
-            model, grid = LinearDiscriminantAnalysis(solver="lsqr"), {"shrinkage": SHRINKAGE}
+        if self.task in ("classes", "ordinal"):  # the last one answers where discriminant analysis lacks classes or clips
+            models = [*(LinearDiscriminantAnalysis("lsqr", shrinkage=s) for s in SHRINKAGE), DummyClassifier()]
         else:
-            model, grid = Ridge(), {"alpha": ALPHA}
-        if len(np.unique(y)) == 1:  # one class
-            return 1.0, DummyClassifier().fit(x, y)
-        grid = {f"{type(model).__name__.lower()}__{name}": values for name, values in grid.items()}
+            models = [Ridge(alpha) for alpha in ALPHA]
+        pipeline = Pipeline(
+            [("fill", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler()), ("model", models[0])]
+        )
+        groups = groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
         folds = GroupKFold(min(FOLDS, len(np.unique(groups))))
-        with warnings.catch_warnings():  # of a class with a single clip: its deviation is 0
-            warnings.filterwarnings("ignore", "Only one sample available", UserWarning)
-            search = GridSearchCV(make_pipeline(StandardScaler(), model), grid, cv=folds).fit(x, y, groups=groups)
+        with warnings.catch_warnings(action="ignore"):  # of failed fits, and classes with a single clip
+            search = GridSearchCV(pipeline, {"model": models}, cv=folds, error_score=-1.0).fit(x, y, groups=groups)
         return search.best_score_, search.best_estimator_
