@@ -50,6 +50,11 @@ def test_the_table_has_every_claim_and_a_reason_for_what_is_not_tested():
     assert len({(x.id, x.text) for x in CLAIMS}) == len(CLAIMS)
 
 
+def test_what_goes_around_a_part_is_said_where_the_part_is_ablated():
+    assert systems.find("tlab_jca").Config.tiny().residual == "input"
+    assert all("goes around TLAB" in line.note for line in CLAIMS if line.id == "003-b")
+
+
 def test_every_score_can_be_measured_and_every_row_is_used():
     needs = module.needs(CLAIMS)
     assert set(needs) == set(ROWS) and len(CHEAP) == len(ROWS) // 2

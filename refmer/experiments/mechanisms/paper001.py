@@ -13,7 +13,8 @@ BROKEN = {"face noise 2": "visual", "hand": "visual", "white 0 dB": "audio"}  # 
 NAMES = {"visual": "face", "audio": "voice", "physiology": "body"}
 NOTE = """\
 AWOM weighs the modalities of each clip. Its weight of a broken modality should fall, and with it the system should lose less
-than one with equal weights, beyond the difference on clean clips. Nothing was trained on broken clips."""
+than one with equal weights, beyond the difference on clean clips. Nothing was trained on broken clips. A missing modality
+is masked: its weight is 0 by construction."""
 NUMBERS = {
     f"weight of the {NAMES[m]}, clean - {c}": (difference, ((FULL, f"clean {m}"), (FULL, f"{c} {m}")))
     for c, m in BROKEN.items()

@@ -68,13 +68,13 @@ def draw(values, caption):
     left.set_xticks(SHIFTS)
     left.set_xlabel("sub-sequences by which it comes late (0.64 s each)")
     left.set_ylabel("mean CCC")
-    left.legend(frameon=False, fontsize=9)
     errorbar(right, OFFSETS, [values[SYSTEM, f"W_J {k:+d}"] for k in OFFSETS], 3, "W_J of the voice")
     right.axvline(0.12 / 0.64, color=COLOURS[1], linestyle=":", label="known lag (mean over recordings)")
     right.axhline(1, color="grey", linestyle="--", linewidth=1, label="no preference")
     right.set_xlabel("step of the voice - step of voice and face")
     right.set_ylabel("|W_J| over its mean")
-    right.legend(frameon=False, fontsize=9)
+    for ax in (left, right):
+        ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=3, fontsize=8)
     figure.suptitle("003: does joint cross-attention use the lag of the voice?", x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(caption, fontsize=9)
     return figure
