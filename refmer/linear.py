@@ -11,7 +11,6 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from refmer.data import labels
 from refmer.data.inputs import Frames, fitted, flat, sub_sequence_means
@@ -25,7 +24,7 @@ ALPHA = tuple(float(x) for x in np.logspace(0, 4, 9))
 
 @dataclass(frozen=True)
 class Settings:
-    """What is learned, and the seconds of a step of a label over time."""
+    """The label, and the seconds of its steps if it is over time."""
 
     target: str
     seconds: float
@@ -35,9 +34,10 @@ class Settings:
 class LinearReference(Reader, BaseEstimator):
     """Linear discriminant analysis (classes, levels) or ridge regression (shares of votes, numbers) of scikit-learn.
 
-    It reads the mean and the standard deviation over the valid frames of a clip, or of each step of a label over time; without
-    any, those of training. Shrinkage and penalty, and with several `candidates` the streams, are chosen by cross-validation
-    over groups of the training clips. Ridge regression varies less than its label; its answers are not rescaled.
+    It reads the mean and the standard deviation over the valid standardised frames of a clip, or of each step of a label over
+    time; without any, those of training. Shrinkage and penalty, and with several `candidates` the streams, are chosen by
+    cross-validation over groups of the training clips. Ridge regression varies less than its label; its answers are not
+    rescaled.
 
     Parameters
     ----------
@@ -120,9 +120,7 @@ class LinearReference(Reader, BaseEstimator):
             models = [*(LinearDiscriminantAnalysis("lsqr", shrinkage=s) for s in SHRINKAGE), DummyClassifier()]
         else:
             models = [Ridge(alpha) for alpha in ALPHA]
-        pipeline = Pipeline(
-            [("fill", SimpleImputer(keep_empty_features=True)), ("scale", StandardScaler()), ("model", models[0])]
-        )
+        pipeline = Pipeline([("fill", SimpleImputer(keep_empty_features=True)), ("model", models[0])])
         groups = groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
         folds = GroupKFold(min(FOLDS, len(np.unique(groups))))
         with warnings.catch_warnings(action="ignore"):  # of failed fits, and classes with a single clip

@@ -3,11 +3,10 @@
 #
 # Introduces: `refmer.layers.gate.describe_gate`, `refmer.layers.gate.gate`, `refmer.corrupt`, `refmer.Recognizer`
 #
-# **What you will do.** Derive a gate's gradient, watch gates get stuck, train one on clean and one on broken faces, and cover
-# the faces that a finished system looks at.
+# **What you will do.** Derive a gate's gradient, watch gates get stuck, train one on clean faces, one on broken ones, one that
+# is told which are broken, and cover the faces that two finished systems look at.
 #
-# **What you will learn.** What a gate can know and what it cannot; why a closed gate stays closed; that a number called trust
-# need not fall when a sensor fails, and what makes it fall.
+# **What you will learn.** Why a closed gate stays closed; that trust need not fall when a sensor fails, and what makes it fall.
 #
 # **What you need.** Tutorials 1 to 5. The corpus is synthetic: drawn faces, computer-made voices.
 
@@ -62,7 +61,7 @@ def our_gate(p, x):
 
 p = params.init(describe_gate(7, 5), seed=0, dtype=np.float64)
 x = rng.normal(size=(3, 7))
-worst = assert_gradient(our_gate, p, x, rng=rng)
+worst = assert_gradient(our_gate, p, x, rng=rng)  # refmer's gate returns the score s too, and its backward takes ds
 np.testing.assert_allclose(our_gate(p, x)[0], gate(p, x)[0], rtol=1e-12)
 
 # Lesson 1: two uses of x, two terms of dx. (Leave one out: this fails.)
@@ -76,13 +75,7 @@ assert worst < 1e-12
 # $x = 1$, that should be $1/2$, with $L = (y - \frac12)^2$. The answer is $s = 0$. We descend on $s$ from several places.
 
 # %%
-score = np.linspace(-8, 8, 200)
-fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-alpha = 1 / (1 + np.exp(-score))
-left.plot(score, alpha, label=r"$\alpha$")
-left.plot(score, alpha * (1 - alpha), label=r"$\alpha (1 - \alpha)$")
-left.set(xlabel="score s", title="The sigmoid and its derivative")
-left.legend()
+fig, right = plt.subplots(figsize=(6, 3.2), layout="constrained")
 ends = {}
 for start in (8.0, 4.0, 1.0, -4.0, -8.0):
     s, way = start, []
@@ -105,7 +98,13 @@ assert ends[-8.0] < 0.01 and ends[8.0] > 0.99
 # ## What a gate is told
 #
 # Nobody tells a gate what is reliable. Its only teacher is $d\alpha = \sum_c dy_c x_c$: it opens where more of $x$ lowers the
-# loss *on training clips*. If these are clean, what a broken face looks like is in no gradient. What does the gate say then?
+# loss *on training clips*. If these are clean, what a broken face looks like is in no gradient. Two things can be added: broken
+# faces in training, and a term that asks for the state $r$ of the sensor, 1 clean, 0 useless. Noise of $s$ deviations leaves
+# the share $r = 1 / (1 + s^2)$ of a feature's variance to the face. The term is binary cross-entropy; through the sigmoid,
+# whose derivative cancels both denominators, comes a plain difference:
+#
+# $$\mathcal{L}_r = -r \log \alpha - (1 - r) \log (1 - \alpha), \qquad
+#   ds = \left( -\frac{r}{\alpha} + \frac{1 - r}{1 - \alpha} \right) \alpha (1 - \alpha) = \alpha - r .$$
 #
 # A small system to find out: the emotion from the mean face (49 numbers, gated after a linear map and ReLU) and the mean voice
 # (45, not gated). The loss is tutorial 4's cross-entropy: $dz = (\mathrm{softmax}(z) - t) / B$ above the scores $z$. Features
@@ -135,29 +134,30 @@ description["out"] = describe_linear(48, 6)
 def forward(p, face, voice, trace=None):
     u, back_face = linear(p.face, face)
     h = np.maximum(u, 0)
-    y, back_gate = gate(p.gate, h, trace)
+    y, _, back_gate = gate(p.gate, h, trace)
     w, back_voice = linear(p.voice, voice)
     r = np.maximum(w, 0)
     z, back_out = linear(p.out, np.hstack([y, r]))
 
-    def backward(dz, g):
+    def backward(dz, ds, g):
         dy, dr = np.split(back_out(dz, g.out), 2, -1)
         back_voice(dr * (w > 0), g.voice)
-        back_face(back_gate(dy, g.gate) * (u > 0), g.face)
+        back_face(back_gate(dy, ds, g.gate) * (u > 0), g.face)
 
     return z, backward
 
 
-def learn(broken, seed=0, bias=0.0):
-    """500 steps of descent with momentum; in each, this share of the faces drowns in noise of 3 standard deviations."""
+def learn(broken, told=0, seed=0, bias=0.0):
+    """500 steps; in each, this share of the faces drowns in noise of 3 deviations, and the gate is asked for r or not."""
     p, rng = params.init(description, seed), np.random.default_rng(seed)
     p.gate.score.b[:], velocity = bias, np.zeros_like(p.vector)
     for _ in range(500):
         hit = rng.random((len(face), 1)) < broken
-        z, backward = forward(p, face + 3 * (hit * rng.normal(size=face.shape)).astype("f4"), voice)
+        z, backward = forward(p, face + 3 * (hit * rng.normal(size=face.shape)).astype("f4"), voice, trace := {})
         e = np.exp(z - z.max(-1, keepdims=True))
+        dz, ds = e / e.sum(-1, keepdims=True) - wanted, told * (trace["gate"] - np.where(hit, 0.1, 1))
         g = params.zeros_like(p)
-        backward((e / e.sum(-1, keepdims=True) - wanted) / len(z), g)
+        backward(dz / len(z), (ds / len(z)).astype("f4"), g)
         velocity = 0.9 * velocity + g.vector + 0.002 * p.vector  # the last term keeps parameters small
         p.vector -= 0.1 * velocity
     return p
@@ -171,63 +171,63 @@ def look(p, sd):
 
 
 deviations = np.array([0, 0.5, 1, 2, 3])
-found = {broken: np.array([look(learn(broken), sd) for sd in deviations]) for broken in (0, 0.5)}
-
+ways = {"clean faces": learn(0), "half of them broken": learn(0.5), "half broken, and told": learn(0.5, told=1)}
+found = {way: np.array([look(p, sd) for sd in deviations]) for way, p in ways.items()}
+clean, broken, told = found.values()
 fig, axes = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
-for broken, values in found.items():
-    axes[0].plot(deviations, values[:, 0], "o-", label=f"{broken:.0%} of the training faces broken")
+for way, values in found.items():
+    axes[0].plot(deviations, values[:, 0], "o-", label=f"trained on {way}")
     axes[1].plot(deviations, values[:, 1], "o-")
 axes[0].set(xlabel="noise on new faces (sd)", ylim=(0, 1.05), title=r"Mean gate $\alpha$ of the face")
 axes[1].set(xlabel="noise on new faces (sd)", ylim=(0, 0.8), title="Accuracy with new speakers")
-axes[1].axhline(1 / 6, color="k", ls=":")
 axes[0].legend(loc="lower left")
 plt.show()
 
 # Lesson 3: trained on clean faces, the gate trusts noise more than faces: h grows, and large h is what it lets through.
-assert found[0][-1, 0] > found[0][0, 0] > 0.9
-# Lesson 4: trained with broken faces beside whole ones, the same gate closes as noise grows.
-assert found[0.5][-1, 0] < found[0.5][0, 0] - 0.08
-# And the price: on clean faces it trusts less, and errs more.
-assert found[0.5][0, 1] < found[0][0, 1] - 0.1
+assert clean[-1, 0] > clean[0, 0] > 0.9
+# Lesson 4: broken faces alone make it fall a little; asked for the state of the sensor, it falls to what it was asked for.
+assert 0.08 < broken[0, 0] - broken[-1, 0] < 0.5 and told[0, 0] > 0.85 and told[-1, 0] < 0.25
+# Lesson 5: that is worth little in accuracy: told or not, training with broken faces costs on clean ones.
+assert max(broken[0, 1], told[0, 1]) < clean[0, 1] - 0.05
 
 # %% [markdown]
-# So a gate can learn what a broken sensor looks like, if training shows some. Whether that pays is another question: here it
-# costs much on clean faces, and gains little, if anything, under the strongest noise (other seeds: nothing).
-#
 # ## Covering the face
 #
 # `refmer.corrupt(clips, sense, kind, amount)` returns new clips with one sense broken. `"hand"` covers a share of the face,
 # from the chin upwards; the tracker then guesses what it cannot see. `"gaussian"` adds noise to the features; with
-# `scale_from=train`, `amount` counts standard deviations of the training clips. `refmer.Recognizer(system, config, seed)` is a
-# whole system: `fit`, `score`, and `explain`, which returns what it noted on its way, gates and attention maps. Here that of
-# paper 000 (tutorial 10), with the gates above, on clean clips.
+# `scale_from=train`, `amount` counts standard deviations. `refmer.Recognizer(system, config, seed)` is a whole system: `fit`,
+# `score`, and `explain`, which returns what it noted on its way. Here that of paper 000 (tutorial 10), twice: as in the paper,
+# on clean clips (`reliability` 0), and told, with corrupted copies of its clips and the term above (1, its default).
 
 # %%
-model = refmer.Recognizer("openface_adaptive", label="emotion", seed=0, epochs=25).fit(train)
 amounts = {"hand": (0, 0.25, 0.5, 0.75, 1), "gaussian": (0, 0.5, 1, 2, 3)}
 broken = {kind: [refmer.corrupt(test, "face", kind, a, scale_from=train) for a in some] for kind, some in amounts.items()}
-trust = {kind: [model.explain(part)["visual.gate"].mean() for part in parts] for kind, parts in broken.items()}
-print("accuracy:", {kind: [round(float(model.score(part)), 2) for part in parts] for kind, parts in broken.items()})
+trust = {}
+for name, reliability in (("as in the paper", 0.0), ("told", 1.0)):
+    model = refmer.Recognizer("openface_adaptive", config={"reliability": reliability}, label="emotion", seed=0)
+    model.fit(train)
+    trust[name] = {k: [model.explain(part)["visual.gate"].mean() for part in parts] for k, parts in broken.items()}
+    print(name, {k: [round(float(model.score(part)), 2) for part in parts] for k, parts in broken.items()})
 
-fig, axes = plt.subplots(1, 5, figsize=(10, 3), layout="constrained", width_ratios=[1, 1, 1, 1, 3])
-for i in range(4):
-    axes[i].imshow(broken["hand"][i].streams["frames"].x[0, 20], cmap="gray", vmin=0, vmax=255)
-    axes[i].set(title=f"hand {amounts['hand'][i]:g}", xticks=[], yticks=[])
-axes[4].plot(amounts["hand"], trust["hand"], "o-", label="hand (share)")
-axes[4].plot(amounts["gaussian"], trust["gaussian"], "s-", label="noise (sd)")
-axes[4].set(xlabel="amount", ylim=(0, 1), title="Mean gate of the face")
-axes[4].legend(loc="lower right")
+fig, axes = plt.subplots(1, 3, figsize=(10, 3), layout="constrained", width_ratios=[1, 2, 2])
+axes[0].imshow(broken["hand"][2].streams["frames"].x[0, 20], cmap="gray")
+axes[0].set(title="hand 0.5", xticks=[], yticks=[])
+for ax, (name, values) in zip(axes[1:], trust.items(), strict=True):
+    ax.plot(amounts["hand"], values["hand"], "o-", label="hand (share)")
+    ax.plot(amounts["gaussian"], values["gaussian"], "s-", label="noise (sd)")
+    ax.set(xlabel="amount", ylim=(0, 1.05), title=f"Gate of the face, {name}")
+axes[1].legend(loc="lower left")
 plt.show()
 
-# Lesson 5: covered, the face tells nothing any more, yet keeps most of its trust; with noise it gains trust. The paper's
-# demonstration shows a fall from 0.92 to 0.05. Nothing in the loss asks for that.
-assert 0.5 * trust["hand"][0] < trust["hand"][-1] < trust["hand"][0] < trust["gaussian"][-1]
-assert model.score(broken["hand"][-1]) < model.score(test) - 0.2
+# Lesson 6: trained as in the paper, the gate keeps trusting a covered face. The paper's demonstration shows a fall from 0.92 to
+# 0.05; nothing in its loss asks for that. Told, the gate falls as in the paper's picture.
+paper, told = trust.values()
+assert paper["hand"][-1] > 0.5 * paper["hand"][0]
+assert told["hand"][-1] < 0.2 * told["hand"][0] and told["gaussian"][-1] < 0.4 * told["gaussian"][0]
 
 # %% [markdown]
-# Why does it fall at all under a hand? What the tracker guesses is near the mean face, so little is left that could move the
-# score, and $\alpha$ goes to near one half, where it was born: no alarm, just nothing to say. The same happens if the face is
-# missing altogether. A health check would have to be told what a broken sensor looks like (lesson 4).
+# The told gate reads well, for kinds of damage that it was shown; of others (`"turn"`) it promises nothing. And the target
+# matters: a face under noise of 2 deviations, called broken (r = 0, not 0.2), is lost although it still tells something.
 #
 # ## On your own
 #
@@ -247,4 +247,4 @@ assert abs(np.log(0.0025 / 0.9975) + 6) < 0.02
 
 # Solution 3: it stays shut, and the system is blind to the face for good.
 shut, sees = look(learn(0, bias=-12.0), 0)
-assert shut < 0.1 and sees < found[0][0, 1] - 0.1
+assert shut < 0.1 and sees < clean[0, 1] - 0.1

@@ -34,7 +34,7 @@ from refmer.systems import of_cmaer_cat
 #
 # $$A_{ij} = \text{softmax}\bigl(F_i W_Q (F_j W_K)^\top / \sqrt C\bigr)\, F_j W_V \qquad (T_i \times C).$$
 #
-# Sense $i$ hears from all others $j$, by how well their means fit (eq. 6), and a gate lets in what it likes (eq. 7):
+# Sense $i$ hears from all others $j$, by how well their means fit (eq. 6), and a gate scales each feature of that (eq. 7):
 #
 # $$\alpha_{ij} = \text{softmax}_{j \ne i}(f_i W_\phi f_j^\top), \quad \tilde F_i = \sum_{j \ne i} \alpha_{ij} A_{ij} W_O, \quad
 #   F_i^a = \text{LN}\bigl(F_i + \sigma(\text{MLP}([F_i; \tilde F_i]))\, \tilde F_i\bigr) .$$

@@ -152,12 +152,8 @@ def our_forward(p, sound, face):
 small = tlab_jca.Config(sound=(6,), face=(4, 5), width=6, joint=10, head=7, hidden=3, positions=7, joint_layers=1, steps=8)
 p = params.init(tlab_jca.describe(small), seed=0, dtype=np.float64)
 there = np.ones((2, 8), bool)
-batch = {
-    "audio": rng.normal(size=(2, 8, 6)),
-    "visual": rng.normal(size=(2, 8, 4, 5)),
-    "audio_mask": there,
-    "visual_mask": there,
-}
+batch = {"audio": rng.normal(size=(2, 8, 6)), "visual": rng.normal(size=(2, 8, 4, 5))}
+batch |= {"audio_mask": there, "visual_mask": there}
 out, _ = tlab_jca.forward(p, batch, small)
 
 # Lesson 4: the system is ten lines of layers; and its gradient is right in every parameter.
@@ -169,41 +165,31 @@ print("gradient:", assert_gradient(lambda p, batch: tlab_jca.forward(p, batch, s
 #
 # The loss is $1 - (\rho_v + \rho_a) / 2$ with Lin's concordance $\rho$ (tutorial 4). Training takes one random window of each
 # recording per epoch. The tiny size adds in step 3 what went into the blocks, not what came out (`residual`): lesson 3 is why.
-# So $x_t$ and $s_t$ also reach the BLSTM past the blocks, and switching a block's parts off changes little.
-#
-# The same is trained with the face encoder that resembles the paper's, a small R(2+1)D network, and with no sound hidden.
+# So $x_t$ and $s_t$ also reach the BLSTM past the blocks, and switching a block's parts off changes little. The control has a
+# face encoder that resembles the paper's, a small R(2+1)D network, and no sound is hidden from it in training.
 
 # %%
 train, test = refmer.load_samples("recordings").split(by="speaker", test_size=0.33, seed=0)
 model = refmer.Recognizer("tlab_jca", seed=0).fit(train)
 shared = {"face_encoder": "r2plus1d", "sound_dropout": 0.0}
 listener = refmer.Recognizer("tlab_jca", config=shared, seed=0, epochs=30).fit(train)
-broken = {
-    "whole": test,
-    "face gone": refmer.corrupt(test, "face", "missing", 1.0),
-    "voice gone": refmer.corrupt(test, "voice", "missing", 1.0),
-}
+broken = {"whole": test} | {f"{sense} gone": refmer.corrupt(test, sense, "missing", 1.0) for sense in ("face", "voice")}
 ccc, one_sense = ({name: m.score(clips) for name, clips in broken.items()} for m in (model, listener))
 
-fig, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.5), layout="constrained", width_ratios=(1, 1.6, 1))
-for name in ("train_loss", "dev_loss"):
-    left.plot([entry["epoch"] for entry in model.history_], [entry[name] for entry in model.history_], label=name)
-left.set(xlabel="epoch", ylabel="1 - mean concordance", ylim=(0, 1.05), title="Learning")
-left.legend()
+fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained", width_ratios=(1.4, 1))
 affect = test.labels["affect"]
 truth = affect.values[0, affect.mask[0], 0]
-middle.plot(np.arange(len(truth)) / affect.rate, truth, "k", label="raters")
-for name in ("whole", "face gone", "voice gone"):
+left.plot(np.arange(len(truth)) / affect.rate, truth, "k", label="raters")
+for name in broken:
     answer = model.predict(broken[name][:1])[0, : int(len(truth) / affect.rate / 0.64), 0]
-    middle.plot((np.arange(len(answer)) + 0.5) * 0.64, answer, ".-", lw=1, label=name)
-middle.set(xlabel="seconds", ylabel="valence", ylim=(-1, 1.5), title="A recording of a new speaker")
-middle.legend(fontsize=8, ncols=2, loc="upper center")
+    left.plot((np.arange(len(answer)) + 0.5) * 0.64, answer, ".-", lw=1, label=name)
+left.set(xlabel="seconds", ylabel="valence", ylim=(-1, 1.5), title="A recording of a new speaker")
+left.legend(fontsize=8, ncols=2, loc="upper center")
 for i, (name, scores) in enumerate({"patches, some sound hidden": ccc, "shared filters, none hidden": one_sense}.items()):
     right.barh(np.arange(3) + 0.4 * i, list(scores.values()), height=0.4, label=name)
 right.set(xlabel="mean concordance", title="What breaks it", xlim=(-0.05, 1.3))
 right.set_yticks(np.arange(3) + 0.2, ccc)
-right.invert_yaxis()
-right.legend(fontsize=8, loc="lower right")
+right.legend(fontsize=8)
 plt.show()
 
 # Lesson 5: it works, and it uses both senses: it loses when either is gone, and follows with either.
@@ -212,10 +198,9 @@ assert ccc["whole"] > max(ccc["face gone"], ccc["voice gone"]) + 0.05 and min(cc
 assert one_sense["whole"] > 0.5 and one_sense["voice gone"] < 0.15
 
 # %% [markdown]
-# Two things make the difference. Filters that all positions share, followed by a sum over positions, cannot say *where*
-# something is in the image, and layer norm at each position takes its contrast away: what is where is gone before training
-# begins. And the sound alone is enough to fit 24 recordings, so the loss leaves nothing for the face to explain, unless some of
-# the sound is hidden (`sound_dropout`). Neither says anything about the paper's pretrained network on real faces.
+# Filters that all positions share, and a sum over positions, cannot say *where* something is, and layer norm at each position
+# takes the contrast of the image away. And the sound alone is enough to fit 24 recordings: the loss leaves nothing for the face
+# to explain, unless some sound is hidden (`sound_dropout`). It says nothing about the paper's network on real faces.
 #
 # ## Looking inside
 #
@@ -262,5 +247,4 @@ assert round(sizes["code"] / 1e6, 2) == 26.97 and sizes["paper"] < 18e6
 # Solution 1: for W_k = W_q: then S is symmetric.
 np.testing.assert_allclose(softmax(h @ h.T), softmax((h @ h.T).T), rtol=1e-9)
 # Solution 2: positions (tutorial 5), added to x; lesson 2, since shuffling no longer carries what is at a place along with it.
-# Solution 3: no. It explains that attention alone is bad: every step gets the mean over the window, which tells nothing about a
-# step. Without any part each step keeps its own features, and should be better than that.
+# Solution 3: no. It explains that attention alone is bad, but without any part each step keeps its own features.

@@ -14,7 +14,7 @@ from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_bac
 from refmer.systems import protocol
 
 MODALITIES = {"visual": ("units",), "audio": ("prosody", "mfcc"), "text": ("words",)}
-RECIPE = "paper-000"
+RECIPE = "baselines"
 VARIANTS = {"concatenation": ({}, None)}
 
 

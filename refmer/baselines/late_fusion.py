@@ -16,7 +16,7 @@ from refmer.ops.losses import balanced_weights, cross_entropy, cross_entropy_bac
 from refmer.systems import protocol
 
 MODALITIES = concatenation.MODALITIES
-RECIPE = "paper-000"
+RECIPE = "baselines"
 VARIANTS = {"late_fusion": ({}, None)}
 inputs, example = concatenation.inputs, concatenation.example
 

@@ -10,7 +10,7 @@ from refmer.layers.sequence import describe_lstm
 from refmer.ops.contracts import closure
 
 MODALITIES = tfn.MODALITIES
-RECIPE = "paper-000"
+RECIPE = "baselines"
 VARIANTS = {"lf_rnn": ({}, None)}  # paper 000 prints 12 MB, no number of parameters and no width
 loss, example = tfn.loss, tfn.example
 

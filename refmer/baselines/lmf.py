@@ -7,7 +7,7 @@ from refmer.layers.fusion import describe_low_rank_fusion, low_rank_fusion
 from refmer.ops.contracts import closure
 
 MODALITIES = tfn.MODALITIES
-RECIPE = "paper-000"
+RECIPE = "baselines"
 VARIANTS = {"lmf": ({}, None)}
 loss, example = tfn.loss, tfn.example
 

@@ -14,7 +14,7 @@ from refmer.ops.activations import relu, relu_backward
 from refmer.ops.contracts import closure
 
 MODALITIES = concatenation.MODALITIES
-RECIPE = "paper-000"
+RECIPE = "baselines"
 VARIANTS = {"tfn": ({}, None)}
 loss = concatenation.loss
 

@@ -20,14 +20,14 @@ KINDS = {  # (kind, amount) of `corrupt`: state
     **{("gaussian", s): 1 / (1 + s * s) for s in (0.25, 0.5, 1.0, 2.0, 3.0)},
 }
 WINDOW = 0.5  # seconds, of paper 000's sliding window
-MOST, REFERENCE = 4096, 256  # copies; clips that noise is scaled by
+LEAST, MOST, REFERENCE = 512, 4096, 256  # copies; clips that noise is scaled by
 
 
 def copies(clips, modalities, seed, cut=True):
     """Yield (clips, {modality: state}): copies of clips with the sensor of one modality corrupted, in each part in another way.
 
-    There is one copy of each clip, at most MOST. Every kind that the clips allow (white noise needs their waves, a hand the
-    names of units) has an equal part; half of each are cut to a random WINDOW, if `cut`.
+    There is one copy of each clip, at least LEAST and at most MOST in all. Every kind that the clips allow (white noise needs
+    their waves, a hand the names of units) has an equal part; half of each are cut to a random WINDOW, if `cut`.
 
     Parameters
     ----------
@@ -38,15 +38,13 @@ def copies(clips, modalities, seed, cut=True):
     cut : bool
     """
     rng = np.random.default_rng([seed, 2])
-    order = rng.permutation(len(clips))[:MOST]
+    order = np.resize(rng.permutation(len(clips)), np.clip(len(clips), LEAST, MOST))
     reference = in_memory(clips[order[:REFERENCE]])
     ways = [(m, way) for m in modalities for way in KINDS if broken(reference[:1], modalities[m], way, reference, seed)]
     for (modality, way), rows in zip(ways, np.array_split(order, len(ways)), strict=True):
-        if len(rows):
-            part = broken(in_memory(clips[rows]), modalities[modality], way, reference, seed)
-            halves = (part[: len(rows) // 2], part[len(rows) // 2 :]) if cut else (part,)
-            states = dict.fromkeys(modalities, 1.0) | {modality: KINDS[way]}
-            yield from ((glimpses(half, rng) if i else half, states) for i, half in enumerate(halves) if len(half))
+        part, half = broken(in_memory(clips[rows]), modalities[modality], way, reference, seed), len(rows) // 2
+        states = dict.fromkeys(modalities, 1.0) | {modality: KINDS[way]}
+        yield from ((x, states) for x in ((part[:half], glimpses(part[half:], rng)) if cut else (part,)))
 
 
 def in_memory(clips):

@@ -65,28 +65,32 @@ class Recipe:
         return replace(self, epochs=min(self.epochs, max(self.updates // -(-clips // self.batch), 1)))
 
 
-COSINE = {"schedule": "cosine", "weight_decay": 0.01, "clip": 1.0}
+LAST = {"schedule": "cosine", "floor": 1e-5, "clip": 1.0, "keep": "last"}
+DECAY = LAST | {"weight_decay": 1.0, "decayed": "matrices"}
+PAPER_000 = Recipe(5e-5, 200, "cosine", floor=1e-6, weight_decay=0.01, clip=1.0, patience=200)
 RECIPES = {
     "paper-000": {  # rate and cosine from the paper, the rest from its authors' code
-        "paper": Recipe(5e-5, 200, floor=1e-6, patience=200, **COSINE),
-        "tiny": Recipe(
-            3e-3, 30, floor=1e-5, batch=64, **COSINE | {"weight_decay": 1.0}, decayed="matrices", gate_rate=10.0, keep="last"
-        ),
+        "paper": PAPER_000,
+        "tiny": Recipe(2e-3, 24, gate_rate=10.0, **DECAY),
+    },
+    "baselines": {  # of paper 000, which names no training of theirs: more epochs, as they see no copies
+        "paper": PAPER_000,
+        "tiny": Recipe(2e-3, 60, **DECAY),
     },
     "paper-001": {  # Adam, early stopping; epochs and patience are not stated
         "paper": Recipe(lr=1e-4, epochs=100, weight_decay=1e-4, coupled=True),
-        "tiny": Recipe(4e-3, 40, "cosine", updates=576, weight_decay=1.0, decayed="matrices", clip=1.0, keep="last"),
+        "tiny": Recipe(4e-3, 40, updates=576, **DECAY),
     },
     "paper-002": {  # decay and clipping from the authors' code
         "paper": Recipe(lr=7.25e-4, epochs=25, schedule="plateau", factor=0.1, every=5, clip=0.8),
-        "tiny": Recipe(2e-3, 30, "cosine", floor=1e-5, batch=16, updates=960, clip=0.8, keep="last"),
+        "tiny": Recipe(2e-3, 30, batch=16, updates=960, **LAST | {"clip": 0.8}),
     },
     "paper-003": {
         "paper": Recipe(1e-4, 30, "step", factor=0.9, start=15, every=5, batch=16, weight_decay=1e-5, coupled=True),
-        "tiny": Recipe(4e-3, 60, "cosine", batch=16, updates=960, weight_decay=0.3, decayed="matrices", clip=1.0, keep="last"),
+        "tiny": Recipe(4e-3, 60, batch=16, updates=960, **DECAY | {"weight_decay": 0.3}),
     },
     "paper-004": {
         "paper": Recipe(lr=1e-5, epochs=60, weight_decay=5e-7, betas=(0.95, 0.999)),
-        "tiny": Recipe(2e-3, 30, "cosine", floor=1e-5, batch=16, updates=960, betas=(0.95, 0.999), clip=1.0, keep="last"),
+        "tiny": Recipe(2e-3, 30, batch=16, updates=960, betas=(0.95, 0.999), **DECAY),
     },
 }

@@ -14,7 +14,7 @@ import pytest
 
 from refmer.cli import main
 from refmer.evaluate.statistics import spread
-from refmer.experiments import compare, gates, protocols, report
+from refmer.experiments import compare, gates, protocols, references, report
 from refmer.experiments import run as runs
 from refmer.experiments.run import run
 from refmer.recognizer import Recognizer
@@ -84,9 +84,9 @@ def test_a_system_below_the_linear_model_on_its_streams_is_marked(done):
 
 
 def test_over_is_paired_by_seed_and_of_one_seed_the_difference():
-    one = compare.over({"a": (spread([0.5]), spread([0.4]))}, 0.4)
+    one = references.over({"a": (spread([0.5]), spread([0.4]))}, 0.4)
     assert one["a"]["effect"]["mean"] == pytest.approx(0.1) and "p" not in one["a"]
-    several = compare.over({"a": (spread([0.5, 0.6, 0.7]), spread([0.4, 0.51, 0.6]))}, 0.4)["a"]
+    several = references.over({"a": (spread([0.5, 0.6, 0.7]), spread([0.4, 0.51, 0.6]))}, 0.4)["a"]
     assert several["p"] < 0.05 < several["p_reversed"] and several["effect"]["sd"] < 0.01
 
 
@@ -135,7 +135,7 @@ def test_figures_carry_units_and_numbers(done):
     chart, votes = compare.chart(result).axes
     assert "Acc-7 (%)" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel() and "macro F1 (%)" in votes.get_xlabel()
     assert [t.get_text() for t in chart.get_yticklabels()] == result["columns"]
-    trust = gates.draw(result)["gates"].axes[0]
+    trust = gates.draw(result)["gates"].axes[-1]
     assert "(s)" in trust.get_xlabel() and "24 clips" in trust.get_title("left")
 
 
