@@ -20,7 +20,7 @@ refmer: five published multimodal emotion recognition systems, in NumPy, without
 
 First steps:
   refmer compare                                trains the systems on a synthetic corpus, breaks their inputs,
-                                                prints tables and writes figures into refmer-results/ (a minute or two)
+                                                prints tables and writes figures into refmer-results/ (a few minutes)
   refmer compare --quick                        the same with one seed and two corruptions
   refmer train openface_adaptive --out my.npz   trains one system and saves it
   refmer evaluate my.npz --corrupt face:missing:0.5

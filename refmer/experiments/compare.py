@@ -224,7 +224,7 @@ def section(target, task, columns):
     chance = f"Chance is {100 / len(task['classes']):.1f} %; " if task["task"] in ("classes", "ordinal") else ""
     constant = f"{chance}{CONSTANT[task['task']]} gives {show(task['constant'])}{unit and ' %'}."
     constant = constant[0].upper() + constant[1:]
-    kinds, clips = "dimensions" if task["task"] == "regression" else "classes", ", ".join(map(str, task["test_clips"]))
+    kinds, clips = "dimensions" if task["task"] == "regression" else "classes", report.counts(task["test_clips"])
     return f"""
 ## {target}: {names[headline]}{unit} with broken inputs
 

@@ -233,4 +233,4 @@ def panel(ax, gates):
     ax.set_ylim(0, 1.1)
     ax.set_xlim(0, gates["time"][-1])
     ax.set_ylabel("gate alpha")
-    ax.legend(frameon=False, loc="lower left", ncols=2)
+    ax.legend(frameon=False, loc="center left")
