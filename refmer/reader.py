@@ -89,8 +89,14 @@ class Reader:
         rows = np.flatnonzero(mask)
         return self.batch(clips, rows) | {"target": target.reshape(-1, target.shape[-1])[rows]} | count
 
-    def with_copies(self, batch, clips, copied):
-        """Return the labelled batch of clips with corrupted copies, and NAME_state (B,) of the modalities that are copied."""
+    def training_batch(self, clips):
+        """Return the labelled batch of clips; of a system that asks for them with corrupted copies and states of sensors."""
+        copied = find(self.system).copied(self.config_)
+        return self._with_copies(clips, copied) if copied else self.labelled_batch(clips, clips)
+
+    def _with_copies(self, clips, copied):
+        """Return the labelled batch of clips and of copies, and NAME_state (B,) of the modalities `copied`."""
+        batch = self.labelled_batch(clips, clips)
         clips, names = replace(clips, streams=self.streams_of(clips)), {m: self.streams_[m] for m in copied}
         parts = [(batch, dict.fromkeys(copied, 1.0))]
         for part, states in copies(clips, names, self.seed_, cut=not self.windowed):

@@ -173,9 +173,7 @@ class Recognizer(Reader, BaseEstimator):
         self.features_ = {name: s.features for name, s in streams.items()}
         first = self.by_modality({name: s.read(slice(1)) for name, s in streams.items()})
         self.config_ = self._following(config, system.widths(first, config))
-        batches = [self.labelled_batch(part, parts[0]) for part in parts]
-        if copied := system.copied(self.config_):
-            batches[0] = self.with_copies(batches[0], parts[0], copied)
+        batches = [self.training_batch(parts[0]), self.labelled_batch(parts[1], parts[0])]
         if self.task != "regression":
             labels.warn_of_absent(batches[0]["class_count"], label.names)
         if self.size == "paper":

@@ -34,8 +34,8 @@ def fine_tune(model, p, maps, clips, epochs, per_channel=True, clip="max"):
     System, recipe, scaling and seed are the model's. 15 % of the speakers, as in its `fit`, select an epoch or the start.
     """
     system, config, recipe = find(model.system), model.config_, model.recipe_
-    parts = clips.split(by="speaker", test_size=0.15, seed=model.seed_)
-    train, dev = (model.labelled_batch(part, clips) for part in parts)
+    rest, kept = clips.split(by="speaker", test_size=0.15, seed=model.seed_)
+    train, dev = model.training_batch(rest), model.labelled_batch(kept, rest)
 
     def forward(p, *rest):
         return system.forward(fake_quantized(p, maps, per_channel, clip), *rest)

@@ -68,7 +68,7 @@ class Windows(protocol.Config):
     """
 
     TINY = {"encoders": True, "sound_trunk": (16,), "bands_as_channels": True, "face_encoder": "patches", "sound_dropout": 0.1}
-    TINY |= {"sampled": 2, "every": 2}
+    TINY |= {"sampled": 2, "every": 2, "sound": (16, 40), "face": (2, 24, 24)}  # shapes of the bundled corpus
     ACCEPTED = {"ddof": (0, 1), "face_encoder": ("r2plus1d", "patches")}
 
     sound: tuple[int, ...] = (512,)
