@@ -92,7 +92,7 @@ def run(
         Folder for results.json, results.md, figures/ and cells/; finished cells are not computed again.
     seeds : int, optional
         Seeds 0..seeds-1: each draws its own split, initial parameters and disturbances, the same for all rows. Default: that
-        of the experiment, else of the protocol.
+        of a protocol that is named, else of the experiment, else of its protocol.
     quick : bool
         The experiment's smallest run: one or two seeds, few rows or levels, the bundled corpora.
     jobs : int
@@ -131,9 +131,10 @@ def run(
     if name not in EXPERIMENTS:
         raise KeyError(f"no experiment is called {name!r}; accepted: {', '.join(EXPERIMENTS)}")
     experiment, own = EXPERIMENTS[name], EXPERIMENTS[name].module
+    own_seeds = experiment.seeds if protocol is None else None
     protocol = experiment.protocol if protocol is None else protocol
     plan = protocols.find(protocol)
-    defaults = (n for n in (seeds, experiment.seeds, plan.seeds) if n is not None)
+    defaults = (n for n in (seeds, own_seeds, plan.seeds) if n is not None)
     plan = replace(plan, seeds=experiment.quick_seeds if quick else next(defaults))
     if plan.seeds < experiment.least_seeds or jobs < 1:
         raise ValueError(f"seeds is {plan.seeds}, jobs is {jobs}; accepted: at least {experiment.least_seeds} and 1")
