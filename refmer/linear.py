@@ -64,12 +64,14 @@ class LinearReference(Reader, BaseEstimator):
         self.config_ = Settings(self.target, self.seconds)
         label = labels.label_of(clips, self.target)
         self.label_, self.class_names_ = label.describe(), label.names
+        streams = {name: clips.streams[name] for names in self.candidates for name in names}
+        self.features_ = {name: s.features for name, s in streams.items()}
+        self.scaling_ = {name: scaling(s) for name, s in streams.items()}
         fitted = []
         for names in self.candidates:
-            self._read(names, clips)
-            fitted.append((*self._fit(clips, label, clips.groups(by)), names))
-        _, self.model_, names = max(fitted, key=lambda entry: entry[0])
-        self._read(names, clips)
+            self.streams_ = {"all": tuple(names)}
+            fitted.append((*self._fit(clips, label, clips.groups(by)), self.streams_))
+        _, self.model_, self.streams_ = max(fitted, key=lambda entry: entry[0])
         return self
 
     def predict(self, clips):
@@ -102,12 +104,6 @@ class LinearReference(Reader, BaseEstimator):
         x = np.concatenate([mean, np.sqrt(np.maximum(square - mean * mean, 0))], -1)
         x[~valid] = np.nan
         return x
-
-    def _read(self, names, clips):
-        """Read these streams from now on, scaled as in clips."""
-        self.streams_ = {"all": tuple(names)}
-        self.features_ = {name: clips.streams[name].features for name in names}
-        self.scaling_ = {name: scaling(clips.streams[name]) for name in names}
 
     def _fit(self, clips, label, groups):
         """Return the score in cross-validation, and the model."""
