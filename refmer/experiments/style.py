@@ -22,6 +22,18 @@ def panels(size, rows=1, columns=1, **options):
     return figure, axes
 
 
+def bars(ax, place, spreads, width, colour, label):
+    """Bars of means with their standard deviations."""
+    mean, sd = ([s[k] for s in spreads] for k in ("mean", "sd"))
+    ax.bar(place, mean, width, yerr=sd, color=colour, capsize=2, label=label, error_kw={"elinewidth": 1})
+
+
+def errorbar(ax, x, spreads, i, label):
+    """Means joined by a line, with their standard deviations."""
+    mean, sd = ([s[k] for s in spreads] for k in ("mean", "sd"))
+    ax.errorbar(x, mean, yerr=sd, capsize=2, linewidth=1.5, markersize=5, label=label, **look(i))
+
+
 def save(figure, path):
     """Write a PNG without a date or version inside: the same figure, the same bytes."""
     with replacing(path) as f:

@@ -70,7 +70,7 @@ paper (Holm). Detectable: the effect that would be found in 80 % of repetitions.
         text += f"""
 ## Paper {k}
 
-{PAPERS[k].NOTE} Test set: {report.counts(paper["test_clips"])}.
+{PAPERS[k].NOTE} Test set: {report.counts(paper["test_clips"])} clips.
 
 {table(head, body)}
 """

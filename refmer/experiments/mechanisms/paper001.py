@@ -44,11 +44,13 @@ def draw(values, caption):
     conditions = ("clean", *BROKEN)
     place = np.arange(len(conditions))
     for i, (m, name) in enumerate(NAMES.items()):
-        bars(left, place + 0.26 * (i - 1), [values[FULL, f"{c} {m}"] for c in conditions], 0.24, COLOURS[i], name)
+        style.bars(left, place + 0.26 * (i - 1), [values[FULL, f"{c} {m}"] for c in conditions], 0.24, COLOURS[i], name)
     left.axhline(1 / 3, color="grey", linestyle="--", linewidth=1, label="equal weights")
     left.set_ylabel("mean weight w~")
     for i, row in enumerate((FULL, EVEN)):
-        bars(right, place + 0.36 * (i - 0.5), [values[row, f"{c} accuracy"] for c in conditions], 0.34, COLOURS[4 - 3 * i], row)
+        style.bars(
+            right, place + 0.36 * (i - 0.5), [values[row, f"{c} accuracy"] for c in conditions], 0.34, COLOURS[4 - 3 * i], row
+        )
     right.set_ylabel("accuracy")
     for ax in (left, right):
         ax.set_xticks(place, conditions)
@@ -56,9 +58,3 @@ def draw(values, caption):
     figure.suptitle("001: do adaptive weights turn away from a broken modality?", x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(caption, fontsize=9)
     return figure
-
-
-def bars(ax, place, spreads, width, colour, label):
-    """Bars of means with their standard deviations."""
-    mean, sd = ([s[k] for s in spreads] for k in ("mean", "sd"))
-    ax.bar(place, mean, width, yerr=sd, color=colour, capsize=2, label=label, error_kw={"elinewidth": 1})

@@ -5,7 +5,6 @@ import numpy as np
 from refmer.experiments import style
 from refmer.experiments.claims.contrasts import difference
 from refmer.experiments.claims.measures import CONDITIONS, disturb
-from refmer.experiments.mechanisms.paper001 import bars
 from refmer.experiments.style import COLOURS
 
 FULL, STANDARD, ALONE = "auxformer", "auxformer, standard training", "auxformer, main loss alone"
@@ -44,7 +43,7 @@ def draw(values, caption):
     shown = [(FULL, head, name) for head, name in HEADS.items()]
     shown += [(STANDARD, "logits", "standard training"), (ALONE, "av", "main loss alone")]
     for i, (row, head, name) in enumerate(shown):
-        bars(ax, place + 0.14 * (i - 2.5), [values[row, f"{at} {head}"] for at in GONE], 0.13, COLOURS[i], name)
+        style.bars(ax, place + 0.14 * (i - 2.5), [values[row, f"{at} {head}"] for at in GONE], 0.13, COLOURS[i], name)
     ax.set_xticks(place, GONE)
     ax.set_ylabel("accuracy")
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=6, fontsize=8)

@@ -65,11 +65,11 @@ def draw(values, caption):
     """CCC against the shift of one sense and of both; the profile of W_J."""
     figure, ((left, right),) = style.panels((11, 4.2), 1, 2)
     for i, (sense, name) in enumerate(SENSES.items()):
-        errorbar(left, SHIFTS, [values[SYSTEM, f"{sense} {k:+d}"] for k in SHIFTS], i, name)
+        style.errorbar(left, SHIFTS, [values[SYSTEM, f"{sense} {k:+d}"] for k in SHIFTS], i, name)
     left.set_xticks(SHIFTS)
     left.set_xlabel("sub-sequences by which it comes late (0.64 s each)")
     left.set_ylabel("mean CCC")
-    errorbar(right, OFFSETS, [values[SYSTEM, f"W_J {k:+d}"] for k in OFFSETS], 3, "W_J of the voice")
+    style.errorbar(right, OFFSETS, [values[SYSTEM, f"W_J {k:+d}"] for k in OFFSETS], 3, "W_J of the voice")
     right.axvline(0.12 / 0.64, color=COLOURS[1], linestyle=":", label="known lag (mean over recordings)")
     right.axhline(1, color="grey", linestyle="--", linewidth=1, label="no preference")
     right.set_xlabel("step of the voice - step of voice and face")
@@ -79,9 +79,3 @@ def draw(values, caption):
     figure.suptitle("003: does joint cross-attention use the lag of the voice?", x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(caption, fontsize=9)
     return figure
-
-
-def errorbar(ax, x, spreads, i, label):
-    """Means joined by a line, with their standard deviations."""
-    mean, sd = ([s[k] for s in spreads] for k in ("mean", "sd"))
-    ax.errorbar(x, mean, yerr=sd, capsize=2, linewidth=1.5, markersize=5, label=label, **style.look(i))

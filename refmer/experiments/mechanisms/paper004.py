@@ -7,8 +7,6 @@ from refmer.experiments import style
 from refmer.experiments.calibration import truth
 from refmer.experiments.claims.contrasts import difference
 from refmer.experiments.claims.measures import BURSTS, CONDITIONS, disturb
-from refmer.experiments.mechanisms.paper001 import bars
-from refmer.experiments.mechanisms.paper003 import errorbar
 from refmer.experiments.style import COLOURS
 
 FULL, WINDOWS, MEAN, PLAIN = "raver", "raver, means of windows", "raver, one mean", "raver, plain cross-entropy"
@@ -56,12 +54,14 @@ def draw(values, caption):
     figure, ((left, right),) = style.panels((11, 4.2), 1, 2, width_ratios=(3, 2))
     share = [float(name.rstrip(" %")) for name in LOST]
     for i, row in enumerate((FULL, WINDOWS, MEAN)):
-        errorbar(left, share, [values[row, f"lost {name}"] for name in LOST], i, row)
+        style.errorbar(left, share, [values[row, f"lost {name}"] for name in LOST], i, row)
     left.set_xlabel("frames of voice and face lost in bursts (%)")
     left.set_ylabel("macro F1 of votes")
     left.legend(frameon=False, fontsize=9)
     for i, row in enumerate((FULL, PLAIN)):
-        bars(right, np.arange(2) + 0.36 * (i - 0.5), [values[row, k] for k in ("Brier", "ECE")], 0.34, COLOURS[3 * i], row)
+        style.bars(
+            right, np.arange(2) + 0.36 * (i - 0.5), [values[row, k] for k in ("Brier", "ECE")], 0.34, COLOURS[3 * i], row
+        )
     right.set_xticks(range(2), ("Brier score", "calibration error"))
     right.set_ylabel("less is better")
     right.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
