@@ -154,7 +154,7 @@ assert found > 0.036
 
 # %%
 def lost_valence(model, test, broken):
-    """How much more of valence than of arousal is lost (concordance)."""
+    """Return how much more of valence than of arousal is lost (concordance)."""
     before, after = (model.scores(model.predict(c), c) for c in (test, broken))
     return (before["ccc_valence"] - after["ccc_valence"]) - (before["ccc_arousal"] - after["ccc_arousal"])
 
