@@ -1,0 +1,1 @@
+"""Cases and mistakes, one module for each exercise."""
