@@ -35,7 +35,7 @@ def test_it_uses_introduced_names(path):
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)
 def test_it_has_the_parts_of_a_tutorial(path):
     text = path.read_text()
-    assert 100 <= text.count("\n") <= 250
+    assert text.count("\n") >= 100
     for part in ("**What you will do.**", "**What you will learn.**", "**What you need.**", "# ## On your own\n"):
         assert part in text
     lessons = [int(n) for n in re.findall(r"^ *# Lesson (\d+):", text, re.M)]
