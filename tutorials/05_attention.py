@@ -50,11 +50,17 @@ from refmer.ops.attention import causal, causal_between, key_mask
 #
 # $$dq_{td} = c \sum_s dz_{ts} k_{sd}, \qquad\qquad dk_{sd} = c \sum_t dz_{ts} q_{td} .$$
 #
+# All of this holds for each clip by itself: arrays have a first axis of $B$ clips.
+#
 # ## A mask
 #
 # `mask[t, s]` is `True` where query $t$ may look at key $s$. Elsewhere $z_{ts} = -\infty$ and $a_{ts} = 0$: nothing of $v_s$
-# comes through, and no gradient goes back. If a query may look at nothing, its row is $0 / 0$. We say that it is 0: whoever
-# sees nothing answers nothing. With $a_{ts} = 0$ along the row, its gradient is 0. (`top` keeps exponentials finite.)
+# comes through, and no gradient goes back. If a query may look at nothing, its row is $0 / 0$. We define it as 0: the output of
+# that query is 0, and with $a_{ts} = 0$ along the row so is its gradient.
+#
+# Exponentials of large scores overflow. A softmax does not change when one number is subtracted from a whole row of $z$; with
+# the largest of the row (`top`), no exponent is above 0.
+#
 # Masks combine by `&` and broadcast to $(B, H, T, S)$. `key_mask(valid)`: nobody sees padding. `causal(T, S)`: query $t$ sees
 # keys $s \le t + S - T$, the last one all; with $T > S$ the first see nothing. AuxFormer's code has $s \le t + |N_q - N_k|$:
 # `causal_between`, on each clip's own lengths $N$ (its last valid steps).
@@ -62,35 +68,59 @@ from refmer.ops.attention import causal, causal_between, key_mask
 
 # %%
 def our_attention(q, k, v, mask=True):
+    """Return the weights a and the output y. A row of the mask without any True gives 0 in both.
+
+    q (B, T, D), k (B, S, D), v (B, S, D), mask (B, T, S), True where a query may look -> a (B, T, S), y (B, T, D)
+    """
     c = q.shape[-1] ** -0.5
-    z = np.where(mask, c * q @ k.swapaxes(-1, -2), -np.inf)  # (..., T, S)
+    z = np.where(mask, c * q @ k.swapaxes(-1, -2), -np.inf)
     top = z.real.max(-1, keepdims=True)
     e = np.exp(z - np.where(top > -np.inf, top, 0))
     total = e.sum(-1, keepdims=True)
     a = e / np.where(total == 0, 1, total)
+    y = a @ v
+    return a, y
+
+
+def our_attention_backward(dy, q, k, v, a):
+    """Return the gradients of a, z, v, q and k for the upstream gradient dy; z are the scores, scaled by c.
+
+    dy (B, T, D), q, k, v, a as in our_attention -> da, dz (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D)
+    """
+    c = q.shape[-1] ** -0.5
+    da = dy @ v.swapaxes(-1, -2)  # y = a v
+    dz = a * (da - (a * da).sum(-1, keepdims=True))
+    dv = a.swapaxes(-1, -2) @ dy
+    dq = c * dz @ k  # z = c q k
+    dk = c * dz.swapaxes(-1, -2) @ q
+    return da, dz, dv, dq, dk
+
+
+def attend(q, k, v, mask=True):
+    """Return y and the backward, as refmer's layers do."""
+    a, y = our_attention(q, k, v, mask)
 
     def backward(dy):
-        da, dv = dy @ v.swapaxes(-1, -2), a.swapaxes(-1, -2) @ dy  # y = a v
-        dz = a * (da - (a * da).sum(-1, keepdims=True))
-        return c * dz @ k, c * dz.swapaxes(-1, -2) @ q, dv
+        _, _, dv, dq, dk = our_attention_backward(dy, q, k, v, a)
+        return dq, dk, dv
 
-    return a @ v, backward
+    return y, backward
 
 
 rng, T, S, C = np.random.default_rng(0), 3, 5, 6
 q, k, v = (rng.normal(size=(2, n, C)) for n in (T, S, S))
 valid = np.array([[True, True, True, False, False], [False] * S])  # the second clip has no key at all
 mask, shuffle = valid[:, None], np.array([3, 0, 4, 1, 2])  # (B, 1, S)
-assert assert_gradient(our_attention, None, q, k, v, mask, rng=rng) < 1e-13
-y, backward = our_attention(q, k, v, mask)
+assert assert_gradient(attend, None, q, k, v, mask, rng=rng) < 1e-13
+y, backward = attend(q, k, v, mask)
 dq, dk, dv = backward(rng.normal(size=y.shape))
 
 # Lesson 1: a row with nothing left gives 0, not nan, and sends 0 back; the masked keys of the other clip get nothing either.
 assert not y[1].any() and not dq[1].any() and not dv[1].any() and not dk[0, 3:].any() and dk[0, :3].all()
 # Lesson 2: softmax sees differences only. A vector u added to all keys adds c q.u to a whole row of z: nothing changes.
-np.testing.assert_allclose(our_attention(q, k + rng.normal(size=C), v)[0], our_attention(q, k, v)[0], rtol=1e-9)
+np.testing.assert_allclose(attend(q, k + rng.normal(size=C), v)[0], attend(q, k, v)[0], rtol=1e-9)
 # Lesson 3: keys have no order. Shuffle them, with their values: no answer changes.
-np.testing.assert_allclose(our_attention(q, k[:, shuffle], v[:, shuffle])[0], our_attention(q, k, v)[0], rtol=1e-9)
+np.testing.assert_allclose(attend(q, k[:, shuffle], v[:, shuffle])[0], attend(q, k, v)[0], rtol=1e-9)
 
 # %%
 n_q, n_k = np.arange(6)[None] < 6, np.arange(6)[None] < 4  # a clip with six queries; four keys, and two of padding
@@ -102,6 +132,49 @@ for i, (name, m) in enumerate(shown.items()):
     axes[i].pcolormesh(m, cmap="Blues", vmin=0, vmax=1.4, edgecolors="0.8")
     axes[i].set(title=name, xlabel="key", ylabel="query", aspect="equal", xticks=[], yticks=[], ylim=(6, 0))
 plt.show()
+
+# %% [markdown]
+# ## One sequence, three times
+#
+# In *self-attention* queries, keys and values are three linear images of one sequence: $q = xW^q$, $k = xW^k$, $v = xW^v$.
+# (Biases are left out here.) $x$ is used three times, so its gradient has three terms, each as in tutorial 1:
+#
+# $$dx = dq\, {W^q}^\top + dk\, {W^k}^\top + dv\, {W^v}^\top, \qquad\qquad
+#   dW^q_{ce} = \sum_{b,t} x_{btc}\, dq_{bte}, \quad \text{and likewise } dW^k, dW^v .$$
+
+
+# %%
+def our_self_attention(x, Wq, Wk, Wv, mask):
+    """Return q, k and v, the linear images of x, the weights a, and the output y.
+
+    x (B, T, C), Wq, Wk, Wv (C, D), mask (B, T, T) -> q, k, v (B, T, D), a (B, T, T), y (B, T, D)
+    """
+    q, k, v = x @ Wq, x @ Wk, x @ Wv
+    a, y = our_attention(q, k, v, mask)
+    return q, k, v, a, y
+
+
+def our_self_attention_backward(dy, x, Wq, Wk, Wv, q, k, v, a):
+    """Return the gradients of v, q, k, x, Wq, Wk and Wv for the upstream gradient dy.
+
+    dy (B, T, D), the others as in our_self_attention -> dv, dq, dk (B, T, D), dx (B, T, C), dWq, dWk, dWv (C, D)
+    """
+    _, _, dv, dq, dk = our_attention_backward(dy, q, k, v, a)
+    dx = dq @ Wq.T + dk @ Wk.T + dv @ Wv.T
+    dWq = np.einsum("btc,btd->cd", x, dq)
+    dWk = np.einsum("btc,btd->cd", x, dk)
+    dWv = np.einsum("btc,btd->cd", x, dv)
+    return dv, dq, dk, dx, dWq, dWk, dWv
+
+
+def attend_itself(x, Wq, Wk, Wv, mask):
+    q, k, v, a, y = our_self_attention(x, Wq, Wk, Wv, mask)
+    return y, lambda dy: our_self_attention_backward(dy, x, Wq, Wk, Wv, q, k, v, a)[3:]
+
+
+x, maps = rng.normal(size=(2, T, C)), rng.normal(size=(3, C, 4))
+# Lesson 4: three uses, three terms; the complex step agrees.
+assert assert_gradient(attend_itself, None, x, *maps, causal(T, T), rng=rng) < 1e-13
 
 # %% [markdown]
 # ## Heads, and a query that is learned
@@ -117,7 +190,7 @@ plt.show()
 p = params.init(attention.describe_attention(C), seed=0, dtype=np.float64)
 x, memory = rng.normal(size=(2, T, C)), rng.normal(size=(2, S, C))
 q, k, v = (z @ m.W + m.b for z, m in ((x, p.query), (memory, p.key), (memory, p.value)))
-heads = [our_attention(q[..., d], k[..., d], v[..., d])[0] for d in (slice(0, 3), slice(3, 6))]
+heads = [attend(q[..., d], k[..., d], v[..., d])[0] for d in (slice(0, 3), slice(3, 6))]
 np.testing.assert_allclose(attention.attention(p, x, memory, 2)[0], np.concatenate(heads, -1) @ p.out.W + p.out.b, rtol=1e-10)
 assert_gradient(lambda p, x, m: attention.attention(p, x, m, 2, key_mask(valid)), p, x, memory, rng=rng, zero=("key.b",))
 
@@ -149,7 +222,7 @@ ax.set(xlim=(-0.5, 10.5), ylim=(4.5, -0.5), title=f"Adjectives: {share:.0%} of w
 ax.axis("off")
 plt.show()
 
-# Lesson 4: the query has found adjectives, though nobody named them, and has learned something that helps with new speakers.
+# Lesson 5: the query has found adjectives, though nobody named them, and has learned something that helps with new speakers.
 # (Other words get weight, too. Weights sum to 1: to make an adjective count less, "hardly good", it looks at something else.)
 assert weight > 1.3 * share and error < 0.7 * test.sentiment.var()
 
@@ -177,7 +250,7 @@ assert weight > 1.3 * share and error < 0.7 * test.sentiment.var()
 
 
 # %%
-def our_cross_layer(p, x, memory, heads, mask, rates, rng):
+def cross_layer(p, x, memory, heads, mask, rates, rng):
     n, back_n = dense.layer_norm(p.norm1, x)
     m, back_m = dense.layer_norm(p.norm1, memory)  # the same LN
     a, back_a = attention.attention(p.attend, n, m, heads, mask, rates.attention, rng)
@@ -197,9 +270,9 @@ def our_cross_layer(p, x, memory, heads, mask, rates, rng):
 
 rates = attention.Rates(attention=0.1, relu=0.1, residual=0.1, embed=0.25)
 p = params.init(attention.describe_encoder_layer(C, 4 * C), seed=0, dtype=np.float64)
-ours, theirs = (f(p, x, memory, 2, None, rates, np.random.default_rng(1))[0] for f in (our_cross_layer, attention.cross_layer))
+ours, theirs = (f(p, x, memory, 2, None, rates, np.random.default_rng(1))[0] for f in (cross_layer, attention.cross_layer))
 np.testing.assert_array_equal(ours, theirs)
-np.testing.assert_array_equal(attention.pre_norm_layer(p, x, 2)[0], our_cross_layer(p, x, x, 2, None, rates, None)[0])
+np.testing.assert_array_equal(attention.pre_norm_layer(p, x, 2)[0], cross_layer(p, x, x, 2, None, rates, None)[0])
 assert np.abs(attention.post_norm_layer(p, x, 2)[0].mean(-1)).max() < 1e-9  # it ends with a norm
 
 # %% [markdown]
@@ -226,7 +299,7 @@ p = params.init({part: attention.describe_encoder(C, 4 * C, 2) for part in ("cro
 noise = [np.where(there[..., None], z, 9.0) for z, there in ((x, x_valid), (m, m_valid))]
 assert_gradient(lambda p, *z: voice_asks_face(p, *z, x_valid, m_valid), p, x, m, rng=rng, zero=("*.key.b",), directions=True)
 
-# Lesson 5: what stands in the padding does not matter; with positions, order does.
+# Lesson 6: what stands in the padding does not matter; with positions, order does.
 ours, theirs = (voice_asks_face(p, *pair, x_valid, m_valid)[0] for pair in ((x, m), noise))
 assert not (x_valid.all() or m_valid.all()) and np.abs(ours - theirs).max() < 1e-9
 for place, seen in ((None, False), (sequence.positions, True)):
@@ -236,6 +309,8 @@ for place, seen in ((None, False), (sequence.positions, True)):
 # %% [markdown]
 # ## On your own
 #
+# Write it yourself: exercise file `05_attention.py` (`refmer exercises --out DIR`, then `refmer grade DIR/05_attention.py`).
+#
 # 1. One query sees two keys with scores $u$ and 0. What is $a_{11}$ as a function of $u$?
 # 2. Draw standard normal $q$ and $k$ with $D = 256$, 20 keys. How large is the largest weight, with and without $1 / \sqrt D$?
 # 3. How many parameters has a layer of width $C$ with $4C$ inside? (AuxFormer: $C = 130$.)
@@ -244,7 +319,7 @@ for place, seen in ((None, False), (sequence.positions, True)):
 # Solution 1: e^u / (e^u + 1) = 1 / (1 + e^-u), the sigmoid. A gate (tutorial 6) is a softmax over "this" and "nothing".
 # Solution 2: about 0.2 and above 0.9: one key takes nearly all, and a (delta - a) is nearly 0.
 q, k = rng.normal(size=(200, 256)), rng.normal(size=(20, 256))
-soft, hard = (our_attention(factor * q, k, np.eye(20))[0].max(-1).mean() for factor in (1, 16))
+soft, hard = (our_attention(factor * q, k, np.eye(20))[0].max(-1).mean() for factor in (1, 16))  # the weights a
 assert soft < 0.4 < 0.8 < hard
 # Solution 3: 4 (C^2 + C) of the maps in attention, 8 C^2 + 5 C of the feed-forward network, 4 C of the norms.
 assert params.count(attention.describe_encoder_layer(130, 520)) == 12 * 130**2 + 13 * 130 == 204_490

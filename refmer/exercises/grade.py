@@ -276,7 +276,7 @@ class Judge:
         for law in self.exercise.table.LAWS:
             if (law.function, law.output) == (self.function, self.names[k]):
                 gaps = [np.abs(law.value(a.arrays[k])).max() for t, a in self.good if a.arrays[k].shape == t.expected[k].shape]
-                lines += [f"Its {law.says.format(max(gaps))}."] * (max(gaps, default=0) > diagnose.SAME)
+                lines += [f"Its {law.says.format(max(gaps))}."] * bool(max(gaps, default=0) > diagnose.SAME)
         return lines
 
     def place(self, mistake):

@@ -76,7 +76,7 @@ def our_linear_backward(dy, x, W):
 # ## Hard cases
 #
 # A matrix that is used twice: $u = xW + b$, $r = \max(u, 0)$, $y = rW^\top$, with $W$ of shape $(D, H)$. The backward returns
-# its stages, too: first $dr$, then $du$ (where $u$ is exactly 0, its slope is 0), then the rest. One clip alone is as any other.
+# its stages, too: first $dr$, then $du$ (where $u$ is exactly 0, its slope is 0), then the rest. A clip alone is no exception.
 
 
 # %%
