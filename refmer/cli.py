@@ -29,6 +29,7 @@ First steps:
   refmer quantize my.npz                        makes it four times as small (INT8), and reports what that changes
   refmer claims --quick                         tests the papers' claims on the synthetic corpus
   refmer check                                  proves every gradient by the complex step, and prints the table
+  refmer exercises --out my-exercises           copies pages with functions to write; refmer grade names what is wrong
 """
 STOPPED = "\nrefmer: stopped; finished results are kept\n"
 
@@ -199,6 +200,22 @@ def add_tables(commands):
     c.add_argument("--out", metavar="DIR", help="folder for the copies")
     c.set_defaults(run=tutorials)
 
+    c = commands.add_parser("exercises", help="list the exercises and what is solved, or copy them to a folder")
+    c.add_argument("--out", metavar="DIR", help="folder for the copies; pages that it holds already are kept")
+    c.add_argument("--solutions", action="store_true", help="list where the solutions are (for teachers)")
+    c.set_defaults(run=exercises)
+
+    c = commands.add_parser("grade", help="grade an exercise, and name what is wrong with a gradient")
+    c.add_argument("file", metavar="FILE", help="a page of `refmer exercises --out DIR`, or a folder of many students' files")
+    c.add_argument("--watch", action="store_true", help="grade again whenever the file changes, until Ctrl-C")
+    c.add_argument("--json", action="store_true", help="the format that Gradescope reads (results.json)")
+    c.add_argument("--csv", metavar="FILE.csv", help="file for the table of a folder (default: print it)")
+    c.add_argument("--seed", type=int, default=0, metavar="N", help="of the hidden sizes and numbers (default: 0)")
+    about = "of a case of each level, e.g. forward=1,backward=3,hard=2 (default: 1, 2 and 1)"
+    c.add_argument("--points", type=levels, metavar="LEVEL=P,...", help=about)
+    c.add_argument("--seconds", type=float, default=2.0, metavar="S", help="limit for running one file (default: 2)")
+    c.set_defaults(run=grade)
+
     c = commands.add_parser("warm-up", help="compile every kernel ahead of its first use")
     c.set_defaults(run=run_main, module="refmer.warm_up")
 
@@ -206,6 +223,11 @@ def add_tables(commands):
 def names(text):
     """Split "a,b" into ("a", "b")."""
     return tuple(filter(None, text.split(",")))
+
+
+def levels(text):
+    """Split "forward=1,hard=2" into {"forward": 1.0, "hard": 2.0}."""
+    return {level: float(points) for level, points in (part.split("=") for part in text.split(","))}
 
 
 def streams(text):
@@ -308,7 +330,7 @@ def run_main(args):
 
 def tutorials(args):
     """`refmer tutorials`."""
-    from refmer.data.read import bundled
+    from refmer.data.files import bundled
 
     first = "01_one_layer.py"
     paths = sorted(bundled("tutorials", "tutorials", first).glob("[0-9][0-9]_*.py"))
@@ -322,6 +344,27 @@ def tutorials(args):
         for path in paths:
             shutil.copyfile(path, out / path.name)
         print(f"{len(paths)} tutorials are in {out}: run one as a script, or open it as a notebook")
+
+
+def exercises(args):
+    """`refmer exercises`."""
+    from refmer.exercises import commands
+
+    commands.exercises(args.out, args.solutions)
+
+
+def grade(args):
+    """`refmer grade`."""
+    from refmer.exercises import commands
+
+    options = {"seed": args.seed, "points": args.points, "seconds": args.seconds}
+    if not Path(args.file).is_dir():
+        if args.csv:
+            raise ValueError(f"--csv goes with a folder; {args.file} is none")
+        return commands.grade_file(args.file, args.json, args.watch, **options)
+    if args.json or args.watch:
+        raise ValueError(f"--json and --watch go with one file; {args.file} is a folder")
+    return commands.grade_folder(args.file, args.csv, **options)
 
 
 def corrupted(clips, text, train, seed):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+PACKAGE = Path(__file__).resolve().parent.parent
 LARGEST = 4 * 2**30  # bytes that an npz may unfold to
 
 
@@ -90,3 +91,12 @@ def read_npz(path, what, largest=LARGEST):
                 return {name: z[name] for name in z.files}
     except Exception as error:  # a damaged header makes NumPy raise anything, SyntaxError and MemoryError too
         raise ValueError(f"{path} cannot be read ({error}); accepted: {what}") from error
+
+
+def bundled(inside, beside, name, otherwise=""):
+    """Return the folder that holds the file `name`: `inside` of an installed package, or `beside` it in a checkout."""
+    places = (PACKAGE / inside, PACKAGE.parent / beside)
+    for place in places:
+        if (place / name).is_file():
+            return place
+    raise FileNotFoundError(f"no {inside} in {' or '.join(map(str, places))}; reinstall refmer{otherwise}")

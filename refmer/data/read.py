@@ -1,15 +1,14 @@
 """The synthetic corpus: its bundled files and its clips."""
 
 from dataclasses import replace
-from pathlib import Path
 
 from refmer.choices import choose
+from refmer.data.files import bundled
 from refmer.data.front_end import derived
 from refmer.data.larger import load_larger
 from refmer.data.pack import unpack
 from refmer.data.synthetic.synthesize import Remake
 
-PACKAGE = Path(__file__).resolve().parent.parent
 KINDS = ("clips", "recordings")
 
 
@@ -50,12 +49,3 @@ def load_samples(kind="clips", speakers=None):
 def samples_folder():
     """Return the folder of the samples: inside an installed package, or data_samples/ of a checkout."""
     return bundled("samples", "data_samples", "clips.npz", ", or run data_samples/make.py")
-
-
-def bundled(inside, beside, name, otherwise=""):
-    """Return the folder that holds the file `name`: `inside` of an installed package, or `beside` it in a checkout."""
-    places = (PACKAGE / inside, PACKAGE.parent / beside)
-    for place in places:
-        if (place / name).is_file():
-            return place
-    raise FileNotFoundError(f"no {inside} in {' or '.join(map(str, places))}; reinstall refmer{otherwise}")

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from refmer.data.read import bundled
+from refmer.data.files import bundled
 
 PROJECTS = Path(__file__).parent / "projects"
 START = re.compile(r"^def (our_\w+)", re.M)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refmer.data import read
+from refmer.data import files, read
 from refmer.data.arrays import pad
 from refmer.data.clips import Clips, Stream
 from refmer.data.files import read_npz, write_npz
@@ -103,7 +103,7 @@ def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path, change):
 
 
 def test_samples_are_found_in_the_package_first_then_beside_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "PACKAGE", tmp_path / "refmer")
+    monkeypatch.setattr(files, "PACKAGE", tmp_path / "refmer")
     with pytest.raises(FileNotFoundError, match="no samples in .*samples or .*data_samples"):
         read.samples_folder()
     for folder in (tmp_path / "data_samples", tmp_path / "refmer" / "samples"):

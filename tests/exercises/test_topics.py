@@ -11,8 +11,9 @@ import pytest
 from refmer.check import STEP, TOLERANCE
 from refmer.exercises import pages, sandbox
 from refmer.exercises.case import LEVELS
-from refmer.exercises.grade import UNWRITTEN, copied, grade, trials_of
+from refmer.exercises.grade import UNWRITTEN, grade
 from refmer.exercises.sandbox import Answer
+from refmer.exercises.trials import copied, trials_of
 
 SOLUTIONS = Path(__file__).parent / "solutions"
 NAMES = pages.names()
