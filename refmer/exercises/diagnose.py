@@ -47,21 +47,16 @@ def explain(received, expected, mutate, mistakes):
     if whole := [m for m, results in single.items() if same(results, received, everything)]:
         return {wrong[0]: whole} | {k: whole for k in wrong[1:]}
     first = wrong[0]
-    begins = [m for m in single if same(single[m], received, range(first + 1))]
+    begins = [m for m, r in single.items() if same(r, received, range(first + 1)) and not same(r, expected, [first])]
     for a in begins:
         for b in single:
-            if b != a and compatible(a, b) and same(mutate(a, b), received, everything):
+            if b != a and same(mutate(a, b), received, everything):
                 return {k: [a] if same(single[a], received, [k]) else [b] for k in wrong}
     found = {first: begins}
     for k in wrong[1:]:  # by itself, or as a consequence
         found[k] = [m for m in begins if same(single[m], received, [k])]
         found[k] = found[k] or [m for m in single if not same(single[m], expected, [k]) and same(single[m], received, [k])]
     return found
-
-
-def compatible(a, b):
-    """Return whether two mistakes can be made together: they replace different text."""
-    return a.function != b.function or (a.old not in b.old and b.old not in a.old)
 
 
 def same(some, others, places, tolerance=SAME):

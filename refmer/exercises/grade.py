@@ -122,7 +122,7 @@ def grade(path, seed=0, points=None, seconds=SECONDS):
     try:
         holes = holes_of(text)
     except (SyntaxError, ValueError) as error:
-        where = f"line {error.lineno}: {error.msg}" if isinstance(error, SyntaxError) else str(error)
+        where = f"line {error.lineno}: {error.msg}" if getattr(error, "lineno", None) else str(error)
         lines = (f"is not graded: the file is no Python, {where}",)
         return Report(exercise, path, [Outcome(case, points[case.level], 0.0, lines) for case in cases], [])
     trials = trials_of(exercise, seed)

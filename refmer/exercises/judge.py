@@ -65,7 +65,7 @@ class Judge:
             else:
                 unnamed.append(f"{self.names[k]} {self.described(k)}")
         lines += ["; ".join(unnamed) + "."] * bool(unnamed)
-        if not any(explained.values()) and explained and self.of_batch():
+        if explained and not any(explained.values()) and self.of_batch():
             lines.insert(0, "the result of a clip depends on the other clips of the batch.")
         return lines, frozenset(m.name for some in told for m in some)
 
@@ -76,8 +76,11 @@ class Judge:
         return diagnose.describe(received, expected, [t.sizes for t, _ in self.good], ones)
 
     def mutated(self, *mistakes):
-        """Return the results of the good trials with mistakes; None where the mutated function fails."""
-        run = getattr(self.exercise.ours(*mistakes), self.function)
+        """Return the results of the good trials with mistakes; None where the mutated function fails or there is none."""
+        try:
+            run = getattr(self.exercise.ours(*mistakes), self.function)
+        except ValueError:  # the second mistake is in what the first has replaced
+            return [None for _ in self.good]
         return [attempt(run, t.arguments) for t, _ in self.good]
 
     def broken_laws(self, k):
@@ -99,23 +102,25 @@ class Judge:
         lines, parameters = [], self.exercise.parameters(self.function)
         changed = sorted({parameters[i] for _, a in self.trials for i in a.changed})
         lines += [f"writes into its argument {', '.join(changed)}"] * bool(changed)
-        lines += ["gives another result when it is called again"] * (not all(a.same for _, a in self.trials))
-        if self.good and not any(a.problem for _, a in self.main) and self.right() and self.of_batch():
-            lines += ["the result of a clip depends on the other clips of the batch"]
+        lines += ["gives another result when it is called again"] * (not self.steady())
+        right = all(all(map(diagnose.agrees, a.arrays, t.expected)) for t, a in self.main)
+        lines += ["the result of a clip depends on the other clips of the batch"] * bool(right and self.of_batch())
         return lines
 
-    def right(self):
-        """Return whether all outputs of the main trials are right."""
-        return all(all(map(diagnose.agrees, a.arrays, t.expected)) for t, a in self.good)
+    def steady(self):
+        """Return whether second calls give the same."""
+        return all(a.same for _, a in self.trials)
 
     def of_batch(self):
         """Return whether the first clip alone gives something else than in the batch, though it should not."""
-        together = {t.case: (t, a) for t, a in self.good}
+        together = {t.case: (t, a) for t, a in self.good} if self.steady() else {}
         for t, a in self.trials:
             if t.kind == "alone" and t.case in together:
                 whole, received = together[t.case]
                 for k, right in enumerate(t.expected):
                     independent = of_clips(whole.expected[k], t.sizes) and diagnose.agrees(right, whole.expected[k][:1])
-                    if independent and (a.problem or not diagnose.agrees(a.arrays[k], received.arrays[k][:1], diagnose.SAME)):
-                        return True
+                    shaped = received.arrays[k].shape == whole.expected[k].shape
+                    if independent and shaped and not a.problem:
+                        if not diagnose.agrees(a.arrays[k], received.arrays[k][:1], diagnose.SAME):
+                            return True
         return False

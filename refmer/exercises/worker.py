@@ -63,19 +63,20 @@ def call(run, arguments, guarded, file):
         for mine in given:
             with guarded, np.errstate(all="ignore"):
                 results.append(run(*mine))
-        values = results[0] if isinstance(results[0], tuple) else (results[0],)
-        arrays = [np.asarray(value) for value in values]
-        again = [np.asarray(v) for v in (results[1] if isinstance(results[1], tuple) else (results[1],))]
     except BaseException as e:
         return {"error": f"raises {said(e, file)}"}, []
-    about = {"types": [type(value).__name__ for value in values], "tuple": isinstance(results[0], tuple)}
-    if sum(array.size for array in arrays) > LARGEST:
-        return {"error": f"returns {sum(array.size for array in arrays):,} numbers"}, []
-    if any(array.dtype.kind not in "biufc" for array in arrays):
-        return about, []
-    about["changed"] = [i for i, (a, b) in enumerate(zip(arguments, given[0], strict=True)) if not same(a, b)]
-    about["same"] = len(arrays) == len(again) and all(map(same, arrays, again))
-    return about, arrays
+    values, again = (result if isinstance(result, tuple) else (result,) for result in results)
+    if bad := [
+        type(value).__name__ for value in values if not isinstance(value, np.ndarray | np.number | np.bool | float | int)
+    ]:
+        return {"error": f"returns {bad[0].replace('NoneType', 'None')}; expected: arrays"}, []
+    arrays, again = [np.asarray(value) for value in values], [np.asarray(value) for value in again]
+    if (numbers := sum(array.size for array in arrays)) > LARGEST:
+        return {"error": f"returns {numbers:,} numbers"}, []
+    if bad := [array.dtype for array in arrays if array.dtype.kind not in "biuf"]:
+        return {"error": f"returns numbers of the type {bad[0]}; expected: real ones"}, []
+    changed = [i for i, (a, b) in enumerate(zip(arguments, given[0], strict=True)) if not same(a, b)]
+    return {"changed": changed, "same": len(arrays) == len(again) and all(map(same, arrays, again))}, arrays
 
 
 def same(a, b):
@@ -89,7 +90,8 @@ def said(error, file):
         return f"MemoryError: more than {MEMORY // 2**30} GB are needed"
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     message = " ".join(str(error).split())
-    return f"{type(error).__name__}{': ' * bool(message)}{message[:300]}" + f" (line {lines[-1]})" * bool(lines)
+    where = f" (line {lines[-1]})" if lines else ""
+    return f"{type(error).__name__}{': ' * bool(message)}{message[:300]}{where}"
 
 
 class Guard:
