@@ -125,7 +125,11 @@ def subsets(ndim):
 def factor(bad):
     """Return one line on a constant factor in all wrong calls, named by the sizes where it can be, or an empty text."""
     ratios = [float(np.vdot(b, a).real / np.vdot(b, b).real) for a, b, _ in bad if np.any(b)]
-    if len(ratios) < len(bad) or not all(agrees(a, r * b, SAME) for r, (a, b, _) in zip(ratios, bad, strict=True)):
+    if (
+        len(ratios) < len(bad)
+        or abs(ratios[0] - 1) < 1e-6
+        or not all(agrees(a, r * b, SAME) for r, (a, b, _) in zip(ratios, bad, strict=True))
+    ):
         return ""
     if np.allclose(ratios, -1, rtol=SAME):
         return "has the wrong sign"
