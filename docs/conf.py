@@ -59,7 +59,6 @@ nb_execution_cache_path = str(HERE / "_build" / ".jupyter_cache" / fingerprint(*
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
-nb_execution_excludepatterns = ["exercises/*"]  # they have holes
 nb_merge_streams = True
 nb_output_stderr = "remove"  # progress bars, and kernels that compile
 myst_enable_extensions = ["dollarmath", "colon_fence"]
