@@ -155,7 +155,7 @@ def factors(sizes):
 
 
 def partly(a, b, error):
-    """Return one line on an output of which some elements are right."""
+    """Return one line on an output of which some elements may be right."""
     wrong = np.abs(a - b) > RIGHT * (np.abs(b).max() or 1)
     worst = np.unravel_index(np.abs(a - b).argmax(), a.shape)
     at = f"at {list(map(int, worst))}: " if worst else ""
