@@ -1,0 +1,1 @@
+"""Solutions of the projects, which belong to no tutorial."""
