@@ -13,7 +13,7 @@ from refmer.exercises import pages, sandbox
 from refmer.exercises.case import LEVELS
 from refmer.exercises.grade import UNWRITTEN, grade
 from refmer.exercises.sandbox import Answer
-from refmer.exercises.trials import copied, trials_of
+from refmer.exercises.trials import attempt, copied, trials_of
 
 SOLUTIONS = Path(__file__).parent / "solutions"
 NAMES = pages.names()
@@ -97,8 +97,12 @@ def test_the_cases_and_mistakes_are_complete(name):
     assert len({m.says for m in table.MISTAKES}) == len(table.MISTAKES)
     headings = exercise.text if exercise.is_of_tutorial else exercise.page.read_text()
     assert all(f"\n# ## {m.section}\n" in headings for m in table.MISTAKES)
+    trials = trials_of(exercise, 0)
+    for m in table.MISTAKES:
+        run = getattr(exercise.ours(m), m.function)
+        assert all(attempt(run, trial.arguments) for trial in trials[m.function] if trial.kind == "main"), m.name
     for law in table.LAWS:
-        for trial in trials_of(exercise, 0)[law.function]:
+        for trial in trials[law.function]:
             value = law.value(trial.expected[exercise.outputs(law.function).index(law.output)])
             assert np.abs(value).max() < 1e-12
 
