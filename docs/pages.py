@@ -1,4 +1,4 @@
-"""Generated pages: copies of the tutorials, and a page of reference for every module."""
+"""Generated pages: copies of the tutorials and exercises, and a page of reference for every module."""
 
 import ast
 import inspect
@@ -7,7 +7,7 @@ import re
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 
-ORDER = ("ops", "layers", "systems", "baselines", "kernels", "int8", "data", "train", "evaluate", "experiments")
+ORDER = ("ops", "layers", "systems", "baselines", "kernels", "int8", "data", "train", "evaluate", "experiments", "exercises")
 ABOUT = """\
 Every entry links to its source, with equation, forward and backward on one screen.
 
@@ -16,9 +16,9 @@ Every entry links to its source, with equation, forward and backward on one scre
 
 
 def make(root, here):
-    """Write tutorials/ and api/ beside conf.py; unchanged files stay untouched, files of removed modules are deleted."""
-    tutorials = {path.name: path.read_text() for path in (root / "tutorials").glob("[0-9][0-9]_*.py")}
-    write(here / "tutorials", tutorials)
+    """Write tutorials/, exercises/ and api/ beside conf.py; unchanged files stay untouched, others are deleted."""
+    for name, folder in (("tutorials", "tutorials"), ("exercises", "tutorials/exercises")):
+        write(here / name, {path.name: path.read_text() for path in (root / folder).glob("[0-9][0-9]_*.py")})
     write(here / "api", reference(root / "refmer"))
 
 

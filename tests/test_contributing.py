@@ -37,6 +37,16 @@ def steps(*several):
     return lambda copy: [step(copy) for step in several]
 
 
+def again(path):
+    """A step: copy a file under the name of a new tutorial."""
+
+    def step(copy):
+        new = path.replace("01_one_layer", "18_new").replace("one_layer", "new")
+        (copy / new).write_text((copy / path).read_text().replace("01_one_layer.py", "18_new.py"))
+
+    return step
+
+
 CUBE = '''
 
 def cube(x):
@@ -164,6 +174,15 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
                 append("README.md", "\n`refmer/systems/sixth.py`\n"),
                 replace("refmer/experiments/ablate.py", "RUNGS = {", 'RUNGS = {"sixth": {"full": Rung("whole", {}, 0.5)},'),
             ),
+        ],
+    ),
+    "An exercise": (
+        ["tests/exercises/test_topics.py"],
+        "new or one_layer",
+        [
+            steps(again(FIRST), again("tutorials/exercises/01_one_layer.py")),
+            again("refmer/exercises/topics/one_layer.py"),
+            again("tests/exercises/solutions/01_one_layer.py"),
         ],
     ),
     "A tutorial": (

@@ -13,7 +13,7 @@ from refmer.data.corpora import READERS
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 SITE = DOCS / "_build" / "html"
-MADE = (DOCS / "api", DOCS / "tutorials")  # written while the site is built
+MADE = (DOCS / "api", DOCS / "tutorials", DOCS / "exercises")  # written while the site is built
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("data_samples/*.md")])
 
 
@@ -56,6 +56,13 @@ def site():
 def test_site_has_every_tutorial(site):
     for path in (ROOT / "tutorials").glob("[0-9][0-9]_*.py"):
         assert SITE / "tutorials" / f"{path.stem}.html" in site
+
+
+def test_site_has_every_exercise_with_its_holes(site):
+    for path in (ROOT / "tutorials" / "exercises").glob("[0-9][0-9]_*.py"):
+        page = SITE / "exercises" / f"{path.stem}.html"
+        text = re.sub(r"<[^>]+>", "", page.read_text())
+        assert page in site and html.unescape(text).count("\n    ...\n") == path.read_text().count("\n    ...\n")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "refmer" / "ops").glob("[!_]*.py")), ids=lambda path: path.stem)

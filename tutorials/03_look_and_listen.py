@@ -70,14 +70,130 @@ assert np.delete(lit, [39, 40, 41]).max() < 1e-12 * lit.max()
 # sample (pre-emphasis): voices have little power at high frequencies.
 
 
+#
+# Four functions, each with its backward. They work on $B$ waves at once; $x_n$ is one of them, with $n$ from 0 to $L - 1$.
+#
+# **Gain.** $y_n = g x_n$ with $g = 0.1\, v^{-1/2}$, $v = \frac1L \sum_n x_n^2$. Every $x_n$ also moves $g$:
+# $\partial g / \partial x_n = -\frac12\, 0.1\, v^{-3/2} \cdot \frac2L x_n = -\frac{g}{vL} x_n$, so
+#
+# $$dg = \sum_n dy_n x_n, \qquad dx_n = g\, dy_n - \frac{g}{vL}\, x_n\, dg .$$
+#
+# **Pre-emphasis.** $y_0 = x_0$ and $y_n = x_n - 0.97\, x_{n-1}$. Each sample is used twice, by $y_n$ and by $y_{n+1}$:
+# $dx_n = dy_n - 0.97\, dy_{n+1}$, and the last one only once.
+#
+# **Frames.** $y_{tn} = x_{t \cdot \text{hop} + n}$. Frames overlap, so a sample is used by several: its gradient is the sum of
+# theirs ("overlap and add"); samples behind the last frame get 0.
+#
+# **Log-mel.** With $u_{tn} = w_n y_{tn}$ and $X = R + iQ$, $R_{tk} = \sum_n u_{tn} \cos \frac{2\pi kn}{N}$,
+# $Q_{tk} = -\sum_n u_{tn} \sin \frac{2\pi kn}{N}$ for $k = 0 \dots N/2$ (the other half mirrors these),
+#
+# $$P_{tk} = \frac{R_{tk}^2 + Q_{tk}^2}{N}, \qquad M_{tj} = \sum_k P_{tk} F_{kj}, \qquad S_{tj} = \ln (M_{tj} + 10^{-10}) .$$
+#
+# Backward, from the bottom up:
+#
+# $$dM_{tj} = \frac{dS_{tj}}{M_{tj} + 10^{-10}}, \quad dP_{tk} = \sum_j dM_{tj} F_{kj}, \quad
+#   dR_{tk} = \tfrac2N R_{tk}\, dP_{tk}, \quad dQ_{tk} = \tfrac2N Q_{tk}\, dP_{tk},$$
+#
+# $$du_{tn} = \sum_k \Bigl( dR_{tk} \cos \tfrac{2\pi kn}{N} - dQ_{tk} \sin \tfrac{2\pi kn}{N} \Bigr), \qquad
+#   dy_{tn} = w_n\, du_{tn} .$$
+
+
 # %%
-def our_log_mel(wave):
-    x = wave * (0.1 / np.sqrt(np.mean(wave**2)))  # one gain for the whole clip
-    x = np.concatenate([x[:1], x[1:] - 0.97 * x[:-1]])  # pre-emphasis
-    x = np.pad(x, ((N - HOP) // 2, N), mode="reflect")  # so that frame t is centred at (t + 0.5) HOP
-    pieces = np.stack([x[t * HOP : t * HOP + N] for t in range(len(wave) // HOP)])  # (T, N)
-    P = np.abs(np.fft.rfft(w * pieces)) ** 2 / N  # (T, N / 2 + 1); the other half mirrors it
-    return np.log(P @ mel_filters(RATE, N, 40) + 1e-10)  # (T, 40)
+def our_gain(x):
+    """Return g = 0.1 / (root mean square of each wave) and y = g x.
+
+    x (B, L) -> g (B, 1), y (B, L)
+    """
+    g = 0.1 * ((x * x).mean(-1, keepdims=True)) ** -0.5
+    y = g * x
+    return g, y
+
+
+def our_gain_backward(dy, x, g):
+    """Return the gradients of g and x for the upstream gradient dy.
+
+    dy (B, L), x (B, L), g (B, 1) -> dg (B, 1), dx (B, L)
+    """
+    dg = (dy * x).sum(-1, keepdims=True)
+    v = (x * x).mean(-1, keepdims=True)
+    dx = g * dy - g / (v * x.shape[-1]) * x * dg
+    return dg, dx
+
+
+def our_emphasis(x):
+    """Return y: each sample minus 0.97 of the one before it; the first sample of a wave stays as it is.
+
+    x (B, L) -> y (B, L)
+    """
+    y = x.copy()
+    y[:, 1:] = x[:, 1:] - 0.97 * x[:, :-1]
+    return y
+
+
+def our_emphasis_backward(dy):
+    """Return the gradient of x for the upstream gradient dy.
+
+    dy (B, L) -> dx (B, L)
+    """
+    dx = dy.copy()
+    dx[:, :-1] = dy[:, :-1] - 0.97 * dy[:, 1:]
+    return dx
+
+
+def our_frames(x, size, hop, count):
+    """Return the first `count` frames: frame t has the samples from t * hop to t * hop + size - 1.
+
+    x (B, L), size N, hop and count integers, (count - 1) * hop + N at most L -> y (B, count, N)
+    """
+    y = np.stack([x[:, t * hop : t * hop + size] for t in range(count)], axis=1)
+    return y
+
+
+def our_frames_backward(dy, length, hop):
+    """Return the gradient of x, waves of `length` samples, for the upstream gradient dy.
+
+    dy (B, count, N), length L and hop integers -> dx (B, L)
+    """
+    dx = np.zeros((len(dy), length), dy.dtype)
+    for t in range(dy.shape[1]):
+        dx[:, t * hop : t * hop + dy.shape[2]] += dy[:, t]
+    return dx
+
+
+def our_log_mel(y, w, F):
+    """Return real and imaginary part of the spectra of windowed frames, their powers P in mel bands, M, and S = ln(M + 1e-10).
+
+    y (B, T, N) with N even, window w (N,), filters F (N/2 + 1, J) -> R, Q (B, T, N/2 + 1), M (B, T, J), S (B, T, J)
+    """
+    N = y.shape[-1]
+    angle = 2 * np.pi / N * np.outer(np.arange(N), np.arange(N // 2 + 1))  # (N, N/2 + 1)
+    u = w * y
+    R, Q = u @ np.cos(angle), -u @ np.sin(angle)
+    P = (R * R + Q * Q) / N
+    M = P @ F
+    S = np.log(M + 1e-10)
+    return R, Q, M, S
+
+
+def our_log_mel_backward(dy, w, F, R, Q, M):
+    """Return the gradients of M, P, R, Q, of the windowed frames u, and of the frames, for the upstream gradient dy of S.
+
+    dy (B, T, J), the others as in our_log_mel -> dM (B, T, J), dP, dR, dQ (B, T, N/2 + 1), du, dframes (B, T, N)
+    """
+    N = len(w)
+    angle = 2 * np.pi / N * np.outer(np.arange(N), np.arange(N // 2 + 1))
+    dM = dy / (M + 1e-10)
+    dP = dM @ F.T
+    dR, dQ = 2 / N * R * dP, 2 / N * Q * dP
+    du = dR @ np.cos(angle).T - dQ @ np.sin(angle).T
+    dframes = w * du
+    return dM, dP, dR, dQ, du, dframes
+
+
+def log_mel(wave):
+    x = our_emphasis(our_gain(wave[None])[1])
+    x = np.pad(x, ((0, 0), ((N - HOP) // 2, N)), mode="reflect")  # so that frame t is centred at (t + 0.5) HOP
+    return our_log_mel(our_frames(x, N, HOP, len(wave) // HOP), w, mel_filters(RATE, N, 40))[-1][0]  # (T, 40)
 
 
 angry, sad, happy = (clips.name.tolist().index(n) for n in ("s01-anger-0", "s01-sadness-0", "s01-happiness-1"))
@@ -85,7 +201,7 @@ peak = mel_filters(RATE, N, 40).argmax(0) * RATE / N  # Hz in the middle of each
 fig, axes = plt.subplots(2, 2, figsize=(9, 4.5), sharex="col", height_ratios=[1, 2], layout="constrained")
 for n, (top, bottom) in zip((angry, sad), axes.T, strict=True):
     raw = refmer.raw_signals(clips.name[n])
-    ours, theirs = our_log_mel(raw.wave.astype(float)), front_end(raw.wave, raw.rate)
+    ours, theirs = log_mel(raw.wave.astype(float)), front_end(raw.wave, raw.rate)
     f0 = np.where(theirs["prosody"][:, 0] > 0, theirs["prosody"][:, 0], np.nan)
     top.plot(np.arange(len(raw.wave)) / raw.rate, raw.wave, lw=0.3)
     top.set(title=f"{clips.name[n]}, pitch {np.nanmedian(f0):.0f} Hz, moved by {np.nanstd(f0):.0f} Hz", ylim=(-0.4, 0.4))
@@ -99,8 +215,11 @@ plt.show()
 # Lesson 2: refmer's front end is what we wrote, and the bundled stream is its output, rounded for storage.
 np.testing.assert_allclose(ours, theirs["logmel"], atol=1e-9)
 assert np.abs(clips.streams["logmel"].x[sad, : len(ours)] - ours).max() < 0.1
-# Lesson 3: turning up the sound changes nothing.
+# Lesson 3: turning up the sound changes nothing. So no gradient points along the wave itself.
 np.testing.assert_allclose(front_end(3 * raw.wave.astype(float), RATE)["logmel"], theirs["logmel"], atol=1e-9)
+x, dy = raw.wave[None].astype(float), np.random.default_rng(0).normal(size=(1, len(raw.wave)))
+dx = our_gain_backward(dy, x, our_gain(x)[0])[1]
+assert abs((dx * x).sum()) < 1e-9 * np.abs(dx * x).sum()
 
 # %% [markdown]
 # Listen: `data_samples/` has a wav file of each emotion; in Jupyter, `IPython.display.Audio(raw.wave, rate=raw.rate)` plays any
@@ -235,6 +354,9 @@ assert people[sadness, neutral] > people[sadness, sadness] and people[neutral, s
 # neutral. Systems here learn what people perceive, not what was meant; and what is not shown, no system can find.
 #
 # ## On your own
+#
+# Write it yourself: exercise file `03_look_and_listen.py` (`refmer exercises --out DIR`, then
+# `refmer grade DIR/03_look_and_listen.py`).
 #
 # 1. How often can the best guess of `intended` from `shown_voice` alone be right?
 # 2. How far do raters agree? Compute the mean share of votes that the winning emotion gets.
