@@ -1,0 +1,1 @@
+"""Sources of the exercises without a tutorial: functions in full, of which the pages show the holes."""
