@@ -31,6 +31,8 @@ rng = np.random.default_rng(0)
 # $$\mu = \frac1C \sum_c x_c, \qquad v = \frac1C \sum_c (x_c - \mu)^2, \qquad r = (v + \epsilon)^{-1/2}, \qquad
 #   z_c = (x_c - \mu)\, r, \qquad y_c = \gamma_c z_c + \beta_c .$$
 #
+# The small $\epsilon = 10^{-5}$, inside the root, keeps a row of equal numbers finite: $v = 0$, and $z = 0$.
+#
 # ## Its derivative
 #
 # Let $dz_c = \gamma_c\, dy_c$ be the gradient that reaches $z_c$. Every $z_c$ depends on every $x_k$, in three ways: directly,
@@ -47,24 +49,54 @@ rng = np.random.default_rng(0)
 # $$dx_k = \sum_c dz_c \frac{\partial z_c}{\partial x_k}
 #   = r \Bigl( dz_k - \underbrace{\tfrac1C \sum_c dz_c}_{\text{mean of } dz}
 #     - z_k \underbrace{\tfrac1C \sum_c dz_c z_c}_{\text{mean of } dz\, z} \Bigr).$$
+#
+# $\gamma$ and $\beta$ serve every row $b$, so their gradients are sums: $d\gamma_c = \sum_b dy_{bc}\, z_{bc}$ and
+# $d\beta_c = \sum_b dy_{bc}$.
 
 
 # %%
-def our_backward(dy, z, rstd, gamma):
+def our_layer_norm(x, gamma, beta):
+    """Return z, the centred and scaled rows of x, r, by which each row was scaled (epsilon is 1e-5), and y = gamma z + beta.
+
+    x (B, C), gamma (C,), beta (C,) -> z (B, C), r (B, 1), y (B, C)
+    """
+    d = x - x.mean(-1, keepdims=True)
+    v = (d * d).mean(-1, keepdims=True)
+    r = (v + 1e-5) ** -0.5
+    z = d * r
+    y = gamma * z + beta
+    return z, r, y
+
+
+def our_layer_norm_backward(dy, z, r, gamma):
+    """Return the gradients of z, x, gamma and beta for the upstream gradient dy.
+
+    dy (B, C), z (B, C), r (B, 1), gamma (C,) -> dz (B, C), dx (B, C), dgamma (C,), dbeta (C,)
+    """
     dz = dy * gamma
-    return rstd * (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True))
+    dx = r * (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True))
+    dgamma = (dy * z).sum(0)
+    dbeta = dy.sum(0)
+    return dz, dx, dgamma, dbeta
 
 
-def wrong_backward(dy, z, rstd, gamma):
+def right_backward(dy, z, r, gamma):
+    return our_layer_norm_backward(dy, z, r, gamma)[1]
+
+
+def wrong_backward(dy, z, r, gamma):
     """The last term is forgotten: the mistake that everybody makes once."""
     dz = dy * gamma
-    return rstd * (dz - dz.mean(-1, keepdims=True))
+    return r * (dz - dz.mean(-1, keepdims=True))
 
 
 C = 7
 x, gamma, beta, dy = rng.normal(size=(3, C)), np.ones(C), np.zeros(C), rng.normal(size=(3, C))
 y, *saved = layer_norm(x, gamma, beta)
-np.testing.assert_allclose(our_backward(dy, *saved), layer_norm_backward(dy, *saved)[0], rtol=1e-12)
+np.testing.assert_allclose(our_layer_norm(x, gamma, beta)[2], y, rtol=1e-12)
+ours = our_layer_norm_backward(dy, *saved)[1:]
+for mine, theirs in zip(ours, layer_norm_backward(dy, *saved), strict=True):
+    np.testing.assert_allclose(mine, theirs, rtol=1e-12)
 
 # %% [markdown]
 # ## The usual test: a difference quotient
@@ -86,6 +118,44 @@ np.testing.assert_allclose(our_backward(dy, *saved), layer_norm_backward(dy, *sa
 #
 # Nothing is subtracted, so nothing is lost, and $h$ may be $10^{-30}$, whose square is beyond all digits. It costs one
 # evaluation in complex numbers, and one discipline: code must stay analytic (no `abs`, no `.conj()`, maxima by `.real`).
+#
+# Both are short. To try them by hand, take a polynomial $f(x) = c_0 + c_1 x + c_2 x^2 + \dots$, whose derivative is
+# $f'(x) = c_1 + 2 c_2 x + \dots$ And $c_k$ is multiplied by $x^k$, so $\partial f / \partial c_k = x^k$.
+
+
+# %%
+def our_polynomial(c, x):
+    """Return f = c[0] + c[1] x + c[2] x^2 + ..., for each element of x, which may be complex.
+
+    c (K,), x (B,) -> f (B,)
+    """
+    f = sum(c[k] * x**k for k in range(len(c)))
+    return f
+
+
+def our_polynomial_backward(dy, c, x):
+    """Return the gradients of x and c for the upstream gradient dy of f.
+
+    dy (B,), c (K,), x (B,) -> dx (B,), dc (K,)
+    """
+    dx = dy * sum(k * c[k] * x ** (k - 1) for k in range(1, len(c)))
+    dc = np.stack([(dy * x**k).sum() for k in range(len(c))])
+    return dx, dc
+
+
+def our_derivatives(c, x, h):
+    """Return the derivative of the polynomial at every x, by a central difference with step h and by a complex step of 1e-30.
+
+    c (K,) with K at least 2, x (B,), h a number -> central (B,), imaginary (B,)
+    """
+    central = (our_polynomial(c, x + h) - our_polynomial(c, x - h)) / (2 * h)
+    imaginary = our_polynomial(c, x + 1e-30j).imag / 1e-30
+    return central, imaginary
+
+
+# Lesson 1: for 1 + x^2 + x^3 at 2 the slope is 4 + 12; a central difference with step 1/10 is off by h^2 times 6 / 6.
+slopes = our_derivatives(np.array([1.0, 0.0, 1.0, 1.0]), np.array([2.0]), 0.1)
+np.testing.assert_allclose(slopes, [[16.01], [16]], rtol=1e-12)
 
 
 # %%
@@ -105,7 +175,7 @@ def complex_step(h):
     return f(x + e).imag / h
 
 
-true = our_backward(dy, *saved)[0, 0]
+true = right_backward(dy, *saved)[0, 0]
 steps = 10.0 ** np.arange(-40, 0)
 errors = {g.__name__: [abs(g(h) - true) / abs(true) + 1e-17 for h in steps] for g in (central, complex_step)}
 
@@ -117,7 +187,7 @@ ax.set(xlabel="step h", ylabel="relative error of the derivative", title="One el
 ax.legend(loc="center left")
 plt.show()
 
-# Lesson 1: the best central difference is thousands of times worse than the complex step.
+# Lesson 2: the best central difference is thousands of times worse than the complex step.
 assert errors["complex_step"][10] < 1e-14
 assert min(errors["central"]) > 1000 * errors["complex_step"][10]
 
@@ -129,12 +199,12 @@ assert min(errors["central"]) > 1000 * errors["complex_step"][10]
 
 # %%
 blind = np.ones_like(x)
-print("ones:  ", np.abs(our_backward(blind, *saved)).max(), np.abs(wrong_backward(blind, *saved)).max())
-print("random:", np.abs(our_backward(dy, *saved) - wrong_backward(dy, *saved)).max())
+print("ones:  ", np.abs(right_backward(blind, *saved)).max(), np.abs(wrong_backward(blind, *saved)).max())
+print("random:", np.abs(right_backward(dy, *saved) - wrong_backward(dy, *saved)).max())
 
-# Lesson 2: with ones, right and wrong agree to 15 digits; with a random upstream they do not agree to one.
-assert np.abs(our_backward(blind, *saved) - wrong_backward(blind, *saved)).max() < 1e-14
-assert np.abs(our_backward(dy, *saved) - wrong_backward(dy, *saved)).max() > 0.05
+# Lesson 3: with ones, right and wrong agree to 15 digits; with a random upstream they do not agree to one.
+assert np.abs(right_backward(blind, *saved) - wrong_backward(blind, *saved)).max() < 1e-14
+assert np.abs(right_backward(dy, *saved) - wrong_backward(dy, *saved)).max() > 0.05
 
 # %% [markdown]
 # ## refmer's proofs
@@ -150,7 +220,7 @@ p = params.init(describe_linear(5, 3), seed=0, dtype=np.float64)
 worst_layer = assert_gradient(linear, p, rng.normal(size=(2, 5)), rng=rng)
 print(f"layer norm {worst_pair:.1e}, linear {worst_layer:.1e}")
 
-# Lesson 3: what is right is right to the last bits.
+# Lesson 4: what is right is right to the last bits.
 assert max(worst_pair, worst_layer) < 1e-14
 
 
@@ -174,7 +244,7 @@ except AssertionError as error:
     noticed = True
     print(error)
 
-# Lesson 4: a transposed matrix is noticed. Better still, choose sizes that are pairwise different: then NumPy notices.
+# Lesson 5: a transposed matrix is noticed. Better still, choose sizes that are pairwise different: then NumPy notices.
 assert noticed
 
 # %% [markdown]
@@ -185,6 +255,9 @@ assert noticed
 # at a kink, such as $\max(u, 0)$ at exactly 0, there is no derivative to be right about.
 #
 # ## On your own
+#
+# Write it yourself: exercise file `02_how_to_prove_a_gradient.py` (`refmer exercises --out DIR`, then
+# `refmer grade DIR/02_how_to_prove_a_gradient.py`).
 #
 # 1. Derive the backward of $y_c = x_c / \sqrt{\frac1C \sum_k x_k^2}$ (RMS norm), and prove it with `complex_step`'s idea.
 # 2. `np.abs(x)` has derivative $\pm 1$. What does the complex step answer for it, and why?

@@ -36,19 +36,53 @@ rng = np.random.default_rng(0)
 #
 # which is $\frac1B (p_{bj} - y_{bj})$ when all $w_k = 1$: *what was said minus what was true*. refmer's losses return value and
 # slope.
+#
+# With $x_{bk} = 1000$ the exponential overflows, and with $x_{bk} = -1000$ the probability is 0 and has no logarithm. So
+# subtract the largest logit of the row first, which changes no ratio, and compute $\log p_{bk} = x_{bk} - \log \sum_j
+# e^{x_{bj}}$ from the logits, not from $p$.
 
 
 # %%
+def our_log_softmax(x):
+    """Return the logarithms of the probabilities, finite even for logits of 1000, and the probabilities p.
+
+    x (B, K) -> log_p (B, K), p (B, K)
+    """
+    shifted = x - x.real.max(-1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    p = np.exp(log_p)
+    return log_p, p
+
+
+def our_cross_entropy(x, y, w):
+    """Return the probabilities p and the loss L, a number; w weighs the classes, and L is divided by B alone.
+
+    x (B, K), y (B, K), w (K,) -> p (B, K), L
+    """
+    log_p, p = our_log_softmax(x)
+    L = -(w * y * log_p).sum() / len(x)
+    return p, L
+
+
+def our_cross_entropy_backward(y, w, p):
+    """Return the gradient of x. The rows of y need not sum to 1.
+
+    y (B, K), w (K,), p (B, K) -> dx (B, K)
+    """
+    dx = (p * (w * y).sum(-1, keepdims=True) - w * y) / len(y)
+    return dx
+
+
 def softmax(x):
-    e = np.exp(x - x.max(-1, keepdims=True))  # a shift changes no ratio, and nothing overflows
-    return e / e.sum(-1, keepdims=True)
+    return our_log_softmax(x)[1]
 
 
 B, K = 5, 3
 x, y, w = rng.normal(size=(B, K)), rng.dirichlet(np.ones(K), B), np.array([1.0, 2.0, 0.5])
-p = softmax(x)
+p, L = our_cross_entropy(x, y, w)
+value, slope = cross_entropy(x, y, w)
 # Lesson 1: the slope of cross-entropy is a difference of probabilities. It never exceeds the weight: no clip can shout.
-np.testing.assert_allclose(cross_entropy(x, y, w)[1], (p * (y @ w)[:, None] - w * y) / B, rtol=1e-12)
+np.testing.assert_allclose([L, *our_cross_entropy_backward(y, w, p).ravel()], [value, *slope.ravel()], rtol=1e-12)
 assert np.abs(cross_entropy(1000 * x, y, w)[1]).max() <= w.max() / B
 
 # %% [markdown]
@@ -61,10 +95,36 @@ assert np.abs(cross_entropy(1000 * x, y, w)[1]).max() <= w.max() / B
 #        = m(q)\,(p_j - \delta_{tj}), \qquad m(q) = (1-q)^\gamma - \gamma\, q\, (1-q)^{\gamma-1} \log q .$$
 #
 # So focal loss *is* cross-entropy with a weight $m(q)$ of the clip. Where $m > 1$, it pulls harder: at clips that are rather
-# wrong.
+# wrong. The second term of $m$ is the derivative of the factor $(1 - q)^\gamma$; without it the gradient is another one's.
+#
+# In code, let $\ell_b = \log q_b$ be the logarithm of the true class's probability. Over $B$ clips
+# $L = -\frac1B \sum_b (1 - q_b)^\gamma \ell_b$ with $q_b = e^{\ell_b}$, so $d\ell_b = -m(q_b) / B$, and
+# $dx_{bj} = d\ell_b\, (\delta_{tj} - p_{bj})$.
 
 
 # %%
+def our_focal(x, y, gamma):
+    """Return the probabilities p, the logarithms of those of the true classes, log_q, and the loss L, a mean over clips.
+
+    x (B, K), y (B, K) with one 1 in each row, gamma a number from 1 -> p (B, K), log_q (B, 1), L
+    """
+    every, p = our_log_softmax(x)
+    log_q = (y * every).sum(-1, keepdims=True)
+    L = -((1 - np.exp(log_q)) ** gamma * log_q).sum() / len(x)
+    return p, log_q, L
+
+
+def our_focal_backward(y, gamma, p, log_q):
+    """Return the gradients of log_q and x.
+
+    y (B, K), gamma a number from 1, p (B, K), log_q (B, 1) -> dlog_q (B, 1), dx (B, K)
+    """
+    q = np.exp(log_q)
+    dlog_q = -((1 - q) ** gamma - gamma * q * (1 - q) ** (gamma - 1) * log_q) / len(y)
+    dx = dlog_q * (y - p)
+    return dlog_q, dx
+
+
 def m(q, gamma):
     return (1 - q) ** gamma - gamma * q * (1 - q) ** (gamma - 1) * np.log(q)
 
@@ -82,8 +142,10 @@ plt.show()
 truth, ones = np.eye(K)[[0, 1, 2, 0, 1]], np.ones(K)
 ours = m((p * truth).sum(1, keepdims=True), 2) * cross_entropy(x, truth, ones)[1]
 np.testing.assert_allclose(focal(x, truth, ones, gamma=2.0)[1], ours, rtol=1e-10)
+np.testing.assert_allclose(our_focal_backward(truth, 2.0, *our_focal(x, truth, 2.0)[:2])[1], ours, rtol=1e-10)
 assert m(0.95, 2) < 0.01 and m(0.2, 2) > 1.1
-# Lesson 3: a trap. the code of paper 000 takes exp(-weighted loss) for q. With weight 2 and q = 1/2 the loss more than doubles.
+# Lesson 3: a trap. The code of paper 000 takes exp(-weighted loss) for q, the class's weight inside the exponential; `literal`
+# (True by default) is that reading, `literal=False` weighs only the loss. With weight 2 and q = 1/2 the loss more than doubles.
 half = np.zeros((1, 2)), np.array([[1.0, 0.0]]), np.array([2.0, 1.0])
 np.testing.assert_allclose([focal(*half)[0], focal(*half, literal=False)[0]], [0.346574, 0.779791], rtol=1e-5)
 
@@ -94,11 +156,26 @@ np.testing.assert_allclose([focal(*half)[0], focal(*half, literal=False)[0]], [0
 # different clips. If $E_{n-1}$ are known, the next one is an old one with probability $E_{n-1}/M$. So
 # $E_n = E_{n-1} + 1 - E_{n-1}/M = 1 + \beta E_{n-1}$ with $\beta = 1 - 1/M$, a geometric series:
 #
-# $$E_n = 1 + \beta + \dots + \beta^{n-1} = \frac{1 - \beta^n}{1 - \beta}, \qquad w_k \propto \frac1{E_{n_k}} .$$
+# $$E_n = 1 + \beta + \dots + \beta^{n-1} = \frac{1 - \beta^n}{1 - \beta}, \qquad w_k \propto \frac1{E_{n_k}}, \qquad
+#   \sum_k w_k = K .$$
 #
 # $\beta = 0$ gives equal weights, $\beta \to 1$ gives $w_k \propto 1/n_k$, and all $w_k n_k$ are the same. Then a fresh system
 # that answers $p = 1/K$ to everything has no reason to prefer a class: the gradient of its output bias is a sum over clips,
 # $\sum_b dx_{bj}$ $= \frac1B \bigl( \frac1K \sum_k w_k n_k - w_j n_j \bigr) = 0$. All classes pull equally hard.
+
+
+# %%
+def our_class_weights(n, beta):
+    """Return the weights of classes with n clips each; they sum to the number of classes.
+
+    n (K,), beta a number from 0 to below 1 -> w (K,)
+    """
+    inverse = (1 - beta) / (1 - beta**n)
+    w = len(n) * inverse / inverse.sum()
+    return w
+
+
+np.testing.assert_allclose(our_class_weights(np.array([77.0, 20, 3]), 0.99), class_balanced_weights([77, 20, 3], 0.99))
 
 # %%
 clips = refmer.load_samples()
@@ -132,24 +209,44 @@ assert sad[1].sum() > 1.3 * sad[0].sum() and abs(right[1].mean() - right[0].mean
 # $$ds_{nm} = \frac1B (p_{nm} - \delta_{nm}), \qquad dz_n = \frac1\tau \sum_m ds_{nm}\, z'_m, \qquad
 #   dx_n = r_n \bigl( dz_n - z_n\, (z_n \cdot dz_n) \bigr).$$
 #
+# With both directions, $L$ is the mean of two such terms, $s$ read by rows and by columns: half of the difference comes from
+# the softmax along the row, half from that along the column, and $\partial L / \partial s_{nm}$ is the sum of the two halves.
+#
 # Every other clip pushes with force $p_{nm}$: the nearest most, and the smaller $\tau$, the more only the nearest. The last
 # formula follows from $\partial r / \partial x_c = -r^3 x_c$. Lengths do not count: no gradient along $x_n$.
 
 
 # %%
-def our_info_nce(x, tau):  # (B, 2, C)
-    r, B, itself = 1 / np.sqrt((x * x).sum(-1, keepdims=True)), len(x), np.eye(len(x))
+def our_info_nce(x, tau):
+    """Return the inverse lengths r, the unit vectors z, the similarities s, and the loss L, the mean of both directions.
+
+    x (B, 2, C), voice and face of each clip, tau a number -> r (B, 2, 1), z (B, 2, C), s (B, B), voice by face, L
+    """
+    r = (x * x).sum(-1, keepdims=True) ** -0.5
     z = x * r
-    s = z[:, 0] @ z[:, 1].T / tau  # (B, B)
-    ds = (softmax(s) - itself + (softmax(s.T) - itself).T) / (2 * B)
+    s = z[:, 0] @ z[:, 1].T / tau
+    rows, columns = our_log_softmax(s)[0], our_log_softmax(s.T)[0]
+    L = -(np.trace(rows) + np.trace(columns)) / (2 * len(x))
+    return r, z, s, L
+
+
+def our_info_nce_backward(r, z, s, tau):
+    """Return the gradients of s, z and x.
+
+    r (B, 2, 1), z (B, 2, C), s (B, B), tau a number -> ds (B, B), dz (B, 2, C), dx (B, 2, C)
+    """
+    rows, columns, itself = our_log_softmax(s)[1], our_log_softmax(s.T)[1].T, np.eye(len(s))
+    ds = (rows - itself + columns - itself) / (2 * len(s))
     dz = np.stack([ds @ z[:, 1], ds.T @ z[:, 0]], axis=1) / tau
-    return r * (dz - z * (z * dz).sum(-1, keepdims=True))
+    dx = r * (dz - z * (z * dz).sum(-1, keepdims=True))
+    return ds, dz, dx
 
 
 pairs = rng.normal(size=(12, 2, 8))  # voice and face of 12 clips
 gradient = info_nce_backward(1.0, *info_nce(pairs, temperature=0.5)[1:])
 # Lesson 5: ours is refmer's; the gradient is at right angles to the features; where all are alike, the loss is that of a guess.
-np.testing.assert_allclose(our_info_nce(pairs, 0.5), gradient, atol=1e-12)
+r, z, s, L = our_info_nce(pairs, 0.5)
+np.testing.assert_allclose(our_info_nce_backward(r, z, s, 0.5)[-1], gradient, atol=1e-12)
 assert np.abs((gradient * pairs).sum(-1)).max() < 1e-14 and abs(info_nce(np.ones((12, 2, 8)))[0] - np.log(12)) < 1e-12
 
 # %% [markdown]
@@ -168,6 +265,29 @@ assert np.abs((gradient * pairs).sum(-1)).max() < 1e-14 and abs(info_nce(np.ones
 # correlation $r$. Squared error $a^2 - 2ar + 1$ is least at $a = r$: timid, the less it knows. Concordance $2ar / (a^2 + 1)$ is
 # greatest at $a = 1$: as lively as the truth.
 
+
+# %%
+def our_ccc(x, y):
+    """Return the covariance s, the denominator D, and the concordance rho of predictions x and truths y. Moments are over N.
+
+    x (N,), y (N,) -> s, D, rho, numbers
+    """
+    dx, dy = x - x.mean(), y - y.mean()
+    s = (dx * dy).mean()
+    D = (dx * dx).mean() + (dy * dy).mean() + (x.mean() - y.mean()) ** 2
+    rho = 2 * s / D
+    return s, D, rho
+
+
+def our_ccc_backward(x, y, D, rho):
+    """Return the gradient of x: the derivative of rho by each prediction.
+
+    x (N,), y (N,), D and rho numbers -> dx (N,)
+    """
+    dx = 2 / (len(x) * D) * (y - y.mean() - rho * (x - y.mean()))
+    return dx
+
+
 # %%
 recordings = refmer.load_samples("recordings")
 affect = recordings.labels["affect"]
@@ -175,6 +295,8 @@ y = affect.values[affect.mask][:, :1].astype(float)  # (N, 1), valence
 y, z = ((v - v.mean()) / v.std() for v in (y, y + 0.6 * rng.normal(size=y.shape)))  # truth, and what is known of it
 a = {loss: np.argmin([loss(k / 100 * z, y)[0] for k in range(150)]) / 100 for loss in (mse, ccc_loss)}
 rho, slope = ccc(0.3 * z + 0.2, y)  # another mean, another scale
+x_given, y_given = 0.3 * z[:, 0] + 0.2, y[:, 0]
+np.testing.assert_allclose(our_ccc_backward(x_given, y_given, *our_ccc(x_given, y_given)[1:]), slope[:, 0], atol=1e-12)
 # Lesson 6: the slope is the one we derived; squared error wants a = r, concordance a = 1.
 np.testing.assert_allclose(slope, 2 / (len(y) * 1.13) * (y - rho * (0.3 * z + 0.2)), atol=1e-12)  # D = 0.09 + 1 + 0.04
 np.testing.assert_allclose([a[mse], a[ccc_loss]], [(y * z).mean(), 1], atol=0.011)
@@ -235,6 +357,8 @@ np.testing.assert_allclose(concordance(x, x, ddof=1), 0.75)
 
 # %% [markdown]
 # ## On your own
+#
+# Write it yourself: exercise file `04_losses.py` (`refmer exercises --out DIR`, then `refmer grade DIR/04_losses.py`).
 #
 # 1. Where is $m(q)$ greatest for $\gamma = 2$? What would a focal loss do to clips whose label is wrong?
 # 2. Show that $|\rho| \le |\text{Pearson}|$.

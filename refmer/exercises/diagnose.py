@@ -98,7 +98,7 @@ def describe(received, expected, sizes, with_ones=None):
     if error < 1e-4 and np.array_equal(a, a.astype(np.float32)):
         return "has the precision of float32; float64 came in"
     if error < 1e-4 and np.mean(a == b) < 0.5:
-        return f"is right to {-np.log10(error):.0f} digits: a difference quotient in place of the derivative?"
+        return f"is right to {-np.log10(error):.0f} digits only, as a difference quotient is"
     return partly(a, b, error)
 
 
@@ -155,7 +155,7 @@ def factors(sizes):
 
 
 def partly(a, b, error):
-    """Return one line on an output of which some elements are right."""
+    """Return one line on an output of which some elements may be right."""
     wrong = np.abs(a - b) > RIGHT * (np.abs(b).max() or 1)
     worst = np.unravel_index(np.abs(a - b).argmax(), a.shape)
     at = f"at {list(map(int, worst))}: " if worst else ""

@@ -25,7 +25,7 @@ def trials_of(exercise, seed):
     for i, case in enumerate(exercise.table.CASES):
         rng = np.random.default_rng([seed, i])
         letters = [name for name in inspect.signature(case.draw).parameters if len(name) == 1]
-        sizes = dict(zip(letters, rng.permutation(np.arange(2, 10)).tolist(), strict=False))
+        sizes = dict(zip(letters, rng.permutation(np.arange(3, 11)).tolist(), strict=False))
         arguments = tuple(case.draw(rng, ours, **sizes))
         run = getattr(ours, case.function)
         expected, names = outputs(run(*copied(arguments))), exercise.parameters(case.function)

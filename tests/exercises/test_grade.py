@@ -55,7 +55,7 @@ def first(tmp_path, text, seconds=PATIENT):
         ("return x[..., None] * W + b / len(W)", r"y: has the shape .*; it is not summed over axis 1"),
         ("return x @ W + b + np.inf", r"y: has \d+ of \d+ elements that are nan or infinite"),
         ("y = x @ W + b; y[0] += 1; return y", "y: is off by .*; wrong only at 0 of axis 0"),
-        ("return x @ W + b * (1 + 1e-8)", "y: is right to \\d digits: a difference quotient in place of the derivative?"),
+        ("return x @ W + b * (1 + 1e-8)", "y: is right to \\d digits only, as a difference quotient is"),
         ("y = x @ W + b; x[:] = 0; return y", "writes into its argument x"),
         ("b.sort(); return x @ W + b", "writes into its argument b"),
         ("return x @ W + b + np.random.default_rng().normal()", "gives another result when it is called again"),
@@ -148,7 +148,7 @@ def our_attention_backward(dy, q, k, v, a):
 """
     text = changed("05_attention", "def our_attention_backward", "def backward") + difference
     line = outcome_of(tmp_path, text, "our_attention_backward").lines[0]
-    assert re.match(r"dq: is right to \d+ digits: a difference quotient in place of the derivative\?", line)
+    assert re.match(r"dq: is right to \d+ digits only, as a difference quotient is", line)
 
 
 def test_two_mistakes_are_both_named_the_first_wrong_step_first(tmp_path):

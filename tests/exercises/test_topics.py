@@ -80,7 +80,7 @@ def test_the_worked_example_is_right(name):
     text = pages.filled(exercise.page.read_text(), exercise.text)
     names = {}
     exec(compile(text, name, "exec"), names)
-    example = "\n".join(line.removeprefix("#").removeprefix(" ") for line in text.splitlines() if line.startswith("#     "))
+    example = "\n".join(line[6:] if line.startswith("#     ") else "" for line in text.splitlines())
     test = doctest.DocTestParser().get_doctest(example, names, name, None, None)
     assert test.examples
     assert doctest.DocTestRunner(verbose=False).run(test).failed == 0

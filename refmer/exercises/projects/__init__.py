@@ -1,1 +1,1 @@
-"""Sources of the exercises without a tutorial: functions in full, of which the pages show the holes."""
+"""Solutions of the projects, which belong to no tutorial."""
