@@ -56,7 +56,7 @@ def product_of(draw, draw_columns):
 def fake(rng, ours, B, K):
     x, low, high = ranged(rng, ours, B, 4 * K)
     s, z, _ = ours.our_affine(x, low, high)
-    return 0.3 * x, s, z
+    return 0.3 * x, s, z.astype(float)
 
 
 def saturated(rng, ours, B, K):
@@ -78,7 +78,7 @@ def layer(rng, ours, B, K, N):
     W = rng.normal(size=(K, N))
     (x,) = rows(rng, ours, B, K)
     s, z, _ = ours.our_affine_rows(x)
-    return x, W, s, z, ours.our_symmetric(W)[0]
+    return x, W, s, z.astype(float), ours.our_symmetric(W)[0]
 
 
 def saturated_layer(rng, ours, B, K, N):
