@@ -16,7 +16,7 @@ EXERCISES = pages.exercises()
 
 
 def test_transformer_layer_is_that_of_refmer():
-    rng, ours = np.random.default_rng(0), pages.Exercise("15_transformer_layer").ours()
+    rng, ours = np.random.default_rng(0), EXERCISES["15_transformer_layer"].ours()
     B, T, C, F, heads = 3, 4, 6, 10, 2
     p = params.init(describe_encoder_layer(C, F), seed=0, dtype=np.float64)
     p.vector += 0.1 * rng.normal(size=p.vector.shape)  # biases, too
