@@ -103,7 +103,7 @@ def test_the_cases_and_mistakes_are_complete(name):
         run = getattr(exercise.ours(m), m.function)
         assert all(attempt(run, trial.arguments) for trial in trials[m.function] if trial.kind == "main"), m.name
     for law in table.LAWS:
-        for trial in trials[law.function]:
+        for trial in (t for t in trials[law.function] if t.kind == "main"):
             right = trial.expected[exercise.outputs(law.function).index(law.output)]
             assert np.abs(law.value(right)).max() < 1e-12 * max(1, np.abs(right).max())
 
