@@ -2,7 +2,8 @@
 # # 12. AuxFormer
 #
 # Introduces: `refmer.systems.auxformer.Config`, `refmer.systems.auxformer.describe`, `refmer.systems.auxformer.forward`,
-# `refmer.systems.auxformer.loss`, `refmer.layers.sequence.sinusoidal`, `refmer.train.augment.modality_dropout`
+# `refmer.systems.auxformer.loss`, `refmer.layers.auxformer.head`, `refmer.layers.sequence.sinusoidal`,
+# `refmer.train.augment.modality_dropout`
 #
 # **What you will do.** Build AuxFormer (Goncalves and Busso; paper 002) out of linear maps, layer norm and attention: the same
 # numbers as `refmer.systems.auxformer`, and the published size. Then train a small one and take its eyes and ears away.
@@ -19,6 +20,7 @@ import numpy as np
 import refmer
 from refmer import params
 from refmer.check import assert_gradient
+from refmer.layers import auxformer as layers
 from refmer.layers.attention import attention
 from refmer.layers.dense import layer_norm, linear, mlp
 from refmer.layers.sequence import sinusoidal
@@ -58,8 +60,28 @@ from refmer.train.augment import modality_dropout
 
 
 # %%
+def our_residual(r, z, alpha):
+    """Return y = alpha r + (1 - alpha) z.
+
+    r (B, T, C), z (B, T, C), alpha a number -> y (B, T, C)
+    """
+    y = alpha * r + (1 - alpha) * z
+    return y
+
+
+def our_residual_backward(dy, r, z, alpha):
+    """Return the gradients of r, z and alpha; that of alpha is one number for all clips, steps and channels.
+
+    dy, r, z (B, T, C), alpha a number -> dr, dz (B, T, C), dalpha, a number
+    """
+    dr = alpha * dy
+    dz = (1 - alpha) * dy
+    dalpha = (dy * (r - z)).sum()
+    return dr, dz, dalpha
+
+
 def residual(p, r, z):
-    return p.alpha * r + (1 - p.alpha) * z if hasattr(p, "alpha") else r + z
+    return our_residual(r, z, p.alpha) if hasattr(p, "alpha") else r + z
 
 
 def enter(x, valid):
@@ -85,9 +107,25 @@ def encoder(p, x, heads, mask, m=None, valid=None, m_valid=None):
 # Within a sequence this is the causal mask. Only with it does the paper's remark make sense that the *last* step sees "the
 # entire sequence": without a mask every step does. Between voice and face the rule is odd: of 2.5 s, 158 and 76 frames, the
 # offset is 82; the voice is shown all of the face, and face frame 0 sees 83 frames of the voice. refmer counts $N$ up to a
-# clip's own last frame, not to the padded end, and adds what is missing: nobody sees padding.
+# clip's own last frame, not to the padded end (0 if it has none), and adds what is missing: nobody sees padding.
+
 
 # %%
+def our_mask(queries, keys):
+    """Return which steps each query may look at: s <= t + |N_q - N_k|, and step s is valid.
+
+    N counts the steps up to the last valid one, and is 0 where none is; steps are counted from 0.
+
+    queries (B, T), keys (B, S) of bool, True for valid steps -> mask (B, T, S) of bool
+    """
+    T, S = queries.shape[1], keys.shape[1]
+    N_q = (queries * np.arange(1, T + 1)).max(1)
+    N_k = (keys * np.arange(1, S + 1)).max(1)
+    reach = np.arange(T) + np.abs(N_q - N_k)[:, None]  # (B, T)
+    mask = (np.arange(S) <= reach[:, :, None]) & keys[:, None]
+    return mask
+
+
 sound, face = np.ones((1, 158), bool), np.ones((1, 76), bool)
 views = {"voice asks voice": (sound, sound), "voice asks face": (sound, face), "face asks voice": (face, sound)}
 views = {title: causal_between(*pair)[0, 0] for title, pair in views.items()}
@@ -97,6 +135,7 @@ for ax, (title, seen) in zip(axes, views.items(), strict=True):
     ax.set(title=f"{title}: sees {seen.mean():.0%}", xlabel="key", ylabel="query")
 plt.show()
 
+np.testing.assert_array_equal(our_mask(sound, face)[0], views["voice asks face"])
 # Lesson 1: the last query sees all of what it asks. Within a sequence it alone does; between sequences others do too.
 assert all(seen[-1].all() for seen in views.values()) and [seen.all(1).sum() for seen in views.values()] == [1, 158, 1]
 
@@ -113,10 +152,74 @@ assert all(seen[-1].all() for seen in views.values()) and [seen.all(1).sum() for
 # 130-512-256-130, the residual around it, and $W_o: 130 \times K$, **shared by both**. *Answer:* the mean of three logits.
 
 
+#
+# Backward, the token sends its gradient to one step of each clip, and 0 to all others. In the head $z$ has two uses, the
+# residual and the MLP. With $u = z P_1 + c_1$ and $s = z + \max(u, 0) P_2 + c_2$:
+#
+# $$ds = dy\, W_o^\top, \qquad du_h = \Bigl( \sum_c ds_c (P_2)_{hc} \Bigr) [u_h > 0], \qquad dz = ds + du\, P_1^\top,$$
+#
+# and each map's gradient is tutorial 1's: $dP_1 = z^\top du$, $dP_2 = \max(u, 0)^\top ds$, $dW_o = s^\top dy$, with
+# biases' gradients the sums over clips. A head that serves two networks gets the sum of both gradients.
+
+
 # %%
-def token(x, valid):
+def our_token(x, valid):
+    """Return the last valid step of each clip, 0 where there is none. Valid steps may have gaps.
+
+    x (B, T, C), valid (B, T) of bool -> y (B, C)
+    """
     last = (valid * np.arange(1, valid.shape[1] + 1)).max(1)  # (B,), 0: none
-    return np.where(last[:, None] > 0, x[np.arange(len(x)), last - 1], 0)
+    y = np.where(last[:, None] > 0, x[np.arange(len(x)), last - 1], 0)
+    return y
+
+
+def our_token_backward(dy, valid):
+    """Return the gradient of x.
+
+    dy (B, C), valid (B, T) of bool -> dx (B, T, C)
+    """
+    last = (valid * np.arange(1, valid.shape[1] + 1)).max(1)
+    dx = np.where((np.arange(1, valid.shape[1] + 1) == last[:, None])[..., None], dy[:, None], 0)
+    return dx
+
+
+def our_head(z, P1, c1, P2, c2, W, b):
+    """Return u = z P1 + c1, s = z + max(u, 0) P2 + c2, and y = s W + b.
+
+    z (B, C), P1 (C, H), c1 (H,), P2 (H, C), c2 (C,), W (C, K), b (K,) -> u (B, H), s (B, C), y (B, K)
+    """
+    u = z @ P1 + c1
+    s = z + np.where(u.real > 0, u, 0) @ P2 + c2
+    y = s @ W + b
+    return u, s, y
+
+
+def our_head_backward(dy, z, P1, P2, W, u, s):
+    """Return the gradients of s, u, z, and of the six weights in the order of the forward.
+
+    dy (B, K), the others as in our_head -> ds (B, C), du (B, H), dz (B, C), dP1, dc1, dP2, dc2, dW, db in their shapes
+    """
+    ds = dy @ W.T
+    du = np.where(u.real > 0, ds @ P2.T, 0)
+    dz = ds + du @ P1.T
+    dP1, dc1 = z.T @ du, du.sum(0)
+    dP2, dc2 = np.where(u.real > 0, u, 0).T @ ds, ds.sum(0)
+    dW, db = s.T @ dy, dy.sum(0)
+    return ds, du, dz, dP1, dc1, dP2, dc2, dW, db
+
+
+def our_shared_head_backward(dy_voice, dy_face, voice, face, P1, c1, P2, c2, W, b):
+    """Return the gradients of a head that is used twice, for the token of the voice and for that of the face.
+
+    dy_voice, dy_face (B, K), the tokens voice, face (B, C), weights as in our_head
+    -> dvoice, dface (B, C), dP1, dc1, dP2, dc2, dW, db in their shapes
+    """
+    u, s, _ = our_head(voice, P1, c1, P2, c2, W, b)
+    _, _, dvoice, *first = our_head_backward(dy_voice, voice, P1, P2, W, u, s)
+    u, s, _ = our_head(face, P1, c1, P2, c2, W, b)
+    _, _, dface, *second = our_head_backward(dy_face, face, P1, P2, W, u, s)
+    dP1, dc1, dP2, dc2, dW, db = (one + other for one, other in zip(first, second, strict=True))
+    return dvoice, dface, dP1, dc1, dP2, dc2, dW, db
 
 
 def head(p, z):
@@ -130,11 +233,15 @@ def ours(p, batch, heads):
         part, alone = getattr(p.main, m), z[m]
         between, within = (causal_between(valid[m], valid[k]) & key_mask(valid[k]) for k in (other, m))
         h = encoder(part.cross, z[m], heads, between, z[other], valid[m], valid[other])
-        tokens.append(token(encoder(part.within, h, heads, within), valid[m]))
+        tokens.append(our_token(encoder(part.within, h, heads, within), valid[m]))
         for _ in range(3):
             alone = encoder(getattr(p.auxiliary, m), alone, heads, within)
-        logits.append(head(p.auxiliary.head, token(alone, valid[m])))
-    return (head(p.main.head, np.concatenate(tokens, -1)) + sum(logits)) / 3
+        logits.append(head(p.auxiliary.head, our_token(alone, valid[m])))
+    return (our_head(np.concatenate(tokens, -1), *weights(p.main.head))[-1] + sum(logits)) / 3
+
+
+def weights(p):
+    return [array for map_ in (*p.mlp.maps, p.out) for array in (map_.W, map_.b)]
 
 
 rng = np.random.default_rng(0)
@@ -150,6 +257,12 @@ print(f"forward against backward: {worst:.0e}")
 
 # Lesson 2: that is all of it. These lines and refmer's AuxFormer give the same numbers, whose gradient is right.
 np.testing.assert_allclose(ours(p, batch, config.heads), out["logits"], rtol=1e-10)
+z, dy, g = rng.normal(size=(4, 24)), rng.normal(size=(4, config.classes)), params.zeros_like(p)
+dz = layers.head(p.main.head, z)[1](dy, g.main.head)
+P1, c1, P2, c2, W, b = weights(p.main.head)
+u, s, _ = our_head(z, P1, c1, P2, c2, W, b)
+for ours_, theirs in zip(our_head_backward(dy, z, P1, P2, W, u, s)[2:], (dz, *weights(g.main.head)), strict=True):
+    np.testing.assert_allclose(ours_, theirs, rtol=1e-10, atol=1e-14)
 # Lesson 3: nothing is left out: the full size, with K = 4 classes, is the published one to the last parameter.
 assert params.count(auxformer.describe(auxformer.Config.paper())) == 7_054_748
 
@@ -172,7 +285,32 @@ assert moved[0] < 1e-12 and moved[1] > 1e-3
 #
 # Every network has its own cross-entropy, $L = \frac13 (L_{av} + L_a + L_v)$. With $p = \text{softmax}(\ell)$ and one-hot $y$
 # each gets $d\ell_{bk} = \frac{1}{3B} (p_{bk} - y_{bk})$. The mean that gives the answer does not occur in the loss.
-#
+
+
+# %%
+def our_loss(main, voice, face, y):
+    """Return the mean over three networks of their cross-entropies, each a mean over clips.
+
+    logits main, voice, face (B, K), y (B, K) with one 1 in each row -> L, a number
+    """
+    L = 0.0
+    for x in (main, voice, face):
+        shifted = x - x.real.max(1, keepdims=True)
+        L = L - (y * (shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))).sum() / (3 * len(y))
+    return L
+
+
+def our_loss_backward(main, voice, face, y):
+    """Return the gradients of the three logits.
+
+    main, voice, face (B, K), y (B, K) -> dmain, dvoice, dface (B, K)
+    """
+    exps = [np.exp(x - x.real.max(1, keepdims=True)) for x in (main, voice, face)]
+    dmain, dvoice, dface = ((e / e.sum(1, keepdims=True) - y) / (3 * len(y)) for e in exps)
+    return dmain, dvoice, dface
+
+
+# %% [markdown]
 # *Optimized training* (standard training goes without): of every batch 20 % of the clips lose the voice, another 20 % the face,
 # features set to 0, and 60 % stay whole. (The code draws once for a whole batch, on development data too, so chance chooses the
 # epoch it keeps.) In paper and code the zeros stay visible as frames; here the mask hides them too.
@@ -186,6 +324,9 @@ assert moved[0] < 1e-12 and moved[1] > 1e-3
 # %%
 lost = modality_dropout({m: np.ones((32, 1, 1)) for m in ("audio", "visual")}, rng, {"audio": 0.2, "visual": 0.2})
 L, terms, dout = auxformer.loss(out, {"target": np.eye(4), "class_count": np.ones(4)}, config)
+logits = out["av"], out["audio"], out["visual"]
+np.testing.assert_allclose([L], [our_loss(*logits, np.eye(4))], rtol=1e-10)
+np.testing.assert_allclose(our_loss_backward(*logits, np.eye(4)), list(dout.values()), rtol=1e-10)
 # Lesson 5: of 32 clips 6 or 7 lose each sense, none both; the loss speaks to three networks, not to their mean.
 assert {int((x == 0).sum()) for x in lost.values()} <= {6, 7} and (lost["audio"] + lost["visual"]).all()
 assert set(dout) == {"av", "audio", "visual"} and abs(L - sum(terms.values()) / 3) < 1e-12
@@ -234,6 +375,8 @@ plt.show()
 # the face is worth to a system, and no more: other people and features there, drawn faces and 55,000 parameters here.
 #
 # ## On your own
+#
+# Write it yourself: exercise file `12_auxformer.py` (`refmer exercises --out DIR`, then `refmer grade DIR/12_auxformer.py`).
 #
 # 1. The published count has one scalar $\alpha$ a layer. How many parameters would a free $\beta$ beside it add?
 # 2. Some put a learned token *in front* of a sequence and read that in the end. What would it know here?

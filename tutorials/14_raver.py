@@ -2,8 +2,8 @@
 # # 14. RAVER
 #
 # Introduces: `refmer.systems.raver.Config`, `refmer.systems.raver.describe`, `refmer.systems.raver.forward`,
-# `refmer.systems.raver.loss`, `refmer.layers.sequence.statistics_pool`, `refmer.data.gaps.GilbertElliott`,
-# `refmer.evaluate.calibration.brier_labels`, `refmer.evaluate.calibration.reliability`,
+# `refmer.systems.raver.loss`, `refmer.layers.sequence.describe_statistics_pool`, `refmer.layers.sequence.statistics_pool`,
+# `refmer.data.gaps.GilbertElliott`, `refmer.evaluate.calibration.brier_labels`, `refmer.evaluate.calibration.reliability`,
 # `refmer.evaluate.calibration.ece_positive`, `refmer.evaluate.calibration.ece_macro`
 #
 # **What you will do.** Build RAVER (paper 004), which reads what is left of a clip with learned queries. Lose frames in bursts.
@@ -24,7 +24,7 @@ from refmer.data.gaps import GilbertElliott
 from refmer.evaluate.calibration import brier_labels, ece_macro, ece_positive, reliability
 from refmer.layers.attention import attention, cross_encoder, encoder
 from refmer.layers.dense import feed_forward, layer_norm, linear, mlp
-from refmer.layers.sequence import positions, statistics_pool
+from refmer.layers.sequence import describe_statistics_pool, positions, statistics_pool
 from refmer.ops.attention import key_mask
 from refmer.systems import raver
 
@@ -38,16 +38,137 @@ from refmer.systems import raver
 # $$q_{bnc} = Q_{nc}, \quad s = q + \text{Attention}(\text{LN}_1 q, \text{LN}_1 q), \quad
 #   h = s + \text{Attention}(\text{LN}_2 s, z), \quad q' = h + \text{FFN}(\text{LN}_3 h) .$$
 #
-# However long the clip, its *summary* has $N$ steps, all of them there; and $dQ_{nc} = \sum_b dq_{bnc}$. Summaries meet in
-# cross encoders and go through encoders (tutorial 12, no positions). *Attentive statistics pooling* leaves of each channel
+# However long the clip, its *summary* has $N$ steps, all of them there; and $dQ_{nc} = \sum_b dq_{bnc}$. (GELU is
+# $x\, \Phi(x)$ with the normal distribution's $\Phi$.)
+#
+# What is new is that one $Q$ reads every clip. Take the reading alone, with one head and without maps: keys and values are both
+# $z$, and with $c = 1 / \sqrt C$
+#
+# $$s_{bnt} = c \sum_c Q_{nc} z_{btc}, \qquad a_{bnt} = \text{softmax}_t\, s_{bnt} \text{ over the valid } t, \qquad
+#   y_{bnc} = \sum_t a_{bnt} z_{btc} .$$
+#
+# Backward as in tutorial 5, $da_{bnt} = \sum_c dy_{bnc} z_{btc}$ and
+# $ds_{bnt} = a_{bnt} (da_{bnt} - \sum_r a_{bnr}\, da_{bnr})$. $Q$ is used by all clips, and $z$ twice, as key and as value:
+#
+# $$dQ_{nc} = c \sum_b \sum_t ds_{bnt} z_{btc}, \qquad
+#   dz_{btc} = c \sum_n ds_{bnt} Q_{nc} + \sum_n a_{bnt}\, dy_{bnc} .$$
+
+
+# %%
+def our_summary(Q, z, valid):
+    """Return the weights a and the summary y. A clip without a valid step has 0 in both.
+
+    Q (N, C), z (B, T, C), valid (B, T) of bool -> a (B, N, T), y (B, N, C)
+    """
+    s = Q.shape[-1] ** -0.5 * Q @ z.swapaxes(1, 2)
+    s = np.where(valid[:, None], s, -np.inf)
+    top = s.real.max(-1, keepdims=True)
+    e = np.exp(s - np.where(top > -np.inf, top, 0))
+    total = e.sum(-1, keepdims=True)
+    a = e / np.where(total == 0, 1, total)
+    y = a @ z
+    return a, y
+
+
+def our_summary_backward(dy, Q, z, a):
+    """Return the gradients of a, of the scores s (scaled by c), of Q and of z.
+
+    dy (B, N, C), Q (N, C), z (B, T, C), a (B, N, T) -> da, ds (B, N, T), dQ (N, C), dz (B, T, C)
+    """
+    c = Q.shape[-1] ** -0.5
+    da = dy @ z.swapaxes(1, 2)
+    ds = a * (da - (a * da).sum(-1, keepdims=True))
+    dQ = c * (ds @ z).sum(0)
+    dz = c * ds.swapaxes(1, 2) @ Q + a.swapaxes(1, 2) @ dy
+    return da, ds, dQ, dz
+
+
+def read(Q, z, valid):
+    a, y = our_summary(Q, z, valid)
+    return y, lambda dy: our_summary_backward(dy, Q, z, a)[2:]
+
+
+rng = np.random.default_rng(0)
+Q, z, valid = rng.normal(size=(4, 5)), rng.normal(size=(3, 7, 5)), np.arange(7) < [[7], [4], [0]]
+assert assert_gradient(read, None, Q, z, valid, rng=rng) < 1e-13
+
+# %% [markdown]
+# ## Statistics
+#
+# Summaries meet in cross encoders and go through encoders (tutorial 12, no positions). *Attentive statistics pooling* leaves of
+# each channel
 #
 # $$a_t = \text{softmax}_t\bigl(v \cdot \tanh(W x_t + b)\bigr), \qquad \mu_c = \sum_t a_t x_{tc}, \qquad
 #   \sigma_c = \Bigl(\sum_t a_t (x_{tc} - \mu_c)^2\Bigr)^{1/2} .$$
+#
+# The root has an infinite slope at 0, where a channel is constant. So a variance below $10^{-5}$ counts as $10^{-5}$, and
+# sends no gradient back. A clip without a valid step has $a = 0$, $\mu = 0$ and $\sigma = 0$.
 #
 # The derivative of $\sigma_c^2$ by $\mu_c$ is $-2 \sum_t a_t (x_{tc} - \mu_c) = 0$, so only the direct ways count:
 #
 # $$dx_{tc} = a_t \Bigl(d\mu_c + d\sigma_c \frac{x_{tc} - \mu_c}{\sigma_c}\Bigr), \qquad
 #   da_t = \sum_c \Bigl(d\mu_c\, x_{tc} + d\sigma_c \frac{(x_{tc} - \mu_c)^2}{2 \sigma_c}\Bigr) .$$
+#
+# $x$ is used a third time, in the scores. With $h_t = \tanh(W x_t + b)$ and $e_t = v \cdot h_t$:
+#
+# $$de_t = a_t \Bigl(da_t - \sum_r a_r\, da_r\Bigr), \qquad du_{tk} = de_t\, v_k (1 - h_{tk}^2), \qquad
+#   dx_{tc} \mathrel{+}= \sum_k du_{tk} W_{ck}, \qquad dv_k = \sum_{bt} de_{bt} h_{btk},$$
+#
+# and $dW$, $db$ are those of a linear map, summed over clips and steps.
+
+
+# %%
+def our_statistics(x, W, b, v, valid):
+    """Return h, the weights a, the mean mu, the variance var before the floor of 1e-5, and sigma, the root after it.
+
+    A clip without a valid step has a, mu, var and sigma 0.
+
+    x (B, T, C), W (C, H), b (H,), v (H,), valid (B, T) of bool -> h (B, T, H), a (B, T), mu, var, sigma (B, C)
+    """
+    h = np.tanh(x @ W + b)
+    e = np.where(valid, h @ v, -np.inf)
+    top = e.real.max(-1, keepdims=True)
+    p = np.exp(e - np.where(top > -np.inf, top, 0))
+    total = p.sum(-1, keepdims=True)
+    a = p / np.where(total == 0, 1, total)
+    mu = np.einsum("bt,btc->bc", a, x)
+    var = np.einsum("bt,btc->bc", a, (x - mu[:, None]) ** 2)
+    sigma = np.sqrt(np.where(var.real > 1e-5, var, 1e-5)) * valid.any(1, keepdims=True)
+    return h, a, mu, var, sigma
+
+
+def our_statistics_backward(dy_mu, dy_sigma, x, W, v, h, a, mu, var, sigma):
+    """Return the gradients of a, of the scores e, of u = x W + b, and of x, W, b and v.
+
+    dy_mu, dy_sigma (B, C), the others as in our_statistics
+    -> da, de (B, T), du (B, T, H), dx (B, T, C), dW (C, H), db (H,), dv (H,)
+    """
+    above = var > 1e-5
+    slope = np.where(above, dy_sigma / np.where(above, sigma, 1), 0)[:, None]  # (B, 1, C)
+    d = x - mu[:, None]
+    da = (dy_mu[:, None] * x + slope * d**2 / 2).sum(-1)
+    de = a * (da - (a * da).sum(-1, keepdims=True))
+    du = de[..., None] * v * (1 - h**2)
+    dx = a[..., None] * (dy_mu[:, None] + slope * d) + du @ W.T
+    dW = np.einsum("btc,bth->ch", x, du)
+    db = du.sum((0, 1))
+    dv = np.einsum("bt,bth->h", de, h)
+    return da, de, du, dx, dW, db, dv
+
+
+p = params.init(describe_statistics_pool(5), seed=0, dtype=np.float64)
+g, dy = params.zeros_like(p), rng.normal(size=(3, 10))
+theirs, back_pool = statistics_pool(p, z, valid)
+weights = p.hidden.W, p.hidden.b, p.score.W[:, 0]
+h, a, mu, var, sigma = our_statistics(z, *weights, valid)
+np.testing.assert_allclose(np.hstack([mu, sigma]), theirs, rtol=1e-10, atol=1e-14)
+ours = our_statistics_backward(dy[:, :5], dy[:, 5:], z, weights[0], weights[2], h, a, mu, var, sigma)
+# Lesson 1: mean and deviation of each channel, and how they move with x and with the weights, are refmer's.
+for mine, other in zip(ours[3:], (back_pool(dy, g), g.hidden.W, g.hidden.b, g.score.W[:, 0]), strict=True):
+    np.testing.assert_allclose(mine, other, rtol=1e-9, atol=1e-13)
+
+# %% [markdown]
+# ## The system
 
 
 # %%
@@ -75,7 +196,6 @@ def ours(p, batch, heads):
     return mlp(p.head, np.concatenate(pooled, -1))[0]
 
 
-rng = np.random.default_rng(0)
 config = raver.Config.tiny(audio=5, audio_layers=3, visual=7, width=8, heads=2, n_context=4, hidden=9)
 p = params.init(raver.describe(config), seed=0, dtype=np.float64)
 batch = {"audio": rng.normal(size=(3, 9, 3, 5)), "visual": rng.normal(size=(3, 6, 7))}
@@ -83,7 +203,7 @@ batch |= {"audio_mask": rng.random((3, 9)) < 0.7, "visual_mask": np.arange(6) < 
 worst = assert_gradient(lambda p, b: raver.forward(p, b, config), p, batch, rng=rng, zero=("*.key.b",), directions=True)
 print(f"forward against backward: {worst:.0e}")
 
-# Lesson 1: these lines are RAVER.
+# Lesson 2: these lines are RAVER.
 np.testing.assert_allclose(ours(p, batch, config.heads), raver.forward(p, batch, config)[0]["logits"], rtol=1e-10)
 
 # %% [markdown]
@@ -102,17 +222,41 @@ np.testing.assert_allclose(ours(p, batch, config.heads), raver.forward(p, batch,
 # It vanishes where $p_{bj} = w_j y_{bj} / \sum_k w_k y_{bk}$: **the best answer is not the shares**, but shares tilted to rare
 # classes. The paper offers CBCE as a cure of miscalibration. It is a cause, which $p_{bj} / w_j$, normalised, undoes.
 
+
 # %%
+def our_balance(shares):
+    """Return the number n of clips that hold each class (a share above 1/K) and its weight w; weights sum to K.
+
+    beta = (N - 1) / N, where N is the sum of n. Every class has at least one clip.
+
+    shares (B, K) -> n (K,), w (K,)
+    """
+    K = shares.shape[1]
+    n = (shares > 1 / K).sum(0)
+    beta = 1 - 1 / n.sum()
+    inverse = (1 - beta) / (1 - beta**n)
+    w = K * inverse / inverse.sum()
+    return n, w
+
+
+def our_undone(p, w):
+    """Return probabilities without the tilt of the weights: p / w, scaled so that rows sum to 1.
+
+    p (B, K), w (K,) -> q (B, K)
+    """
+    q = p / w
+    q = q / q.sum(-1, keepdims=True)
+    return q
+
+
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
-counts = (train.votes > train.votes.sum(1, keepdims=True) / 6).sum(0).astype(float)  # n_k
-beta = 1 - 1 / counts.sum()
-w = (1 - beta) / (1 - beta**counts)
+counts, w = our_balance(train.votes / train.votes.sum(1, keepdims=True))
 y = np.array([[0.1, 0, 0, 0.2, 0.7, 0]])
 tilted = w * y / (w * y).sum()
-one = {"target": y, "class_count": counts}
+one = {"target": y, "class_count": counts.astype(float)}
 at = [raver.loss({"logits": np.log(np.maximum(q, 1e-30))}, one, config)[2]["logits"] for q in (y, tilted)]
 
-# Lesson 2: at the shares themselves CBCE still pulls; at the tilted ones it is content.
+# Lesson 3: at the shares themselves CBCE still pulls; at the tilted ones it is content.
 assert np.abs(at[0]).max() > 0.05 and np.abs(at[1]).max() < 1e-12
 
 # %% [markdown]
@@ -145,7 +289,7 @@ axes[0].set(xlabel="slot", ylabel="chance of being lost", title="p = r: all 50 %
 axes[0].legend(fontsize=8)
 plt.show()
 
-# Lesson 3: the formula is right, and a nominal 50 % is 24 % on clips of this length.
+# Lesson 4: the formula is right, and a nominal 50 % is 24 % on clips of this length.
 assert all(abs(expected[name] - seen[name]) < 0.03 for name in chains)
 assert expected["short bursts"] > 0.48 and expected["long"] < 0.25
 
@@ -177,7 +321,7 @@ for ax, (name, q) in zip(axes, twelve.items(), strict=True):
     ax.legend(loc="lower right", bbox_to_anchor=(1, 0.12), fontsize=8)
 plt.show()
 
-# Lesson 4: B has half the Brier score of A. A is calibrated perfectly, B is not.
+# Lesson 5: B has half the Brier score of A. A is calibrated perfectly, B is not.
 assert abs(brier["A"] - 1 / 6) < 1e-12 and abs(brier["B"] - 1 / 12) < 1e-12 and ece["A"] == 0 and abs(ece["B"] - 1 / 6) < 1e-12
 
 # %% [markdown]
@@ -192,8 +336,7 @@ shares = test.votes / test.votes.sum(1, keepdims=True)
 labels = (shares > 1 / 6).astype(int)
 models = {b: refmer.Recognizer("raver", config={"balance": b}, epochs=7).fit(train) for b in ("class", "none")}
 said = {name: model.predict_proba(test) for name, model in models.items()}
-said["class, undone"] = said["class"] / w
-said["class, undone"] /= said["class, undone"].sum(1, keepdims=True)
+said["class, undone"] = our_undone(said["class"], w)
 for name, q in said.items():
     floor = (labels.sum(1).mean() - 1) / 6
     print(f"{name:14} Brier {brier_labels(labels, q):.3f}, calibration error {ece_macro(labels, q):.3f}, at least {floor:.3f}")
@@ -215,23 +358,25 @@ for ax in (learning, bars, lines):
     ax.legend(fontsize=8)
 plt.show()
 
-# Lesson 5: weights push the commonest class down; undoing them brings it back, and brings the Brier score down.
+# Lesson 6: weights push the commonest class down; undoing them brings it back, and brings the Brier score down.
 assert said["class"][:, neutral].mean() < said["none"][:, neutral].mean() - 0.05
 assert brier_labels(labels, said["class, undone"]) < brier_labels(labels, said["class"])
 assert min(ece_macro(labels, q) for q in said.values()) >= floor
-# Lesson 6: half of the frames carry nearly all; without any frame nothing is known, and no summary can help.
+# Lesson 7: half of the frames carry nearly all; without any frame nothing is known, and no summary can help.
 assert curve["voice+face"][1] > curve["voice+face"][0] - 0.06 and curve["voice+face"][-1] < curve["voice+face"][0] - 0.15
 
 gone = models["none"].explain(refmer.corrupt(test, "voice", "missing", 1.0))["audio.context"]
 size = [np.sqrt((c**2).mean()) for c in (gone, models["none"].explain(test)["audio.context"])]
 print(f"summary of the voice: root mean square {size[0]:.2f} where there is none, {size[1]:.2f} where there is")
-# Lesson 7: the summary of nothing is one for all clips and not small (the paper calls the update it makes "near-zero").
+# Lesson 8: the summary of nothing is one for all clips and not small (the paper calls the update it makes "near-zero").
 assert np.ptp(gone, axis=0).max() < 1e-4 and size[0] > 0.2 * size[1]
 
 # %% [markdown]
 # *Beside the paper.* RAVER's Brier score on CREMA-D is .119. Ours does not compare: each corpus has its own floor (exercise 1).
 #
 # ## On your own
+#
+# Write it yourself: exercise file `14_raver.py` (`refmer exercises --out DIR`, then `refmer grade DIR/14_raver.py`).
 #
 # 1. Two of six classes are there. What is the best Brier score of a softmax? And on `labels`?
 # 2. The paper's $(p_L, p_N)$ are undefined. If they are chances of *staying* lost and received, what are our $p$ and $r$?

@@ -28,7 +28,7 @@ def exercises(out=None, solutions=False):
     solutions : bool
         List the place of the solution of each function instead.
     """
-    every = [pages.Exercise(name) for name in pages.names()]
+    every = pages.exercises().values()
     if solutions:
         for exercise in every:
             print(exercise.title)
@@ -45,7 +45,7 @@ def exercises(out=None, solutions=False):
         path = folder / exercise.page.name
         print(f"{exercise.title:60} {points(grade(path)) if path.is_file() else ''}".rstrip())
     if out:
-        print(f"The pages are in {out}: edit one, then: refmer grade {folder / every[0].page.name}")
+        print(f"The pages are in {out}: edit one, then: refmer grade {folder / '01_one_layer.py'}")
 
 
 def points(report):

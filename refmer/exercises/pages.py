@@ -6,7 +6,7 @@ exercise. The syntax tree finds them; from their text come the holes of the page
 
 import ast
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -46,10 +46,15 @@ class Exercise:
         return self.source.read_text()
 
     @cached_property
+    def nodes(self):
+        """{name: syntax tree} of the functions, in their order."""
+        return functions(self.text)
+
+    @cached_property
     def functions(self):
         """{name: source text} of the functions, in their order."""
-        nodes, lines = functions(self.text), self.text.splitlines(keepends=True)
-        return {name: "".join(lines[node.lineno - 1 : node.end_lineno]) for name, node in nodes.items()}
+        lines = self.text.splitlines(keepends=True)
+        return {name: "".join(lines[node.lineno - 1 : node.end_lineno]) for name, node in self.nodes.items()}
 
     @cached_property
     def graded(self):
@@ -63,12 +68,12 @@ class Exercise:
 
     def outputs(self, function):
         """Return the names that a function returns."""
-        value = functions(self.text)[function].body[-1].value
+        value = self.nodes[function].body[-1].value
         return [node.id for node in (value.elts if isinstance(value, ast.Tuple) else [value])]
 
     def parameters(self, function):
         """Return the names of the parameters of a function."""
-        return [a.arg for a in functions(self.text)[function].args.args]
+        return [a.arg for a in self.nodes[function].args.args]
 
     def ours(self, *mistakes):
         """Return the functions as attributes; with `mistakes`, mutated.
@@ -89,7 +94,7 @@ class Exercise:
 
     def line(self, function):
         """Return the place of the solution, e.g. "tutorials/05_attention.py:62"."""
-        return f"{self.source}:{functions(self.text)[function].lineno}"
+        return f"{self.source}:{self.nodes[function].lineno}"
 
 
 def folder():
@@ -97,9 +102,10 @@ def folder():
     return bundled("tutorials", "tutorials", "exercises/01_one_layer.py") / "exercises"
 
 
-def names():
-    """Return the names of all exercises."""
-    return sorted(path.stem for path in folder().glob("[0-9][0-9]_*.py"))
+@cache
+def exercises():
+    """Return all exercises, {name: Exercise}."""
+    return {path.stem: Exercise(path.stem) for path in sorted(folder().glob("[0-9][0-9]_*.py"))}
 
 
 def functions(text):
@@ -116,8 +122,7 @@ def find(path):
         If the file belongs to no exercise.
     """
     defined = set(START.findall(path.read_bytes().decode(errors="replace")))
-    exercises = [Exercise(name) for name in names()]
-    shared = [(len(defined & set(e.graded)), path.stem.startswith(e.name[:3]), e) for e in exercises]
+    shared = [(len(defined & set(e.graded)), path.stem.startswith(e.name[:3]), e) for e in exercises().values()]
     most = max(shared, key=lambda item: item[:2])
     if not any(most[:2]):
         raise ValueError(f"{path} defines no function of an exercise; accepted: a file made by `refmer exercises --out DIR`")

@@ -14,6 +14,7 @@ from refmer.exercises import pages
 from refmer.exercises.grade import grade
 
 SOLUTIONS = Path(__file__).parent / "solutions"
+EXERCISES = pages.exercises()
 LINEAR = "our_linear(x, W, b)"
 PATIENT = 60.0  # seconds, where the function ends
 
@@ -187,7 +188,7 @@ def test_a_file_of_no_exercise_is_named(tmp_path):
 
 
 def test_a_mistake_whose_text_is_not_there_once_is_refused():
-    exercise = pages.Exercise("01_one_layer")
+    exercise = EXERCISES["01_one_layer"]
     with pytest.raises(ValueError, match="our_linear has 'no such text' 0 times; expected: once"):
         exercise.ours(exercise.table.MISTAKES[0]._replace(old="no such text"))
 
@@ -207,7 +208,7 @@ def test_gradescope_reads_the_report(tmp_path, capsys):
 def test_exit_status_and_report(capsys):
     assert main(["grade", str(SOLUTIONS / "05_attention.py"), "--seconds", "60"]) == 0
     assert "Exercise 5. Attention: 10 of 10 points" in capsys.readouterr().out
-    assert main(["grade", str(pages.Exercise("05_attention").page)]) == 1
+    assert main(["grade", str(EXERCISES["05_attention"].page)]) == 1
     assert main(["grade", "nothing.py"]) == 1
     assert "nothing.py" in capsys.readouterr().err
 
@@ -266,7 +267,7 @@ def read_until(process, text):
 def test_pages_are_copied_kept_and_listed_and_pytest_runs_them(tmp_path, capsys):
     folder = tmp_path / "mine"
     assert main(["exercises", "--out", str(folder)]) == 0
-    assert {path.stem for path in folder.glob("[0-9]*.py")} == set(pages.names())
+    assert {path.stem for path in folder.glob("[0-9]*.py")} == set(EXERCISES)
     (folder / "05_attention.py").write_text((SOLUTIONS / "05_attention.py").read_text())
     (folder / "01_one_layer.py").write_text(f"def {LINEAR}:\n    return x @ W + b\n")
     assert main(["exercises", "--out", str(folder)]) == 0

@@ -13,11 +13,12 @@ from refmer.exercises import pages, sandbox
 from refmer.exercises.case import LEVELS
 from refmer.exercises.grade import UNWRITTEN, grade
 from refmer.exercises.sandbox import Answer
-from refmer.exercises.trials import copied, trials_of
+from refmer.exercises.trials import attempt, copied, trials_of
 
 SOLUTIONS = Path(__file__).parent / "solutions"
-NAMES = pages.names()
-MISTAKES = [(name, mistake) for name in NAMES for mistake in pages.Exercise(name).table.MISTAKES]
+EXERCISES = pages.exercises()
+NAMES = list(EXERCISES)
+MISTAKES = [(name, mistake) for name in NAMES for mistake in EXERCISES[name].table.MISTAKES]
 each = pytest.mark.parametrize("name", NAMES)
 
 
@@ -65,7 +66,7 @@ def test_there_are_sixteen_exercises_and_at_least_120_mistakes():
 
 @each
 def test_the_page_has_the_functions_of_its_source_with_holes(name):
-    exercise = pages.Exercise(name)
+    exercise = EXERCISES[name]
     page = exercise.page.read_text()
     assert page == pages.emptied(page, exercise.text)
     assert set(exercise.graded) == set(exercise.functions)
@@ -76,7 +77,7 @@ def test_the_page_has_the_functions_of_its_source_with_holes(name):
 
 @each
 def test_the_worked_example_is_right(name):
-    exercise = pages.Exercise(name)
+    exercise = EXERCISES[name]
     text = pages.filled(exercise.page.read_text(), exercise.text)
     names = {}
     exec(compile(text, name, "exec"), names)
@@ -88,7 +89,7 @@ def test_the_worked_example_is_right(name):
 
 @each
 def test_the_cases_and_mistakes_are_complete(name):
-    exercise = pages.Exercise(name)
+    exercise = EXERCISES[name]
     table = exercise.table
     assert {case.function for case in table.CASES} == set(exercise.graded)
     assert {case.level for case in table.CASES} == set(LEVELS)
@@ -97,15 +98,19 @@ def test_the_cases_and_mistakes_are_complete(name):
     assert len({m.says for m in table.MISTAKES}) == len(table.MISTAKES)
     headings = exercise.text if exercise.is_of_tutorial else exercise.page.read_text()
     assert all(f"\n# ## {m.section}\n" in headings for m in table.MISTAKES)
+    trials = trials_of(exercise, 0)
+    for m in table.MISTAKES:
+        run = getattr(exercise.ours(m), m.function)
+        assert all(attempt(run, trial.arguments) for trial in trials[m.function] if trial.kind == "main"), m.name
     for law in table.LAWS:
-        for trial in trials_of(exercise, 0)[law.function]:
+        for trial in trials[law.function]:
             value = law.value(trial.expected[exercise.outputs(law.function).index(law.output)])
             assert np.abs(value).max() < 1e-12
 
 
 @each
 def test_every_output_is_the_complex_step_of_the_rest_of_the_forward(name):
-    exercise = pages.Exercise(name)
+    exercise = EXERCISES[name]
     spec = spec_from_file_location(f"solution_{name}", SOLUTIONS / f"{name}.py")
     own = module_from_spec(spec)
     spec.loader.exec_module(own)
@@ -146,7 +151,7 @@ def test_the_independent_solution_gets_full_marks(name, seed, tmp_path, here):
 
 @each
 def test_the_page_as_it_is_gets_no_points(name, tmp_path):
-    report = graded(tmp_path, name, pages.Exercise(name).page.read_text())
+    report = graded(tmp_path, name, EXERCISES[name].page.read_text())
     assert report.score == 0 and {o.lines for o in report.outcomes} == {(UNWRITTEN,)}
 
 
@@ -163,7 +168,7 @@ def test_a_mistake_in_the_solution_is_named_as_itself_and_nothing_else(name, mis
 def test_a_random_damage_has_no_name(seed, tmp_path, here):
     rng = np.random.default_rng(seed)
     name = NAMES[rng.integers(len(NAMES))]
-    exercise = pages.Exercise(name)
+    exercise = EXERCISES[name]
     function = exercise.graded[rng.integers(len(exercise.graded))]
     place = rng.integers(len(exercise.outputs(function)))
 
