@@ -5,11 +5,12 @@
 # `refmer.ops.activations.softmax`, `refmer.ops.activations.softmax_backward`
 #
 # **What you will do.** Compile loops with Numba and race them: a polynomial, exp, a sum, a matrix product, a norm, a system.
+# Write a product by blocks and softmax in one pass, with their backward.
 #
 # **What you will learn.** What a pass over memory costs; what a compiler may not do to floating-point numbers, and what happens
 # if you allow it; how to write a fast double of a slow function and know that it is the same function.
 #
-# **What you need.** Tutorials 1, 2 and 6. Your times will differ from ours: no assertion is about a time.
+# **What you need.** Tutorials 1, 2, 5 and 6. Your times will differ from ours: no assertion is about a time.
 
 # %%
 import math
