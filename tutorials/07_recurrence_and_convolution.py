@@ -51,43 +51,96 @@ from refmer.layers.sequence import describe_lstm, lstm
 # $$dW_{dk} = \sum_{bt} x_{btd}\, du_{btk}, \qquad dU_{hk} = \sum_{bt} h_{b,t-1,h}\, du_{btk}, \qquad
 #   db_k = \sum_{bt} du_{btk}, \qquad dx_{btd} = \sum_k du_{btk} W_{dk} .$$
 
+#
+# ## Steps that are padding
+#
+# Sequences of one batch have different lengths; the shorter ones are padded, and $m_{bt}$ says which steps are valid. A padded
+# step keeps the state, $h_t = h_{t-1}$ and $c_t = c_{t-1}$, and its output is 0. Valid steps give the state's $h$ out:
+#
+# $$y_{bt} = m_{bt}\, h_{bt} .$$
+#
+# Backwards, a padded step has $du_t = 0$ and ignores $dy_t$; the gradients of $h_t$ and $c_t$ go to $h_{t-1}$ and $c_{t-1}$ as
+# they are. With $dh_t$ and $dc_t$ the whole gradients of the state after step $t$, what a step sends to the state before it is
+#
+# $$dh_{t-1} \mathrel{+}= \begin{cases} du_t\, U^\top & m_t = 1 \\ dh_t & m_t = 0 \end{cases} \qquad\qquad
+#   dc_{t-1} \mathrel{+}= \begin{cases} dc_t\, f_t & m_t = 1 \\ dc_t & m_t = 0 . \end{cases}$$
+
 
 # %%
-def our_lstm(W, U, b, x):
+def our_lstm(x, W, U, b, mask):
+    """Return the gates, the states c and h, and the output y. A padded step keeps both states, and its y is 0.
+
+    x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), mask (B, T), True where a step is valid
+    -> gates (B, T, 4H), i, f, g, o after their activations (at padded steps, too), computed from the state before the step;
+    c, h (B, T + 1, H), at 0 of axis 1 the start, which is 0, and at t + 1 the state after step t; y (B, T, H)
+    """
     (B, T, _), H = x.shape, len(U)
-    h, c, gates = [np.zeros((B, H))], [np.zeros((B, H))], []  # h[t] is before step t, h[t + 1] after it
+    c, h = np.zeros((2, B, T + 1, H), (x @ W).dtype)
+    gates = np.zeros((B, T, 4 * H), c.dtype)
     for t in range(T):
-        i, f, g, o = np.split(x[:, t] @ W + b + h[t] @ U, 4, axis=-1)
-        (i, f, o), g = ((1 + np.tanh(u / 2)) / 2 for u in (i, f, o)), np.tanh(g)
-        c.append(f * c[t] + i * g)
-        h.append(o * np.tanh(c[t + 1]))
-        gates.append((i, f, g, o))
+        i, f, g, o = np.split(x[:, t] @ W + b + h[:, t] @ U, 4, axis=-1)
+        i, f, g, o = (1 + np.tanh(i / 2)) / 2, (1 + np.tanh(f / 2)) / 2, np.tanh(g), (1 + np.tanh(o / 2)) / 2
+        gates[:, t] = np.concatenate([i, f, g, o], axis=-1)
+        valid = mask[:, t, None]
+        c[:, t + 1] = np.where(valid, f * c[:, t] + i * g, c[:, t])
+        h[:, t + 1] = np.where(valid, o * np.tanh(c[:, t + 1]), h[:, t])
+    y = np.where(mask[..., None], h[:, 1:], 0)
+    return gates, c, h, y
 
-    def backward(dy):
-        du, from_u, from_c = np.zeros((B, T, 4 * H)), 0, 0  # from_u = sum_k du_(t+1),k U_hk; from_c = dc_(t+1) f_(t+1)
-        for t in reversed(range(T)):
-            i, f, g, o = gates[t]
-            tanh_c, dh = np.tanh(c[t + 1]), dy[:, t] + from_u
-            dc = dh * o * (1 - tanh_c**2) + from_c
-            parts = dc * g * i * (1 - i), dc * c[t] * f * (1 - f), dc * i * (1 - g**2), dh * tanh_c * o * (1 - o)
-            du[:, t] = np.concatenate(parts, axis=-1)
-            from_u, from_c = du[:, t] @ U.T, dc * f
-        return du @ W.T, np.einsum("btd,btk->dk", x, du), np.einsum("tbh,btk->hk", h[:-1], du), du.sum((0, 1))
 
-    return np.stack(h[1:], axis=1), backward
+def our_lstm_backward(dy, x, W, U, mask, gates, c, h):
+    """Return the gradients of the states h and c, of the gates before their activations, u, and of x, W, U and b.
+
+    dy (B, T, H), the others as in our_lstm -> dh, dc (B, T + 1, H), everything that reaches a state, at 0 of axis 1 the start;
+    du (B, T, 4H), 0 at padded steps; dx (B, T, D), dW (D, 4H), dU (H, 4H), db (4H,)
+    """
+    dh, dc, du = np.zeros_like(h), np.zeros_like(c), np.zeros_like(gates)
+    for t in reversed(range(x.shape[1])):
+        i, f, g, o = np.split(gates[:, t], 4, axis=-1)
+        tanh_c, valid = np.tanh(c[:, t + 1]), mask[:, t, None]
+        dh[:, t + 1] += np.where(valid, dy[:, t], 0)  # h is the output, too
+        dh_t = dh[:, t + 1]
+        dc[:, t + 1] += np.where(valid, dh_t * o * (1 - tanh_c**2), 0)
+        dc_t = dc[:, t + 1]
+        di, df, dg, do = (
+            dc_t * g * i * (1 - i),
+            dc_t * c[:, t] * f * (1 - f),
+            dc_t * i * (1 - g**2),
+            dh_t * tanh_c * o * (1 - o),
+        )
+        du[:, t] = np.where(valid, np.concatenate([di, df, dg, do], axis=-1), 0)
+        dh[:, t] = np.where(valid, du[:, t] @ U.T, dh_t)
+        dc[:, t] = np.where(valid, dc_t * f, dc_t)
+    dx = du @ W.T
+    dW = np.einsum("btd,btk->dk", x, du)
+    dU = np.einsum("bth,btk->hk", h[:, :-1], du)
+    db = du.sum((0, 1))
+    return dh, dc, du, dx, dW, dU, db
 
 
 rng, (B, T, D, H) = np.random.default_rng(0), (2, 11, 3, 5)
 p = params.init(describe_lstm(D, H), seed=0, dtype=np.float64)
-x, dy, g = rng.normal(size=(B, T, D)), rng.normal(size=(B, T, H)), params.zeros_like(p)
-cell, dcell = p.layers[0][0], g.layers[0][0]  # of the first layer, forwards in time
-y, backward = lstm(p, x)
-ours, our_backward = our_lstm(cell.inputs.W, cell.hidden.W, cell.inputs.b + cell.hidden.b, x)  # two biases: PyTorch's habit
+x, dy = rng.normal(size=(B, T, D)), rng.normal(size=(B, T, H))
+cell = p.layers[0][0]  # of the first layer, forwards in time
+W, U, b = cell.inputs.W, cell.hidden.W, cell.inputs.b + cell.hidden.b  # two biases: PyTorch's habit
 
-# Lesson 1: an LSTM is these twenty lines; refmer's has the same outputs and the same gradients.
-theirs = y, backward(dy, g), dcell.inputs.W, dcell.hidden.W, dcell.inputs.b
-for a, b in zip((ours, *our_backward(dy)), theirs, strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-14)
+# Lesson 1: an LSTM is these lines; refmer's has the same outputs and the same gradients, with padding and without.
+for mask in (np.ones((B, T), bool), np.arange(T) < np.array([[T], [7]])):
+    gates, c, h, ours = our_lstm(x, W, U, b, mask)
+    dh, dc, du, dx, dW, dU, db = our_lstm_backward(dy, x, W, U, mask, gates, c, h)
+    y, backward = lstm(p, x, mask=mask)
+    g = params.zeros_like(p)
+    theirs, dcell = backward(dy, g), g.layers[0][0]
+    pairs = {
+        "y": (ours, y),
+        "dx": (dx, theirs),
+        "dW": (dW, dcell.inputs.W),
+        "dU": (dU, dcell.hidden.W),
+        "db": (db, dcell.inputs.b),
+    }
+    for name, (mine, other) in pairs.items():
+        np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-14, err_msg=name)
+assert not ours[1, 7:].any() and not dx[1, 7:].any() and (h[1, 7:] == h[1, 7]).all()
 
 # %% [markdown]
 # ## Where a gradient dies
@@ -99,12 +152,15 @@ for a, b in zip((ours, *our_backward(dy)), theirs, strict=True):
 
 # %%
 B, T, D, H, left = 8, 61, 6, 16, {}
+every = np.ones((B, T), bool)
 x, dy = rng.normal(size=(B, T, D)), np.eye(T)[-1][:, None] * rng.normal(size=(B, 1, H))
 W, U = (rng.uniform(-(H**-0.5), H**-0.5, (n, 4 * H)) for n in (D, H))  # the usual start
 fig, ax = plt.subplots(figsize=(7, 3.3), layout="constrained")
 for bias in (0, 1, 3):
     b = np.repeat([0.0, bias, 0, 0], H)  # of i, f, g, o
-    size = np.linalg.norm(our_lstm(W, U, b, x)[1](dy)[0], axis=(0, 2))
+    gates, c, h, _ = our_lstm(x, W, U, b, every)
+    _, _, _, dx, *_ = our_lstm_backward(dy, x, W, U, every, gates, c, h)
+    size = np.linalg.norm(dx, axis=(0, 2))
     left[bias] = size[0] / size[-1]
     ax.semilogy(np.arange(T)[::-1], size / size[-1], label=f"forget bias {bias}")
 ax.set(xlabel="steps back from the last one", ylabel="|dx|, relative", title="What the past hears of an error now")
@@ -128,28 +184,45 @@ assert left[3] > 1e-3 and left[0] < 1e-8
 
 
 # %%
-def our_conv(W, beta, x, dilation):  # W (k, C, E)
-    k, T, reach = len(W), x.shape[1], dilation * (len(W) - 1)
-    past = np.pad(x, ((0, 0), (reach, 0), (0, 0)))  # zeros before step 0
-    taps = [np.s_[:, dilation * j : dilation * j + T] for j in range(k)]  # where past has x_(t - dilation (k - 1 - j))
+def our_conv(x, W, beta, dilation):
+    """Return y, of as many steps as x: output t sees steps up to t only. Before step 0, x is 0. Tap W[-1] is of step t itself.
 
-    def backward(dy):
-        dpast, dW = np.zeros_like(past), [np.einsum("btc,bte->ce", past[tap], dy) for tap in taps]
-        for j, tap in enumerate(taps):
-            dpast[tap] += dy @ W[j].T
-        return dpast[:, reach:], np.stack(dW), dy.sum((0, 1))
+    x (B, T, C), W (K, C, E), beta (E,), dilation a whole number from 1 -> y (B, T, E)
+    """
+    reach, T = dilation * (len(W) - 1), x.shape[1]
+    past = np.pad(x, ((0, 0), (reach, 0), (0, 0)))
+    y = beta
+    for j in range(len(W)):
+        y = y + past[:, dilation * j : dilation * j + T] @ W[j]  # x at t - dilation (K - 1 - j)
+    return y
 
-    return beta + sum(past[tap] @ W[j] for j, tap in enumerate(taps)), backward
+
+def our_conv_backward(dy, x, W, dilation):
+    """Return the gradients of x, W and beta.
+
+    dy (B, T, E), the others as in our_conv -> dx (B, T, C), dW (K, C, E), dbeta (E,)
+    """
+    reach, T = dilation * (len(W) - 1), x.shape[1]
+    past = np.pad(x, ((0, 0), (reach, 0), (0, 0)))
+    dpast, dW = np.zeros_like(past), np.zeros_like(W)
+    for j in range(len(W)):
+        tap = slice(dilation * j, dilation * j + T)
+        dpast[:, tap] += dy @ W[j].T
+        dW[j] = np.einsum("btc,bte->ce", past[:, tap], dy)
+    dx = dpast[:, reach:]
+    dbeta = dy.sum((0, 1))
+    return dx, dW, dbeta
 
 
 p = params.init(describe_conv1d(D, 4, size=3), seed=0, dtype=np.float64)
 g, dy = params.zeros_like(p), rng.normal(size=(B, T, 4))
 y, backward = conv1d(p, x, size=3, dilation=4, padding="causal")
-ours, our_backward = our_conv(p.W.reshape(3, D, 4), p.b, x, 4)
+W = p.W.reshape(3, D, 4)
+ours = our_conv(x, W, p.b, 4), *our_conv_backward(dy, x, W, 4)
 
 # Lesson 3: refmer's convolution is ours, forwards and backwards.
-for a, b in zip((ours, *our_backward(dy)), (y, backward(dy, g), g.W.reshape(3, D, 4), g.b), strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+for mine, other in zip(ours, (y, backward(dy, g), g.W.reshape(3, D, 4), g.b), strict=True):
+    np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-12)
 
 # %% [markdown]
 # ## How far a TCN sees
@@ -237,9 +310,12 @@ assert max(found["TCN"][0][-1], found["LSTM"][0][-1]) < 0.9 * found["the present
 # %% [markdown]
 # ## On your own
 #
+# Write it yourself: exercise file `07_recurrence_and_convolution.py` (`refmer exercises --out DIR`, then
+# `refmer grade DIR/07_recurrence_and_convolution.py`).
+#
 # 1. At 5 steps a second and $k = 3$, how many blocks see 10 seconds back? How many numbers is that, of width $H$? An LSTM's?
 # 2. Read an LSTM in both directions (`bidirectional=True`). Is it still causal? Where may it be used?
-# 3. In `our_lstm`, forget `from_u`. Which gradients are still right?
+# 3. In `our_lstm_backward`, leave out `du[:, t] @ U.T`. Which gradients are still right?
 
 # %%
 # Solution 1: R = 1 + 4 (2^L - 1) >= 51 for L = 4. A block has 2 (k H^2 + H) numbers, an LSTM 4 (D H + H^2 + 2 H).

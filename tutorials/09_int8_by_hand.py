@@ -20,8 +20,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import refmer
+from refmer import params
 from refmer.int8 import arithmetic
 from refmer.int8.matrix import QuantizedMatrix
+from refmer.layers.dense import describe_linear, linear
 from refmer.ops.twins import kernels
 
 f, rng = np.float32, np.random.default_rng(0)
@@ -39,14 +41,23 @@ f, rng = np.float32, np.random.default_rng(0)
 # off by the same amount. For the same reason the range is widened to $l \le 0 \le h$. Rounding moves $x / s$ by at most
 # $\frac12$, so, inside the range, $|s\,(q - z) - x| \le \frac s2$. If an error $e$ is as likely anywhere between
 # $-\frac s2$ and $\frac s2$, its mean square is $\frac1s \int_{-s/2}^{s/2} e^2\, de = s^2 / 12$.
+#
+# A range of width 0, after it was widened, holds 0 alone, and the formulas give $0 / 0$. Any scale is right: we take $s = 1$,
+# so $z = 0$ and $q = 0$. Rounding is to the nearest whole number, and for $\frac12$ to the even one (`np.rint`).
 
 
 # %%
 def our_affine(x, low, high, top=255):
-    low, high = min(low, 0), max(high, 0)
-    s = f(high - low) / f(top)
-    z = np.rint(f(-low) / s)
-    return s, z, np.clip(np.rint(x / s) + z, 0, top)
+    """Return scale, zero point and codes of x for ranges from low to high, widened to hold 0. A range of width 0: s = 1, z = 0.
+
+    x (B, K), low, high (B, 1) or numbers, top the largest code -> s, z as low and high, z in int32; q as x, 0 to top, in uint8
+    """
+    low, high = np.minimum(low, 0), np.maximum(high, 0)
+    width = (high - low) / top
+    s = np.where(width > 0, width, 1)
+    z = np.rint(-low / s).astype(np.int32)
+    q = np.clip(np.rint(x / s).astype(np.int32) + z, 0, top).astype(np.uint8)
+    return s, z, q
 
 
 x = np.linspace(-1.3, 2.5, 2001, dtype=f)
@@ -69,44 +80,69 @@ assert np.abs(s * (q - z) - x).max() < 0.5001 * s and abs(((s * (q - z) - x) ** 
 # %% [markdown]
 # ## A product of bytes
 #
-# Let $x_{mk} \approx s_m (q_{mk} - z_m)$ and $W_{kn} \approx t_n (w_{kn} - v_n)$. Then
+# Let $x_{bk} \approx s_b (q_{bk} - z_b)$ and $W_{kn} \approx t_n (w_{kn} - v_n)$. Then
 #
-# $$\sum_k x_{mk} W_{kn} \approx s_m t_n \sum_k (q_{mk} - z_m)(w_{kn} - v_n) = s_m t_n \Bigl( \sum_k q_{mk} w_{kn}
-#   - z_m \sum_k w_{kn} - v_n \sum_k q_{mk} + K z_m v_n \Bigr) .$$
+# $$\sum_k x_{bk} W_{kn} \approx s_b t_n \sum_k (q_{bk} - z_b)(w_{kn} - v_n) = s_b t_n \Bigl( \sum_k q_{bk} w_{kn}
+#   - z_b \sum_k w_{kn} - v_n \sum_k q_{bk} + K z_b v_n \Bigr) .$$
 #
 # The scales come out of the sum because they do not depend on $k$: one per row of $x$ and one per column of $W$ is as much as
 # can be had. The second sum is known before any $x$ is; the third is work for each $x$. Weights lie around 0 anyway, so we
-# take $v_n = 0$: $t_n = \max_k |W_{kn}| / 127$ and $w_{kn} = \mathrm{round}(W_{kn} / t_n)$, from $-127$ to 127.
+# take $v_n = 0$: $t_n = \max_k |W_{kn}| / 127$ and $w_{kn} = \mathrm{round}(W_{kn} / t_n)$, from $-127$ to 127 (for a column of
+# zeros $t_n = 1$). A product of two bytes needs 16 bits, and a sum of them 32: bytes have to become `int32` first.
 # What is left is exact in 32 bits as long as $255 \cdot 127\, K < 2^{31}$, that is up to $K = 66\,311$.
-# With errors $|e_{mk}| \le s_m / 2$ and $|d_{kn}| \le t_n / 2$ of inputs and weights, how far is the product off?
+# With errors $|e_{bk}| \le s_b / 2$ and $|d_{kn}| \le t_n / 2$ of inputs and weights, how far is the product off?
 #
-# $$\Bigl| \sum_k (x_{mk} + e_{mk})(W_{kn} + d_{kn}) - x_{mk} W_{kn} \Bigr|
-#   \le \sum_k \Bigl( \frac{s_m}2 |W_{kn}| + \frac{t_n}2 |x_{mk}| + \frac{s_m t_n}4 \Bigr) .$$
+# $$\Bigl| \sum_k (x_{bk} + e_{bk})(W_{kn} + d_{kn}) - x_{bk} W_{kn} \Bigr|
+#   \le \sum_k \Bigl( \frac{s_b}2 |W_{kn}| + \frac{t_n}2 |x_{bk}| + \frac{s_b t_n}4 \Bigr) .$$
 
 
 # %%
-def our_product(x, W):
-    t = np.abs(W).max(0) / f(127)
-    w = np.clip(np.rint(W / t), -127, 127).astype(np.int32)
-    rows = [our_affine(row, row.min(), row.max()) for row in x]
-    s, z, q = (np.array(part) for part in zip(*rows, strict=True))
-    sums = q.astype(np.int32) @ w - z.astype(np.int32)[:, None] * w.sum(0)
-    return sums * (s[:, None] * t), s, t
+def our_affine_rows(x):
+    """Return scales, zero points and codes of x, each row with the range of its own numbers.
+
+    x (B, K) -> s (B, 1), z (B, 1) in int32, q (B, K) in uint8, from 0 to 255
+    """
+    s, z, q = our_affine(x, x.min(-1, keepdims=True), x.max(-1, keepdims=True))
+    return s, z, q
 
 
-M, K, N = 8, 192, 50
-x, W = rng.normal(size=(M, K)).astype(f), rng.normal(size=(K, N)).astype(f)
-y, s, t = our_product(x, W)
+def our_symmetric(W):
+    """Return a scale for each column and the codes of W, without a zero point. A column of zeros has t = 1.
+
+    W (K, N) -> t (N,), w (K, N) in int8, from -127 to 127
+    """
+    width = np.abs(W).max(0) / 127
+    t = np.where(width > 0, width, 1)
+    w = np.clip(np.rint(W / t), -127, 127).astype(np.int8)
+    return t, w
+
+
+def our_product(s, z, q, t, w):
+    """Return sum_k (q - z) w, exact, and the numbers that it stands for, y.
+
+    s, z (B, 1), q (B, K), t (N,), w (K, N), as of our_affine_rows and our_symmetric -> sums (B, N) in int32, y (B, N)
+    """
+    sums = q.astype(np.int32) @ w.astype(np.int32) - z * w.sum(0, dtype=np.int32)
+    y = sums.astype(s.dtype) * (s * t)
+    return sums, y
+
+
+B, K, N = 8, 192, 50
+x, W = rng.normal(size=(B, K)).astype(f), rng.normal(size=(K, N)).astype(f)
+s, z, codes = our_affine_rows(x)
+t, w = our_symmetric(W)
+ours, y = our_product(s, z, codes, t, w)
 q, scale, zero = arithmetic.affine_rows(x)
 w8 = arithmetic.symmetric(W, t8 := arithmetic.symmetric_scale(W))
 sums = arithmetic.accumulate(q, zero, w8)  # int32: one byte times another, no float in between
+assert (codes == q).all() and (w == w8).all() and (ours == sums).all()
 np.testing.assert_allclose(y, arithmetic.dequantize(sums, scale, t8, f(0)), rtol=1e-6)
 matrix, found = QuantizedMatrix.of(W), []  # takes the place of W: forward code does not notice
 for on in (False, True):
     with kernels(on):
         found.append(x @ matrix)
 off = np.abs(y - x.astype(float) @ W)
-bound = np.abs(W).sum(0) * s[:, None] / 2 + np.abs(x).sum(1)[:, None] * t / 2 + K * s[:, None] * t / 4
+bound = np.abs(W).sum(0) * s / 2 + np.abs(x).sum(1)[:, None] * t / 2 + K * s * t / 4
 print(f"worst error {off.max():.2f} of entries up to {np.abs(y).max():.0f}; the bound there {bound.flat[off.argmax()]:.1f}")
 # Lesson 2: sums of whole numbers have no order: kernel and NumPy give the same bits. Tutorial 8 could not say that.
 assert (found[0] == found[1]).all() and np.allclose(found[0], y, rtol=1e-6)
@@ -235,7 +271,95 @@ print(f"{len(test)} clips: {times[0]:.0f} us in float32, {times[1]:.0f} in 8 bit
 assert other < 5 * epsilon
 
 # %% [markdown]
+# ## A gradient through rounding
+#
+# A network can be trained with the rounding in it, so that it learns to live with it. Its forward uses $u = s\,(q - z)$ in
+# place of $x$: *fake* quantization, floats that have only 256 values. But $\mathrm{round}$ is a staircase: its derivative is 0,
+# and no gradient comes through. The *straight-through* rule (Bengio et al. 2013) takes the derivative of rounding as 1. With
+# the rounding error $\rho = \mathrm{round}(x / s) - x / s$ held fixed, inside the range
+#
+# $$u = s \left( \frac xs + \rho \right) = x + s \rho, \qquad\qquad \frac{\partial u}{\partial x} = 1, \qquad
+#   \frac{\partial u}{\partial s} = \rho ,$$
+#
+# and where the code saturates, $u = -s z$ or $u = s\,(255 - z)$, which does not depend on $x$:
+#
+# $$\frac{\partial u}{\partial x} = 0, \qquad\qquad \frac{\partial u}{\partial s} = q - z .$$
+#
+# Inside means that $\mathrm{round}(x / s) + z$ is from 0 to 255 before it is clipped. The codes $q$ themselves have no
+# gradient: they are whole numbers. $s$ is shared by a row, so $ds$ is a sum along the row. ($z$ is held fixed.)
+#
+# In $y = uV$, with $V = t w$ the rounded weights, each factor's gradient has the *rounded* other one, since that is what the
+# forward used: $du = dy\, V^\top$ and $dV = u^\top dy$. The gradient of $V$ goes straight to $W$ (of which nothing saturates
+# where $t_n = \max_k |W_{kn}| / 127$; $t$ is held fixed). Small gradients add up in $W$, until a code changes.
+
+
+# %%
+def our_fake(x, s, z):
+    """Return the codes of x, from 0 to 255, and the numbers u that they stand for.
+
+    x (B, K), s, z (B, 1) -> q, u (B, K)
+    """
+    q = np.clip(np.rint(x / s) + z, 0, 255)
+    u = s * (q - z)
+    return q, u
+
+
+def our_fake_backward(dy, x, s, z):
+    """Return the gradients of x and s by the straight-through rule; dy is the upstream gradient of u.
+
+    dy (B, K), x (B, K), s, z (B, 1) -> dx (B, K), ds (B, 1)
+    """
+    code = np.rint(x / s) + z
+    inside = (code >= 0) & (code <= 255)
+    dx = np.where(inside, dy, 0)
+    ds = (dy * np.where(inside, code - z - x / s, np.clip(code, 0, 255) - z)).sum(-1, keepdims=True)
+    return dx, ds
+
+
+def our_rounded_linear(x, W, s, z, t):
+    """Return the rounded inputs u, the rounded weights V with codes from -127 to 127, and y = u V.
+
+    x (B, K), W (K, N), s, z (B, 1), t (N,) -> u (B, K), V (K, N), y (B, N)
+    """
+    _, u = our_fake(x, s, z)
+    V = t * np.clip(np.rint(W / t), -127, 127)
+    y = u @ V
+    return u, V, y
+
+
+def our_rounded_linear_backward(dy, x, W, s, z, t, u, V):
+    """Return the gradients of u, V, x, s and W by the straight-through rule; t is held fixed.
+
+    dy (B, N), the others as in our_rounded_linear -> du (B, K), dV (K, N), dx (B, K), ds (B, 1), dW (K, N)
+    """
+    du = dy @ V.T
+    dV = u.T @ dy
+    dx, ds = our_fake_backward(du, x, s, z)
+    dW = np.where(np.abs(np.rint(W / t)) <= 127, dV, 0)
+    return du, dV, dx, ds, dW
+
+
+x, W = rng.normal(size=(B, K)), rng.normal(size=(K, N))
+s, z, _ = our_affine_rows(x)
+t, _ = our_symmetric(W)
+u, V, y = our_rounded_linear(x, W, s, z, t)
+dy = rng.normal(size=y.shape)
+du, dV, dx, ds, dW = our_rounded_linear_backward(dy, x, W, s, z, t, u, V)
+p = params.init(describe_linear(K, N), seed=0, dtype=np.float64)
+p.W[:] = arithmetic.symmetric(W, t) * t
+theirs, backward = linear(p, u)
+g = params.zeros_like(p)
+# Lesson 9: it is refmer's linear layer of rounded numbers; its gradients go to the float numbers as they are.
+np.testing.assert_allclose(y, theirs, rtol=1e-12)
+np.testing.assert_allclose(dx, backward(dy, g), rtol=1e-12)
+np.testing.assert_allclose(dW, g.W, rtol=1e-12)
+
+# %% [markdown]
 # ## On your own
+#
+# Write it yourself: exercise file `09_int8_by_hand.py` (`refmer exercises --out DIR`, then
+# `refmer grade DIR/09_int8_by_hand.py`).
+#
 # 1. A ReLU's outputs go from 0 to 6. What are $s$ and $z$? What would a symmetric code from $-127$ to 127 waste?
 # 2. 200 normal weights and one of 20 share a column. Does it pay to let the one saturate? (`clip="mse"` tries 2, 4, ... %.)
 # 3. Why does an error of weights hurt less in the middle of a network with layer norms than in its last map?

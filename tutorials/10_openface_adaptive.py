@@ -46,12 +46,122 @@ rng = np.random.default_rng(0)
 #
 # The derivation is the same, letter by letter, with $b$ for $c$. What is new: clips of a batch mix. So at test time, when a
 # clip may come alone, running means of $\mu$ and $v$ from training take their place, and
-# $dx_{bc} = \gamma_c\, dn_{bc} / \sqrt{v_c + \epsilon}$. In refmer a generator `rng` says "training": batch norm takes the
-# batch's moments, and dropout drops.
+# $dx_{bc} = \gamma_c\, dn_{bc} / \sqrt{v_c + \epsilon}$. After each batch they move by a tenth of the way to the batch's,
+# $\bar\mu \leftarrow \bar\mu + 0.1\, (\mu - \bar\mu)$ and $\bar v \leftarrow \bar v + 0.1\, (\frac{B}{B - 1} v - \bar v)$; the
+# factor, PyTorch's habit, makes the variance unbiased. In both cases $\epsilon = 10^{-5}$.
+#
+# In refmer a generator `rng` says "training": batch norm takes the batch's moments, and dropout drops.
 
 
 # %%
-def our_node(p, x, rng):
+def our_batch_norm(x, gamma, beta):
+    """Return z, each column of x centred and scaled with the batch's moments, r, the scale of each column, and y.
+
+    x (B, C), gamma (C,), beta (C,) -> z (B, C), r (C,), y (B, C)
+    """
+    d = x - x.mean(0)
+    r = ((d * d).mean(0) + 1e-5) ** -0.5
+    z = d * r
+    y = gamma * z + beta
+    return z, r, y
+
+
+def our_batch_norm_backward(dy, z, r, gamma):
+    """Return the gradients of z, x, gamma and beta.
+
+    dy (B, C), z (B, C), r (C,), gamma (C,) -> dz, dx (B, C), dgamma, dbeta (C,)
+    """
+    dz = dy * gamma
+    dx = r * (dz - dz.mean(0) - z * (dz * z).mean(0))
+    dgamma = (dy * z).sum(0)
+    dbeta = dy.sum(0)
+    return dz, dx, dgamma, dbeta
+
+
+def our_running(mean, var, x):
+    """Return the running mean and variance after a batch: a tenth of the way to the batch's mean and unbiased variance.
+
+    mean (C,), var (C,), x (B, C) with B at least 2 -> new_mean (C,), new_var (C,)
+    """
+    d = x - x.mean(0)
+    new_mean = mean + 0.1 * (x.mean(0) - mean)
+    new_var = var + 0.1 * ((d * d).sum(0) / (len(x) - 1) - var)
+    return new_mean, new_var
+
+
+def our_evaluation(x, mean, var, gamma, beta):
+    """Return z and y with the running mean and variance in place of the batch's.
+
+    x (B, C), mean, var, gamma, beta (C,) -> z (B, C), y (B, C)
+    """
+    z = (x - mean) * (var + 1e-5) ** -0.5
+    y = gamma * z + beta
+    return z, y
+
+
+def our_evaluation_backward(dy, z, var, gamma):
+    """Return the gradients of x, gamma and beta; the running moments are constants.
+
+    dy (B, C), z (B, C), var (C,), gamma (C,) -> dx (B, C), dgamma, dbeta (C,)
+    """
+    dx = dy * gamma * (var + 1e-5) ** -0.5
+    dgamma = (dy * z).sum(0)
+    dbeta = dy.sum(0)
+    return dx, dgamma, dbeta
+
+
+# %% [markdown]
+# ## A node
+#
+# From $n$ to $h$ there are a linear map, a ReLU and the gate. With $r = \max(u, 0)$, $u = nW + b$, the gate is tutorial 6's:
+# $\alpha = \sigma(\max(t, 0)\, V_2 + c_2)$, $t = rV_1 + c_1$, and $h = \alpha r$. $r$ is used twice, as what passes and as what
+# decides:
+#
+# $$d\alpha_b = \sum_c dh_{bc} r_{bc}, \quad ds = d\alpha\, \alpha (1 - \alpha), \quad dt = (ds\, V_2^\top) [t > 0], \quad
+#   dr = \alpha\, dh + dt\, V_1^\top, \quad du = dr\, [u > 0] .$$
+
+
+# %%
+def our_node(n, W, b, V1, c1, V2, c2):
+    """Return u = n W + b, r = max(u, 0), t = r V1 + c1, the gate alpha = sigmoid(max(t, 0) V2 + c2), and h = alpha r.
+
+    n (B, D), W (D, C), b (C,), V1 (C, H), c1 (H,), V2 (H, 1), c2 (1,) -> u, r (B, C), t (B, H), alpha (B, 1), h (B, C)
+    """
+    u = n @ W + b
+    r = np.where(u.real > 0, u, 0)
+    t = r @ V1 + c1
+    s = np.where(t.real > 0, t, 0) @ V2 + c2
+    alpha = 1 / (1 + np.exp(-s))
+    h = alpha * r
+    return u, r, t, alpha, h
+
+
+def our_node_backward(dy, n, W, V1, V2, u, r, t, alpha):
+    """Return the gradients of alpha, s, t, r, u, n, and of the weights; dy is the upstream gradient of h.
+
+    dy (B, C), the others as in our_node
+    -> dalpha, ds (B, 1), dt (B, H), dr, du (B, C), dn (B, D), dW, db, dV1, dc1, dV2, dc2 in their shapes
+    """
+    dalpha = (dy * r).sum(1, keepdims=True)
+    ds = dalpha * alpha * (1 - alpha)
+    dt = np.where(t.real > 0, ds @ V2.T, 0)
+    dr = alpha * dy + dt @ V1.T
+    du = np.where(u.real > 0, dr, 0)
+    dn = du @ W.T
+    dW, db = n.T @ du, du.sum(0)
+    dV1, dc1 = r.T @ dt, dt.sum(0)
+    dV2, dc2 = np.where(t.real > 0, t, 0).T @ ds, ds.sum(0)
+    return dalpha, ds, dt, dr, du, dn, dW, db, dV1, dc1, dV2, dc2
+
+
+# %% [markdown]
+# ## All of it
+#
+# The same with refmer's layers, whose backward is a closure, for every sense; then the Transformer and the head.
+
+
+# %%
+def sense_node(p, x, rng):
     n, back_norm = batch_norm(p.norm, x, rng)
     u, back_project = linear(p.project, n)
     r = np.where(u.real > 0, u, 0)
@@ -64,9 +174,9 @@ def our_node(p, x, rng):
     return h, backward
 
 
-def our_system(p, batch, config, rng=None):
+def whole_system(p, batch, config, rng=None):
     names = config.modalities
-    nodes, back_nodes = zip(*(our_node(getattr(p, m), batch[m], rng) for m in names), strict=True)
+    nodes, back_nodes = zip(*(sense_node(getattr(p, m), batch[m], rng) for m in names), strict=True)
     x, back_layers = np.stack(nodes, 1), []  # (B, 3, d)
     for layer in p.layers:
         x, back = post_norm_layer(layer, x, config.heads, None, config.dropout, rng)
@@ -87,12 +197,41 @@ p = params.init(system.describe(config), seed=0, dtype=np.float64)
 batch = {m: rng.normal(size=(4, width)) for m, width in (("visual", 7), ("audio", 5), ("text", 3))}
 theirs = system.forward(p, batch, config, np.random.default_rng(1))[0]["logits"]
 
+part, g, x = p.visual, params.zeros_like(p), batch["visual"]
+h, back = sense_node(part, x, rng)
+z, r, n = our_batch_norm(x, part.norm.gamma, part.norm.beta)
+V1, c1, V2, c2 = part.gate.hidden.W, part.gate.hidden.b, part.gate.score.W, part.gate.score.b
+*saved, ours = our_node(n, part.project.W, part.project.b, V1, c1, V2, c2)
+np.testing.assert_allclose(ours, h, rtol=1e-10)
+dh = rng.normal(size=h.shape)
+*_, dn, dW, db, dV1, dc1, dV2, dc2 = our_node_backward(dh, n, part.project.W, V1, V2, *saved)
+mine = our_batch_norm_backward(dn, z, r, part.norm.gamma)[1:] + (dW, db, dV1, dc1, dV2, dc2)
+theirs_, of = back(dh, g.visual), g.visual
+of = (
+    of.norm.gamma,
+    of.norm.beta,
+    of.project.W,
+    of.project.b,
+    of.gate.hidden.W,
+    of.gate.hidden.b,
+    of.gate.score.W,
+    of.gate.score.b,
+)
+for one, other in zip(mine, (theirs_, *of), strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-12)
+moved = our_running(part.norm.mean, part.norm.var, x)
+np.testing.assert_allclose(moved, [part.norm.mean + 0.1 * g.visual.norm.mean, part.norm.var + 0.1 * g.visual.norm.var])
+z, n = our_evaluation(x, part.norm.mean, part.norm.var, part.norm.gamma, part.norm.beta)
+theirs_, back = batch_norm(part.norm, x)
+np.testing.assert_allclose(n, theirs_, rtol=1e-10)
+dx = our_evaluation_backward(dy := rng.normal(size=x.shape), z, part.norm.var, part.norm.gamma)[0]
+np.testing.assert_allclose(dx, back(dy, params.zeros_like(p).visual.norm), rtol=1e-10)
 # Lesson 1: these are all its parts; in training, with batch statistics and dropout, the numbers are the same.
-np.testing.assert_array_equal(our_system(p, batch, config, np.random.default_rng(1))[0], theirs)
+np.testing.assert_array_equal(whole_system(p, batch, config, np.random.default_rng(1))[0], theirs)
 
 
 def training(p, batch):
-    return our_system(p, batch, config, np.random.default_rng(1))
+    return whole_system(p, batch, config, np.random.default_rng(1))
 
 
 worst = assert_gradient(training, p, batch, rng=rng, zero=("layers.*.attend.key.b",), directions=True)
@@ -230,6 +369,9 @@ assert round(4 * sizes[128] / 1e6, 1) == 7.9 and round(4 * sizes[192] / 1e6, 1) 
 
 # %% [markdown]
 # ## On your own
+#
+# Write it yourself: exercise file `10_openface_adaptive.py` (`refmer exercises --out DIR`, then
+# `refmer grade DIR/10_openface_adaptive.py`).
 #
 # 1. The paper gates the words, too (eq. 2-3); its authors' code does not. How many parameters does `gate_text=True` add at $d$?
 # 2. At which $\alpha$ is $ds = \alpha - r$ zero for a clip half of whose copies are clean and half covered, but look the same?

@@ -34,10 +34,24 @@ from refmer.systems import of_cmaer_cat
 #
 # $$A_{ij} = \text{softmax}\bigl(F_i W_Q (F_j W_K)^\top / \sqrt C\bigr)\, F_j W_V \qquad (T_i \times C).$$
 #
+# With $q = F_i W_Q$, $k = F_j W_K$, $v = F_j W_V$ this is tutorial 5's attention, with its backward to $dq$, $dk$ and $dv$.
+# Steps of $F_j$ that are padding are masked; a clip without a step gets 0. What is new is who shares what: $F_i$ is used as
+# query alone, $F_j$ as key and value,
+#
+# $$dF_i = dq\, W_Q^\top, \qquad dF_j = dk\, W_K^\top + dv\, W_V^\top,$$
+#
+# and because *the same* maps serve the face that looks at the voice and the voice that looks at the face, each of $dW_Q$,
+# $dW_K$, $dW_V$ is a sum over both directions; and so are $dF_i$ and $dF_j$.
+#
 # Sense $i$ hears from all others $j$, by how well their means fit (eq. 6), and a gate scales each feature of that (eq. 7):
 #
 # $$\alpha_{ij} = \text{softmax}_{j \ne i}(f_i W_\phi f_j^\top), \quad \tilde F_i = \sum_{j \ne i} \alpha_{ij} A_{ij} W_O, \quad
 #   F_i^a = \text{LN}\bigl(F_i + \sigma(\text{MLP}([F_i; \tilde F_i]))\, \tilde F_i\bigr) .$$
+#
+# With $u_i = f_i W_\phi$ and $s_{ij} = u_i \cdot f_j$, and senses that are not there left out on both sides (a row without a
+# partner is 0): $du_i = \sum_j ds_{ij} f_j$, and $f$ is used on both sides, so
+#
+# $$df_i = du_i W_\phi^\top + \sum_j ds_{ji} u_j, \qquad dW_\phi = \sum_b \sum_i f_i^\top du_i .$$
 #
 # ## Adaptive weights
 #
@@ -53,9 +67,109 @@ from refmer.systems import of_cmaer_cat
 
 
 # %%
-def masked_softmax(s, mask):
-    e = np.where(mask, np.exp(s - s.max(-1, keepdims=True)), 0)
-    return e / np.maximum(e.sum(-1, keepdims=True), 1e-300)
+def our_masked_softmax(s, mask):
+    """Return a, the softmax along the last axis over the places where the mask is True; a row without one is 0.
+
+    s (..., N), mask of bool, broadcast to s -> a (..., N)
+    """
+    s = np.where(mask, s, -np.inf)
+    top = s.real.max(-1, keepdims=True)
+    e = np.exp(s - np.where(top > -np.inf, top, 0))
+    total = e.sum(-1, keepdims=True)
+    a = e / np.where(total == 0, 1, total)
+    return a
+
+
+def our_masked_softmax_backward(dy, a):
+    """Return the gradient of s.
+
+    dy (..., N), a (..., N) -> ds (..., N)
+    """
+    ds = a * (dy - (a * dy).sum(-1, keepdims=True))
+    return ds
+
+
+def our_cross_attention(x, z, Wq, Wk, Wv, valid):
+    """Return q, k, v, the weights a and the output y: each step of x looks at the valid steps of z.
+
+    x (B, T, C), z (B, S, C), Wq, Wk, Wv (C, D), valid (B, S) of bool -> q (B, T, D), k, v (B, S, D), a (B, T, S), y (B, T, D)
+    """
+    q, k, v = x @ Wq, z @ Wk, z @ Wv
+    a = our_masked_softmax(q.shape[-1] ** -0.5 * q @ k.swapaxes(1, 2), valid[:, None])
+    y = a @ v
+    return q, k, v, a, y
+
+
+def our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
+    """Return the gradients of v, q, k, x, z, Wq, Wk and Wv.
+
+    dy (B, T, D), the others as in our_cross_attention
+    -> dv (B, S, D), dq (B, T, D), dk (B, S, D), dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
+    """
+    c = q.shape[-1] ** -0.5
+    dv = a.swapaxes(1, 2) @ dy  # y = a v
+    ds = our_masked_softmax_backward(dy @ v.swapaxes(1, 2), a)
+    dq, dk = c * ds @ k, c * ds.swapaxes(1, 2) @ q
+    dx = dq @ Wq.T
+    dz = dk @ Wk.T + dv @ Wv.T
+    dWq, dWk, dWv = (np.einsum("btc,btd->cd", m, d) for m, d in ((x, dq), (z, dk), (z, dv)))
+    return dv, dq, dk, dx, dz, dWq, dWk, dWv
+
+
+def our_exchange_backward(dy_x, dy_z, x, z, Wq, Wk, Wv, valid_x, valid_z):
+    """Return the gradients of x, z and the maps, for two attentions with the same maps: x looks at z, and z looks at x.
+
+    dy_x (B, T, D), dy_z (B, S, D), x (B, T, C), z (B, S, C), maps (C, D), valid_x (B, T), valid_z (B, S) of bool
+    -> dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
+    """
+    *saved, _ = our_cross_attention(x, z, Wq, Wk, Wv, valid_z)
+    _, _, _, dx, dz, *first = our_cross_attention_backward(dy_x, x, z, Wq, Wk, Wv, *saved)
+    *saved, _ = our_cross_attention(z, x, Wq, Wk, Wv, valid_x)
+    _, _, _, dz_2, dx_2, *second = our_cross_attention_backward(dy_z, z, x, Wq, Wk, Wv, *saved)
+    dx, dz = dx + dx_2, dz + dz_2
+    dWq, dWk, dWv = (one + other for one, other in zip(first, second, strict=True))
+    return dx, dz, dWq, dWk, dWv
+
+
+def our_compatibility(f, W, there):
+    """Return u = f W and alpha, the softmax of u_i . f_j over the other senses j that are there; absent senses have rows of 0.
+
+    f (B, M, C), W (C, C), there (B, M) of bool -> u (B, M, C), alpha (B, M, M)
+    """
+    u = f @ W
+    others = there[:, :, None] & there[:, None, :] & ~np.eye(f.shape[1], dtype=bool)
+    alpha = our_masked_softmax(u @ f.swapaxes(1, 2), others)
+    return u, alpha
+
+
+def our_compatibility_backward(dy, f, W, u, alpha):
+    """Return the gradients of the scores s, of u, f and W.
+
+    dy (B, M, M), the others as in our_compatibility -> ds (B, M, M), du (B, M, C), df (B, M, C), dW (C, C)
+    """
+    ds = our_masked_softmax_backward(dy, alpha)
+    du = ds @ f
+    df = du @ W.T + ds.swapaxes(1, 2) @ u
+    dW = np.einsum("bmc,bmd->cd", f, du)
+    return ds, du, df, dW
+
+
+def exchange(x, z, Wq, Wk, Wv, valid_x, valid_z):
+    y = [our_cross_attention(*pair, Wq, Wk, Wv, v)[-1] for pair, v in (((x, z), valid_z), ((z, x), valid_x))]
+    return tuple(y), lambda dy: our_exchange_backward(*dy, x, z, Wq, Wk, Wv, valid_x, valid_z)
+
+
+def compatible(f, W, there):
+    u, alpha = our_compatibility(f, W, there)
+    return alpha, lambda dy: our_compatibility_backward(dy, f, W, u, alpha)[2:]
+
+
+rng = np.random.default_rng(0)
+x, z, maps = rng.normal(size=(3, 4, 5)), rng.normal(size=(3, 6, 5)), rng.normal(size=(3, 5, 2))
+valid_x, valid_z = np.arange(4) < [[4], [2], [1]], np.arange(6) < [[6], [3], [0]]  # the third clip has no z
+assert assert_gradient(exchange, None, x, z, *maps, valid_x, valid_z, rng=rng) < 1e-12
+f, there = rng.normal(size=(4, 3, 5)), np.array([[1, 1, 1], [1, 0, 1], [0, 1, 0], [1, 1, 0]], bool)
+assert assert_gradient(compatible, None, f, rng.normal(size=(5, 5)), there, rng=rng) < 1e-12
 
 
 def time_mean(x, valid):
@@ -64,17 +178,14 @@ def time_mean(x, valid):
 
 def align(p, F, valid, there):
     f = np.stack([time_mean(F[m], valid[m]) for m in F], 1)  # (B, M, C)
-    others = there[:, :, None] & there[:, None, :] & ~np.eye(len(F), dtype=bool)
-    alpha = masked_softmax(f @ p.compatibility.W @ f.swapaxes(1, 2), others)  # (B, M, M)
+    _, alpha = our_compatibility(f, p.compatibility.W, there)  # (B, M, M)
     aligned = {}
     for i, to in enumerate(F):
         mixed = 0
         for j, origin in enumerate(F):
             if i != j:
-                scores = F[to] @ p.query.W @ (F[origin] @ p.key.W).swapaxes(1, 2) / F[to].shape[-1] ** 0.5
-                mixed = mixed + alpha[:, i, j, None, None] * (
-                    masked_softmax(scores, valid[origin][:, None]) @ F[origin] @ p.value.W
-                )
+                y = our_cross_attention(F[to], F[origin], p.query.W, p.key.W, p.value.W, valid[origin])[-1]
+                mixed = mixed + alpha[:, i, j, None, None] * y
         mixed = mixed @ p.out.W
         gate = 1 / (1 + np.exp(-mlp(p.gate, np.concatenate([F[to], mixed], -1))[0]))
         aligned[to] = layer_norm(p.norm, F[to] + gate * mixed)[0]
@@ -87,7 +198,7 @@ def weigh(p, F, valid, there):
         f = time_mean(F[m], valid[m])
         variance = time_mean((F[m] - f[:, None]) ** 2, valid[m])
         scores.append(mlp(p.score, np.concatenate([f, variance], -1))[0][:, 0])
-    return masked_softmax(np.stack(scores, 1), there)  # (B, M)
+    return our_masked_softmax(np.stack(scores, 1), there)  # (B, M)
 
 
 def ours(p, batch, config):
@@ -98,7 +209,6 @@ def ours(p, batch, config):
     return mlp(p.head, layer_norm(p.norm, z.reshape(len(z), -1))[0])[0], w
 
 
-rng = np.random.default_rng(0)
 config = of_cmaer_cat.Config.tiny(visual=(8, 6), audio=5, physiology=3, width=8, hidden=7, head=9, ffn=10)
 p = params.init(of_cmaer_cat.describe(config), seed=0, dtype=np.float64)
 shapes = {"visual": (3, 4, 8, 6), "audio": (3, 12, 5), "physiology": (3, 6, 3)}
@@ -132,13 +242,13 @@ assert w[1, 1] == 0 and np.allclose(w.sum(1), 1)
 f = rng.normal(size=(6, 2, 5))
 z = f / np.sqrt((f * f).sum(-1, keepdims=True))
 s = z[:, 0] @ z[:, 1].T  # (B, B): face of n, voice of m
-by_hand = -np.mean([np.log(np.diag(masked_softmax(t / 0.1, True))) for t in (s, s.T)])
+by_hand = -np.mean([np.log(np.diag(our_masked_softmax(t / 0.1, True))) for t in (s, s.T)])
 np.testing.assert_allclose(by_hand, info_nce(f)[0], rtol=1e-12)
 print(f"gradients: {assert_pair(info_nce, f, rng=rng):.0e}, {assert_pair(weight_entropy, w[2:], rng=rng):.0e}")
 
 
 def nce_slope(s):  # of one direction, by s
-    return (masked_softmax(s / 0.1, True) - np.eye(len(s))) / (len(s) * 0.1)
+    return (our_masked_softmax(s / 0.1, True) - np.eye(len(s))) / (len(s) * 0.1)
 
 
 # Lesson 2: it only compares: a pull on the matching pair is paid for by pushes on the others, so every row sums to 0.
@@ -159,9 +269,30 @@ assert np.abs(nce_slope(s).sum(1)).max() < 1e-12 and (np.diag(nce_slope(s)) < 0)
 
 
 # %%
+def our_entropy(s, there):
+    """Return the weights w, a softmax over the senses that are there, and R, the entropy of a clip's weights in the mean.
+
+    A weight of 0 adds 0.
+
+    s (B, M), there (B, M) of bool -> w (B, M), R, a number
+    """
+    w = our_masked_softmax(s, there)
+    R = -(w * np.log(np.where(w == 0, 1, w))).sum() / len(s)
+    return w, R
+
+
+def our_entropy_backward(w):
+    """Return the gradients of w and s. Where w is 0, both are 0.
+
+    w (B, M) -> dw (B, M), ds (B, M)
+    """
+    dw = np.where(w == 0, 0, -(np.log(np.where(w == 0, 1, w)) + 1) / len(w))
+    ds = our_masked_softmax_backward(dw, w)
+    return dw, ds
+
+
 def slope(s):
-    w = masked_softmax(s, True)
-    return -w * (np.log(w) - (w * np.log(w)).sum())
+    return our_entropy_backward(our_entropy(s[None], True)[0])[1][0]
 
 
 start = np.log([0.5, 0.3, 0.2])
@@ -169,7 +300,7 @@ paths = {}
 for name, sign in (("printed, + R", 1), ("meant, - R", -1)):
     u, path = start, []
     for _ in range(150):
-        path.append(masked_softmax(u, True))
+        path.append(our_masked_softmax(u, True))
         u = u - 0.3 * sign * slope(u)
     paths[name] = np.array(path)
 
@@ -225,6 +356,9 @@ assert shares["gone"][0] == 0
 # code: nothing can be compared. One number can be checked with a pencil: exercise 3.
 #
 # ## On your own
+#
+# Write it yourself: exercise file `11_of_cmaer_cat.py` (`refmer exercises --out DIR`, then
+# `refmer grade DIR/11_of_cmaer_cat.py`).
 #
 # 1. With weights (0.8, 0.1, 0.1), what are $\partial R / \partial w_i$ and $\partial R / \partial s_i$?
 # 2. With two senses and eq. 16 as printed, the denominator holds one term (q is the other sense). What is the loss?
