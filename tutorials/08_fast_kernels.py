@@ -134,7 +134,7 @@ np.testing.assert_allclose(dc, np.vander(x.ravel(), len(c), increasing=True).T @
 # (Lagrange's remainder, $\xi$ between 0 and $r$: the first factor is at most $e^{|r|} \le \sqrt 2$). $2^n$ costs nothing: $n$
 # goes into the exponent's bits (`np.ldexp`). $\ln 2$ comes in two parts, the first, $355 / 512$, of so few digits that $n$
 # times it is exact. Horner's rule needs no factorials: $1 + r\,(1 + \frac r2 (1 + \frac r3 (\dots)))$. And the backward is
-# $dx = dy\, y$: what forward has computed is its own derivative.
+# $dx = dy\, y$: what forward has computed is, up to the remainder of the polynomial, its own derivative.
 
 
 # %%

@@ -174,7 +174,7 @@ def test_a_random_damage_has_no_name(seed, tmp_path, here):
 
     def damaged(arrays):
         changed = np.array(arrays[place], np.float64)
-        some = rng.random(changed.shape) < rng.choice([0.3, 1])
+        some = np.asarray(rng.random(changed.shape) < rng.choice([0.3, 1]))
         some.flat[rng.integers(some.size)] = True
         changed[some] += rng.normal(size=some.sum()) * (1 + np.abs(changed).max())
         return (*arrays[:place], changed, *arrays[place + 1 :])
