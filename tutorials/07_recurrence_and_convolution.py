@@ -9,7 +9,7 @@
 #
 # **What you will learn.** Where a gradient through time dies; how far a stack of small convolutions sees; what memory is worth.
 #
-# **What you need.** Tutorials 1 to 3.
+# **What you need.** Tutorials 1 to 3, and `params.count` from tutorial 5.
 
 # %%
 import matplotlib.pyplot as plt
@@ -149,26 +149,36 @@ assert not ours[1, 7:].any() and not dx[1, 7:].any() and (h[1, 7:] == h[1, 7]).a
 # with $1 - h_t^2 < 1$: for small weights it dies exponentially (and for large ones it explodes). In the LSTM, along the memory,
 # $dc_{t-1}$ receives $dc_t f_t$: no matrix, no tanh, after $n$ steps $\prod f_t$. That lives while the gates are open. At first
 # their bias decides: $\sigma(0) = 0.5$, $\sigma(3) = 0.95$. We ask the last step alone, and look at $dx_s$ for all $s$.
+#
+# The memory is not the only way back. $h_{t-1}$ is in all four blocks of $u_t$, so at every step a part of the gradient goes
+# through $U^\top$, and from there into the memory of the step before. This part adds to the product of forget gates, and where
+# gates are open it can make the gradient grow, while $\prod f_t$ decays. With $U = 0$ only the product remains (dotted).
 
 # %%
-B, T, D, H, left = 8, 61, 6, 16, {}
+B, T, D, H, left, alone = 8, 61, 6, 16, {}, {}
 every = np.ones((B, T), bool)
 x, dy = rng.normal(size=(B, T, D)), np.eye(T)[-1][:, None] * rng.normal(size=(B, 1, H))
 W, U = (rng.uniform(-(H**-0.5), H**-0.5, (n, 4 * H)) for n in (D, H))  # the usual start
 fig, ax = plt.subplots(figsize=(7, 3.3), layout="constrained")
 for bias in (0, 1, 3):
     b = np.repeat([0.0, bias, 0, 0], H)  # of i, f, g, o
-    gates, c, h, _ = our_lstm(x, W, U, b, every)
-    _, _, _, dx, *_ = our_lstm_backward(dy, x, W, U, every, gates, c, h)
-    size = np.linalg.norm(dx, axis=(0, 2))
-    left[bias] = size[0] / size[-1]
-    ax.semilogy(np.arange(T)[::-1], size / size[-1], label=f"forget bias {bias}")
+    for matrix, result, style in ((U, left, "-"), (0 * U, alone, ":")):
+        gates, c, h, _ = our_lstm(x, W, matrix, b, every)
+        _, dc, _, dx, *_ = our_lstm_backward(dy, x, W, matrix, every, gates, c, h)
+        size = np.linalg.norm(dx, axis=(0, 2))
+        result[bias] = size[0] / size[-1]
+        name = f"forget bias {bias}" if style == "-" else None
+        ax.semilogy(np.arange(T)[::-1], size / size[-1], style, color=f"C{bias}", label=name)
+    forget = np.split(gates, 4, axis=-1)[1]
+    np.testing.assert_allclose(dc[:, 1], dc[:, T] * forget[:, 1:].prod(1), rtol=1e-9)  # without U
 ax.set(xlabel="steps back from the last one", ylabel="|dx|, relative", title="What the past hears of an error now")
 ax.legend(loc="lower left")
 plt.show()
 
-# Lesson 2: through 60 steps an open forget gate carries a gradient that elsewhere is gone.
+# Lesson 2: through 60 steps an open forget gate carries a gradient that elsewhere is gone. Along the memory it is multiplied
+# by the forget gates and by nothing else; what goes through U comes on top.
 assert left[3] > 1e-3 and left[0] < 1e-8
+assert all(alone[bias] < left[bias] for bias in left) and alone[3] < 1
 
 # %% [markdown]
 # ## A causal convolution with holes

@@ -5,11 +5,12 @@
 # `refmer.ops.activations.softmax`, `refmer.ops.activations.softmax_backward`
 #
 # **What you will do.** Compile loops with Numba and race them: a polynomial, exp, a sum, a matrix product, a norm, a system.
+# Write a product by blocks and softmax in one pass, with their backward.
 #
 # **What you will learn.** What a pass over memory costs; what a compiler may not do to floating-point numbers, and what happens
 # if you allow it; how to write a fast double of a slow function and know that it is the same function.
 #
-# **What you need.** Tutorials 1, 2 and 6. Your times will differ from ours: no assertion is about a time.
+# **What you need.** Tutorials 1, 2, 5 and 6. Your times will differ from ours: no assertion is about a time.
 
 # %%
 import math
@@ -133,7 +134,7 @@ np.testing.assert_allclose(dc, np.vander(x.ravel(), len(c), increasing=True).T @
 # (Lagrange's remainder, $\xi$ between 0 and $r$: the first factor is at most $e^{|r|} \le \sqrt 2$). $2^n$ costs nothing: $n$
 # goes into the exponent's bits (`np.ldexp`). $\ln 2$ comes in two parts, the first, $355 / 512$, of so few digits that $n$
 # times it is exact. Horner's rule needs no factorials: $1 + r\,(1 + \frac r2 (1 + \frac r3 (\dots)))$. And the backward is
-# $dx = dy\, y$: what forward has computed is its own derivative.
+# $dx = dy\, y$: what forward has computed is, up to the remainder of the polynomial, its own derivative.
 
 
 # %%

@@ -6,7 +6,8 @@
 # `refmer.int8.arithmetic.affine_rows`, `refmer.int8.arithmetic.accumulate`, `refmer.int8.arithmetic.dequantize`,
 # `refmer.int8.matrix.QuantizedMatrix`, `refmer.quantize`, `refmer.int8.size_table`, `refmer.int8.sensitivity`
 #
-# **What you will do.** Write numbers in 8 bits, multiply matrices of them, and make a trained recognizer small.
+# **What you will do.** Write numbers in 8 bits, multiply matrices of them, make a trained recognizer small, and send a gradient
+# through rounding.
 #
 # **What you will learn.** Where the error is and how large it can be; why zero must be exact, weights symmetric, and every row
 # for itself; when 8 bits save time and when they do not.

@@ -51,28 +51,45 @@ rng = np.random.default_rng(0)
 
 
 # %%
-def softmax(s):
-    e = np.exp(s - s.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
+def our_softmax(s):
+    """Return a, the softmax of each row, finite even for scores of 1000.
+
+    s (T, S) -> a (T, S)
+    """
+    e = np.exp(s - s.real.max(-1, keepdims=True))
+    a = e / e.sum(-1, keepdims=True)
+    return a
 
 
-def D(a, da):
-    return a * (da - (da * a).sum(-1, keepdims=True))
+def our_tlab(h, tau, Wq, Wk, Wv):
+    """Return queries, keys and values, the global map G, the local map A, m = A v, and y = G m, of one sequence.
 
-
-def our_tlab(W_q, W_k, W_v, h, tau):  # one sequence
-    q, k, v, c = h @ W_q, tau @ W_k, tau @ W_v, W_q.shape[1] ** -0.5
-    S = c * q @ k.T
-    G, A = softmax(S), softmax(S.T)
+    h, tau (T, C), Wq, Wk, Wv (C, D) -> q, k, v (T, D), G, A (T, T), m, y (T, D)
+    """
+    q, k, v = h @ Wq, tau @ Wk, tau @ Wv
+    S = q.shape[1] ** -0.5 * q @ k.T
+    G, A = our_softmax(S), our_softmax(S.T)
     m = A @ v
+    y = G @ m
+    return q, k, v, G, A, m, y
 
-    def backward(dy):
-        dm = G.T @ dy
-        dv, dS = A.T @ dm, D(G, dy @ m.T) + D(A, dm @ v.T).T
-        dq, dk = c * dS @ k, c * dS.T @ q
-        return dq @ W_q.T, dk @ W_k.T + dv @ W_v.T, h.T @ dq, tau.T @ dk, tau.T @ dv
 
-    return G @ m, backward
+def our_tlab_backward(dy, h, tau, Wq, Wk, Wv, q, k, v, G, A, m):
+    """Return the gradients of m, v, of the scores S (scaled), of q, k, h and tau, and of the three maps.
+
+    dy (T, D), the others as in our_tlab -> dm, dv (T, D), dS (T, T), dq, dk (T, D), dh, dtau (T, C), dWq, dWk, dWv (C, D)
+    """
+    c = q.shape[1] ** -0.5
+    dm = G.T @ dy
+    dv = A.T @ dm
+    dG, dA = dy @ m.T, dm @ v.T
+    dS = G * (dG - (G * dG).sum(-1, keepdims=True)) + (A * (dA - (A * dA).sum(-1, keepdims=True))).T
+    dq = c * dS @ k
+    dk = c * dS.T @ q
+    dh = dq @ Wq.T
+    dtau = dk @ Wk.T + dv @ Wv.T
+    dWq, dWk, dWv = h.T @ dq, tau.T @ dk, tau.T @ dv
+    return dm, dv, dS, dq, dk, dh, dtau, dWq, dWk, dWv
 
 
 T, p = 16, params.init(describe_tlab(6), seed=0, dtype=np.float64)
@@ -80,10 +97,12 @@ h, tau, dy = rng.normal(size=(3, T, 6))
 y, backward = tlab(p, h[None], tau[None])
 g = params.zeros_like(p)
 theirs = (y[0], *(d[0] for d in backward(dy[None], g)), g.query.W, g.key.W, g.value.W)
-ours, our_backward = our_tlab(p.query.W, p.key.W, p.value.W, h, tau)
+weights = p.query.W, p.key.W, p.value.W
+*saved, ours = our_tlab(h, tau, *weights)
+gradients = our_tlab_backward(dy, h, tau, *weights, *saved)[5:]
 
 # Lesson 1: refmer's block is these equations, forwards and backwards.
-for a, b in zip((ours, *our_backward(dy)), theirs, strict=True):
+for a, b in zip((ours, *gradients), theirs, strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
 
 # %% [markdown]
@@ -129,12 +148,89 @@ assert np.allclose((G @ A).sum(-1), 1) and delta(G @ A) <= delta(G) * delta(A) +
 # nine patches of the images, $f_{tn} = r(W_n p_{tn} + b_n)$ with a map of its own for each. Then:
 #
 # 1. $a = \mathrm{TLAB}_a(s)$.
-# 2. The sound tells where to look: $z_{tn} = w \cdot \tanh(M\, r(U f_{tn}) + M' r(U' a_t))$ with $r(u) = \max(u, 0)$,
-#    $x_t = W_o \sum_n \mathrm{softmax}_n(z_{tn})\, f_{tn}$, and $x$ goes through a second block, $v = \mathrm{TLAB}_v(x)$.
-#    (`positions` of the Config is the length of $w$, which is 49 in the authors' code, as $N$ is; here the two differ.)
-# 3. Joint cross-attention, eq. (8)-(11): $J = [a; v]$, and for each of them, written for $a$ (sums along time: $T$ is fixed):
-#    $K = \tanh(a^\top W_J J / \sqrt{2C})$, $H = r(a^\top W_a + K W_K)$, $a \leftarrow (H W_H)^\top + a$.
+# 2. The sound tells where to look: $z_{tn} = w \cdot \tanh(M\, r(U f_{tn} + b) + M' r(U' a_t + b'))$ with
+#    $r(u) = \max(u, 0)$, $x_t = W_o \sum_n \mathrm{softmax}_n(z_{tn})\, f_{tn} + b_o$, and $x$ goes through a second block,
+#    $v = \mathrm{TLAB}_v(x)$. ($M$, $M'$ and $w$ have no bias. `positions` of the Config is the length of $w$, which is 49 in
+#    the authors' code, as $N$ is; here the two differ.)
+# 3. Joint cross-attention makes new $a$ and $v$ of the old ones; see below.
 # 4. A BLSTM reads $[v; a]$, and two linear maps answer valence and arousal at every step, eq. (12)-(14).
+
+
+#
+# ## Joint cross-attention: equations (8) to (11)
+#
+# Side by side, $J_{t} = (a_t, v_t)$, of shape $(T, D)$ with $D = 2C$. The voice and the face have maps of their own; written
+# for one of them, $x$ (which is $a$ or $v$) of shape $(T, C)$, with sums along time ($T$ is fixed):
+#
+# $$u = x^\top W_J, \quad K = \tanh\bigl(u J / \sqrt D\bigr), \quad H = \max(x^\top W + K W_K,\ 0), \quad
+#   y = (H W_H)^\top + x .$$
+#
+# The shapes: $W_J$ $(T, T)$, so $u$ is $(C, T)$ and $K$ $(C, D)$; $W$ $(T, E)$ and $W_K$ $(D, E)$, so $H$ is $(C, E)$; $W_H$
+# $(E, T)$. Both updates read the same, old $J$: $a$ is not replaced before $v$ is.
+#
+# Backward, $y$'s first term is transposed, so $dZ = dy^\top$ reaches $Z = H W_H$. Then, with $P = x^\top W + K W_K$,
+#
+# $$dH = dZ\, W_H^\top, \qquad dP = dH\, [P > 0], \qquad dK = dP\, W_K^\top, \qquad
+#   dN = dK\, (1 - K^2) / \sqrt D \ \text{ with } N = uJ, \qquad du = dN\, J^\top .$$
+#
+# $x$ is used three times, in $u$, in $x^\top W$ and in the sum at the end, and $J$ once:
+#
+# $$dx = dy + \bigl(du\, W_J^\top + dP\, W^\top\bigr)^\top, \qquad dJ = u^\top dN, \qquad
+#   dW_J = x\, du, \quad dW = x\, dP, \quad dW_K = K^\top dP, \quad dW_H = H^\top dZ .$$
+#
+# With both updates, $dJ$ is the sum of two, and its halves belong to $a$ and $v$: $da = dx_a + dJ_{:, :C}$ and
+# $dv = dx_v + dJ_{:, C:}$.
+
+
+# %%
+def our_update(x, J, WJ, W, WK, WH):
+    """Return u = x^T WJ, K = tanh(u J / sqrt(D)), H = max(x^T W + K WK, 0), and y = (H WH)^T + x, of one sequence.
+
+    x (T, C), J (T, D), WJ (T, T), W (T, E), WK (D, E), WH (E, T) -> u (C, T), K (C, D), H (C, E), y (T, C)
+    """
+    u = x.T @ WJ
+    K = np.tanh(u @ J * J.shape[1] ** -0.5)
+    P = x.T @ W + K @ WK
+    H = np.where(P.real > 0, P, 0)
+    y = (H @ WH).T + x
+    return u, K, H, y
+
+
+def our_update_backward(dy, x, J, WJ, W, WK, WH, u, K, H):
+    """Return the gradients of H, P, K, N = u J, u, x and J, and of the four maps. H is 0 exactly where P is 0 or less.
+
+    dy (T, C), the others as in our_update
+    -> dH, dP (C, E), dK, dN (C, D), du (C, T), dx (T, C), dJ (T, D), dWJ, dW, dWK, dWH in their shapes
+    """
+    dH = dy.T @ WH.T
+    dP = np.where(H.real > 0, dH, 0)
+    dK = dP @ WK.T
+    dN = dK * (1 - K * K) * J.shape[1] ** -0.5
+    du = dN @ J.T
+    dx = dy + (du @ WJ.T + dP @ W.T).T
+    dJ = u.T @ dN
+    dWJ, dW, dWK, dWH = x @ du, x @ dP, K.T @ dP, H.T @ dy.T
+    return dH, dP, dK, dN, du, dx, dJ, dWJ, dW, dWK, dWH
+
+
+def our_joint_backward(dy_a, dy_v, a, v, WJ_a, W_a, WK_a, WH_a, WJ_v, W_v, WK_v, WH_v):
+    """Return the gradients of J = [a, v] side by side, of a and of v, when both are updated from the same J.
+
+    dy_a, dy_v, a, v (T, C), maps as in our_update -> dJ (T, 2 C), da, dv (T, C)
+    """
+    J = np.concatenate([a, v], axis=1)
+    u, K, H, _ = our_update(a, J, WJ_a, W_a, WK_a, WH_a)
+    da, dJ_a = our_update_backward(dy_a, a, J, WJ_a, W_a, WK_a, WH_a, u, K, H)[5:7]
+    u, K, H, _ = our_update(v, J, WJ_v, W_v, WK_v, WH_v)
+    dv, dJ_v = our_update_backward(dy_v, v, J, WJ_v, W_v, WK_v, WH_v, u, K, H)[5:7]
+    dJ = dJ_a + dJ_v
+    da = da + dJ[:, : a.shape[1]]
+    dv = dv + dJ[:, a.shape[1] :]
+    return dJ, da, dv
+
+
+# %% [markdown]
+# ## All of it
 
 
 # %%
@@ -142,7 +238,7 @@ def block(p, x):
     return tlab(p.attention, lstm(p.lstm, x)[0], tcn(p.tcn, x)[0])[0]
 
 
-def our_forward(p, sound, face):
+def whole_system(p, sound, face):
     a = block(p.audio, sound)
     v = block(p.visual, avga(p.avga, face, a)[0])
     a, v = joint_cross_attention(p.fuse, a, v)[0]
@@ -156,8 +252,17 @@ batch = {"audio": rng.normal(size=(2, 8, 6)), "visual": rng.normal(size=(2, 8, 4
 batch |= {"audio_mask": there, "visual_mask": there}
 out, _ = tlab_jca.forward(p, batch, small)
 
+a, v, *dy = rng.normal(size=(4, 8, 6))
+maps_of = [[getattr(m, name).W for name in ("correlate", "time", "relate", "expand")] for m in (p.fuse.audio, p.fuse.visual)]
+theirs, back = joint_cross_attention(p.fuse, a[None], v[None])
+for x, weights, y in zip((a, v), maps_of, theirs, strict=True):
+    np.testing.assert_allclose(our_update(x, np.concatenate([a, v], 1), *weights)[-1], y[0], rtol=1e-10)
+gradients = back(tuple(d[None] for d in dy), params.zeros_like(p).fuse)
+for ours, other in zip(our_joint_backward(*dy, a, v, *maps_of[0], *maps_of[1])[1:], gradients, strict=True):
+    np.testing.assert_allclose(ours, other[0], rtol=1e-9, atol=1e-12)
+
 # Lesson 4: the system is ten lines of layers; and its gradient is right in every parameter.
-np.testing.assert_allclose(our_forward(p, batch["audio"], batch["visual"]), out["logits"], rtol=1e-10)
+np.testing.assert_allclose(whole_system(p, batch["audio"], batch["visual"]), out["logits"], rtol=1e-10)
 print("gradient:", assert_gradient(lambda p, batch: tlab_jca.forward(p, batch, small), p, batch, rng=rng, directions=True))
 
 # %% [markdown]
@@ -239,12 +344,14 @@ assert round(sizes["code"] / 1e6, 2) == 26.97 and sizes["paper"] < 18e6
 # %% [markdown]
 # ## On your own
 #
+# Write it yourself: exercise file `13_tlab_jca.py` (`refmer exercises --out DIR`, then `refmer grade DIR/13_tlab_jca.py`).
+#
 # 1. For which $W_q, W_k$ is $A = G$ whatever $x$ is, if the LSTM and the TCN give the same $h = \tau$?
 # 2. Give $A$ a sense of place without a band: what could be added to $h$ and $\tau$, and which lesson then fails?
 # 3. Table 4 of the paper: attention alone .420, no part at all .420. Would $\delta(G)\, \delta(A)$ near 0 explain it?
 
 # %%
 # Solution 1: for W_k = W_q: then S is symmetric.
-np.testing.assert_allclose(softmax(h @ h.T), softmax((h @ h.T).T), rtol=1e-9)
+np.testing.assert_allclose(our_softmax(h @ h.T), our_softmax((h @ h.T).T), rtol=1e-9)
 # Solution 2: positions (tutorial 5), added to x; lesson 2, since shuffling no longer carries what is at a place along with it.
 # Solution 3: no. It explains that attention alone is bad, but without any part each step keeps its own features.

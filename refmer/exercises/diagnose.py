@@ -139,7 +139,8 @@ def factor(bad):
             if np.allclose(ratios, s * values, rtol=SAME, atol=0):
                 letters = [f"{letter} = {n}" for letter, n in first.items() if letter in name]
                 return f"{text}: {', '.join([sign + name, *letters])}"
-    return text
+    constant = np.allclose(ratios, ratios[0], rtol=SAME, atol=0) and any(b.size > 1 for _, b, _ in bad)
+    return text if constant else ""  # a number is always a multiple of another
 
 
 def factors(sizes):

@@ -103,7 +103,7 @@ def test_the_cases_and_mistakes_are_complete(name):
         run = getattr(exercise.ours(m), m.function)
         assert all(attempt(run, trial.arguments) for trial in trials[m.function] if trial.kind == "main"), m.name
     for law in table.LAWS:
-        for trial in trials[law.function]:
+        for trial in (t for t in trials[law.function] if t.kind == "main"):
             right = trial.expected[exercise.outputs(law.function).index(law.output)]
             assert np.abs(law.value(right)).max() < 1e-12 * max(1, np.abs(right).max())
 
@@ -174,7 +174,7 @@ def test_a_random_damage_has_no_name(seed, tmp_path, here):
 
     def damaged(arrays):
         changed = np.array(arrays[place], np.float64)
-        some = rng.random(changed.shape) < rng.choice([0.3, 1])
+        some = np.asarray(rng.random(changed.shape) < rng.choice([0.3, 1]))
         some.flat[rng.integers(some.size)] = True
         changed[some] += rng.normal(size=some.sum()) * (1 + np.abs(changed).max())
         return (*arrays[:place], changed, *arrays[place + 1 :])

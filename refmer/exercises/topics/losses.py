@@ -12,6 +12,7 @@ def logits(rng, ours, B, K):
 def large(rng, ours, B, K):
     x = rng.normal(size=(B, K))
     x[0], x[-1] = 1000 * x[0], x[-1] - 1000
+    x[0, :2] = 1000, -1000
     return (x,)
 
 
