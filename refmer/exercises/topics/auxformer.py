@@ -179,6 +179,14 @@ MISTAKES = [
         "signed offset", MASK, "np.abs(N_q - N_k)", "(N_k - N_q)", "the offset is N_k - N_q without its absolute value", RULE
     ),
     Mistake(
+        "gaps left out",
+        MASK,
+        "np.abs(N_q - N_k)",
+        "np.abs(queries.sum(1) - keys.sum(1))",
+        "N is the number of valid steps: it counts gaps, too, up to the last valid step",
+        RULE,
+    ),
+    Mistake(
         "last of array",
         TOKEN,
         "last - 1]",
@@ -242,6 +250,9 @@ MISTAKES = [
         "u.T @ ds",
         "dP2 is made with u, not with max(u, 0)",
         NETWORKS,
+    ),
+    Mistake(
+        "dW of z", HEAD_BACK, "dW, db = s.T @ dy", "dW, db = z.T @ dy", "dW is made with z: y = s W + b asks for s", NETWORKS
     ),
     Mistake(
         "one network",

@@ -293,6 +293,14 @@ MISTAKES = [
         "dw lacks the derivative of log w: -(log w + 1)",
         TERM,
     ),
+    Mistake(
+        "slope at 0",
+        ENTROPY_BACK,
+        "np.where(w == 0, 0, -(np.log(np.where(w == 0, 1, w)) + 1) / len(w))",
+        "-(np.log(np.where(w == 0, 1, w)) + 1) / len(w)",
+        "dw is not 0 where w is 0: a weight of 0 adds 0",
+        TERM,
+    ),
     Mistake("slope not over B", ENTROPY_BACK, " / len(w))", ")", "R is a mean over clips: dw is not divided by B", TERM),
     Mistake(
         "scores as weights",

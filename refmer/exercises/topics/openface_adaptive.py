@@ -263,6 +263,14 @@ MISTAKES = [
         "one alpha scales all features: dalpha is a sum, not a mean",
         PART,
     ),
+    Mistake(
+        "no relu in gate back",
+        NODE_BACK,
+        "dt = np.where(t.real > 0, ds @ V2.T, 0)",
+        "dt = ds @ V2.T",
+        "dt is not 0 where t is negative",
+        PART,
+    ),
     Mistake("no relu back", NODE_BACK, "du = np.where(u.real > 0, dr, 0)", "du = dr", "du is not 0 where u is negative", PART),
     Mistake(
         "dV1 of u", NODE_BACK, "dV1, dc1 = r.T @ dt", "dV1, dc1 = u.T @ dt", "dV1 is made with u: t = r V1 asks for r", PART

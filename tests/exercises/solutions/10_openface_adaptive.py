@@ -99,6 +99,7 @@ def our_node_backward(dy, n, W, V1, V2, u, r, t, alpha):
     ds = dalpha * (alpha - alpha**2)
     # mistake[no sigmoid]: ds = dalpha.copy()
     dt = np.einsum("bi,hi->bh", ds, V2) * (t > 0)
+    # mistake[no relu in gate back]: dt = np.einsum("bi,hi->bh", ds, V2)
     passes, decides = alpha * dy, np.einsum("bh,ch->bc", dt, V1)
     # mistake[passes only]: passes, decides = alpha * dy, 0
     # mistake[decides only]: passes, decides = 0, np.einsum("bh,ch->bc", dt, V1)

@@ -165,6 +165,7 @@ def our_entropy_backward(w):
     dw, B = np.zeros(w.shape), len(w)
     # mistake[slope not over B]: dw, B = np.zeros(w.shape), 1
     dw[w > 0] = -(np.log(w[w > 0]) + 1) / B
+    # mistake[slope at 0]: dw = -(np.log(np.where(w > 0, w, 1)) + 1) / B
     # mistake[log only]: dw[w > 0] = -np.log(w[w > 0]) / B
     return dw, our_masked_softmax_backward(dw, w)
     # mistake[scores as weights]: return dw, dw.copy()

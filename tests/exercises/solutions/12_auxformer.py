@@ -38,6 +38,7 @@ def our_mask(queries, keys):
     mask = np.zeros((B, T, S), bool)
     for b in range(B):
         offset = abs(length(queries[b]) - length(keys[b]))
+        # mistake[gaps left out]: offset = abs(queries[b].sum() - keys[b].sum())
         # mistake[plain causal]: offset = 0
         # mistake[padded lengths]: offset = abs(T - S)
         # mistake[signed offset]: offset = length(keys[b]) - length(queries[b])
@@ -95,6 +96,7 @@ def our_head_backward(dy, z, P1, P2, W, u, s):
     r = u * open_
     # mistake[dP2 of u]: r = u
     products = [np.einsum("bi,bj->ij", a, d) for a, d in ((z, du), (r, ds), (s, dy))]
+    # mistake[dW of z]: products = [np.einsum("bi,bj->ij", a, d) for a, d in ((z, du), (r, ds), (z, dy))]
     sums = [np.ones(len(d)) @ d for d in (du, ds, dy)]
     return ds, du, dz, products[0], sums[0], products[1], sums[1], products[2], sums[2]
 
