@@ -48,7 +48,8 @@ rng = np.random.default_rng(0)
 # clip may come alone, running means of $\mu$ and $v$ from training take their place, and
 # $dx_{bc} = \gamma_c\, dn_{bc} / \sqrt{v_c + \epsilon}$. After each batch they move by a tenth of the way to the batch's,
 # $\bar\mu \leftarrow \bar\mu + 0.1\, (\mu - \bar\mu)$ and $\bar v \leftarrow \bar v + 0.1\, (\frac{B}{B - 1} v - \bar v)$; the
-# factor, PyTorch's habit, makes the variance unbiased. In both cases $\epsilon = 10^{-5}$.
+# factor, PyTorch's habit, makes the variance unbiased. In both cases $\epsilon = 10^{-5}$. One clip alone has no variance:
+# refmer takes the running moments for it in training, too.
 #
 # In refmer a generator `rng` says "training": batch norm takes the batch's moments, and dropout drops.
 
@@ -197,35 +198,35 @@ p = params.init(system.describe(config), seed=0, dtype=np.float64)
 batch = {m: rng.normal(size=(4, width)) for m, width in (("visual", 7), ("audio", 5), ("text", 3))}
 theirs = system.forward(p, batch, config, np.random.default_rng(1))[0]["logits"]
 
-part, g, x = p.visual, params.zeros_like(p), batch["visual"]
-h, back = sense_node(part, x, rng)
-z, r, n = our_batch_norm(x, part.norm.gamma, part.norm.beta)
-V1, c1, V2, c2 = part.gate.hidden.W, part.gate.hidden.b, part.gate.score.W, part.gate.score.b
-*saved, ours = our_node(n, part.project.W, part.project.b, V1, c1, V2, c2)
-np.testing.assert_allclose(ours, h, rtol=1e-10)
+
+def weights(p):
+    return [array for map_ in (p.project, p.gate.hidden, p.gate.score) for array in (map_.W, map_.b)]
+
+
+def same(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-12)
+
+
+x, face, norm, g = batch["visual"], p.visual, p.visual.norm, params.zeros_like(p).visual
+h, back = sense_node(face, x, rng)
 dh = rng.normal(size=h.shape)
-*_, dn, dW, db, dV1, dc1, dV2, dc2 = our_node_backward(dh, n, part.project.W, V1, V2, *saved)
-mine = our_batch_norm_backward(dn, z, r, part.norm.gamma)[1:] + (dW, db, dV1, dc1, dV2, dc2)
-theirs_, of = back(dh, g.visual), g.visual
-of = (
-    of.norm.gamma,
-    of.norm.beta,
-    of.project.W,
-    of.project.b,
-    of.gate.hidden.W,
-    of.gate.hidden.b,
-    of.gate.score.W,
-    of.gate.score.b,
-)
-for one, other in zip(mine, (theirs_, *of), strict=True):
-    np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-12)
-moved = our_running(part.norm.mean, part.norm.var, x)
-np.testing.assert_allclose(moved, [part.norm.mean + 0.1 * g.visual.norm.mean, part.norm.var + 0.1 * g.visual.norm.var])
-z, n = our_evaluation(x, part.norm.mean, part.norm.var, part.norm.gamma, part.norm.beta)
-theirs_, back = batch_norm(part.norm, x)
-np.testing.assert_allclose(n, theirs_, rtol=1e-10)
-dx = our_evaluation_backward(dy := rng.normal(size=x.shape), z, part.norm.var, part.norm.gamma)[0]
-np.testing.assert_allclose(dx, back(dy, params.zeros_like(p).visual.norm), rtol=1e-10)
+dx = back(dh, g)
+z, r, n = our_batch_norm(x, norm.gamma, norm.beta)
+W, b, V1, c1, V2, c2 = weights(face)
+*saved, our_h = our_node(n, W, b, V1, c1, V2, c2)
+*_, dn, dW, db, dV1, dc1, dV2, dc2 = our_node_backward(dh, n, W, V1, V2, *saved)
+same((our_h, dW, db, dV1, dc1, dV2, dc2), (h, *weights(g)))
+same(our_batch_norm_backward(dn, z, r, norm.gamma)[1:], (dx, g.norm.gamma, g.norm.beta))
+same(our_running(norm.mean, norm.var, x), (norm.mean + 0.1 * g.norm.mean, norm.var + 0.1 * g.norm.var))
+
+g = params.zeros_like(p).visual.norm
+n, back = batch_norm(norm, x)
+z, our_n = our_evaluation(x, norm.mean, norm.var, norm.gamma, norm.beta)
+dn = rng.normal(size=n.shape)
+dx = back(dn, g)
+same((our_n, *our_evaluation_backward(dn, z, norm.var, norm.gamma)), (n, dx, g.gamma, g.beta))
+
 # Lesson 1: these are all its parts; in training, with batch statistics and dropout, the numbers are the same.
 np.testing.assert_array_equal(whole_system(p, batch, config, np.random.default_rng(1))[0], theirs)
 

@@ -34,8 +34,13 @@ from refmer.systems import of_cmaer_cat
 #
 # $$A_{ij} = \text{softmax}\bigl(F_i W_Q (F_j W_K)^\top / \sqrt C\bigr)\, F_j W_V \qquad (T_i \times C).$$
 #
-# With $q = F_i W_Q$, $k = F_j W_K$, $v = F_j W_V$ this is tutorial 5's attention, with its backward to $dq$, $dk$ and $dv$.
-# Steps of $F_j$ that are padding are masked; a clip without a step gets 0. What is new is who shares what: $F_i$ is used as
+# With $q = F_i W_Q$, $k = F_j W_K$, $v = F_j W_V$, scores $s = q k^\top / \sqrt D$ of keys of $D$ numbers (here $D = C$),
+# weights $a = \text{softmax}(s)$ and $y = av$ this is tutorial 5's attention, with its backward:
+#
+# $$da = dy\, v^\top, \quad ds_{tr} = a_{tr} \Bigl( da_{tr} - \sum_m a_{tm}\, da_{tm} \Bigr), \quad dv = a^\top dy, \quad
+#   dq = \tfrac{1}{\sqrt D}\, ds\, k, \quad dk = \tfrac{1}{\sqrt D}\, ds^\top q .$$
+#
+# Steps of $F_j$ that are padding are masked; a clip without a step gets 0. What is new is what is shared: $F_i$ is used as
 # query alone, $F_j$ as key and value,
 #
 # $$dF_i = dq\, W_Q^\top, \qquad dF_j = dk\, W_K^\top + dv\, W_V^\top,$$
@@ -101,19 +106,20 @@ def our_cross_attention(x, z, Wq, Wk, Wv, valid):
 
 
 def our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
-    """Return the gradients of v, q, k, x, z, Wq, Wk and Wv.
+    """Return the gradients of the weights a, of the scores s = q k^T / sqrt(D), of v, q, k, x, z, Wq, Wk and Wv.
 
     dy (B, T, D), the others as in our_cross_attention
-    -> dv (B, S, D), dq (B, T, D), dk (B, S, D), dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
+    -> da, ds (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D), dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
     """
     c = q.shape[-1] ** -0.5
-    dv = a.swapaxes(1, 2) @ dy  # y = a v
-    ds = our_masked_softmax_backward(dy @ v.swapaxes(1, 2), a)
+    da = dy @ v.swapaxes(1, 2)  # y = a v
+    ds = our_masked_softmax_backward(da, a)
+    dv = a.swapaxes(1, 2) @ dy
     dq, dk = c * ds @ k, c * ds.swapaxes(1, 2) @ q
     dx = dq @ Wq.T
     dz = dk @ Wk.T + dv @ Wv.T
     dWq, dWk, dWv = (np.einsum("btc,btd->cd", m, d) for m, d in ((x, dq), (z, dk), (z, dv)))
-    return dv, dq, dk, dx, dz, dWq, dWk, dWv
+    return da, ds, dv, dq, dk, dx, dz, dWq, dWk, dWv
 
 
 def our_exchange_backward(dy_x, dy_z, x, z, Wq, Wk, Wv, valid_x, valid_z):
@@ -123,11 +129,11 @@ def our_exchange_backward(dy_x, dy_z, x, z, Wq, Wk, Wv, valid_x, valid_z):
     -> dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
     """
     *saved, _ = our_cross_attention(x, z, Wq, Wk, Wv, valid_z)
-    _, _, _, dx, dz, *first = our_cross_attention_backward(dy_x, x, z, Wq, Wk, Wv, *saved)
+    *_, dx, dz, dWq, dWk, dWv = our_cross_attention_backward(dy_x, x, z, Wq, Wk, Wv, *saved)
     *saved, _ = our_cross_attention(z, x, Wq, Wk, Wv, valid_x)
-    _, _, _, dz_2, dx_2, *second = our_cross_attention_backward(dy_z, z, x, Wq, Wk, Wv, *saved)
+    *_, dz_2, dx_2, dWq_2, dWk_2, dWv_2 = our_cross_attention_backward(dy_z, z, x, Wq, Wk, Wv, *saved)
     dx, dz = dx + dx_2, dz + dz_2
-    dWq, dWk, dWv = (one + other for one, other in zip(first, second, strict=True))
+    dWq, dWk, dWv = dWq + dWq_2, dWk + dWk_2, dWv + dWv_2
     return dx, dz, dWq, dWk, dWv
 
 
@@ -289,6 +295,10 @@ def our_entropy_backward(w):
     dw = np.where(w == 0, 0, -(np.log(np.where(w == 0, 1, w)) + 1) / len(w))
     ds = our_masked_softmax_backward(dw, w)
     return dw, ds
+
+
+w, R = our_entropy(rng.normal(size=there.shape), there)
+np.testing.assert_allclose(R, -weight_entropy(w)[0], atol=1e-6)  # refmer's has log(w + 1e-8)
 
 
 def slope(s):

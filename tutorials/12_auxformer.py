@@ -6,12 +6,12 @@
 # `refmer.train.augment.modality_dropout`
 #
 # **What you will do.** Build AuxFormer (Goncalves and Busso; paper 002) out of linear maps, layer norm and attention: the same
-# numbers as `refmer.systems.auxformer`, and the published size. Then train a small one and take its eyes and ears away.
+# numbers as `refmer.systems.auxformer`, and the published size. Then train a small one and remove the face or the voice.
 #
 # **What you will learn.** How networks beside the network help when half of the input is gone; which mask the authors' code has
-# and their paper does not mention; why "the last step" may be nobody's step.
+# and their paper does not mention; why "the last step" may be padding.
 #
-# **What you need.** Tutorials 1 to 5. What is special to AuxFormer is stated here; where paper and code differ, as the code.
+# **What you need.** Tutorials 1 to 6. What is special to AuxFormer is stated here; where paper and code differ, as the code.
 
 # %%
 import matplotlib.pyplot as plt
@@ -42,7 +42,8 @@ from refmer.train.augment import modality_dropout
 #
 # ## One layer
 #
-# A sequence $x$ looks at a memory $m$ (the other modality; or $m = x$). One LN, with one $\gamma, \beta$, serves both:
+# A sequence $x$ looks at a memory $m$ (the other modality; or $m = x$). One LN, with one $\gamma, \beta$ and $\epsilon =
+# 10^{-5}$, serves both:
 #
 # $$h = R\bigl(x, \text{Attention}(\text{LN}(x), \text{LN}(m))\bigr), \quad y = R\bigl(h, \text{FFN}(\text{LN}'(h))\bigr), \quad
 #   \text{FFN}(n) = \max(n W_1 + b_1, 0)\, W_2 + b_2$$
@@ -349,7 +350,7 @@ left.legend(fontsize=8)
 for i, (name, accuracy) in enumerate(right.items()):
     bars.bar(np.arange(3) + 0.16 * (i - 2), accuracy, 0.15, label=name)
 bars.axhline(np.bincount(test.emotion).max() / len(test), color="k", ls=":", label="always the commonest class")
-bars.set(xticks=range(3), xticklabels=broken, ylabel="accuracy (72 clips)", ylim=(0, 1.05), title="Who still knows")
+bars.set(xticks=range(3), xticklabels=broken, ylabel="accuracy (72 clips)", ylim=(0, 1.05), title="Accuracy of each network")
 bars.legend(fontsize=8, ncols=2, loc="upper center")
 plt.show()
 

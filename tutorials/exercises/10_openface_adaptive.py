@@ -23,7 +23,7 @@ import numpy as np
 # **Running moments.** After a batch they move a tenth of the way to the batch's mean and to its *unbiased* variance (divided
 # by $B - 1$).
 #
-# **In evaluation** they take the place of $\mu$ and $v$.
+# **In evaluation** they take the place of $\mu$ and $v$, with the same $\epsilon$.
 #
 # **Node.** $u = nW + b$, $r = \max(u, 0)$, $t = rV_1 + c_1$, $\alpha = \sigma(\max(t, 0)\, V_2 + c_2)$, $h = \alpha r$.
 
@@ -77,6 +77,14 @@ def our_node(n, W, b, V1, c1, V2, c2):
 #     >>> our_evaluation(x, 2 * one, one, 2 * one, one)[1].round(4).tolist()
 #     [[-1.0], [3.0]]
 #
+# Four clips, $z = (-1, 1, -1, 1)$, $r = 1$, $\gamma = 1$ and $dy = (1, 0, 0, 0)$: the means of $dy$ and of $dy\, z$ are $1/4$
+# and $-1/4$. A gradient of the first clip alone moves the third, too.
+#
+#     >>> z, dy = np.array([[-1.0], [1.0], [-1.0], [1.0]]), np.array([[1.0], [0.0], [0.0], [0.0]])
+#     >>> dz, dx, dgamma, dbeta = our_batch_norm_backward(dy, z, one, one)
+#     >>> dx.tolist(), dgamma.tolist(), dbeta.tolist()
+#     ([[0.5], [0.0], [-0.5], [0.0]], [-1.0], [1.0])
+#
 # A node of one number: $n = 2$, $W = 1$, $b = 0$; $V_1 = 1$, $c_1 = -5$: $t = -3$, cut to 0. So $\alpha = \sigma(0) = 1/2$ and
 # $h = 1$.
 #
@@ -84,6 +92,12 @@ def our_node(n, W, b, V1, c1, V2, c2):
 #     >>> u, r, t, alpha, h = our_node(2 * a, a, 0 * one, a, -5 * one, a, 0 * one)
 #     >>> t.tolist(), alpha.tolist(), h.tolist()
 #     ([[-3.0]], [[0.5]], [[1.0]])
+#
+# For $dh = 1$: $d\alpha = r = 2$, $ds = 2 \cdot \frac14$, $dt = 0$ as $t$ is cut, and $dr = \alpha\, dh = 1/2$.
+#
+#     >>> dalpha, ds, dt, dr, du, dn, dW, *_ = our_node_backward(a, 2 * a, a, a, a, u, r, t, alpha)
+#     >>> dalpha.item(), ds.item(), dt.item(), dr.item(), dW.item()
+#     (2.0, 0.5, 0.0, 0.5, 1.0)
 #
 # ## Backward
 #

@@ -17,8 +17,8 @@ import numpy as np
 #
 # **Masked softmax**, along the last axis, over the places where the mask is `True`. A row without such a place is 0.
 #
-# **Cross-modal attention.** $q = xW_Q$, $k = zW_K$, $v = zW_V$, $a = \text{softmax}(q k^\top / \sqrt D)$ over the valid steps
-# of $z$, $y = av$.
+# **Cross-modal attention.** $q = xW_Q$, $k = zW_K$, $v = zW_V$, scores $s = q k^\top / \sqrt D$, $a = \text{softmax}(s)$ over
+# the valid steps of $z$, $y = av$.
 #
 # **Compatibility.** $f_i$ is the mean of sense $i$. $u_i = f_i W$, and $\alpha_{ij}$ is the softmax of $u_i \cdot f_j$ over
 # the *other* senses $j \ne i$ that are there. The row of a sense that is not there is 0.
@@ -82,6 +82,15 @@ def our_entropy(s, there):
 #     >>> dw.round(6).tolist(), ds.round(6).tolist()
 #     ([[-0.712318, 0.386294, 0.0]], [[-0.20599, 0.20599, 0.0]])
 #
+# $x = 1$ looks at $z = (2, 4)$. With $W_Q = 0$ both weights are $1/2$, so $y = 3$. For $dy = 1$: $da = v = (2, 4)$, $ds =
+# \frac12 (2 - 3, 4 - 3)$, $dv = a$, and $dq = -\frac12 \cdot 2 + \frac12 \cdot 4 = 1$.
+#
+#     >>> x, z, Wq, one = np.ones((1, 1, 1)), np.array([[[2.0], [4.0]]]), np.zeros((1, 1)), np.ones((1, 1))
+#     >>> *saved, y = our_cross_attention(x, z, Wq, one, one, np.array([[True, True]]))
+#     >>> da, ds, dv, dq, *_ = our_cross_attention_backward(np.ones((1, 1, 1)), x, z, Wq, one, one, *saved)
+#     >>> y.item(), da.tolist(), ds.tolist(), dv.tolist(), dq.item()
+#     (3.0, [[[2.0, 4.0]]], [[[-0.5, 0.5]]], [[[0.5], [0.5]]], 1.0)
+#
 # Two senses have only each other: $\alpha_{12} = \alpha_{21} = 1$, whatever the means are.
 #
 #     >>> our_compatibility(np.array([[[1.0], [2.0]]]), np.ones((1, 1)), np.array([[True, True]]))[1].tolist()
@@ -89,7 +98,8 @@ def our_entropy(s, there):
 #
 # ## Backward
 #
-# Return the stages, too. In attention $x$ is used once, $z$ twice. In compatibility $f$ is used on both sides.
+# Return the stages, too: in attention $da$ and $ds$ before the rest, in compatibility $ds$ and $du$. In attention $x$ is used
+# once, $z$ twice. In compatibility $f$ is used on both sides. A masked place has a weight of 0, so the backward needs no mask.
 
 
 # %%
@@ -102,10 +112,10 @@ def our_masked_softmax_backward(dy, a):
 
 
 def our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
-    """Return the gradients of v, q, k, x, z, Wq, Wk and Wv.
+    """Return the gradients of the weights a, of the scores s = q k^T / sqrt(D), of v, q, k, x, z, Wq, Wk and Wv.
 
     dy (B, T, D), the others as in our_cross_attention
-    -> dv (B, S, D), dq (B, T, D), dk (B, S, D), dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
+    -> da, ds (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D), dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
     """
     ...
 
@@ -130,7 +140,8 @@ def our_entropy_backward(w):
 # ## Hard cases
 #
 # * Clips in which a sense is missing, or has nothing to look at: 0, and gradients of 0.
-# * Scores of 1000. A weight of 1: its entropy is 0.
+# * Scores of 1000.
+# * Clips with one sense, whose weight is 1, and with none, whose weights are 0: both have an entropy of 0.
 # * The same maps in both directions: $x$ looks at $z$, and $z$ looks at $x$. What is added up?
 
 

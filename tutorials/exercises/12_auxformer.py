@@ -142,7 +142,7 @@ def our_loss_backward(main, voice, face, y):
 # ## Hard cases
 #
 # * Clips without a valid step; valid steps with gaps between them.
-# * Logits of 1000.
+# * Logits of 1000. A single clip.
 # * A head that is used twice: for the token of the voice and for that of the face. What happens to the gradients of its
 #   weights?
 

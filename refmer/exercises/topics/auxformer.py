@@ -77,6 +77,10 @@ def logits(rng, ours, B, K):
     return *rng.normal(size=(3, B, K)), np.eye(K)[rng.integers(K, size=B)]
 
 
+def one_clip(rng, ours, K):
+    return logits(rng, ours, 1, K)
+
+
 def large(rng, ours, B, K):
     main, voice, face, y = logits(rng, ours, B, K)
     return 1000 * main, voice, face, y
@@ -112,6 +116,8 @@ CASES = [
     Case("forward", LOSS, logits),
     Case("hard", LOSS, large, "logits of 1000"),
     Case("backward", LOSS_BACK, logits),
+    Case("hard", LOSS_BACK, large, "logits of 1000"),
+    Case("hard", LOSS_BACK, one_clip, "one clip"),
 ]
 
 LAYER, RULE, NETWORKS, TRAINING = (

@@ -14,6 +14,7 @@ def scores(rng, ours, B, M):
 def absent(rng, ours, B, M):
     s, there = scores(rng, ours, B, M)
     there[0] = False
+    s[1, 0] = 1
     return 1000 * s, there
 
 
@@ -88,8 +89,12 @@ def weights(rng, ours, B, M):
 
 def certain(rng, ours, B, M):
     s, there = scores(rng, ours, B, M)
-    there[0] = np.arange(M) == 0
-    return (ours.our_entropy(s, there)[0],)
+    there[0], there[1] = np.arange(M) == 0, False
+    return s, there
+
+
+def certain_weights(rng, ours, B, M):
+    return (ours.our_entropy(*certain(rng, ours, B, M))[0],)
 
 
 SOFT, SOFT_BACK, LOOK, LOOK_BACK = (
@@ -120,8 +125,9 @@ CASES = [
     Case("backward", FIT_BACK, means_backward(means)),
     Case("hard", FIT_BACK, means_backward(one_sense), "a clip with one sense"),
     Case("forward", ENTROPY, scores),
+    Case("hard", ENTROPY, certain, "clips with one sense and with none"),
     Case("backward", ENTROPY_BACK, weights),
-    Case("hard", ENTROPY_BACK, certain, "a weight of 1"),
+    Case("hard", ENTROPY_BACK, certain_weights, "clips with one sense and with none"),
 ]
 
 CROSS, ADAPTIVE, TERM = "Cross-modal attention", "Adaptive weights", "The entropy term"
@@ -140,6 +146,14 @@ MISTAKES = [
         "np.where(total == 0, 1, total)",
         "total",
         "a row without a place is 0/0: divide by 1 where the sum is 0",
+        ADAPTIVE,
+    ),
+    Mistake(
+        "overflow",
+        SOFT,
+        "np.exp(s - np.where(top > -np.inf, top, 0))",
+        "np.exp(s)",
+        "large scores overflow: subtract the largest of the row",
         ADAPTIVE,
     ),
     Mistake(
@@ -175,8 +189,16 @@ MISTAKES = [
         "the scores are divided by the root of C: a key has D numbers",
         CROSS,
     ),
-    Mistake("keys of x", LOOK, "z @ Wk, z @ Wv", "z @ Wk, z @ Wk", "values are made with Wk, not with Wv", CROSS),
+    Mistake("values by Wk", LOOK, "z @ Wk, z @ Wv", "z @ Wk, z @ Wk", "values are made with Wk, not with Wv", CROSS),
     Mistake("padding seen", LOOK, "valid[:, None])", "valid[:, None] | True)", "steps of z that are not valid are seen", CROSS),
+    Mistake(
+        "no scale back",
+        LOOK_BACK,
+        "c = q.shape[-1] ** -0.5",
+        "c = 1",
+        "the scale 1/sqrt(D) is missing in dq and dk",
+        CROSS,
+    ),
     Mistake(
         "dk scale",
         LOOK_BACK,
@@ -187,20 +209,21 @@ MISTAKES = [
     ),
     Mistake("key only", LOOK_BACK, " + dv @ Wv.T", "", "only one of two uses of z counts: that as value is left out", CROSS),
     Mistake("value only", LOOK_BACK, "dk @ Wk.T + ", "", "only one of two uses of z counts: that as key is left out", CROSS),
-    Mistake("dWk of x", LOOK_BACK, "(z, dk), (z, dv)", "(z, dk), (z, 0 * dv)", "dWv is 0: values are z Wv", CROSS),
+    Mistake("dx by Wk", LOOK_BACK, "dx = dq @ Wq.T", "dx = dq @ Wk.T", "dx goes back through Wk: queries are x Wq", CROSS),
+    Mistake("dWv of dk", LOOK_BACK, "(z, dv))", "(z, dk))", "dWv is made with dk: values are z Wv", CROSS),
     Mistake(
         "one direction",
         BOTH,
-        "one + other for",
-        "one for",
+        "dWq + dWq_2, dWk + dWk_2, dWv + dWv_2",
+        "dWq, dWk, dWv",
         "the maps serve both directions: the gradients of z looking at x are left out",
         CROSS,
     ),
     Mistake(
         "mean of directions",
         BOTH,
-        "one + other for",
-        "(one + other) / 2 for",
+        "dWq + dWq_2, dWk + dWk_2, dWv + dWv_2",
+        "(dWq + dWq_2) / 2, (dWk + dWk_2) / 2, (dWv + dWv_2) / 2",
         "the gradients of both directions are averaged, not added",
         CROSS,
     ),
@@ -232,6 +255,14 @@ MISTAKES = [
         CROSS,
     ),
     Mistake(
+        "absent row",
+        FIT,
+        "there[:, :, None] & there[:, None, :]",
+        "(there[:, :, None] | True) & there[:, None, :]",
+        "senses that are not there have partners: their rows are 0",
+        CROSS,
+    ),
+    Mistake(
         "left only", FIT_BACK, " + ds.swapaxes(1, 2) @ u", "", "f is used on both sides: only its use in u = f W counts", CROSS
     ),
     Mistake("right only", FIT_BACK, "du @ W.T + ds", "ds", "f is used on both sides: only its use as f_j counts", CROSS),
@@ -243,7 +274,15 @@ MISTAKES = [
         "the second term sums over i, the rows of ds: it needs the transpose",
         CROSS,
     ),
-    Mistake("sum of W", FIT_BACK, '"bmc,bmd->cd", f, du', '"bmc,bmd->dc", f, du', "dW is transposed: u = f W", CROSS),
+    Mistake("dW turned", FIT_BACK, '"bmc,bmd->cd", f, du', '"bmc,bmd->dc", f, du', "dW is transposed: u = f W", CROSS),
+    Mistake(
+        "log of 0",
+        ENTROPY,
+        "np.log(np.where(w == 0, 1, w))",
+        "np.log(w)",
+        "a weight of 0 gives 0 log 0, which is not a number: it adds 0",
+        TERM,
+    ),
     Mistake("sign of entropy", ENTROPY, "R = -(w", "R = (w", "the entropy has a minus sign", TERM),
     Mistake("sum over clips", ENTROPY, " / len(s)", "", "R is a mean over clips, not their sum", TERM),
     Mistake(
@@ -266,6 +305,7 @@ MISTAKES = [
 ]
 LAWS = [
     Law(SOFT_BACK, "ds", lambda ds: ds.sum(-1), "rows sum to {:.2g}; softmax asks for 0"),
+    Law(LOOK_BACK, "ds", lambda ds: ds.sum(-1), "rows sum to {:.2g}; softmax asks for 0"),
     Law(FIT_BACK, "ds", lambda ds: ds.sum(-1), "rows sum to {:.2g}; softmax asks for 0"),
     Law(ENTROPY_BACK, "ds", lambda ds: ds.sum(-1), "rows sum to {:.2g}; softmax asks for 0"),
 ]

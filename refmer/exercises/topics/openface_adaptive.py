@@ -126,8 +126,8 @@ MISTAKES = [
         "no epsilon",
         NORM,
         "(d * d).mean(0) + 1e-5",
-        "np.where((d * d).mean(0) == 0, 1e-5, (d * d).mean(0))",
-        "epsilon is missing",
+        "(d * d).mean(0)",
+        "epsilon is missing: the root of v + epsilon",
         SYSTEM,
     ),
     Mistake(
@@ -215,7 +215,24 @@ MISTAKES = [
         "dx is divided by the variance: the root is missing",
         SYSTEM,
     ),
-    Mistake("gate of n", NODE, "h = alpha * r", "h = alpha * u", "the gate scales u: it scales r = max(u, 0)", PART),
+    Mistake(
+        "no epsilon, running",
+        EVAL,
+        "(var + 1e-5) ** -0.5",
+        "var**-0.5",
+        "epsilon is missing beside the running variance",
+        SYSTEM,
+    ),
+    Mistake(
+        "no epsilon back",
+        EVAL_BACK,
+        "(var + 1e-5) ** -0.5",
+        "var**-0.5",
+        "epsilon is missing beside the running variance in dx",
+        SYSTEM,
+    ),
+    Mistake("no relu", NODE, "r = np.where(u.real > 0, u, 0)", "r = u", "r is max(u, 0): the maximum with 0 is missing", PART),
+    Mistake("gate of u", NODE, "h = alpha * r", "h = alpha * u", "the gate scales u: it scales r = max(u, 0)", PART),
     Mistake(
         "no relu in gate", NODE, "np.where(t.real > 0, t, 0) @ V2", "t @ V2", "the maximum with 0 is left out of the gate", PART
     ),
@@ -239,7 +256,7 @@ MISTAKES = [
         PART,
     ),
     Mistake(
-        "dalpha of each",
+        "mean of features",
         NODE_BACK,
         "(dy * r).sum(1, keepdims=True)",
         "(dy * r).mean(1, keepdims=True)",

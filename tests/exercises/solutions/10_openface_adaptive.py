@@ -9,10 +9,10 @@ def our_batch_norm(x, gamma, beta):
     v = np.einsum("bc,bc->c", d, d) / len(x)
     # mistake[unbiased]: v = np.einsum("bc,bc->c", d, d) / (len(x) - 1)
     r = 1 / np.sqrt(v + 1e-5)
-    # mistake[no epsilon]: r = 1 / np.sqrt(np.where(v == 0, 1e-5, v))
+    # mistake[no epsilon]: r = 1 / np.sqrt(v)
     # mistake[epsilon outside]: r = 1 / (np.sqrt(v) + 1e-5)
     z = d @ np.diag(r)
-    return z, r, z @ np.diag(gamma) + beta
+    return z, r, np.einsum("bc,c->bc", z, gamma) + beta
 
 
 def our_batch_norm_backward(dy, z, r, gamma):
@@ -56,6 +56,7 @@ def our_running(mean, var, x):
 
 def our_evaluation(x, mean, var, gamma, beta):
     sd = np.sqrt(var + 1e-5)
+    # mistake[no epsilon, running]: sd = np.sqrt(var)
     # mistake[deviation]: sd = var + 1e-5
     z = (x - mean) / sd
     # mistake[batch moments]: z = (x - x.mean(axis=0)) / np.sqrt(np.var(x, axis=0) + 1e-5)
@@ -64,6 +65,7 @@ def our_evaluation(x, mean, var, gamma, beta):
 
 def our_evaluation_backward(dy, z, var, gamma):
     sd = np.sqrt(var + 1e-5)
+    # mistake[no epsilon back]: sd = np.sqrt(var)
     # mistake[no root back]: sd = var + 1e-5
     dx = dy * (gamma / sd)
     # mistake[training backward]: dz = dy * gamma; dx = (dz - dz.mean(axis=0) - z * np.mean(dz * z, axis=0)) / sd
@@ -82,17 +84,18 @@ def stages_of_our_evaluation_backward(dy, z, var, gamma):
 def our_node(n, W, b, V1, c1, V2, c2):
     u = np.einsum("bd,dc->bc", n, W) + b
     r = u * (u > 0)
+    # mistake[no relu]: r = u
     t = np.einsum("bc,ch->bh", r, V1) + c1
     open_ = t * (t > 0)
     # mistake[no relu in gate]: open_ = t
     alpha = 1 / (1 + np.exp(-np.einsum("bh,hi->bi", open_, V2) - c2))
     return u, r, t, alpha, r * alpha
-    # mistake[gate of n]: return u, r, t, alpha, u * alpha
+    # mistake[gate of u]: return u, r, t, alpha, u * alpha
 
 
 def our_node_backward(dy, n, W, V1, V2, u, r, t, alpha):
     dalpha = np.einsum("bc,bc->b", dy, r)[:, None]
-    # mistake[dalpha of each]: dalpha = np.einsum("bc,bc->b", dy, r)[:, None] / r.shape[1]
+    # mistake[mean of features]: dalpha = np.einsum("bc,bc->b", dy, r)[:, None] / r.shape[1]
     ds = dalpha * (alpha - alpha**2)
     # mistake[no sigmoid]: ds = dalpha.copy()
     dt = np.einsum("bi,hi->bh", ds, V2) * (t > 0)

@@ -10,7 +10,9 @@ def our_masked_softmax(s, mask):
     for i in np.ndindex(s.shape[:-1]):
         if see[i].any():
             e = np.exp(s[i][see[i]] - s[i][see[i]].real.max())
+            # mistake[overflow]: e = np.exp(s[i][see[i]])
             a[i][see[i]] = e / e.sum()
+            # mistake[overflow]: a[i][see[i]] = e / (e.sum() or 1)
             # mistake[over clips]: a[i][see[i]] = e
         else:
             pass
@@ -39,7 +41,7 @@ def softmax(s, seen):
 
 def our_cross_attention(x, z, Wq, Wk, Wv, valid):
     q, k, v = (np.einsum("btc,cd->btd", m, W) for m, W in ((x, Wq), (z, Wk), (z, Wv)))
-    # mistake[keys of x]: q, k, v = (np.einsum("btc,cd->btd", m, W) for m, W in ((x, Wq), (z, Wk), (z, Wk)))
+    # mistake[values by Wk]: q, k, v = (np.einsum("btc,cd->btd", m, W) for m, W in ((x, Wq), (z, Wk), (z, Wk)))
     scores = np.einsum("btd,bsd->bts", q, k) / np.sqrt(Wq.shape[1])
     # mistake[no scale]: scores = np.einsum("btd,bsd->bts", q, k)
     # mistake[scale of C]: scores = np.einsum("btd,bsd->bts", q, k) / np.sqrt(Wq.shape[0])
@@ -53,18 +55,20 @@ def our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
     root = np.sqrt(q.shape[2])
     dv = np.einsum("bts,btd->bsd", a, dy)
     da = np.einsum("btd,bsd->bts", dy, v)
-    ds = our_masked_softmax_backward(da, a) / root
-    dq, dk = np.einsum("bts,bsd->btd", ds, k), np.einsum("bts,btd->bsd", ds, q)
-    # mistake[dk scale]: dq, dk = np.einsum("bts,bsd->btd", ds, k), np.einsum("bts,btd->bsd", ds, q) * root
+    ds = our_masked_softmax_backward(da, a)
+    dq, dk = np.einsum("bts,bsd->btd", ds, k) / root, np.einsum("bts,btd->bsd", ds, q) / root
+    # mistake[no scale back]: dq, dk = np.einsum("bts,bsd->btd", ds, k), np.einsum("bts,btd->bsd", ds, q)
+    # mistake[dk scale]: dq, dk = np.einsum("bts,bsd->btd", ds, k) / root, np.einsum("bts,btd->bsd", ds, q)
     dx = np.einsum("btd,cd->btc", dq, Wq)
+    # mistake[dx by Wk]: dx = np.einsum("btd,cd->btc", dq, Wk)
     uses = [(dk, Wk), (dv, Wv)]
     # mistake[key only]: uses = [(dk, Wk)]
     # mistake[value only]: uses = [(dv, Wv)]
     dz = sum(np.einsum("bsd,cd->bsc", d, W) for d, W in uses)
     flat_x, flat_z = x.reshape(-1, x.shape[2]), z.reshape(-1, z.shape[2])
     dWq, dWk, dWv = (m.T @ d.reshape(len(m), -1) for m, d in ((flat_x, dq), (flat_z, dk), (flat_z, dv)))
-    # mistake[dWk of x]: dWq, dWk, dWv = (m.T @ d.reshape(len(m), -1) for m, d in ((flat_x, dq), (flat_z, dk), (flat_z, 0 * dv)))  # noqa: E501
-    return dv, dq, dk, dx, dz, dWq, dWk, dWv
+    # mistake[dWv of dk]: dWq, dWk, dWv = (m.T @ d.reshape(len(m), -1) for m, d in ((flat_x, dq), (flat_z, dk), (flat_z, dk)))
+    return da, ds, dv, dq, dk, dx, dz, dWq, dWk, dWv
 
 
 def stages_of_our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
@@ -76,7 +80,9 @@ def stages_of_our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
     def whole(x=x, z=z, Wq=Wq, Wk=Wk, Wv=Wv):
         return of_qkv(x @ Wq, z @ Wk, z @ Wv)
 
-    inner = {"dv": (v, lambda v: of_qkv(v=v)), "dq": (q, lambda q: of_qkv(q=q)), "dk": (k, lambda k: of_qkv(k=k))}
+    scores = np.einsum("btd,bsd->bts", q, k) / np.sqrt(q.shape[2])
+    inner = {"da": (a, lambda a: a @ v), "ds": (scores, lambda s: softmax(s, seen) @ v)}
+    inner |= {"dv": (v, lambda v: of_qkv(v=v)), "dq": (q, lambda q: of_qkv(q=q)), "dk": (k, lambda k: of_qkv(k=k))}
     values = {"x": x, "z": z, "Wq": Wq, "Wk": Wk, "Wv": Wv}
     return inner | {f"d{name}": (value, lambda m, name=name: whole(**{name: m})) for name, value in values.items()}
 
@@ -85,12 +91,12 @@ def our_exchange_backward(dy_x, dy_z, x, z, Wq, Wk, Wv, valid_x, valid_z):
     maps = Wq, Wk, Wv
     there = our_cross_attention_backward(dy_x, x, z, *maps, *our_cross_attention(x, z, *maps, valid_z)[:4])
     back = our_cross_attention_backward(dy_z, z, x, *maps, *our_cross_attention(z, x, *maps, valid_x)[:4])
-    dx, dz = there[3] + back[4], there[4] + back[3]
-    # mistake[query only]: dx, dz = there[3], back[3]
-    # mistake[looked at only]: dx, dz = back[4], there[4]
-    return dx, dz, *(there[i] + back[i] for i in (5, 6, 7))
-    # mistake[one direction]: return dx, dz, *there[5:]
-    # mistake[mean of directions]: return dx, dz, *((there[i] + back[i]) / 2 for i in (5, 6, 7))
+    dx, dz = there[5] + back[6], there[6] + back[5]
+    # mistake[query only]: dx, dz = there[5], back[5]
+    # mistake[looked at only]: dx, dz = back[6], there[6]
+    return dx, dz, *(there[i] + back[i] for i in (7, 8, 9))
+    # mistake[one direction]: return dx, dz, *there[7:]
+    # mistake[mean of directions]: return dx, dz, *((there[i] + back[i]) / 2 for i in (7, 8, 9))
 
 
 def stages_of_our_exchange_backward(dy_x, dy_z, x, z, Wq, Wk, Wv, valid_x, valid_z):
@@ -116,6 +122,7 @@ def our_compatibility(f, W, there):
         others[b, i, j] = i != j and there[b, i] and there[b, j]
         # mistake[itself]: others[b, i, j] = there[b, i] and there[b, j]
         # mistake[absent partner]: others[b, i, j] = i != j and there[b, i]
+        # mistake[absent row]: others[b, i, j] = i != j and there[b, j]
     return u, our_masked_softmax(np.einsum("bic,bjc->bij", u, f), others)
 
 
@@ -127,7 +134,7 @@ def our_compatibility_backward(dy, f, W, u, alpha):
     # mistake[right only]: left, right = 0, np.einsum("bij,bic->bjc", ds, u)
     # mistake[not turned]: left, right = np.einsum("bic,dc->bid", du, W), np.einsum("bij,bjc->bic", ds, u)
     dW = sum(row.T @ d for row, d in zip(f, du, strict=True))
-    # mistake[sum of W]: dW = sum(row.T @ d for row, d in zip(f, du, strict=True)).T
+    # mistake[dW turned]: dW = sum(row.T @ d for row, d in zip(f, du, strict=True)).T
     return ds, du, left + right, dW
 
 
@@ -148,6 +155,7 @@ def stages_of_our_compatibility_backward(dy, f, W, u, alpha):
 def our_entropy(s, there):
     w = our_masked_softmax(s, there)
     terms = [-p * np.log(p) for p in w[w > 0]]
+    # mistake[log of 0]: terms = [-p * np.log(p) for p in w.ravel()]
     # mistake[sign of entropy]: terms = [p * np.log(p) for p in w[w > 0]]
     return w, sum(terms) / len(w)
     # mistake[sum over clips]: return w, sum(terms)
