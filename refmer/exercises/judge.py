@@ -76,7 +76,11 @@ class Judge:
         """Return by how much an output is wrong."""
         pairs = [(a.arrays[k], t.expected[k]) for t, a in self.good]
         errors = [diagnose.error(a, b) for a, b in pairs if a.shape == b.shape]
-        return f"off by {max(errors):.2g} of its largest element" if errors else f"shape {pairs[0][0].shape}"
+        if not errors:
+            return f"shape {pairs[0][0].shape}"
+        if not np.isfinite(worst := max(errors)):
+            return "not finite"
+        return f"off by {worst:.2g} {'of' if worst < 1 else 'times'} its largest element"
 
     def described(self, k):
         """Return one line on a wrong output without a name."""
