@@ -19,6 +19,12 @@ def test_it_runs(path, runs):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@pytest.mark.parametrize("path", [p for p in TUTORIALS if p.name < "15"], ids=lambda path: path.stem)
+def test_it_ends_in_its_exercise(path):
+    assert (FOLDER / "exercises" / path.name).exists()
+    assert f"exercise file `{path.name}`" in path.read_text().split("# ## On your own\n")[1]
+
+
 def test_the_numbers_have_no_gap():
     assert [path.name[:2] for path in TUTORIALS] == [f"{n:02}" for n in range(1, len(TUTORIALS) + 1)]
 

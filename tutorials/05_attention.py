@@ -310,6 +310,7 @@ for place, seen in ((None, False), (sequence.positions, True)):
 # ## On your own
 #
 # Write it yourself: exercise file `05_attention.py` (`refmer exercises --out DIR`, then `refmer grade DIR/05_attention.py`).
+# With tutorial 2 you can then write a whole layer: `15_transformer_layer.py`.
 #
 # 1. One query sees two keys with scores $u$ and 0. What is $a_{11}$ as a function of $u$?
 # 2. Draw standard normal $q$ and $k$ with $D = 256$, 20 keys. How large is the largest weight, with and without $1 / \sqrt D$?

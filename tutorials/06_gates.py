@@ -318,7 +318,8 @@ assert told["hand"][-1] < 0.2 * told["hand"][0] and told["gaussian"][-1] < 0.4 *
 #
 # ## On your own
 #
-# Write it yourself: exercise file `06_gates.py` (`refmer exercises --out DIR`, then `refmer grade DIR/06_gates.py`).
+# Write it yourself: exercise file `06_gates.py` (`refmer exercises --out DIR`, then `refmer grade DIR/06_gates.py`). With
+# tutorials 1 and 4 you can then train a recognizer with code of your own: `16_gated_recognizer.py`.
 #
 # 1. Derive $dx_c$ for a gate per channel: $y_c = \alpha_c x_c$, $\alpha_c = \sigma(s_c)$, $s_c = w_c x_c$.
 # 2. For which $s$ is $\alpha (1 - \alpha)$ a hundredth of its greatest value?

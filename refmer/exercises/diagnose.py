@@ -23,6 +23,12 @@ def numbers(x):
     return np.asarray(x).astype(np.complex128 if np.iscomplexobj(x) else np.float64)
 
 
+def error(received, expected):
+    """Return the largest error relative to the largest element; inf where something is not finite."""
+    a, b = numbers(received), numbers(expected)
+    return np.abs(a - b).max(initial=0) / (np.abs(b).max(initial=0) or 1) if np.isfinite(a).all() else np.inf
+
+
 def explain(received, expected, mutate, mistakes):
     """Return {place of an output: [mistakes]}: what turns the expected results into the received ones.
 
@@ -93,12 +99,12 @@ def describe(received, expected, sizes, with_ones=None):
         return text
     if a.ndim > 1 and a.shape[-1] == a.shape[-2] and agrees(a.swapaxes(-1, -2), b, SAME):
         return "is transposed"
-    error = np.abs(a - b).max() / (np.abs(b).max() or 1)
-    if error < 1e-4 and np.array_equal(a, a.astype(np.float32)):
+    off = error(a, b)
+    if off < 1e-4 and np.array_equal(a, a.astype(np.float32)):
         return "has the precision of float32; float64 came in"
-    if error < 1e-4 and np.mean(a == b) < 0.5:
-        return f"is right to {-np.log10(error):.0f} digits only, as a difference quotient is"
-    return partly(a, b, error)
+    if off < 1e-4 and np.mean(a == b) < 0.5:
+        return f"is right to {-np.log10(off):.0f} digits only, as a difference quotient is"
+    return partly(a, b, off)
 
 
 def misshaped(a, b):
@@ -154,12 +160,12 @@ def factors(sizes):
     return found
 
 
-def partly(a, b, error):
+def partly(a, b, off):
     """Return one line on an output of which some elements may be right."""
     wrong = np.abs(a - b) > RIGHT * (np.abs(b).max() or 1)
     worst = np.unravel_index(np.abs(a - b).argmax(), a.shape)
     at = f"at {list(map(int, worst))}: " if worst else ""
-    text = f"is off by {error:.2g} of its largest element; {at}received {a[worst]:.6g}, expected {b[worst]:.6g}"
+    text = f"is off by {off:.2g} of its largest element; {at}received {a[worst]:.6g}, expected {b[worst]:.6g}"
     for axis in range(a.ndim):
         rows = wrong.any(axis=tuple(i for i in range(a.ndim) if i != axis))
         if not rows.all() and a.shape[axis] > 1:

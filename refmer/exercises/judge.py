@@ -53,21 +53,34 @@ class Judge:
             return [], frozenset()
         received, expected = [a.arrays for _, a in self.good], [t.expected for t, _ in self.good]
         explained = diagnose.explain(received, expected, self.mutated, self.exercise.table.MISTAKES)
-        lines, told, unnamed = [], [], []
+        lines, told, follow, unnamed = [], [], [], []
         for k, mistakes in explained.items():
             if mistakes and mistakes in told:
-                unnamed.append(f"{self.names[k]} follows from it")
+                follow.append(self.names[k])
             elif mistakes or k == min(explained):
                 told.append(mistakes)
-                says = "; or ".join(m.says for m in mistakes) or self.described(k)
-                lines += [f"{self.names[k]}: {says}.", *self.broken_laws(k)]
-                lines += [f"Read {self.place(m)}." for m in mistakes[:1]]
+                says = "; or ".join(m.says for m in mistakes)
+                lines += [f"{self.names[k]}: {says} ({self.size(k)})." if says else f"{self.names[k]} {self.described(k)}."]
+                lines += [*self.broken_laws(k), *(f"Read {self.place(m)}" for m in mistakes[:1])]
             else:
                 unnamed.append(f"{self.names[k]} {self.described(k)}")
-        lines += ["; ".join(unnamed) + "."] * bool(unnamed)
+        lines += [f"Follow from it: {', '.join(follow)}."] * bool(follow)
+        lines += [f"Also wrong: {'; '.join(unnamed)}."] * bool(unnamed)
+        right = [name for k, name in enumerate(self.names) if k not in explained]
+        lines += [f"Right: {', '.join(right)}."] * bool(explained and right)
         if explained and not any(explained.values()) and self.of_batch():
             lines.insert(0, "the result of a clip depends on the other clips of the batch.")
         return lines, frozenset(m.name for some in told for m in some)
+
+    def size(self, k):
+        """Return by how much an output is wrong."""
+        pairs = [(a.arrays[k], t.expected[k]) for t, a in self.good]
+        errors = [diagnose.error(a, b) for a, b in pairs if a.shape == b.shape]
+        if not errors:
+            return f"shape {pairs[0][0].shape}"
+        if not np.isfinite(worst := max(errors)):
+            return "not finite"
+        return f"off by {worst:.2g} {'of' if worst < 1 else 'times'} its largest element"
 
     def described(self, k):
         """Return one line on a wrong output without a name."""
@@ -93,9 +106,12 @@ class Judge:
         return lines
 
     def place(self, mistake):
-        """Return where a mistake is explained."""
-        page = f"tutorial {int(self.exercise.name[:2])}" if self.exercise.is_of_tutorial else "the page"
-        return f'{page}, "{mistake.section}"'
+        """Return where a mistake is explained, with the line of the file, which editors and terminals open."""
+        of_tutorial = self.exercise.is_of_tutorial
+        page = f"tutorial {int(self.exercise.name[:2])}" if of_tutorial else "the page"
+        path = self.exercise.source if of_tutorial else self.exercise.page
+        line = path.read_text().splitlines().index(f"# ## {mistake.section}") + 1
+        return f'{page}, "{mistake.section}": {path}:{line}'
 
     def spoiled(self):
         """Return one line for each fault that does not show in a single result."""

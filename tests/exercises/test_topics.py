@@ -182,4 +182,4 @@ def test_a_random_damage_has_no_name(seed, tmp_path, here):
     here[function] = damaged
     report = graded(tmp_path, name, solution(name), seed=seed)
     assert not report.solved and not set().union(*(o.mistakes for o in report.outcomes)), report.text()
-    assert re.search(rf"{exercise.outputs(function)[place]}: is off by", report.text())
+    assert re.search(rf"{exercise.outputs(function)[place]} is off by", report.text())

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # Project 16. A gated recognizer, trained by your own code
+# # Exercise 16. Project: a gated recognizer, trained by your own code
 #
 # Write a small recognizer of emotions from the mean features of face and voice, its backward with all weights, and the loop
 # that trains it. No step is new; all have to fit together. Replace every `...` by your code and use NumPy alone. Then, in a

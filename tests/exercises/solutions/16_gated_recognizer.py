@@ -1,4 +1,4 @@
-"""An independent solution of project 16, with its mistakes, and the rest of the forward from each stage."""
+"""An independent solution of exercise 16, with its mistakes, and the rest of the forward from each stage."""
 
 import numpy as np
 
