@@ -197,9 +197,11 @@ def our_tied(x, W, b):
 
 
 def our_tied_backward(dy, x, W, u, r):
-    """Return the gradients of r, u, x, W and b for the upstream gradient dy. Where u is 0, the slope of the maximum is 0.
+    """Return the gradients of r, u, x, W and b for the upstream gradient dy. Where u is 0,
+    the slope of the maximum is 0.
 
-    dy (B, D), x (B, D), W (D, H), u (B, H), r (B, H) -> dr (B, H), du (B, H), dx (B, D), dW (D, H), db (H,)
+    dy (B, D), x (B, D), W (D, H), u (B, H), r (B, H)
+    -> dr (B, H), du (B, H), dx (B, D), dW (D, H), db (H,)
     """
     dr = dy @ W
     du = np.where(u.real > 0, dr, 0)

@@ -56,7 +56,8 @@ rng = np.random.default_rng(0)
 
 # %%
 def our_layer_norm(x, gamma, beta):
-    """Return z, the centred and scaled rows of x, r, by which each row was scaled (epsilon is 1e-5), and y = gamma z + beta.
+    """Return z, the centred and scaled rows of x, r, by which each row was
+    scaled (epsilon is 1e-5), and y = gamma z + beta.
 
     x (B, C), gamma (C,), beta (C,) -> z (B, C), r (B, 1), y (B, C)
     """
@@ -71,7 +72,8 @@ def our_layer_norm(x, gamma, beta):
 def our_layer_norm_backward(dy, z, r, gamma):
     """Return the gradients of z, x, gamma and beta for the upstream gradient dy.
 
-    dy (B, C), z (B, C), r (B, 1), gamma (C,) -> dz (B, C), dx (B, C), dgamma (C,), dbeta (C,)
+    dy (B, C), z (B, C), r (B, 1), gamma (C,)
+    -> dz (B, C), dx (B, C), dgamma (C,), dbeta (C,)
     """
     dz = dy * gamma
     dx = r * (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True))
@@ -125,7 +127,8 @@ for mine, theirs in zip(ours, layer_norm_backward(dy, *saved), strict=True):
 
 # %%
 def our_polynomial(c, x):
-    """Return f = c[0] + c[1] x + c[2] x^2 + ..., for each element of x, which may be complex.
+    """Return f = c[0] + c[1] x + c[2] x^2 + ..., for each element of x, which may be
+    complex.
 
     c (K,), x (B,) -> f (B,)
     """
@@ -144,7 +147,8 @@ def our_polynomial_backward(dy, c, x):
 
 
 def our_derivatives(c, x, h):
-    """Return the derivative of the polynomial at every x, by a central difference with step h and by a complex step of 1e-30.
+    """Return the derivative of the polynomial at every x, by a central difference with step
+    h and by a complex step of 1e-30.
 
     c (K,) with K at least 2, x (B,), h a number -> central (B,), imaginary (B,)
     """

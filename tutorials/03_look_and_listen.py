@@ -121,7 +121,8 @@ def our_gain_backward(dy, x, g):
 
 
 def our_emphasis(x):
-    """Return y: each sample minus 0.97 of the one before it; the first sample of a wave stays as it is.
+    """Return y: each sample minus 0.97 of the one before it; the first sample of a wave
+    stays as it is.
 
     x (B, L) -> y (B, L)
     """
@@ -141,9 +142,11 @@ def our_emphasis_backward(dy):
 
 
 def our_frames(x, size, hop, count):
-    """Return the first `count` frames: frame t has the samples from t * hop to t * hop + size - 1.
+    """Return the first `count` frames: frame t has the samples from t * hop to t * hop +
+    size - 1.
 
-    x (B, L), size N, hop and count integers, (count - 1) * hop + N at most L -> y (B, count, N)
+    x (B, L), size N, hop and count integers, (count - 1) * hop + N at most L
+    -> y (B, count, N)
     """
     y = np.stack([x[:, t * hop : t * hop + size] for t in range(count)], axis=1)
     return y
@@ -161,9 +164,11 @@ def our_frames_backward(dy, length, hop):
 
 
 def our_log_mel(y, w, F):
-    """Return real and imaginary part of the spectra of windowed frames, their powers P in mel bands, M, and S = ln(M + 1e-10).
+    """Return real and imaginary part of the spectra of windowed frames, their powers P in
+    mel bands, M, and S = ln(M + 1e-10).
 
-    y (B, T, N) with N even, window w (N,), filters F (N/2 + 1, J) -> R, Q (B, T, N/2 + 1), M (B, T, J), S (B, T, J)
+    y (B, T, N) with N even, window w (N,), filters F (N/2 + 1, J)
+    -> R, Q (B, T, N/2 + 1), M (B, T, J), S (B, T, J)
     """
     N = y.shape[-1]
     angle = 2 * np.pi / N * np.outer(np.arange(N), np.arange(N // 2 + 1))  # (N, N/2 + 1)
@@ -176,9 +181,11 @@ def our_log_mel(y, w, F):
 
 
 def our_log_mel_backward(dy, w, F, R, Q, M):
-    """Return the gradients of M, P, R, Q, of the windowed frames u, and of the frames, for the upstream gradient dy of S.
+    """Return the gradients of M, P, R, Q, of the windowed frames u, and of the frames, for
+    the upstream gradient dy of S.
 
-    dy (B, T, J), the others as in our_log_mel -> dM (B, T, J), dP, dR, dQ (B, T, N/2 + 1), du, dframes (B, T, N)
+    dy (B, T, J), the others as in our_log_mel
+    -> dM (B, T, J), dP, dR, dQ (B, T, N/2 + 1), du, dframes (B, T, N)
     """
     N = len(w)
     angle = 2 * np.pi / N * np.outer(np.arange(N), np.arange(N // 2 + 1))

@@ -44,7 +44,8 @@ rng = np.random.default_rng(0)
 
 # %%
 def our_log_softmax(x):
-    """Return the logarithms of the probabilities, finite even for logits of 1000, and the probabilities p.
+    """Return the logarithms of the probabilities, finite even for logits of 1000, and the
+    probabilities p.
 
     x (B, K) -> log_p (B, K), p (B, K)
     """
@@ -55,7 +56,8 @@ def our_log_softmax(x):
 
 
 def our_cross_entropy(x, y, w):
-    """Return the probabilities p and the loss L, a number; w weighs the classes, and L is divided by B alone.
+    """Return the probabilities p and the loss L, a number; w weighs the classes, and L is
+    divided by B alone.
 
     x (B, K), y (B, K), w (K,) -> p (B, K), L
     """
@@ -104,9 +106,11 @@ assert np.abs(cross_entropy(1000 * x, y, w)[1]).max() <= w.max() / B
 
 # %%
 def our_focal(x, y, gamma):
-    """Return the probabilities p, the logarithms of those of the true classes, log_q, and the loss L, a mean over clips.
+    """Return the probabilities p, the logarithms of those of the true classes, log_q, and
+    the loss L, a mean over clips.
 
-    x (B, K), y (B, K) with one 1 in each row, gamma a number from 1 -> p (B, K), log_q (B, 1), L
+    x (B, K), y (B, K) with one 1 in each row, gamma a number from 1
+    -> p (B, K), log_q (B, 1), L
     """
     every, p = our_log_softmax(x)
     log_q = (y * every).sum(-1, keepdims=True)
@@ -218,9 +222,11 @@ assert sad[1].sum() > 1.3 * sad[0].sum() and abs(right[1].mean() - right[0].mean
 
 # %%
 def our_info_nce(x, tau):
-    """Return the inverse lengths r, the unit vectors z, the similarities s, and the loss L, the mean of both directions.
+    """Return the inverse lengths r, the unit vectors z, the similarities s, and the loss L,
+    the mean of both directions.
 
-    x (B, 2, C), voice and face of each clip, tau a number -> r (B, 2, 1), z (B, 2, C), s (B, B), voice by face, L
+    x (B, 2, C), voice and face of each clip, tau a number
+    -> r (B, 2, 1), z (B, 2, C), s (B, B), voice by face, L
     """
     r = (x * x).sum(-1, keepdims=True) ** -0.5
     z = x * r
@@ -233,7 +239,8 @@ def our_info_nce(x, tau):
 def our_info_nce_backward(r, z, s, tau):
     """Return the gradients of s, z and x.
 
-    r (B, 2, 1), z (B, 2, C), s (B, B), tau a number -> ds (B, B), dz (B, 2, C), dx (B, 2, C)
+    r (B, 2, 1), z (B, 2, C), s (B, B), tau a number
+    -> ds (B, B), dz (B, 2, C), dx (B, 2, C)
     """
     rows, columns, itself = our_log_softmax(s)[1], our_log_softmax(s.T)[1].T, np.eye(len(s))
     ds = (rows - itself + columns - itself) / (2 * len(s))
@@ -268,7 +275,8 @@ assert np.abs((gradient * pairs).sum(-1)).max() < 1e-14 and abs(info_nce(np.ones
 
 # %%
 def our_ccc(x, y):
-    """Return the covariance s, the denominator D, and the concordance rho of predictions x and truths y. Moments are over N.
+    """Return the covariance s, the denominator D, and the concordance rho of predictions x
+    and truths y. Moments are over N.
 
     x (N,), y (N,) -> s, D, rho, numbers
     """

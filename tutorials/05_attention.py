@@ -68,9 +68,11 @@ from refmer.ops.attention import causal, causal_between, key_mask
 
 # %%
 def our_attention(q, k, v, mask=True):
-    """Return the weights a and the output y. A row of the mask without any True gives 0 in both.
+    """Return the weights a and the output y. A row of the mask without any True gives 0 in
+    both.
 
-    q (B, T, D), k (B, S, D), v (B, S, D), mask (B, T, S), True where a query may look -> a (B, T, S), y (B, T, D)
+    q (B, T, D), k (B, S, D), v (B, S, D), mask (B, T, S), True where a query may look
+    -> a (B, T, S), y (B, T, D)
     """
     c = q.shape[-1] ** -0.5
     z = np.where(mask, c * q @ k.swapaxes(-1, -2), -np.inf)
@@ -83,9 +85,11 @@ def our_attention(q, k, v, mask=True):
 
 
 def our_attention_backward(dy, q, k, v, a):
-    """Return the gradients of a, z, v, q and k for the upstream gradient dy; z are the scores, scaled by c.
+    """Return the gradients of a, z, v, q and k for the upstream gradient dy; z are the
+    scores, scaled by c.
 
-    dy (B, T, D), q, k, v, a as in our_attention -> da, dz (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D)
+    dy (B, T, D), q, k, v, a as in our_attention
+    -> da, dz (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D)
     """
     c = q.shape[-1] ** -0.5
     da = dy @ v.swapaxes(-1, -2)  # y = a v
@@ -147,7 +151,8 @@ plt.show()
 def our_self_attention(x, Wq, Wk, Wv, mask):
     """Return q, k and v, the linear images of x, the weights a, and the output y.
 
-    x (B, T, C), Wq, Wk, Wv (C, D), mask (B, T, T) -> q, k, v (B, T, D), a (B, T, T), y (B, T, D)
+    x (B, T, C), Wq, Wk, Wv (C, D), mask (B, T, T)
+    -> q, k, v (B, T, D), a (B, T, T), y (B, T, D)
     """
     q, k, v = x @ Wq, x @ Wk, x @ Wv
     a, y = our_attention(q, k, v, mask)
@@ -157,7 +162,8 @@ def our_self_attention(x, Wq, Wk, Wv, mask):
 def our_self_attention_backward(dy, x, Wq, Wk, Wv, q, k, v, a):
     """Return the gradients of v, q, k, x, Wq, Wk and Wv for the upstream gradient dy.
 
-    dy (B, T, D), the others as in our_self_attention -> dv, dq, dk (B, T, D), dx (B, T, C), dWq, dWk, dWv (C, D)
+    dy (B, T, D), the others as in our_self_attention
+    -> dv, dq, dk (B, T, D), dx (B, T, C), dWq, dWk, dWv (C, D)
     """
     _, _, dv, dq, dk = our_attention_backward(dy, q, k, v, a)
     dx = dq @ Wq.T + dk @ Wk.T + dv @ Wv.T

@@ -39,9 +39,11 @@ rng = np.random.default_rng(0)
 
 # %%
 def our_gate(x, W1, b1, W2, b2):
-    """Return the hidden numbers u before their ReLU, the score s, its sigmoid alpha, and y = alpha x, for every step.
+    """Return the hidden numbers u before their ReLU, the score s, its sigmoid alpha, and y
+    = alpha x, for every step.
 
-    x (B, T, C), W1 (C, H), b1 (H,), W2 (H, 1), b2 (1,) -> u (B, T, H), s (B, T, 1), alpha (B, T, 1), y (B, T, C)
+    x (B, T, C), W1 (C, H), b1 (H,), W2 (H, 1), b2 (1,)
+    -> u (B, T, H), s (B, T, 1), alpha (B, T, 1), y (B, T, C)
     """
     u = x @ W1 + b1
     r = np.where(u.real > 0, u, 0)
@@ -71,10 +73,12 @@ def our_gate(x, W1, b1, W2, b2):
 
 # %%
 def our_gate_backward(dy, x, W1, W2, u, alpha):
-    """Return the gradients of alpha, s, u, x, W1, b1, W2 and b2 for the upstream gradient dy; where u is 0 or less, du is 0.
+    """Return the gradients of alpha, s, u, x, W1, b1, W2 and b2 for the upstream gradient
+    dy; where u is 0 or less, du is 0.
 
-    dy (B, T, C), the others as in our_gate -> dalpha, ds (B, T, 1), du (B, T, H), dx (B, T, C), dW1 (C, H), db1 (H,),
-    dW2 (H, 1), db2 (1,)
+    dy (B, T, C), the others as in our_gate
+    -> dalpha, ds (B, T, 1), du (B, T, H), dx (B, T, C), dW1 (C, H), db1 (H,), dW2 (H, 1),
+    db2 (1,)
     """
     r = np.where(u > 0, u, 0)
     dalpha = (dy * x).sum(-1, keepdims=True)
@@ -155,9 +159,11 @@ assert ends[-8.0] < 0.01 and ends[8.0] > 0.99
 
 # %%
 def our_reliability(s, r):
-    """Return the shares alpha = sigmoid(s), and the mean L of binary cross-entropy; both are finite for scores of 1000, too.
+    """Return the shares alpha = sigmoid(s), and the mean L of binary cross-entropy; both
+    are finite for scores of 1000, too.
 
-    s (B, G), scores of G gates, r (B, G), states of their sensors from 0 to 1 -> alpha (B, G), L
+    s (B, G), scores of G gates, r (B, G), states of their sensors from 0 to 1
+    -> alpha (B, G), L
     """
     e = np.exp(np.where(s.real > 0, -s, s))
     alpha = np.where(s.real > 0, 1, e) / (1 + e)

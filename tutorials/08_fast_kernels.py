@@ -139,7 +139,8 @@ np.testing.assert_allclose(dc, np.vander(x.ravel(), len(c), increasing=True).T @
 
 # %%
 def our_exp(x, D):
-    """Return the whole number n nearest to x / ln 2, the rest r = x - n ln 2, and y: 2**n times Taylor's polynomial of e**r.
+    """Return the whole number n nearest to x / ln 2, the rest r = x - n ln 2, and y: 2**n
+    times Taylor's polynomial of e**r.
 
     x (B, T) or another shape, D the degree of the polynomial -> n, r, y, as x
     """
@@ -249,7 +250,8 @@ for product in products.values():
 
 # %%
 def our_block_product(x, W, size):
-    """Return y = x W, as products of blocks of at most `size` rows and columns, of which the last ones may be smaller.
+    """Return y = x W, as products of blocks of at most `size` rows and columns, of which
+    the last ones may be smaller.
 
     x (B, K), W (K, N), size a whole number from 1 -> y (B, N)
     """
@@ -307,11 +309,13 @@ assert (np.abs(db - a.T @ (c - 1)) <= 400 * u * (np.abs(a.T) @ np.abs(c - 1))).a
 
 # %%
 def our_online_softmax(z, v, size):
-    """Return m, the largest score of each row, the total of exp(z - m), and y = softmax(z) v, in one pass over blocks of keys.
+    """Return m, the largest score of each row, the total of exp(z - m), and y = softmax(z)
+    v, in one pass over blocks of keys.
 
     Scores may be -inf; a row of -inf alone has m = -inf, and total and y are 0.
 
-    z (B, T, S), v (B, S, D), size the number of keys of a block (the last one may have less)
+    z (B, T, S), v (B, S, D), size the number of keys of a
+    block (the last one may have less)
     -> m, total (B, T, 1), y (B, T, D)
     """
     m = np.full_like(z[..., :1], -np.inf)
@@ -329,9 +333,11 @@ def our_online_softmax(z, v, size):
 
 
 def our_online_softmax_backward(dy, z, v, m, total, y, size):
-    """Return delta, the inner sum of softmax's gradient, and the gradients of z and v, from blocks of weights made again.
+    """Return delta, the inner sum of softmax's gradient, and the gradients of z and v, from
+    blocks of weights made again.
 
-    dy (B, T, D), the others as in our_online_softmax -> delta (B, T, 1), dz (B, T, S), dv (B, S, D)
+    dy (B, T, D), the others as in our_online_softmax
+    -> delta (B, T, 1), dz (B, T, S), dv (B, S, D)
     """
     delta = (dy * y).sum(-1, keepdims=True)
     dz, dv = np.zeros_like(z), np.zeros_like(v)

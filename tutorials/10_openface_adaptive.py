@@ -56,7 +56,8 @@ rng = np.random.default_rng(0)
 
 # %%
 def our_batch_norm(x, gamma, beta):
-    """Return z, each column of x centred and scaled with the batch's moments, r, the scale of each column, and y.
+    """Return z, each column of x centred and scaled with the batch's moments, r, the scale
+    of each column, and y.
 
     x (B, C), gamma (C,), beta (C,) -> z (B, C), r (C,), y (B, C)
     """
@@ -80,7 +81,8 @@ def our_batch_norm_backward(dy, z, r, gamma):
 
 
 def our_running(mean, var, x):
-    """Return the running mean and variance after a batch: a tenth of the way to the batch's mean and unbiased variance.
+    """Return the running mean and variance after a batch: a tenth of the way to the batch's
+    mean and unbiased variance.
 
     mean (C,), var (C,), x (B, C) with B at least 2 -> new_mean (C,), new_var (C,)
     """
@@ -124,9 +126,11 @@ def our_evaluation_backward(dy, z, var, gamma):
 
 # %%
 def our_node(n, W, b, V1, c1, V2, c2):
-    """Return u = n W + b, r = max(u, 0), t = r V1 + c1, the gate alpha = sigmoid(max(t, 0) V2 + c2), and h = alpha r.
+    """Return u = n W + b, r = max(u, 0), t = r V1 + c1, the gate alpha = sigmoid(max(t, 0)
+    V2 + c2), and h = alpha r.
 
-    n (B, D), W (D, C), b (C,), V1 (C, H), c1 (H,), V2 (H, 1), c2 (1,) -> u, r (B, C), t (B, H), alpha (B, 1), h (B, C)
+    n (B, D), W (D, C), b (C,), V1 (C, H), c1 (H,), V2 (H, 1), c2 (1,)
+    -> u, r (B, C), t (B, H), alpha (B, 1), h (B, C)
     """
     u = n @ W + b
     r = np.where(u.real > 0, u, 0)
@@ -138,10 +142,12 @@ def our_node(n, W, b, V1, c1, V2, c2):
 
 
 def our_node_backward(dy, n, W, V1, V2, u, r, t, alpha):
-    """Return the gradients of alpha, s, t, r, u, n, and of the weights; dy is the upstream gradient of h.
+    """Return the gradients of alpha, s, t, r, u, n, and of the weights; dy is the upstream
+    gradient of h.
 
     dy (B, C), the others as in our_node
-    -> dalpha, ds (B, 1), dt (B, H), dr, du (B, C), dn (B, D), dW, db, dV1, dc1, dV2, dc2 in their shapes
+    -> dalpha, ds (B, 1), dt (B, H), dr, du (B, C), dn (B, D), dW, db, dV1, dc1, dV2, dc2 in
+    their shapes
     """
     dalpha = (dy * r).sum(1, keepdims=True)
     ds = dalpha * alpha * (1 - alpha)

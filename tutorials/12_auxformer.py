@@ -71,7 +71,8 @@ def our_residual(r, z, alpha):
 
 
 def our_residual_backward(dy, r, z, alpha):
-    """Return the gradients of r, z and alpha; that of alpha is one number for all clips, steps and channels.
+    """Return the gradients of r, z and alpha; that of alpha is one number for all clips,
+    steps and channels.
 
     dy, r, z (B, T, C), alpha a number -> dr, dz (B, T, C), dalpha, a number
     """
@@ -115,7 +116,8 @@ def encoder(p, x, heads, mask, m=None, valid=None, m_valid=None):
 def our_mask(queries, keys):
     """Return which steps each query may look at: s <= t + |N_q - N_k|, and step s is valid.
 
-    N counts the steps up to the last valid one, and is 0 where none is; steps are counted from 0.
+    N counts the steps up to the last valid one, and is 0 where none is; steps are counted
+    from 0.
 
     queries (B, T), keys (B, S) of bool, True for valid steps -> mask (B, T, S) of bool
     """
@@ -165,7 +167,8 @@ assert all(seen[-1].all() for seen in views.values()) and [seen.all(1).sum() for
 
 # %%
 def our_token(x, valid):
-    """Return the last valid step of each clip, 0 where there is none. Valid steps may have gaps.
+    """Return the last valid step of each clip, 0 where there is none. Valid steps may have
+    gaps.
 
     x (B, T, C), valid (B, T) of bool -> y (B, C)
     """
@@ -187,7 +190,8 @@ def our_token_backward(dy, valid):
 def our_head(z, P1, c1, P2, c2, W, b):
     """Return u = z P1 + c1, s = z + max(u, 0) P2 + c2, and y = s W + b.
 
-    z (B, C), P1 (C, H), c1 (H,), P2 (H, C), c2 (C,), W (C, K), b (K,) -> u (B, H), s (B, C), y (B, K)
+    z (B, C), P1 (C, H), c1 (H,), P2 (H, C), c2 (C,), W (C, K), b (K,)
+    -> u (B, H), s (B, C), y (B, K)
     """
     u = z @ P1 + c1
     s = z + np.where(u.real > 0, u, 0) @ P2 + c2
@@ -198,7 +202,8 @@ def our_head(z, P1, c1, P2, c2, W, b):
 def our_head_backward(dy, z, P1, P2, W, u, s):
     """Return the gradients of s, u, z, and of the six weights in the order of the forward.
 
-    dy (B, K), the others as in our_head -> ds (B, C), du (B, H), dz (B, C), dP1, dc1, dP2, dc2, dW, db in their shapes
+    dy (B, K), the others as in our_head
+    -> ds (B, C), du (B, H), dz (B, C), dP1, dc1, dP2, dc2, dW, db in their shapes
     """
     ds = dy @ W.T
     du = np.where(u.real > 0, ds @ P2.T, 0)
@@ -210,7 +215,8 @@ def our_head_backward(dy, z, P1, P2, W, u, s):
 
 
 def our_shared_head_backward(dy_voice, dy_face, voice, face, P1, c1, P2, c2, W, b):
-    """Return the gradients of a head that is used twice, for the token of the voice and for that of the face.
+    """Return the gradients of a head that is used twice, for the token of the voice and for
+    that of the face.
 
     dy_voice, dy_face (B, K), the tokens voice, face (B, C), weights as in our_head
     -> dvoice, dface (B, C), dP1, dc1, dP2, dc2, dW, db in their shapes

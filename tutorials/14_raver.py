@@ -73,7 +73,8 @@ def our_summary(Q, z, valid):
 def our_summary_backward(dy, Q, z, a):
     """Return the gradients of a, of the scores s (scaled by c), of Q and of z.
 
-    dy (B, N, C), Q (N, C), z (B, T, C), a (B, N, T) -> da, ds (B, N, T), dQ (N, C), dz (B, T, C)
+    dy (B, N, C), Q (N, C), z (B, T, C), a (B, N, T)
+    -> da, ds (B, N, T), dQ (N, C), dz (B, T, C)
     """
     c = Q.shape[-1] ** -0.5
     da = dy @ z.swapaxes(1, 2)
@@ -119,11 +120,13 @@ assert assert_gradient(read, None, Q, z, valid, rng=rng) < 1e-13
 
 # %%
 def our_statistics(x, W, b, v, valid):
-    """Return h, the weights a, the mean mu, the variance var before the floor of 1e-5, and sigma, the root after it.
+    """Return h, the weights a, the mean mu, the variance var before the floor of 1e-5, and
+    sigma, the root after it.
 
     A clip without a valid step has a, mu, var and sigma 0.
 
-    x (B, T, C), W (C, H), b (H,), v (H,), valid (B, T) of bool -> h (B, T, H), a (B, T), mu, var, sigma (B, C)
+    x (B, T, C), W (C, H), b (H,), v (H,), valid (B, T) of bool
+    -> h (B, T, H), a (B, T), mu, var, sigma (B, C)
     """
     h = np.tanh(x @ W + b)
     e = np.where(valid, h @ v, -np.inf)
@@ -225,7 +228,8 @@ np.testing.assert_allclose(ours(p, batch, config.heads), raver.forward(p, batch,
 
 # %%
 def our_balance(shares):
-    """Return the number n of clips that hold each class (a share above 1/K) and its weight w; weights sum to K.
+    """Return the number n of clips that hold each class (a share above 1/K) and its weight
+    w; weights sum to K.
 
     beta = (N - 1) / N, where N is the sum of n. Every class has at least one clip.
 
@@ -240,7 +244,8 @@ def our_balance(shares):
 
 
 def our_undone(p, w):
-    """Return probabilities without the tilt of the weights: p / w, scaled so that rows sum to 1.
+    """Return probabilities without the tilt of the weights: p / w, scaled so that rows sum
+    to 1.
 
     p (B, K), w (K,) -> q (B, K)
     """

@@ -33,7 +33,8 @@ def our_gain(x):
 
 
 def our_emphasis(x):
-    """Return y: each sample minus 0.97 of the one before it; the first sample of a wave stays as it is.
+    """Return y: each sample minus 0.97 of the one before it; the first sample of a wave
+    stays as it is.
 
     x (B, L) -> y (B, L)
     """
@@ -41,9 +42,11 @@ def our_emphasis(x):
 
 
 def our_frames(x, size, hop, count):
-    """Return the first `count` frames: frame t has the samples from t * hop to t * hop + size - 1.
+    """Return the first `count` frames: frame t has the samples from t * hop to t * hop +
+    size - 1.
 
-    x (B, L), size N, hop and count integers, (count - 1) * hop + N at most L -> y (B, count, N)
+    x (B, L), size N, hop and count integers, (count - 1) * hop + N at most L
+    -> y (B, count, N)
     """
     ...
 
@@ -61,9 +64,11 @@ def our_frames(x, size, hop, count):
 
 # %%
 def our_log_mel(y, w, F):
-    """Return real and imaginary part of the spectra of windowed frames, their powers P in mel bands, M, and S = ln(M + 1e-10).
+    """Return real and imaginary part of the spectra of windowed frames, their powers P in
+    mel bands, M, and S = ln(M + 1e-10).
 
-    y (B, T, N) with N even, window w (N,), filters F (N/2 + 1, J) -> R, Q (B, T, N/2 + 1), M (B, T, J), S (B, T, J)
+    y (B, T, N) with N even, window w (N,), filters F (N/2 + 1, J)
+    -> R, Q (B, T, N/2 + 1), M (B, T, J), S (B, T, J)
     """
     ...
 
@@ -131,9 +136,11 @@ def our_frames_backward(dy, length, hop):
 
 # %%
 def our_log_mel_backward(dy, w, F, R, Q, M):
-    """Return the gradients of M, P, R, Q, of the windowed frames u, and of the frames, for the upstream gradient dy of S.
+    """Return the gradients of M, P, R, Q, of the windowed frames u, and of the frames, for
+    the upstream gradient dy of S.
 
-    dy (B, T, J), the others as in our_log_mel -> dM (B, T, J), dP, dR, dQ (B, T, N/2 + 1), du, dframes (B, T, N)
+    dy (B, T, J), the others as in our_log_mel
+    -> dM (B, T, J), dP, dR, dQ (B, T, N/2 + 1), du, dframes (B, T, N)
     """
     ...
 

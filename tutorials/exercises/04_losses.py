@@ -24,7 +24,8 @@ import numpy as np
 
 # %%
 def our_log_softmax(x):
-    """Return the logarithms of the probabilities, finite even for logits of 1000, and the probabilities p.
+    """Return the logarithms of the probabilities, finite even for logits of 1000, and the
+    probabilities p.
 
     x (B, K) -> log_p (B, K), p (B, K)
     """
@@ -32,7 +33,8 @@ def our_log_softmax(x):
 
 
 def our_cross_entropy(x, y, w):
-    """Return the probabilities p and the loss L, a number; w weighs the classes, and L is divided by B alone.
+    """Return the probabilities p and the loss L, a number; w weighs the classes, and L is
+    divided by B alone.
 
     x (B, K), y (B, K), w (K,) -> p (B, K), L
     """
@@ -40,9 +42,11 @@ def our_cross_entropy(x, y, w):
 
 
 def our_focal(x, y, gamma):
-    """Return the probabilities p, the logarithms of those of the true classes, log_q, and the loss L, a mean over clips.
+    """Return the probabilities p, the logarithms of those of the true classes, log_q, and
+    the loss L, a mean over clips.
 
-    x (B, K), y (B, K) with one 1 in each row, gamma a number from 1 -> p (B, K), log_q (B, 1), L
+    x (B, K), y (B, K) with one 1 in each row, gamma a number from 1
+    -> p (B, K), log_q (B, 1), L
     """
     ...
 
@@ -70,15 +74,18 @@ def our_class_weights(n, beta):
 
 
 def our_info_nce(x, tau):
-    """Return the inverse lengths r, the unit vectors z, the similarities s, and the loss L, the mean of both directions.
+    """Return the inverse lengths r, the unit vectors z, the similarities s, and the loss L,
+    the mean of both directions.
 
-    x (B, 2, C), voice and face of each clip, tau a number -> r (B, 2, 1), z (B, 2, C), s (B, B), voice by face, L
+    x (B, 2, C), voice and face of each clip, tau a number
+    -> r (B, 2, 1), z (B, 2, C), s (B, B), voice by face, L
     """
     ...
 
 
 def our_ccc(x, y):
-    """Return the covariance s, the denominator D, and the concordance rho of predictions x and truths y. Moments are over N.
+    """Return the covariance s, the denominator D, and the concordance rho of predictions x
+    and truths y. Moments are over N.
 
     x (N,), y (N,) -> s, D, rho, numbers
     """
@@ -138,7 +145,8 @@ def our_focal_backward(y, gamma, p, log_q):
 def our_info_nce_backward(r, z, s, tau):
     """Return the gradients of s, z and x.
 
-    r (B, 2, 1), z (B, 2, C), s (B, B), tau a number -> ds (B, B), dz (B, 2, C), dx (B, 2, C)
+    r (B, 2, 1), z (B, 2, C), s (B, B), tau a number
+    -> ds (B, B), dz (B, 2, C), dx (B, 2, C)
     """
     ...
 

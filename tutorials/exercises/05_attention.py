@@ -25,9 +25,11 @@ import numpy as np
 
 # %%
 def our_attention(q, k, v, mask=True):
-    """Return the weights a and the output y. A row of the mask without any True gives 0 in both.
+    """Return the weights a and the output y. A row of the mask without any True gives 0 in
+    both.
 
-    q (B, T, D), k (B, S, D), v (B, S, D), mask (B, T, S), True where a query may look -> a (B, T, S), y (B, T, D)
+    q (B, T, D), k (B, S, D), v (B, S, D), mask (B, T, S), True where a query may look
+    -> a (B, T, S), y (B, T, D)
     """
     ...
 
@@ -60,9 +62,11 @@ def our_attention(q, k, v, mask=True):
 
 # %%
 def our_attention_backward(dy, q, k, v, a):
-    """Return the gradients of a, z, v, q and k for the upstream gradient dy; z are the scores, scaled by c.
+    """Return the gradients of a, z, v, q and k for the upstream gradient dy; z are the
+    scores, scaled by c.
 
-    dy (B, T, D), q, k, v, a as in our_attention -> da, dz (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D)
+    dy (B, T, D), q, k, v, a as in our_attention
+    -> da, dz (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D)
     """
     ...
 
@@ -80,7 +84,8 @@ def our_attention_backward(dy, q, k, v, a):
 def our_self_attention(x, Wq, Wk, Wv, mask):
     """Return q, k and v, the linear images of x, the weights a, and the output y.
 
-    x (B, T, C), Wq, Wk, Wv (C, D), mask (B, T, T) -> q, k, v (B, T, D), a (B, T, T), y (B, T, D)
+    x (B, T, C), Wq, Wk, Wv (C, D), mask (B, T, T)
+    -> q, k, v (B, T, D), a (B, T, T), y (B, T, D)
     """
     ...
 
@@ -88,6 +93,7 @@ def our_self_attention(x, Wq, Wk, Wv, mask):
 def our_self_attention_backward(dy, x, Wq, Wk, Wv, q, k, v, a):
     """Return the gradients of v, q, k, x, Wq, Wk and Wv for the upstream gradient dy.
 
-    dy (B, T, D), the others as in our_self_attention -> dv, dq, dk (B, T, D), dx (B, T, C), dWq, dWk, dWv (C, D)
+    dy (B, T, D), the others as in our_self_attention
+    -> dv, dq, dk (B, T, D), dx (B, T, C), dWq, dWk, dWv (C, D)
     """
     ...

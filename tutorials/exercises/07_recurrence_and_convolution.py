@@ -34,17 +34,20 @@ import numpy as np
 
 # %%
 def our_lstm(x, W, U, b, mask):
-    """Return the gates, the states c and h, and the output y. A padded step keeps both states, and its y is 0.
+    """Return the gates, the states c and h, and the output y. A padded step keeps both
+    states, and its y is 0.
 
     x (B, T, D), W (D, 4H), U (H, 4H), b (4H,), mask (B, T), True where a step is valid
-    -> gates (B, T, 4H), i, f, g, o after their activations (at padded steps, too), computed from the state before the step;
-    c, h (B, T + 1, H), at 0 of axis 1 the start, which is 0, and at t + 1 the state after step t; y (B, T, H)
+    -> gates (B, T, 4H), i, f, g, o after their activations (at padded steps, too), computed
+    from the state before the step; c, h (B, T + 1, H), at 0 of axis 1 the start, which is
+    0, and at t + 1 the state after step t; y (B, T, H)
     """
     ...
 
 
 def our_conv(x, W, beta, dilation):
-    """Return y, of as many steps as x: output t sees steps up to t only. Before step 0, x is 0. Tap W[-1] is of step t itself.
+    """Return y, of as many steps as x: output t sees steps up to t only. Before step 0, x
+    is 0. Tap W[-1] is of step t itself.
 
     x (B, T, C), W (K, C, E), beta (E,), dilation a whole number from 1 -> y (B, T, E)
     """
@@ -89,9 +92,11 @@ def our_conv(x, W, beta, dilation):
 
 # %%
 def our_lstm_backward(dy, x, W, U, mask, gates, c, h):
-    """Return the gradients of the states h and c, of the gates before their activations, u, and of x, W, U and b.
+    """Return the gradients of the states h and c, of the gates before their activations, u,
+    and of x, W, U and b.
 
-    dy (B, T, H), the others as in our_lstm -> dh, dc (B, T + 1, H), everything that reaches a state, at 0 of axis 1 the start;
+    dy (B, T, H), the others as in our_lstm
+    -> dh, dc (B, T + 1, H), everything that reaches a state, at 0 of axis 1 the start;
     du (B, T, 4H), 0 at padded steps; dx (B, T, D), dW (D, 4H), dU (H, 4H), db (4H,)
     """
     ...

@@ -36,7 +36,8 @@ def our_polynomial(x, c):
 
 
 def our_exp(x, D):
-    """Return the whole number n nearest to x / ln 2, the rest r = x - n ln 2, and y: 2**n times Taylor's polynomial of e**r.
+    """Return the whole number n nearest to x / ln 2, the rest r = x - n ln 2, and y: 2**n
+    times Taylor's polynomial of e**r.
 
     x (B, T) or another shape, D the degree of the polynomial -> n, r, y, as x
     """
@@ -59,7 +60,8 @@ def our_exp(x, D):
 
 # %%
 def our_block_product(x, W, size):
-    """Return y = x W, as products of blocks of at most `size` rows and columns, of which the last ones may be smaller.
+    """Return y = x W, as products of blocks of at most `size` rows and columns, of which
+    the last ones may be smaller.
 
     x (B, K), W (K, N), size a whole number from 1 -> y (B, N)
     """
@@ -67,11 +69,13 @@ def our_block_product(x, W, size):
 
 
 def our_online_softmax(z, v, size):
-    """Return m, the largest score of each row, the total of exp(z - m), and y = softmax(z) v, in one pass over blocks of keys.
+    """Return m, the largest score of each row, the total of exp(z - m), and y = softmax(z)
+    v, in one pass over blocks of keys.
 
     Scores may be -inf; a row of -inf alone has m = -inf, and total and y are 0.
 
-    z (B, T, S), v (B, S, D), size the number of keys of a block (the last one may have less)
+    z (B, T, S), v (B, S, D), size the number of keys of a
+    block (the last one may have less)
     -> m, total (B, T, 1), y (B, T, D)
     """
     ...
@@ -137,9 +141,11 @@ def our_block_product_backward(dy, x, W, size):
 
 
 def our_online_softmax_backward(dy, z, v, m, total, y, size):
-    """Return delta, the inner sum of softmax's gradient, and the gradients of z and v, from blocks of weights made again.
+    """Return delta, the inner sum of softmax's gradient, and the gradients of z and v, from
+    blocks of weights made again.
 
-    dy (B, T, D), the others as in our_online_softmax -> delta (B, T, 1), dz (B, T, S), dv (B, S, D)
+    dy (B, T, D), the others as in our_online_softmax
+    -> delta (B, T, 1), dz (B, T, S), dv (B, S, D)
     """
     ...
 

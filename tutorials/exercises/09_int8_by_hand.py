@@ -32,15 +32,18 @@ import numpy as np
 
 # %%
 def our_affine(x, low, high, top=255):
-    """Return scale, zero point and codes of x for ranges from low to high, widened to hold 0. A range of width 0: s = 1, z = 0.
+    """Return scale, zero point and codes of x for ranges from low to high, widened to hold
+    0. A range of width 0: s = 1, z = 0.
 
-    x (B, K), low, high (B, 1) or numbers, top the largest code -> s, z as low and high, z in int32; q as x, 0 to top, in uint8
+    x (B, K), low, high (B, 1) or numbers, top the largest code
+    -> s, z as low and high, z in int32; q as x, 0 to top, in uint8
     """
     ...
 
 
 def our_affine_rows(x):
-    """Return scales, zero points and codes of x, each row with the range of its own numbers.
+    """Return scales, zero points and codes of x, each row with the range of its own
+    numbers.
 
     x (B, K) -> s (B, 1), z (B, 1) in int32, q (B, K) in uint8, from 0 to 255
     """
@@ -48,7 +51,8 @@ def our_affine_rows(x):
 
 
 def our_symmetric(W):
-    """Return a scale for each column and the codes of W, without a zero point. A column of zeros has t = 1.
+    """Return a scale for each column and the codes of W, without a zero point. A column of
+    zeros has t = 1.
 
     W (K, N) -> t (N,), w (K, N) in int8, from -127 to 127
     """
@@ -58,7 +62,8 @@ def our_symmetric(W):
 def our_product(s, z, q, t, w):
     """Return sum_k (q - z) w, exact, and the numbers that it stands for, y.
 
-    s, z (B, 1), q (B, K), t (N,), w (K, N), as of our_affine_rows and our_symmetric -> sums (B, N) in int32, y (B, N)
+    s, z (B, 1), q (B, K), t (N,), w (K, N), as of our_affine_rows and our_symmetric
+    -> sums (B, N) in int32, y (B, N)
     """
     ...
 
@@ -78,7 +83,8 @@ def our_fake(x, s, z):
 
 
 def our_rounded_linear(x, W, s, z, t):
-    """Return the rounded inputs u, the rounded weights V with codes from -127 to 127, and y = u V.
+    """Return the rounded inputs u, the rounded weights V with codes from -127 to 127, and y
+    = u V.
 
     x (B, K), W (K, N), s, z (B, 1), t (N,) -> u (B, K), V (K, N), y (B, N)
     """
@@ -128,7 +134,8 @@ def our_rounded_linear(x, W, s, z, t):
 
 # %%
 def our_fake_backward(dy, x, s, z):
-    """Return the gradients of x and s by the straight-through rule; dy is the upstream gradient of u.
+    """Return the gradients of x and s by the straight-through rule; dy is the upstream
+    gradient of u.
 
     dy (B, K), x (B, K), s, z (B, 1) -> dx (B, K), ds (B, 1)
     """
@@ -136,9 +143,11 @@ def our_fake_backward(dy, x, s, z):
 
 
 def our_rounded_linear_backward(dy, x, W, s, z, t, u, V):
-    """Return the gradients of u, V, x, s and W by the straight-through rule; t is held fixed.
+    """Return the gradients of u, V, x, s and W by the straight-through rule; t is held
+    fixed.
 
-    dy (B, N), the others as in our_rounded_linear -> du (B, K), dV (K, N), dx (B, K), ds (B, 1), dW (K, N)
+    dy (B, N), the others as in our_rounded_linear
+    -> du (B, K), dV (K, N), dx (B, K), ds (B, 1), dW (K, N)
     """
     ...
 

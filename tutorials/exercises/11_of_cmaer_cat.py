@@ -29,7 +29,8 @@ import numpy as np
 
 # %%
 def our_masked_softmax(s, mask):
-    """Return a, the softmax along the last axis over the places where the mask is True; a row without one is 0.
+    """Return a, the softmax along the last axis over the places where the mask is True; a
+    row without one is 0.
 
     s (..., N), mask of bool, broadcast to s -> a (..., N)
     """
@@ -37,15 +38,18 @@ def our_masked_softmax(s, mask):
 
 
 def our_cross_attention(x, z, Wq, Wk, Wv, valid):
-    """Return q, k, v, the weights a and the output y: each step of x looks at the valid steps of z.
+    """Return q, k, v, the weights a and the output y: each step of x looks at the valid
+    steps of z.
 
-    x (B, T, C), z (B, S, C), Wq, Wk, Wv (C, D), valid (B, S) of bool -> q (B, T, D), k, v (B, S, D), a (B, T, S), y (B, T, D)
+    x (B, T, C), z (B, S, C), Wq, Wk, Wv (C, D), valid (B, S) of bool
+    -> q (B, T, D), k, v (B, S, D), a (B, T, S), y (B, T, D)
     """
     ...
 
 
 def our_compatibility(f, W, there):
-    """Return u = f W and alpha, the softmax of u_i . f_j over the other senses j that are there; absent senses have rows of 0.
+    """Return u = f W and alpha, the softmax of u_i . f_j over the other senses j that are
+    there; absent senses have rows of 0.
 
     f (B, M, C), W (C, C), there (B, M) of bool -> u (B, M, C), alpha (B, M, M)
     """
@@ -53,7 +57,8 @@ def our_compatibility(f, W, there):
 
 
 def our_entropy(s, there):
-    """Return the weights w, a softmax over the senses that are there, and R, the entropy of a clip's weights in the mean.
+    """Return the weights w, a softmax over the senses that are there, and R, the entropy of
+    a clip's weights in the mean.
 
     A weight of 0 adds 0.
 
@@ -112,10 +117,12 @@ def our_masked_softmax_backward(dy, a):
 
 
 def our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
-    """Return the gradients of the weights a, of the scores s = q k^T / sqrt(D), of v, q, k, x, z, Wq, Wk and Wv.
+    """Return the gradients of the weights a, of the scores s = q k^T / sqrt(D), of v, q, k,
+    x, z, Wq, Wk and Wv.
 
     dy (B, T, D), the others as in our_cross_attention
-    -> da, ds (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D), dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
+    -> da, ds (B, T, S), dv (B, S, D), dq (B, T, D), dk (B, S, D), dx (B, T, C),
+    dz (B, S, C), dWq, dWk, dWv (C, D)
     """
     ...
 
@@ -123,7 +130,8 @@ def our_cross_attention_backward(dy, x, z, Wq, Wk, Wv, q, k, v, a):
 def our_compatibility_backward(dy, f, W, u, alpha):
     """Return the gradients of the scores s, of u, f and W.
 
-    dy (B, M, M), the others as in our_compatibility -> ds (B, M, M), du (B, M, C), df (B, M, C), dW (C, C)
+    dy (B, M, M), the others as in our_compatibility
+    -> ds (B, M, M), du (B, M, C), df (B, M, C), dW (C, C)
     """
     ...
 
@@ -147,9 +155,11 @@ def our_entropy_backward(w):
 
 # %%
 def our_exchange_backward(dy_x, dy_z, x, z, Wq, Wk, Wv, valid_x, valid_z):
-    """Return the gradients of x, z and the maps, for two attentions with the same maps: x looks at z, and z looks at x.
+    """Return the gradients of x, z and the maps, for two attentions with the same maps: x
+    looks at z, and z looks at x.
 
-    dy_x (B, T, D), dy_z (B, S, D), x (B, T, C), z (B, S, C), maps (C, D), valid_x (B, T), valid_z (B, S) of bool
+    dy_x (B, T, D), dy_z (B, S, D), x (B, T, C), z (B, S, C), maps (C, D), valid_x (B, T),
+    valid_z (B, S) of bool
     -> dx (B, T, C), dz (B, S, C), dWq, dWk, dWv (C, D)
     """
     ...

@@ -34,7 +34,8 @@ def our_softmax(s):
 
 
 def our_tlab(h, tau, Wq, Wk, Wv):
-    """Return queries, keys and values, the global map G, the local map A, m = A v, and y = G m, of one sequence.
+    """Return queries, keys and values, the global map G, the local map A, m = A v, and y =
+    G m, of one sequence.
 
     h, tau (T, C), Wq, Wk, Wv (C, D) -> q, k, v (T, D), G, A (T, T), m, y (T, D)
     """
@@ -42,9 +43,11 @@ def our_tlab(h, tau, Wq, Wk, Wv):
 
 
 def our_update(x, J, WJ, W, WK, WH):
-    """Return u = x^T WJ, K = tanh(u J / sqrt(D)), H = max(x^T W + K WK, 0), and y = (H WH)^T + x, of one sequence.
+    """Return u = x^T WJ, K = tanh(u J / sqrt(D)), H = max(x^T W + K WK, 0), and y =
+    (H WH)^T + x, of one sequence.
 
-    x (T, C), J (T, D), WJ (T, T), W (T, E), WK (D, E), WH (E, T) -> u (C, T), K (C, D), H (C, E), y (T, C)
+    x (T, C), J (T, D), WJ (T, T), W (T, E), WK (D, E), WH (E, T)
+    -> u (C, T), K (C, D), H (C, E), y (T, C)
     """
     ...
 
@@ -75,18 +78,22 @@ def our_update(x, J, WJ, W, WK, WH):
 
 # %%
 def our_tlab_backward(dy, h, tau, Wq, Wk, Wv, q, k, v, G, A, m):
-    """Return the gradients of m, v, of the scores S (scaled), of q, k, h and tau, and of the three maps.
+    """Return the gradients of m, v, of the scores S (scaled), of q, k, h and tau, and of
+    the three maps.
 
-    dy (T, D), the others as in our_tlab -> dm, dv (T, D), dS (T, T), dq, dk (T, D), dh, dtau (T, C), dWq, dWk, dWv (C, D)
+    dy (T, D), the others as in our_tlab
+    -> dm, dv (T, D), dS (T, T), dq, dk (T, D), dh, dtau (T, C), dWq, dWk, dWv (C, D)
     """
     ...
 
 
 def our_update_backward(dy, x, J, WJ, W, WK, WH, u, K, H):
-    """Return the gradients of H, P, K, N = u J, u, x and J, and of the four maps. H is 0 exactly where P is 0 or less.
+    """Return the gradients of H, P, K, N = u J, u, x and J, and of the four maps. H is 0
+    exactly where P is 0 or less.
 
     dy (T, C), the others as in our_update
-    -> dH, dP (C, E), dK, dN (C, D), du (C, T), dx (T, C), dJ (T, D), dWJ, dW, dWK, dWH in their shapes
+    -> dH, dP (C, E), dK, dN (C, D), du (C, T), dx (T, C), dJ (T, D), dWJ, dW, dWK, dWH in
+    their shapes
     """
     ...
 
@@ -102,7 +109,8 @@ def our_update_backward(dy, x, J, WJ, W, WK, WH, u, K, H):
 
 # %%
 def our_joint_backward(dy_a, dy_v, a, v, WJ_a, W_a, WK_a, WH_a, WJ_v, W_v, WK_v, WH_v):
-    """Return the gradients of J = [a, v] side by side, of a and of v, when both are updated from the same J.
+    """Return the gradients of J = [a, v] side by side, of a and of v, when both are updated
+    from the same J.
 
     dy_a, dy_v, a, v (T, C), maps as in our_update -> dJ (T, 2 C), da, dv (T, C)
     """

@@ -29,9 +29,11 @@ import numpy as np
 
 # %%
 def our_standard(train, x):
-    """Return x with the mean of each column of train subtracted, and divided by its standard deviation.
+    """Return x with the mean of each column of train subtracted, and divided by its
+    standard deviation.
 
-    A column that is constant in train is divided by 1. Moments are divided by the number of clips of train.
+    A column that is constant in train is divided by 1. Moments are divided by the number of
+    clips of train.
 
     train (N, F), x (B, F) -> y (B, F)
     """
@@ -41,7 +43,8 @@ def our_standard(train, x):
 def our_model(face, voice, W1, b1, W2, b2, W, b):
     """Return every stage: u, the gate alpha, the features h, and the probabilities p.
 
-    u = face W1 + b1, alpha = sigmoid(max(u, 0) W2 + b2), h = (alpha face, voice) side by side, p = softmax(h W + b)
+    u = face W1 + b1, alpha = sigmoid(max(u, 0) W2 + b2), h = (alpha face, voice) side by
+    side, p = softmax(h W + b)
 
     face (B, F), voice (B, G), W1 (F, H), b1 (H,), W2 (H, 1), b2 (1,), W (F + G, K), b (K,)
     -> u (B, H), alpha (B, 1), h (B, F + G), p (B, K)
@@ -84,10 +87,12 @@ def our_loss(p, y):
 def our_model_backward(y, face, W1, W2, W, u, alpha, h, p):
     """Return the gradients of our_loss: first of the stages, then of the weights.
 
-    dx is that of the logits x = h W + b, ds that of the score s, of which alpha is the sigmoid.
+    dx is that of the logits x = h W + b, ds that of the score s, of which alpha is the
+    sigmoid.
 
     y (B, K) with one 1 in each row, the others as in our_model
-    -> dx (B, K), dh (B, F + G), dalpha (B, 1), ds (B, 1), du (B, H), then each weight's in its own shape
+    -> dx (B, K), dh (B, F + G), dalpha (B, 1), ds (B, 1), du (B, H), then each weight's in
+    its own shape
     """
     ...
 
@@ -102,7 +107,8 @@ def our_model_backward(y, face, W1, W2, W, u, alpha, h, p):
 
 # %%
 def our_training(face, voice, y, W1, b1, W2, b2, W, b, rate, steps):
-    """Return the weights after steps of gradient descent on all clips, and the loss before each step.
+    """Return the weights after steps of gradient descent on all clips, and the loss before
+    each step.
 
     rate a number, steps an integer, the others as in our_model
     -> W1, b1, W2, b2, W, b, losses (steps,)

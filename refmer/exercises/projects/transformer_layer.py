@@ -4,7 +4,8 @@ import numpy as np
 
 
 def our_layer_norm(x, gamma, beta):
-    """Return z = (x - mean) r over each step's numbers, r = 1 / sqrt(variance + 1e-5), and y = gamma z + beta.
+    """Return z = (x - mean) r over each step's numbers, r = 1 / sqrt(variance + 1e-5), and
+    y = gamma z + beta.
 
     x (B, T, C), gamma (C,), beta (C,) -> z (B, T, C), r (B, T, 1), y (B, T, C)
     """
@@ -18,7 +19,8 @@ def our_layer_norm(x, gamma, beta):
 def our_layer_norm_backward(dy, gamma, z, r):
     """Return the gradients of z, x, gamma and beta.
 
-    dy (B, T, C), the others as in our_layer_norm -> dz (B, T, C), dx (B, T, C), dgamma (C,), dbeta (C,)
+    dy (B, T, C), the others as in our_layer_norm
+    -> dz (B, T, C), dx (B, T, C), dgamma (C,), dbeta (C,)
     """
     dz = dy * gamma
     dx = r * (dz - dz.mean(-1, keepdims=True) - z * (dz * z).mean(-1, keepdims=True))
@@ -28,12 +30,14 @@ def our_layer_norm_backward(dy, gamma, z, r):
 
 
 def our_multi_head(x, W, b, mask, heads):
-    """Return queries, keys and values by head, the weights a, the output c of all heads side by side, and y, c mapped.
+    """Return queries, keys and values by head, the weights a, the output c of all heads
+    side by side, and y, c mapped.
 
     In a clip without any valid step, a, c and y are 0.
 
-    x (B, T, C); W (4, C, C), b (4, C), the maps to queries, keys, values, and from c to y; mask (B, T), True where a step is
-    valid; H = heads, D = C / H -> q, k, v (B, H, T, D), a (B, H, T, T), c (B, T, C), y (B, T, C)
+    x (B, T, C); W (4, C, C), b (4, C), the maps to queries, keys, values, and from c to y;
+    mask (B, T), True where a step is valid; H = heads, D = C / H
+    -> q, k, v (B, H, T, D), a (B, H, T, T), c (B, T, C), y (B, T, C)
     """
     B, T, C = x.shape
     q, k, v = ((x @ W[i] + b[i]).reshape(B, T, heads, -1).swapaxes(1, 2) for i in range(3))
@@ -50,7 +54,8 @@ def our_multi_head(x, W, b, mask, heads):
 def our_multi_head_backward(dy, x, W, mask, q, k, v, a, c):
     """Return the gradients of c, a, z (the scores, scaled), q, k, v, x, W and b.
 
-    dy (B, T, C), the others as in our_multi_head -> dc (B, T, C), da, dz (B, H, T, T), dq, dk, dv (B, H, T, D), dx (B, T, C),
+    dy (B, T, C), the others as in our_multi_head
+    -> dc (B, T, C), da, dz (B, H, T, T), dq, dk, dv (B, H, T, D), dx (B, T, C),
     dW (4, C, C), db (4, C)
     """
     (B, T, C), D = x.shape, q.shape[-1]
@@ -81,9 +86,11 @@ def our_feed_forward(x, W1, b1, W2, b2):
 
 
 def our_feed_forward_backward(dy, x, W1, W2, u, r):
-    """Return the gradients of r, u, x, W1, b1, W2 and b2. Where u is 0, the slope of the maximum is 0.
+    """Return the gradients of r, u, x, W1, b1, W2 and b2. Where u is 0, the slope of the
+    maximum is 0.
 
-    dy (B, T, C), the others as in our_feed_forward -> dr, du (B, T, F), dx (B, T, C), and dW1, db1, dW2, db2 of their shapes
+    dy (B, T, C), the others as in our_feed_forward
+    -> dr, du (B, T, F), dx (B, T, C), and dW1, db1, dW2, db2 of their shapes
     """
     dr = dy @ W2.T
     du = np.where(u > 0, dr, 0)
@@ -112,8 +119,9 @@ def our_layer(x, mask, heads, gamma1, beta1, W, b, gamma2, beta2, W1, b1, W2, b2
 def our_layer_backward(dy, x, mask, heads, gamma1, beta1, W, b, gamma2, beta2, W1, b1, W2, b2, n, h, m):
     """Return the gradients of m, h, n, x and of all weights.
 
-    dy (B, T, C), the others as in our_layer -> dm, dh, dn, dx (B, T, C), and dgamma1, dbeta1, dW, db, dgamma2, dbeta2, dW1,
-    db1, dW2, db2 of the shapes of the weights
+    dy (B, T, C), the others as in our_layer
+    -> dm, dh, dn, dx (B, T, C), and dgamma1, dbeta1, dW, db, dgamma2, dbeta2, dW1, db1,
+    dW2, db2 of the shapes of the weights
     """
     u, r, _ = our_feed_forward(m, W1, b1, W2, b2)
     _, _, dm, dW1, db1, dW2, db2 = our_feed_forward_backward(dy, m, W1, W2, u, r)
