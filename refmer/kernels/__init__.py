@@ -1,7 +1,8 @@
 """Numba twins of the slowest operations: same file, function and signature as in refmer.ops (see ops/twins.py).
 
 This is not where to start: read the definitions in refmer/ops first. A kernel computes the same numbers faster. It does not
-check its arguments: the contract of the operation does, before the call. It differs
+check its arguments: the contract of the operation does, before the call, and the axes "..." of the contract reach a kernel, and
+leave it, as one axis. It differs
 from its definition by at most 1e-14 of the largest entry in float64 and 1e-6 in float32, unless it states another "Error". Its
 "Gain" is the time of the definition over that of the kernel at sizes of the systems, in float32 on one thread unless stated.
 

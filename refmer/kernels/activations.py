@@ -13,29 +13,20 @@ kernel = njit(cache=True, error_model="numpy", fastmath={"contract"})
 
 
 @kernel
-def _flat(dy, y):
-    return dy.reshape(-1)
-
-
-@kernel
 def relu(x):
     """Gain: 8 times at (448, 96), 2 at (32, 32)."""
-    y = np.empty_like(x)
-    a, b = x.reshape(-1), y.reshape(-1)
-    zero = x.dtype.type(0)
-    for i in range(a.size):
-        b[i] = zero if a[i] <= zero else a[i]
+    y, zero = np.empty_like(x), x.dtype.type(0)
+    for i in range(x.size):
+        y[i] = zero if x[i] <= zero else x[i]
     return y
 
 
 @kernel
 def relu_backward(dy, y):
     """Gain: 6 times at (448, 96), 1.7 at (32, 32)."""
-    dx = np.empty_like(dy)
-    d, a, b = _flat(dy, y), y.reshape(-1), dx.reshape(-1)
-    zero = y.dtype.type(0)
-    for i in range(a.size):
-        b[i] = d[i] if a[i] > zero else zero
+    dx, zero = np.empty_like(dy), y.dtype.type(0)
+    for i in range(y.size):
+        dx[i] = dy[i] if y[i] > zero else zero
     return dx
 
 
@@ -43,20 +34,17 @@ def relu_backward(dy, y):
 def sigmoid(x):
     """Gain: 1.7 times at (448, 96), 2 at (32, 32)."""
     y = np.empty_like(x)
-    a, b = x.reshape(-1), y.reshape(-1)
-    for i in range(a.size):
-        b[i] = scalar.sigmoid(a[i])
+    for i in range(x.size):
+        y[i] = scalar.sigmoid(x[i])
     return y
 
 
 @kernel
 def sigmoid_backward(dy, y):
     """Gain: 2 times at (448, 96), none at (32, 32)."""
-    dx = np.empty_like(dy)
-    d, a, b = _flat(dy, y), y.reshape(-1), dx.reshape(-1)
-    one = y.dtype.type(1)
-    for i in range(a.size):
-        b[i] = d[i] * a[i] * (one - a[i])
+    dx, one = np.empty_like(dy), y.dtype.type(1)
+    for i in range(y.size):
+        dx[i] = dy[i] * y[i] * (one - y[i])
     return dx
 
 
@@ -64,22 +52,19 @@ def sigmoid_backward(dy, y):
 def gelu(x):
     """Gain: 9 times at (448, 96), 2.5 at (32, 32)."""
     y, below = np.empty_like(x), np.empty_like(x)
-    a, b, c = x.reshape(-1), y.reshape(-1), below.reshape(-1)
-    for i in range(a.size):
-        c[i] = scalar.normal_cdf(a[i])
-    for i in range(a.size):
-        b[i] = a[i] * c[i]
+    for i in range(x.size):
+        below[i] = scalar.normal_cdf(x[i])
+    for i in range(x.size):
+        y[i] = x[i] * below[i]
     return y, x, below
 
 
 @kernel
 def gelu_backward(dy, x, below):
     """Gain: 2.7 times at (448, 96), 2 at (32, 32)."""
-    dx = np.empty_like(x)
-    d, a, c, b = _flat(dy, x), x.reshape(-1), below.reshape(-1), dx.reshape(-1)
-    half, root = x.dtype.type(-0.5), x.dtype.type(1 / math.sqrt(2 * math.pi))
-    for i in range(a.size):
-        b[i] = d[i] * (c[i] + a[i] * scalar.exp(half * a[i] * a[i]) * root)
+    dx, half, root = np.empty_like(x), x.dtype.type(-0.5), x.dtype.type(1 / math.sqrt(2 * math.pi))
+    for i in range(x.size):
+        dx[i] = dy[i] * (below[i] + x[i] * scalar.exp(half * x[i] * x[i]) * root)
     return dx
 
 
@@ -87,51 +72,45 @@ def gelu_backward(dy, x, below):
 def swish(x):
     """Gain: 1.6 times at (448, 96), 1.4 at (32, 32)."""
     y, s = np.empty_like(x), np.empty_like(x)
-    a, b, c = x.reshape(-1), y.reshape(-1), s.reshape(-1)
-    for i in range(a.size):
-        c[i] = scalar.sigmoid(a[i])
-    for i in range(a.size):
-        b[i] = a[i] * c[i]
+    for i in range(x.size):
+        s[i] = scalar.sigmoid(x[i])
+    for i in range(x.size):
+        y[i] = x[i] * s[i]
     return y, x, s
 
 
 @kernel
 def swish_backward(dy, x, s):
     """Gain: 2.6 times at (448, 96), 1.5 at (32, 32)."""
-    dx = np.empty_like(x)
-    d, a, c, b = _flat(dy, x), x.reshape(-1), s.reshape(-1), dx.reshape(-1)
-    one = x.dtype.type(1)
-    for i in range(a.size):
-        b[i] = d[i] * c[i] * (one + a[i] * (one - c[i]))
+    dx, one = np.empty_like(x), x.dtype.type(1)
+    for i in range(x.size):
+        dx[i] = dy[i] * s[i] * (one + x[i] * (one - s[i]))
     return dx
 
 
 @kernel
 def glu(x):
     """Gain: 2.5 times at (448, 96), 4 at (32, 32)."""
-    C = x.shape[-1] // 2
-    y, s = np.empty(x.shape[:-1] + (C,), x.dtype), np.empty(x.shape[:-1] + (C,), x.dtype)
-    a, b, c = x.reshape(-1, 2 * C), y.reshape(-1, C), s.reshape(-1, C)
-    for i in range(len(a)):
+    N, C = len(x), x.shape[1] // 2
+    y, s = np.empty((N, C), x.dtype), np.empty((N, C), x.dtype)
+    for i in range(N):
         for j in range(C):
-            c[i, j] = scalar.sigmoid(a[i, C + j])
+            s[i, j] = scalar.sigmoid(x[i, C + j])
         for j in range(C):
-            b[i, j] = a[i, j] * c[i, j]
+            y[i, j] = x[i, j] * s[i, j]
     return y, x, s
 
 
 @kernel
 def glu_backward(dy, x, s):
     """Gain: 3.6 times at (448, 96), 2.5 at (32, 32)."""
-    C = s.shape[-1]
-    dx = np.empty_like(x)
-    d, a, c, b = _flat(dy, s).reshape(-1, C), x.reshape(-1, 2 * C), s.reshape(-1, C), dx.reshape(-1, 2 * C)
-    one = s.dtype.type(1)
-    for i in range(len(a)):
+    N, C = s.shape
+    dx, one = np.empty_like(x), s.dtype.type(1)
+    for i in range(N):
         for j in range(C):
-            b[i, j] = d[i, j] * c[i, j]
+            dx[i, j] = dy[i, j] * s[i, j]
         for j in range(C):
-            b[i, C + j] = d[i, j] * c[i, j] * (one - c[i, j]) * a[i, j]
+            dx[i, C + j] = dy[i, j] * s[i, j] * (one - s[i, j]) * x[i, j]
     return dx
 
 
@@ -169,13 +148,12 @@ def softmax_rows(x, mask):
 @kernel
 def softmax_backward(da, a):
     """Gain: 1.9 times at (32, 7), 3.3 at (1792, 14)."""
+    N, K = a.shape
     dx = np.empty_like(a)
-    K = a.shape[-1]
-    d, w, out = _flat(da, a).reshape(-1, K), a.reshape(-1, K), dx.reshape(-1, K)
-    for i in range(len(w)):
-        inner = dot(d[i], w[i])
+    for i in range(N):
+        inner = dot(da[i], a[i])
         for k in range(K):
-            out[i, k] = w[i, k] * (d[i, k] - inner)
+            dx[i, k] = a[i, k] * (da[i, k] - inner)
     return dx
 
 

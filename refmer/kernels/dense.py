@@ -9,12 +9,10 @@ from refmer.kernels.gemm import gemm
 @njit(cache=True, error_model="numpy")
 def linear_backward(dy, x, W):
     """Gain: 1.6 times at (4, 300, 16) to 8 and at (32, 14, 96) to 24."""
-    n_in, n_out = W.shape
-    dx, dW, db = np.zeros(x.shape, x.dtype), np.zeros_like(W), np.zeros(n_out, x.dtype)
-    rows = dy.reshape(-1, n_out)
-    gemm(rows, np.ascontiguousarray(W.T), dx.reshape(-1, n_in))
-    gemm(x.reshape(-1, n_in).T, rows, dW)
-    for row in rows:
+    dx, dW, db = np.zeros(x.shape, x.dtype), np.zeros_like(W), np.zeros(W.shape[1], x.dtype)
+    gemm(dy, np.ascontiguousarray(W.T), dx)
+    gemm(x.T, dy, dW)
+    for row in dy:
         db += row
     return dx, dW, db
 
@@ -22,11 +20,9 @@ def linear_backward(dy, x, W):
 @njit(cache=True, error_model="numpy")
 def dropout(x, key, rate):
     """Error: none. Gain: 5 times at (32, 14, 96)."""
-    y = np.empty_like(x)
-    flat, out = x.reshape(-1), y.reshape(-1)
-    bound, scale, zero = _bound(rate), x.dtype.type(1 / (1 - rate)), x.dtype.type(0)
-    for i in range(flat.size):
-        out[i] = flat[i] * (scale if _hash(i, key) >= bound else zero)
+    y, bound, scale, zero = np.empty_like(x), _bound(rate), x.dtype.type(1 / (1 - rate)), x.dtype.type(0)
+    for i in range(x.size):
+        y[i] = x[i] * (scale if _hash(i, key) >= bound else zero)
     return y
 
 

@@ -10,17 +10,9 @@ from refmer.kernels.vectors import kernel, part
 @kernel
 def layer_norm(x, gamma, beta, eps=1e-5):
     """Gain: 5 times at (96, 192), 6 at (448, 24)."""
-    C = x.shape[-1]
-    y, z, rstd = np.empty_like(x), np.empty_like(x), np.empty(x.shape[:-1] + (1,), x.dtype)
-    _layer_norm(x.reshape(-1, C), gamma, beta, eps, y.reshape(-1, C), z.reshape(-1, C), rstd.reshape(-1))
-    return y, z, rstd, gamma
-
-
-@part
-def _layer_norm(x, gamma, beta, eps, y, z, rstd):
     kind = x.dtype.type
     N, C = x.shape
-    width, small = kind(C), kind(eps)
+    y, z, rstd, width, small = np.empty_like(x), np.empty_like(x), np.empty((N, 1), x.dtype), kind(C), kind(eps)
     for i in range(N):
         total = kind(0)
         for j in range(C):
@@ -28,39 +20,33 @@ def _layer_norm(x, gamma, beta, eps, y, z, rstd):
         mean, total = total / width, kind(0)
         for j in range(C):
             total += (x[i, j] - mean) * (x[i, j] - mean)
-        rstd[i] = scale = kind(1) / np.sqrt(total / width + small)
+        rstd[i, 0] = scale = kind(1) / np.sqrt(total / width + small)
         for j in range(C):
             z[i, j] = (x[i, j] - mean) * scale
         for j in range(C):
             y[i, j] = gamma[j] * z[i, j] + beta[j]
+    return y, z, rstd, gamma
 
 
 @kernel
 def layer_norm_backward(dy, z, rstd, gamma):
     """Gain: 6 times at (96, 192), 8 at (448, 24)."""
-    C = z.shape[-1]
-    dx, dgamma, dbeta = np.empty_like(z), np.zeros_like(gamma), np.zeros_like(gamma)
-    _layer_norm_backward(dy.reshape(-1, C), z.reshape(-1, C), rstd.reshape(-1), gamma, dx.reshape(-1, C), dgamma, dbeta)
-    return dx, dgamma, dbeta
-
-
-@part
-def _layer_norm_backward(dy, z, rstd, gamma, dx, dgamma, dbeta):
     kind = z.dtype.type
     N, C = z.shape
-    share = kind(1 / C)
+    dx, dgamma, dbeta, share = np.empty_like(z), np.zeros_like(gamma), np.zeros_like(gamma), kind(1 / C)
     for i in range(N):
         mean = moment = kind(0)
         for j in range(C):
             mean += dy[i, j] * gamma[j]
             moment += dy[i, j] * gamma[j] * z[i, j]
-        mean, moment, scale = mean * share, moment * share, rstd[i]
+        mean, moment, scale = mean * share, moment * share, rstd[i, 0]
         for j in range(C):
             dx[i, j] = scale * (dy[i, j] * gamma[j] - mean - z[i, j] * moment)
         for j in range(C):
             dgamma[j] += dy[i, j] * z[i, j]
         for j in range(C):
             dbeta[j] += dy[i, j]
+    return dx, dgamma, dbeta
 
 
 @kernel
@@ -124,30 +110,28 @@ def moments(x):
 def l2_normalise(x):
     """Gain: 3 times at (32, 49)."""
     kind = x.dtype.type
-    C = x.shape[-1]
-    y, rlength = np.empty_like(x), np.empty(x.shape[:-1] + (1,), x.dtype)
-    a, b, r = x.reshape(-1, C), y.reshape(-1, C), rlength.reshape(-1)
-    for i in range(len(a)):
+    N, C = x.shape
+    y, rlength = np.empty_like(x), np.empty((N, 1), x.dtype)
+    for i in range(N):
         length = kind(0)
         for j in range(C):
-            length += a[i, j] * a[i, j]
+            length += x[i, j] * x[i, j]
         length = np.sqrt(length)
-        r[i] = scale = kind(1) / length if length > 0 else kind(0)
+        rlength[i, 0] = scale = kind(1) / length if length > 0 else kind(0)
         for j in range(C):
-            b[i, j] = a[i, j] * scale
+            y[i, j] = x[i, j] * scale
     return y, y, rlength
 
 
 @kernel
 def l2_normalise_backward(dy, y, rlength):
     """Gain: 2.5 times at (32, 49)."""
-    C = y.shape[-1]
+    N, C = y.shape
     dx = np.empty_like(y)
-    d, a, r, b = dy.reshape(-1, C), y.reshape(-1, C), rlength.reshape(-1), dx.reshape(-1, C)
-    for i in range(len(a)):
+    for i in range(N):
         along = y.dtype.type(0)
         for j in range(C):
-            along += d[i, j] * a[i, j]
+            along += dy[i, j] * y[i, j]
         for j in range(C):
-            b[i, j] = r[i] * (d[i, j] - a[i, j] * along)
+            dx[i, j] = rlength[i, 0] * (dy[i, j] - y[i, j] * along)
     return dx

@@ -1,4 +1,4 @@
-"""LSTM and GRU, whole sequences. Products without the state (x W, and in backward those of all weights) are computed for a
+"""LSTM, whole sequences. Products without the state (x W, and in backward those of all weights) are computed for a
 block of steps at once, small enough for the second cache; a step is the product h U and the gates. Sizes: (B, T, D, H).
 """
 
@@ -65,64 +65,6 @@ def lstm_backward(dy, x, W, U, mask, reverse, h, c, gates):
         gemm(_rows(states).T, _rows(du[: high - low]), dU)
         _inputs_backward(du[: high - low], x, Wt, low, dx, dW, db)
     return dx, dW, db[0], dU, dh, dc
-
-
-@njit(**OPTIONS)
-def gru(x, W, b, U, b_state, h0, mask=None, reverse=False):
-    """Error: 3e-6 in float32 (long sums). Gain: 12 times at (4, 16, 16, 16), 2.2 at (16, 32, 128, 128)."""
-    valid = np.ones(x.shape[:2], np.bool_) if mask is None else mask
-    B, T, H = x.shape[0], x.shape[1], len(U)
-    h, gates, y = _empty(T + 1, B, H, x), _empty(T, B, 4 * H, x), _empty(B, T, H, x)
-    u, v = _empty(_steps(B, T), B, 3 * H, x), np.empty((B, 3 * H), x.dtype)
-    h[T if reverse else 0] = h0
-    for low, high in _blocks(B, T, reverse):
-        _inputs(x[:, low:high], W, b, u, 0, high - low)
-        for t in range(high - 1, low - 1, -1) if reverse else range(low, high):
-            before, after = (t + 1, t) if reverse else (t, t + 1)
-            v[:] = b_state
-            gemm(h[before], U, v)
-            for n in range(B):
-                u_t, v_t, z, h_t = u[t - low, n], v[n], gates[t, n], h[after, n]
-                _add(u_t[: 2 * H], v_t[: 2 * H], z[: 2 * H])
-                apply_sigmoid(z[: 2 * H])
-                z[3 * H :] = v_t[2 * H :]
-                _candidate(u_t[2 * H :], z[:H], v_t[2 * H :], z[2 * H : 3 * H])
-                if valid[n, t]:
-                    _mix(z[H : 2 * H], z[2 * H : 3 * H], h[before, n], h_t)
-                    y[n, t] = h_t
-                else:
-                    h_t[:], y[n, t] = h[before, n], 0
-    return y, x, W, U, valid, reverse, h, gates
-
-
-@njit(**OPTIONS)
-def gru_backward(dy, x, W, U, mask, reverse, h, gates):
-    """Error: 1e-5 in float32 (long sums). Gain: 15 times at (4, 16, 16, 16), 2.2 at (16, 32, 128, 128)."""
-    B, T, H = x.shape[0], x.shape[1], len(U)
-    Wt, Ut, dx = _transposed(W), _transposed(U), np.empty_like(x)
-    dW, db, dU = np.zeros_like(W), np.zeros_like(W[:1]), np.zeros_like(U)
-    db_state, dh = np.zeros_like(db), np.zeros_like(h[0])
-    du = _empty(_steps(B, T), B, 3 * H, x)
-    dv = np.empty_like(du)
-    for low, high in _blocks(B, T, reverse)[::-1]:
-        for t in range(low, high) if reverse else range(high - 1, low - 1, -1):
-            before = t + 1 if reverse else t
-            for n in range(B):
-                z, d, e = gates[t, n], du[t - low, n], dv[t - low, n]
-                if mask[n, t]:
-                    _gru_step_backward(
-                        dy[n, t], z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :], h[before, n],
-                        dh[n], d[:H], d[H : 2 * H], d[2 * H :], e[2 * H :],
-                    )  # fmt: skip
-                    e[: 2 * H] = d[: 2 * H]
-                else:
-                    d[:], e[:] = 0, 0
-            gemm(dv[t - low], Ut, dh)
-        states = h[low + 1 : high + 1] if reverse else h[low:high]
-        gemm(_rows(states).T, _rows(dv[: high - low]), dU)
-        _sum(_rows(dv[: high - low]), db_state)
-        _inputs_backward(du[: high - low], x, Wt, low, dx, dW, db)
-    return dx, dW, db[0], dU, db_state[0], dh
 
 
 @njit(**OPTIONS)
@@ -200,12 +142,6 @@ def _sum(rows, total):
 
 
 @njit(**OPTIONS)
-def _add(x, y, total):
-    for j in range(len(x)):
-        total[j] = x[j] + y[j]
-
-
-@njit(**OPTIONS)
 def _cell(i, f, g, before, c):
     for j in range(len(c)):
         c[j] = f[j] * before[j] + i[j] * g[j]
@@ -232,32 +168,3 @@ def _lstm_step_backward(dy, i, f, g, o, before, c, dh, dc, di, df, dg, do):
         dg[j] = dc_j * i[j] * (one - g[j] * g[j])
         dc[j] = dc_j * f[j]
         dh[j] = 0
-
-
-@njit(**OPTIONS)
-def _candidate(u, r, v, n):
-    for j in range(len(n)):
-        n[j] = tanh(u[j] + r[j] * v[j])
-
-
-@njit(**OPTIONS)
-def _mix(z, n, before, h):
-    one = h.dtype.type(1)
-    for j in range(len(h)):
-        h[j] = (one - z[j]) * n[j] + z[j] * before[j]
-
-
-@njit(**OPTIONS)
-def _gru_step_backward(dy, r, z, n, v, before, dh, dr, dz, dn, dv):
-    """One row; dh as above."""
-    one = dh.dtype.type(1)
-    for j in range(len(dh)):
-        # h = (1 - z) n + z before
-        dh_j = dy[j] + dh[j]
-        dz[j] = dh_j * (before[j] - n[j]) * z[j] * (one - z[j])
-        dn_j = dh_j * (one - z[j]) * (one - n[j] * n[j])
-        # n = tanh(u_n + r v)
-        dr[j] = dn_j * v[j] * r[j] * (one - r[j])
-        dn[j] = dn_j
-        dv[j] = dn_j * r[j]
-        dh[j] = dh_j * z[j]

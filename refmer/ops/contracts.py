@@ -109,7 +109,8 @@ class Contract:
     def __init__(self, function, text):
         self.name, self.text, self.parameters = function.__name__, text, signature(function).parameters
         given, _, rest = text.partition(" -> ")
-        _, _, where = rest.partition(" where ")
+        results, _, where = rest.partition(" where ")
+        self.leading = ["..." in part for part in re.split(r",\s*(?![^(]*\))", results)]  # of each result: it has these axes
         self.terms = [_term(part) for part in re.split(r",\s*(?![^(]*\))", given)]
         if unknown := {term.name for term in self.terms} - set(self.parameters):
             raise TypeError(f"{self.name}: the contract names {sorted(unknown)}, which are not arguments")

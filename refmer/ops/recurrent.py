@@ -8,6 +8,7 @@ valid step. All saved arrays are in the order of time, steps first.
 import numpy as np
 
 from refmer.ops.activations import sigmoid, sigmoid_backward, tanh_backward
+from refmer.ops.contracts import contract
 from refmer.ops.dense import rows
 from refmer.ops.twins import twin
 
@@ -75,7 +76,7 @@ def lstm_backward(dy, x, W, U, mask, reverse, h, c, gates):
     return du @ W.T, rows(x).T @ rows(du), rows(du).sum(0), dU, dh, dc
 
 
-@twin(
+@contract(
     "x (B, T, D), W (D, 3H), b (3H), U (H, 3H), b_state (3H), h0 (B, H), mask (B, T) bool or None, reverse bool "
     "-> y (B, T, H) where T >= 1"
 )
@@ -101,7 +102,7 @@ def gru(x, W, b, U, b_state, h0, mask=None, reverse=False):
     return y, x, W, U, mask, reverse, h, gates
 
 
-@twin(
+@contract(
     "x (B, T, D), W (D, 3H), U (H, 3H), mask (B, T) bool, reverse bool, h (P, B, H), gates (T, B, 4H), dy (B, T, H) "
     "-> dx (B, T, D), dW (D, 3H), db (3H), dU (H, 3H), db_state (3H), dh0 (B, H) where P = T + 1; T >= 1"
 )

@@ -65,16 +65,18 @@ def twin(text):
         checked = Contract(definition, text)
         module, name = definition.__module__.rpartition(".")[2], definition.__name__
         TWINS[f"{module}.{name}"] = definition
-        convert, kernel = conversion(checked), None
+        convert, kernel, leading = conversion(checked), None, None
 
         @wraps(definition)
         def choose(*args, **kwargs):
-            nonlocal kernel
+            nonlocal kernel, leading
             checked.check(*args, **kwargs)
-            if _on and (values := convert(*args, **kwargs)) is not None:
+            if _on and (converted := convert(*args, **kwargs)) is not None:
                 if kernel is None:
-                    kernel = getattr(import_module(f"refmer.kernels.{module}"), name)
-                return kernel(*values)
+                    kernel, leading = getattr(import_module(f"refmer.kernels.{module}"), name), _leading(definition, checked)
+                lead, values = converted
+                result = kernel(*values)
+                return result if lead is None else _restored(result, lead, leading)
             return _run(definition, args, kwargs)
 
         return documented(choose, checked)
@@ -94,12 +96,14 @@ def _run(definition, args, kwargs):
 def conversion(checked):
     """Return the function from the arguments of a twin to those of its kernel, all in order (numba takes 50 us for a default).
 
-    Arrays become contiguous and writable, numbers Python's: one variant of a kernel for each dtype. It returns None if a kernel
-    cannot take the arguments: an array is empty or of a subclass, or floating arrays are not all float32 or all float64.
+    Arrays become contiguous and writable, the axes "..." of a contract one axis, numbers Python's: one variant of a kernel for
+    each dtype. It returns the axes "...", None where they are one axis already, and the arguments; or None if a kernel cannot
+    take them: an array is empty or of a subclass, or floating arrays are not all float32 or all float64.
     """
     arrays = [term.name for term in checked.terms if term.dims is not None]
     lines = [f"if not separate(({', '.join(arrays)})): return None"] if any(t.kind == "written" for t in checked.terms) else []
     dtype = None
+    lines.append("lead = None")
     for term in checked.terms:
         x = term.name
         if term.dims is None:
@@ -110,11 +114,33 @@ def conversion(checked):
             wrong += f" or {x}.dtype != {dtype}" if dtype else f" or {x}.dtype != FLOAT32 and {x}.dtype != FLOAT64"
             dtype = dtype or f"{x}.dtype"
         steps = [f"if {wrong}: return None", f"if not {x}.flags.carray: {x} = {x}.copy()"]
+        if term.dims[:1] == ("...",):
+            rank, own = len(term.dims), f"[{1 - len(term.dims)}:]" if len(term.dims) > 1 else "[:0]"
+            lead = f"[:{1 - rank}]" if rank > 1 else ""
+            steps.append(f"if {x}.ndim != {rank}: lead = {x}.shape{lead}; {x} = {x}.reshape(-1, *{x}.shape{own})")
         if "number" in term.others:
             steps = [f"if {x}.__class__ in CLASSES['float']: {x} = float({x})", *("el" + step for step in steps)]
         lines += [f"if {x} is not None:", *("    " + step for step in steps)] if "None" in term.others else steps
-    lines.append(f"return ({''.join(f'{name}, ' for name in checked.parameters)})")
+    lines.append(f"return lead, ({''.join(f'{name}, ' for name in checked.parameters)})")
     return checked.define(lines, separate=_separate, ndarray=np.ndarray, FLOAT32=np.dtype("f4"), FLOAT64=np.dtype("f8"))
+
+
+def _leading(definition, checked):
+    """Return of each result of a twin whether it has the axes "..."; of saved arrays the contract of the backward says it."""
+    backward = getattr(import_module(definition.__module__), f"{definition.__name__}_backward", None)
+    dims = {term.name: term.dims for term in backward.contract.terms} if backward else {}
+    return (
+        checked.leading + [(dims.get(name) or ())[:1] == ("...",) for name in list(backward.contract.parameters)[1:]]
+        if dims
+        else checked.leading
+    )
+
+
+def _restored(result, lead, leading):
+    """Return the results of a kernel with the axes `lead` in place of their first one, where they have it."""
+    if not isinstance(result, tuple):
+        return result.reshape(lead + result.shape[1:])
+    return tuple(a.reshape(lead + a.shape[1:]) if has else a for a, has in zip(result, leading, strict=False))
 
 
 def _separate(values):
