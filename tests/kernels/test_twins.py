@@ -15,6 +15,7 @@ from kernels.arguments import ARGUMENTS, FLOAT32
 
 import refmer.kernels
 import refmer.ops
+from refmer.ops import activations, norms, pooling
 from refmer.ops.optimizers import adamw
 from refmer.ops.twins import AVAILABLE, TWINS, kernels, overridable, twin
 
@@ -65,6 +66,25 @@ def test_a_kernel_agrees_with_its_definition(name, dtype, seed, n):
 
 def is_number(a):
     return isinstance(a, np.ndarray | np.number | float)
+
+
+@needs_kernels
+@pytest.mark.parametrize("lead", [(), (3,), (3, 2), (2, 1, 3, 2)], ids=str)
+def test_leading_axes_reach_a_kernel_as_one_and_come_back(lead):
+    rng, (T, C) = np.random.default_rng(0), (4, 5)
+    x, mask = rng.normal(size=(*lead, T, C)).astype("f4"), rng.random((*lead, T)) < 0.6
+    gamma, beta = rng.normal(size=(2, C)).astype("f4")
+    calls = ((activations.relu, (x,)), (norms.layer_norm, (x, gamma, beta)), (pooling.masked_mean, (x, mask)))
+    for f, arguments in calls:
+        results = []
+        for on in (False, True):
+            with kernels(on):
+                results.append(f(*arguments))
+        for ours, theirs in zip(*(r if isinstance(r, tuple) else (r,) for r in results), strict=True):
+            assert ours.shape == theirs.shape
+            np.testing.assert_allclose(theirs, ours, atol=1e-6)
+        kernel = getattr(import_module(f"refmer.kernels.{f.__module__.rpartition('.')[2]}"), f.__name__)
+        assert {signature[0].ndim for signature in kernel.signatures} == {len(f.contract.terms[0].dims)}
 
 
 @needs_kernels
