@@ -158,8 +158,7 @@ assert np.allclose((G @ A).sum(-1), 1) and delta(G @ A) <= delta(G) * delta(A) +
 # 3. Joint cross-attention makes new $a$ and $v$ of the old ones; see below.
 # 4. A BLSTM reads $[v; a]$, and two linear maps answer valence and arousal at every step, eq. (12)-(14).
 
-
-#
+# %% [markdown]
 # ## Joint cross-attention: equations (8) to (11)
 #
 # Side by side, $J_{t} = (a_t, v_t)$, of shape $(T, D)$ with $D = 2C$. The voice and the face have maps of their own; written
@@ -261,11 +260,17 @@ batch |= {"audio_mask": there, "visual_mask": there}
 out, _ = tlab_jca.forward(p, batch, small)
 
 a, v, *dy = rng.normal(size=(4, 8, 6))
-maps_of = [[getattr(m, name).W for name in ("correlate", "time", "relate", "expand")] for m in (p.fuse.audio, p.fuse.visual)]
+names = "correlate", "time", "relate", "expand"
+maps_of = [[getattr(m, name).W for name in names] for m in (p.fuse.audio, p.fuse.visual)]
 theirs, back = joint_cross_attention(p.fuse, a[None], v[None])
-for x, weights, y in zip((a, v), maps_of, theirs, strict=True):
-    np.testing.assert_allclose(our_update(x, np.concatenate([a, v], 1), *weights)[-1], y[0], rtol=1e-10)
-gradients = back(tuple(d[None] for d in dy), params.zeros_like(p).fuse)
+g = params.zeros_like(p).fuse
+gradients = back(tuple(d[None] for d in dy), g)
+J = np.concatenate([a, v], axis=1)
+for x, weights, y, d, m in zip((a, v), maps_of, theirs, dy, (g.audio, g.visual), strict=True):
+    *saved, ours = our_update(x, J, *weights)
+    np.testing.assert_allclose(ours, y[0], rtol=1e-10)
+    for ours, name in zip(our_update_backward(d, x, J, *weights, *saved)[7:], names, strict=True):
+        np.testing.assert_allclose(ours, getattr(m, name).W, rtol=1e-9, atol=1e-12, err_msg=name)
 for ours, other in zip(our_joint_backward(*dy, a, v, *maps_of[0], *maps_of[1])[1:], gradients, strict=True):
     np.testing.assert_allclose(ours, other[0], rtol=1e-9, atol=1e-12)
 
