@@ -128,12 +128,10 @@ def conversion(checked):
 def _leading(definition, checked):
     """Return of each result of a twin whether it has the axes "..."; of saved arrays the contract of the backward says it."""
     backward = getattr(import_module(definition.__module__), f"{definition.__name__}_backward", None)
-    dims = {term.name: term.dims for term in backward.contract.terms} if backward else {}
-    return (
-        checked.leading + [(dims.get(name) or ())[:1] == ("...",) for name in list(backward.contract.parameters)[1:]]
-        if dims
-        else checked.leading
-    )
+    if backward is None:
+        return checked.leading
+    dims = {term.name: term.dims or () for term in backward.contract.terms}
+    return checked.leading + [dims.get(name, ())[:1] == ("...",) for name in list(backward.contract.parameters)[1:]]
 
 
 def _restored(result, lead, leading):
