@@ -65,18 +65,18 @@ def twin(text):
         checked = Contract(definition, text)
         module, name = definition.__module__.rpartition(".")[2], definition.__name__
         TWINS[f"{module}.{name}"] = definition
-        convert, kernel, leading = conversion(checked), None, None
+        convert, kernel, restore = conversion(checked), None, None
 
         @wraps(definition)
         def choose(*args, **kwargs):
-            nonlocal kernel, leading
+            nonlocal kernel, restore
             checked.check(*args, **kwargs)
             if _on and (converted := convert(*args, **kwargs)) is not None:
                 if kernel is None:
-                    kernel, leading = getattr(import_module(f"refmer.kernels.{module}"), name), _leading(definition, checked)
+                    kernel, restore = getattr(import_module(f"refmer.kernels.{module}"), name), restoration(definition, checked)
                 lead, values = converted
                 result = kernel(*values)
-                return result if lead is None else _restored(result, lead, leading)
+                return result if lead is None else restore(result, lead)
             return _run(definition, args, kwargs)
 
         return documented(choose, checked)
@@ -115,9 +115,9 @@ def conversion(checked):
             dtype = dtype or f"{x}.dtype"
         steps = [f"if {wrong}: return None", f"if not {x}.flags.carray: {x} = {x}.copy()"]
         if term.dims[:1] == ("...",):
-            rank, own = len(term.dims), f"[{1 - len(term.dims)}:]" if len(term.dims) > 1 else "[:0]"
-            lead = f"[:{1 - rank}]" if rank > 1 else ""
-            steps.append(f"if {x}.ndim != {rank}: lead = {x}.shape{lead}; {x} = {x}.reshape(-1, *{x}.shape{own})")
+            rank = len(term.dims)
+            cut, own = f"[:{1 - rank}]" * (rank > 1), "".join(f", {x}.shape[{i}]" for i in range(1 - rank, 0))
+            steps.append(f"if {x}.ndim != {rank}: lead = {x}.shape{cut}; {x} = {x}.reshape(-1{own})")
         if "number" in term.others:
             steps = [f"if {x}.__class__ in CLASSES['float']: {x} = float({x})", *("el" + step for step in steps)]
         lines += [f"if {x} is not None:", *("    " + step for step in steps)] if "None" in term.others else steps
@@ -125,20 +125,22 @@ def conversion(checked):
     return checked.define(lines, separate=_separate, ndarray=np.ndarray, FLOAT32=np.dtype("f4"), FLOAT64=np.dtype("f8"))
 
 
-def _leading(definition, checked):
-    """Return of each result of a twin whether it has the axes "..."; of saved arrays the contract of the backward says it."""
-    backward = getattr(import_module(definition.__module__), f"{definition.__name__}_backward", None)
-    if backward is None:
-        return checked.leading
-    dims = {term.name: term.dims or () for term in backward.contract.terms}
-    return checked.leading + [dims.get(name, ())[:1] == ("...",) for name in list(backward.contract.parameters)[1:]]
+def restoration(definition, checked):
+    """Return the function of the results of a kernel and the axes `lead` that puts these back, where a result has them.
 
+    The contract of the backward tells it of saved arrays.
+    """
+    leading, backward = checked.leading, getattr(import_module(definition.__module__), f"{definition.__name__}_backward", None)
+    if backward:
+        dims = {term.name: term.dims or () for term in backward.contract.terms}
+        leading = leading + [dims.get(name, ())[:1] == ("...",) for name in list(backward.contract.parameters)[1:]]
 
-def _restored(result, lead, leading):
-    """Return the results of a kernel with the axes `lead` in place of their first one, where they have it."""
-    if not isinstance(result, tuple):
-        return result.reshape(lead + result.shape[1:])
-    return tuple(a.reshape(lead + a.shape[1:]) if has else a for a, has in zip(result, leading, strict=False))
+    def restore(result, lead):
+        if result.__class__ is not tuple:
+            return result.reshape(lead + result.shape[1:])
+        return tuple([a.reshape(lead + a.shape[1:]) if has else a for a, has in zip(result, leading, strict=False)])
+
+    return restore
 
 
 def _separate(values):
