@@ -151,8 +151,8 @@ assert np.allclose((G @ A).sum(-1), 1) and delta(G @ A) <= delta(G) * delta(A) +
 # nine patches of the images, $f_{tn} = r(W_n p_{tn} + b_n)$ with a map of its own for each. Then:
 #
 # 1. $a = \mathrm{TLAB}_a(s)$.
-# 2. The sound tells where to look: $z_{tn} = w \cdot \tanh(M\, r(U f_{tn} + b) + M' r(U' a_t + b'))$ with
-#    $r(u) = \max(u, 0)$, $x_t = W_o \sum_n \mathrm{softmax}_n(z_{tn})\, f_{tn} + b_o$, and $x$ goes through a second block,
+# 2. The sound tells where to look: $z_{tn} = w \cdot \tanh(e_{tn})$ with $e_{tn} = M\, r(U f_{tn} + b) + M' r(U' a_t + b')$ and
+#    $r(u) = \max(u, 0)$; $x_t = W_o \sum_n \mathrm{softmax}_n(z_{tn})\, f_{tn} + b_o$, and $x$ goes through a second block,
 #    $v = \mathrm{TLAB}_v(x)$. ($M$, $M'$ and $w$ have no bias. `positions` of the Config is the length of $w$, which is 49 in
 #    the authors' code, as $N$ is; here the two differ.)
 # 3. Joint cross-attention makes new $a$ and $v$ of the old ones; see below.

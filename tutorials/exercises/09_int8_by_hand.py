@@ -101,7 +101,8 @@ def our_rounded_linear(x, W, s, z, t):
 #     ([[0.01]], [[100]], [[0, 100, 150, 255]])
 #
 # A column $(1.27, -0.5, 0, 0.1)$ has $t = 0.01$ and codes 127, $-50$, 0, 10. In the product
-# $0 \cdot 127 - 100 \cdot 50 + 150 \cdot 0 + 255 \cdot 10 = -2450$, minus $100 \cdot 87$: the sum is $-11150$ and $y = -1.115$.
+# $0 \cdot 127 - 100 \cdot 50$ $+\ 150 \cdot 0 + 255 \cdot 10 = -2450$, minus $100 \cdot 87$: the sum is $-11150$ and
+# $y = -1.115$.
 #
 #     >>> t, w = our_symmetric(np.array([[1.27], [-0.5], [0.0], [0.1]]))
 #     >>> t.round(6).tolist(), w.ravel().tolist()
