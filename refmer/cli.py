@@ -210,10 +210,10 @@ def add_tables(commands):
     c.add_argument("--watch", action="store_true", help="grade again whenever the file changes, until Ctrl-C")
     c.add_argument("--json", action="store_true", help="the format that Gradescope reads (results.json)")
     c.add_argument("--csv", metavar="FILE.csv", help="file for the table of a folder (default: print it)")
-    c.add_argument("--seed", type=int, default=0, metavar="N", help="of the hidden sizes and numbers (default: 0)")
+    c.add_argument("--seed", type=int, metavar="N", help="of the hidden sizes and numbers (default: 0)")
     about = "of a case of each level, e.g. forward=1,backward=3,hard=2 (default: 1, 2 and 1)"
     c.add_argument("--points", type=levels, metavar="LEVEL=P,...", help=about)
-    c.add_argument("--seconds", type=float, default=2.0, metavar="S", help="limit for running one file (default: 2)")
+    c.add_argument("--seconds", type=float, metavar="S", help="limit for running one file (default: 2)")
     c.set_defaults(run=grade)
 
     c = commands.add_parser("warm-up", help="compile every kernel ahead of its first use")
@@ -357,7 +357,7 @@ def grade(args):
     """`refmer grade`."""
     from refmer.exercises import commands
 
-    options = {"seed": args.seed, "points": args.points, "seconds": args.seconds}
+    options = {k: getattr(args, k) for k in ("seed", "points", "seconds") if getattr(args, k) is not None}
     if not Path(args.file).is_dir():
         if args.csv:
             raise ValueError(f"--csv goes with a folder; {args.file} is none")

@@ -1,14 +1,13 @@
 """The commands `refmer exercises` and `refmer grade`."""
 
 import csv
+import io
 import json
 import shutil
-import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 
-from refmer.data.files import check_writable
+from refmer.data.files import check_writable, write_text
 from refmer.exercises import pages
 from refmer.exercises.case import LEVELS
 from refmer.exercises.grade import grade
@@ -86,10 +85,14 @@ def grade_folder(folder, out=None, **options):
     if not files:
         raise ValueError(f"{folder} has no Python file; accepted: a folder of students' files")
     rows = [row(path, path.relative_to(folder), options) for path in files]
-    with open(out, "w", newline="") if out else nullcontext(sys.stdout) as file:
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    if out:
+        write_text(out, text.getvalue())
+    else:
+        print(text.getvalue(), end="")
 
 
 def row(path, name, options):

@@ -43,14 +43,14 @@ def explain(received, expected, mutate, mistakes):
     mistakes : list of Mistake
         Those that are tried.
     """
-    wrong = [k for k in range(len(expected[0])) if not same(received, expected, [k], RIGHT)]
-    single = {m: mutate(m) for m in mistakes}
-    single = {m: results for m, results in single.items() if not same(results, expected, range(len(expected[0])), RIGHT)}
     everything = range(len(expected[0]))
+    wrong = [k for k in everything if not same(received, expected, [k], RIGHT)]
     if not wrong:
         return {}
+    single = {m: mutate(m) for m in mistakes}
+    single = {m: results for m, results in single.items() if not same(results, expected, everything, RIGHT)}
     if whole := [m for m, results in single.items() if same(results, received, everything)]:
-        return {wrong[0]: whole} | {k: whole for k in wrong[1:]}
+        return dict.fromkeys(wrong, whole)
     first = wrong[0]
     begins = [m for m, r in single.items() if same(r, received, range(first + 1)) and not same(r, expected, [first])]
     for a in begins:

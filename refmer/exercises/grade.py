@@ -11,7 +11,6 @@ from refmer.exercises.trials import trials_of
 POINTS = {"forward": 1.0, "backward": 2.0, "hard": 1.0}
 SECONDS = 2.0  # of all functions of a file together
 LARGEST = 2**20  # bytes of a file
-WIDTH = 100  # characters of a line of the report
 
 
 class Report:

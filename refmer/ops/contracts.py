@@ -110,8 +110,8 @@ class Contract:
         self.name, self.text, self.parameters = function.__name__, text, signature(function).parameters
         given, _, rest = text.partition(" -> ")
         results, _, where = rest.partition(" where ")
-        self.leading = ["..." in part for part in re.split(r",\s*(?![^(]*\))", results)]  # of each result: it has these axes
-        self.terms = [_term(part) for part in re.split(r",\s*(?![^(]*\))", given)]
+        self.leading = ["..." in part for part in _parts(results)]  # of each result: it has these axes
+        self.terms = [_term(part) for part in _parts(given)]
         if unknown := {term.name for term in self.terms} - set(self.parameters):
             raise TypeError(f"{self.name}: the contract names {sorted(unknown)}, which are not arguments")
         self.conditions = [part.strip() for part in where.split(";") if part.strip()]
@@ -250,6 +250,11 @@ SCOPE = {"CLASSES": CLASSES, "broken": broken}
 def python(dim):
     """Return a dimension as a Python expression: "4H" is 4*H."""
     return re.sub(r"(\d)([A-Za-z])", r"\1*\2", dim)
+
+
+def _parts(text):
+    """Return the terms of a text, between commas outside of parentheses."""
+    return re.split(r",\s*(?![^(]*\))", text)
 
 
 def _term(text):

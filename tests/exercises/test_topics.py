@@ -13,7 +13,7 @@ from refmer.exercises import pages, sandbox
 from refmer.exercises.case import LEVELS
 from refmer.exercises.grade import UNWRITTEN, grade
 from refmer.exercises.sandbox import Answer
-from refmer.exercises.trials import attempt, copied, trials_of
+from refmer.exercises.trials import attempt, copied, outputs, trials_of
 
 SOLUTIONS = Path(__file__).parent / "solutions"
 EXERCISES = pages.exercises()
@@ -34,8 +34,7 @@ def here(monkeypatch):
 
     def answer(function, name, arguments):
         with np.errstate(all="ignore"):
-            result = function(*copied(arguments))
-        arrays = tuple(map(np.asarray, result if isinstance(result, tuple) else (result,)))
+            arrays = outputs(function(*copied(arguments)))
         return Answer(damage[name](arrays) if name in damage else arrays)
 
     monkeypatch.setattr(sandbox, "run", run)

@@ -3,21 +3,13 @@
 import numpy as np
 
 from refmer.exercises.case import Case, Law, Mistake
-
-
-def batch(rng, ours, B, C):
-    return 3 * rng.normal(size=(B, C)) + 1, rng.normal(size=C), rng.normal(size=C)
+from refmer.exercises.topics.how_to_prove_a_gradient import rows, small
 
 
 def constant(rng, ours, B, C):
-    x, gamma, beta = batch(rng, ours, B, C)
+    x, gamma, beta = rows(rng, ours, B, C)
     x[:, 0] = 2.0
     return x, gamma, beta
-
-
-def small(rng, ours, B, C):
-    x, gamma, beta = batch(rng, ours, B, C)
-    return 1e-3 * x, gamma, beta
 
 
 def batch_backward(draw):
@@ -40,7 +32,7 @@ def two_clips(rng, ours, C):
 
 
 def evaluation(rng, ours, B, C):
-    x, gamma, beta = batch(rng, ours, B, C)
+    x, gamma, beta = rows(rng, ours, B, C)
     return x, rng.normal(size=C), rng.random(C) + 0.5, gamma, beta
 
 
@@ -88,10 +80,10 @@ NORM, NORM_BACK, RUN, EVAL, EVAL_BACK = (
 )
 NODE, NODE_BACK = "our_node", "our_node_backward"
 CASES = [
-    Case("forward", NORM, batch),
+    Case("forward", NORM, rows),
     Case("hard", NORM, constant, "a constant feature"),
     Case("hard", NORM, small, "small numbers, so that epsilon counts"),
-    Case("backward", NORM_BACK, batch_backward(batch)),
+    Case("backward", NORM_BACK, batch_backward(rows)),
     Case("hard", NORM_BACK, batch_backward(constant), "a constant feature"),
     Case("forward", RUN, running),
     Case("hard", RUN, two_clips, "two clips"),
