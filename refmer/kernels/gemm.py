@@ -1,11 +1,11 @@
 """Matrix product for use inside kernels: c += a b, at any size, without packing. This is the last file to read, not the first.
 
-A tile of c, ROWS x 2 vectors, stays in registers while k runs; each step loads two vectors of b and multiplies them with one
+A tile of c, rows x vectors, stays in registers while k runs; each step loads the vectors of b and multiplies them with one
 number of every row of a. numba's plain loops never keep such a tile in registers (5 to 10 times slower), so the tile is written
-in vector instructions of LLVM, as in int8/kernels.py. BLAS does not help: it repacks b on every call, which costs 20 to 45 %
-at the 16 to 32 rows of a batch, and numba's np.dot would load a second BLAS with its own threads.
+in vector instructions of LLVM, as in int8/kernels.py. BLAS does not help: it repacks b on every call, which costs 20 to 45 % at
+the 16 to 32 rows of a batch, and numba's np.dot would load a second BLAS with its own threads.
 
-The tile is 16 float32 wide where the CPU has AVX-512 and 8 elsewhere; remaining columns are masked.
+A vector is 16 float32 wide where the CPU has AVX-512 and 8 elsewhere; remaining columns are masked.
 """
 
 from llvmlite import ir
@@ -16,8 +16,8 @@ from numba.np.arrayobj import make_array
 
 AVX512 = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 BYTES = 64 if AVX512 else 32  # of a vector
-ROWS = 8 if AVX512 else 4  # of a tile: 2 ROWS accumulators, of 32 or 16 registers
-DEPTH = 256  # steps of k per pass: the part of b in use stays in the first cache
+TILES = ((8, 2), (4, 4), (1, 8)) if AVX512 else ((6, 2), (4, 3), (1, 8))  # rows x vectors: what 32 or 16 registers hold
+DEPTH = 256  # steps of k per pass: the part of b in use stays in the cache
 
 
 def _tile(rows, vectors):
@@ -28,75 +28,10 @@ def _tile(rows, vectors):
 
     def codegen(context, builder, signature, args):
         number = context.get_data_type(signature.args[0].dtype)
-        lanes = BYTES // (4 if signature.args[0].dtype == types.float32 else 8)
-        vector, index = ir.VectorType(number, lanes), ir.IntType(64)
-        mask_type = ir.VectorType(ir.IntType(1), lanes)
-        suffix = f"v{lanes}f{32 if lanes * 4 == BYTES else 64}"
-        module = builder.module
-        fma = module.declare_intrinsic(f"llvm.fmuladd.{suffix}", fnty=ir.FunctionType(vector, [vector] * 3))
-        align = ir.Constant(ir.IntType(32), BYTES // lanes)
-        load = module.declare_intrinsic(
-            f"llvm.masked.load.{suffix}.p0",
-            fnty=ir.FunctionType(vector, [vector.as_pointer(), align.type, mask_type, vector]),
-        )
-        store = module.declare_intrinsic(
-            f"llvm.masked.store.{suffix}.p0",
-            fnty=ir.FunctionType(ir.VoidType(), [vector, vector.as_pointer(), align.type, mask_type]),
-        )
-        zero = ir.Constant(vector, [0.0] * lanes)
-
-        def splat(x, kind):
-            one = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
-
-        def at(kind, value, offset):
-            pointer = make_array(kind)(context, builder, value).data
-            return builder.gep(pointer, [offset])
-
-        def wide(pointer):
-            return builder.bitcast(pointer, vector.as_pointer())
-
         a, i, ra, ca, b, j, rb, c, k, rc, depth, columns = args
-        pa, pb, pc = (
-            at(t, x, o)
-            for t, x, o in zip((signature.args[0], signature.args[4], signature.args[7]), (a, b, c), (i, j, k), strict=True)
-        )
-        many = ir.VectorType(index, lanes)
-        masks = [
-            builder.icmp_signed("<", ir.Constant(many, [v * lanes + n for n in range(lanes)]), splat(columns, many))
-            for v in range(vectors)
-        ]
-        steps = [ir.Constant(index, v * lanes) for v in range(vectors)]
-
-        before = builder.block
-        body = builder.append_basic_block("step")
-        after = builder.append_basic_block("done")
-        builder.branch(body)
-        builder.position_at_end(body)
-        p = builder.phi(index)
-        p.add_incoming(ir.Constant(index, 0), before)
-        sums = [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
-        row = builder.gep(pb, [builder.mul(p, rb)])
-        bs = [builder.call(load, [wide(builder.gep(row, [s])), align, m, zero]) for s, m in zip(steps, masks, strict=True)]
-        column = builder.gep(pa, [builder.mul(p, ca)])
-        new = []
-        for r in range(rows):
-            x = splat(builder.load(builder.gep(column, [builder.mul(ra, ir.Constant(index, r))])), vector)
-            new.append([builder.call(fma, [x, y, s]) for y, s in zip(bs, sums[r], strict=True)])
-        following = builder.add(p, ir.Constant(index, 1))
-        p.add_incoming(following, body)
-        for old_row, new_row in zip(sums, new, strict=True):
-            for old, value in zip(old_row, new_row, strict=True):
-                old.add_incoming(zero, before)
-                old.add_incoming(value, body)
-        builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
-        builder.position_at_end(after)
-        for r in range(rows):
-            line = builder.gep(pc, [builder.mul(rc, ir.Constant(index, r))])
-            for v in range(vectors):
-                place = wide(builder.gep(line, [steps[v]]))
-                total = builder.fadd(builder.call(load, [place, align, masks[v], zero]), new[r][v])
-                builder.call(store, [total, place, align, masks[v]])
+        arrays = zip((signature.args[0], signature.args[4], signature.args[7]), (a, b, c), (i, j, k), strict=True)
+        pointers = [builder.gep(make_array(t)(context, builder, x).data, [offset]) for t, x, offset in arrays]
+        builder.call(_function(builder.module, number, rows, vectors), [*pointers, ra, ca, rb, rc, depth, columns])
         return context.get_dummy_value()
 
     @intrinsic
@@ -105,6 +40,71 @@ def _tile(rows, vectors):
         return types.none(a, n, n, n, b, n, n, c, n, n, n, n), codegen
 
     return tile
+
+
+def _function(module, number, rows, vectors):
+    """Return the function of a tile, tile(a, b, c, ra, ca, rb, rc, depth, columns), in a module of LLVM.
+
+    It must not be inlined: among the variables of a caller, the addresses of the rows would not stay in registers.
+    """
+    bits = 32 if number == ir.FloatType() else 64
+    name = f"refmer.tile.{rows}.{vectors}.{bits}"
+    if name in module.globals:
+        return module.globals[name]
+    index, word = ir.IntType(64), ir.IntType(32)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [number.as_pointer()] * 3 + [index] * 6), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    a, b, c, ra, ca, rb, rc, depth, columns = function.args
+    before, body, after = (function.append_basic_block(block) for block in ("start", "step", "done"))
+    builder = ir.IRBuilder(before)
+
+    lanes = 8 * BYTES // bits
+    vector, mask = ir.VectorType(number, lanes), ir.VectorType(ir.IntType(1), lanes)
+    pointer, suffix = vector.as_pointer(), f"v{lanes}f{bits}"
+    load_type, store_type = ir.FunctionType(vector, [pointer, word, mask, vector]), [vector, pointer, word, mask]
+    load = module.declare_intrinsic(f"llvm.masked.load.{suffix}.p0", fnty=load_type)
+    store = module.declare_intrinsic(f"llvm.masked.store.{suffix}.p0", fnty=ir.FunctionType(ir.VoidType(), store_type))
+    fma = module.declare_intrinsic(f"llvm.fmuladd.{suffix}", fnty=ir.FunctionType(vector, [vector] * 3))
+    align, zero = ir.Constant(word, bits // 8), ir.Constant(vector, [0.0] * lanes)
+
+    def splat(x, kind):
+        one = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(word, 0))
+        return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(word, lanes), [0] * lanes))
+
+    def parts(row):
+        """Return the addresses of the vectors of a row."""
+        return [builder.bitcast(builder.gep(row, [ir.Constant(index, v * lanes)]), pointer) for v in range(vectors)]
+
+    indices = ir.VectorType(index, lanes)
+    numbers = [ir.Constant(indices, list(range(v * lanes, (v + 1) * lanes))) for v in range(vectors)]
+    masks = [builder.icmp_signed("<", n, splat(columns, indices)) for n in numbers]
+    builder.branch(body)
+    builder.position_at_end(body)
+    p, sums = builder.phi(index), [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
+    bs = [
+        builder.call(load, [x, align, m, zero]) for x, m in zip(parts(builder.gep(b, [builder.mul(p, rb)])), masks, strict=True)
+    ]
+    column, new = builder.gep(a, [builder.mul(p, ca)]), []
+    for r in range(rows):
+        x = splat(builder.load(builder.gep(column, [builder.mul(ra, ir.Constant(index, r))])), vector)
+        new.append([builder.call(fma, [x, y, total]) for y, total in zip(bs, sums[r], strict=True)])
+    following = builder.add(p, ir.Constant(index, 1))
+    turns = [(p, ir.Constant(index, 0), following)]
+    for r in range(rows):
+        turns += [(total, zero, later) for total, later in zip(sums[r], new[r], strict=True)]
+    for phi, first, later in turns:
+        phi.add_incoming(first, before)
+        phi.add_incoming(later, body)
+    builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
+    builder.position_at_end(after)
+    for r in range(rows):
+        places = parts(builder.gep(c, [builder.mul(rc, ir.Constant(index, r))]))
+        for place, m, total in zip(places, masks, new[r], strict=True):
+            total = builder.fadd(builder.call(load, [place, align, m, zero]), total)
+            builder.call(store, [total, place, align, m])
+    builder.ret_void()
+    return function
 
 
 def _strip(rows, wide, narrow):
@@ -129,7 +129,8 @@ def _strip(rows, wide, narrow):
     return strip
 
 
-_rows, _half, _one = _strip(ROWS, 2, 1), _strip(ROWS // 2, 4, 1), _strip(1, 8, 2)
+(MANY, _), (FEW, _), _ = TILES
+_many, _few, _one = (_strip(rows, vectors, max(1, vectors // 4)) for rows, vectors in TILES)
 
 
 @njit(cache=True, error_model="numpy")
@@ -142,12 +143,12 @@ def gemm(a, b, c):
     for p in range(0, k, DEPTH):
         depth = min(DEPTH, k - p)
         i = 0
-        while i + ROWS <= m:
-            _rows(a, b, c, i, p, depth)
-            i += ROWS
-        while i + ROWS // 2 <= m:
-            _half(a, b, c, i, p, depth)
-            i += ROWS // 2
+        while i + MANY <= m:
+            _many(a, b, c, i, p, depth)
+            i += MANY
+        while i + FEW <= m:
+            _few(a, b, c, i, p, depth)
+            i += FEW
         while i < m:
             _one(a, b, c, i, p, depth)
             i += 1
