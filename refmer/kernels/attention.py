@@ -1,19 +1,21 @@
 """Attention with heads, a block of queries at a time: no array of the size of the weights, (B, H, T, S), is ever made.
 
 Within a block everything is transposed, a column for each query: the softmax runs down the columns, many queries at once, and
-a product of any head width keeps whole vectors busy. Columns beyond the last query fill up a vector and are not used.
+a product of any head width keeps whole vectors busy. Columns beyond the last query fill up a vector and are not used. Many small
+heads lie side by side, a head in each lane of the vectors: a column for each query of each of them.
 """
 
 import numpy as np
 from numba import njit
 
-from refmer.kernels.gemm import gemm
+from refmer.kernels.gemm import BYTES, gemm, gemm_lanes
 from refmer.kernels.scalar import exp
-from refmer.kernels.vectors import add_product, add_scaled, apply_exp, dot
+from refmer.kernels.vectors import add_product
 
-BLOCK = 128  # queries at a time: their weights stay in the second cache
+BLOCK = 128  # queries of a head at a time: their weights stay in the second cache
 LANES = 16  # the width of a block is a multiple: no vector is left half empty
-SHORT = 16  # queries times keys
+SMALL = 300  # queries times the width of a head
+WEIGHTS = 1 << 11  # queries times keys of heads side by side at a time: they stay in the second cache
 ALL = np.ones((1, 1, 1, 1), bool)
 
 
@@ -22,7 +24,7 @@ def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
     (32, 14, 24) masked with dropout, 2.0 at (32, 36, 16) with 2 heads, 3.3 at (32, 100, 130) with 10, 3.4 at (8, 512, 128) with
     4."""
     y = np.empty_like(q)
-    f = _attend_short if _short(q, k) else _attend
+    f = _attend_lanes if _few(q, heads) else _attend
     f(q, k, v, heads, *_spread(q, k, heads, c, mask, keep, rate), y)
     return y, q, k, v, heads, c, mask, keep, rate
 
@@ -30,14 +32,14 @@ def attend(q, k, v, heads, c, mask=None, keep=None, rate=0.0):
 def attend_backward(dy, q, k, v, heads, c, mask, keep, rate):
     """Error: 3e-6 in float32. Gain: see attend."""
     dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
-    f = _attend_short_backward if _short(q, k) else _attend_backward
+    f = _attend_lanes_backward if _few(q, heads) else _attend_backward
     f(dy, q, k, v, heads, *_spread(q, k, heads, c, mask, keep, rate), dq, dk, dv)
     return dq, dk, dv
 
 
-def _short(q, k):
-    """Return True if plain loops over a few queries and keys are faster than blocks of whole vectors of queries."""
-    return q.shape[1] * k.shape[1] <= SHORT
+def _few(q, heads):
+    """Return True if many small heads are faster side by side, a head in each lane of a vector, than one after another."""
+    return q.shape[1] * q.shape[2] <= SMALL * heads and len(q) * heads >= LANES // 2
 
 
 def _spread(q, k, heads, c, mask, keep, rate):
@@ -94,12 +96,7 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
                     total[i] = 1 / total[i]
                 _product(v[b, :, one:two], dyt, ds)
                 _hide(ds, _at(keep, b, h), t, n, 0)
-                inner[:] = 0
-                for s in range(S):
-                    _multiply(a[s], total)
-                    add_product(inner, a[s], ds[s])
-                for s in range(S):
-                    _softmax_backward(ds[s], a[s], inner)
+                _scores_backward(ds, a, total, inner)
                 _product(k[b, :, one:two].T, ds, dqt)
                 _scatter(dqt, factors, dq[b, t : t + n, one:two])
                 gemm(ds[:, :n], q[b, t : t + n, one:two], dk[b, :, one:two])
@@ -112,74 +109,142 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
 
 
 @njit(cache=True, error_model="numpy")
-def _attend_short(q, k, v, heads, c, mask, keep, scale, y):
+def _attend_lanes(q, k, v, heads, c, mask, keep, scale, y):
     (B, T, C), S = q.shape, k.shape[1]
-    D, a = C // heads, np.empty((heads, T, S), q.dtype)
-    y[:] = 0
-    for b in range(B):
-        _short_weights(q, k, c, mask, b, a)
-        for h in range(heads):
-            one, two = h * D, (h + 1) * D
-            for t in range(T):
-                for s in range(S):
-                    if _valid(keep, b, h, t, s):
-                        add_scaled(y[b, t, one:two], a[h, t, s] * scale, v[b, s, one:two])
+    D, block, L = C // heads, min(T, max(1, WEIGHTS // S)), BYTES // q.itemsize
+    ks, vs, qs, ys = _room(S, D, q), _room(S, D, q), _room(block, D, q), _room(block, D, q)
+    qt, a = _room(D, block, q), _room(S, block, q)
+    total, one, factors = np.empty(block * L, q.dtype), np.ones(L, q.dtype), np.empty(L, q.dtype)
+    for first in range(0, B * heads, L):
+        _to_lanes(k, heads, first, 0, one, ks)
+        _to_lanes(v, heads, first, 0, one, vs)
+        _factors(c, B, heads, first, factors)
+        for t in range(0, T, block):
+            _to_lanes(q, heads, first, t, factors, qs)
+            _turn(qs, qt)
+            _product_lanes(ks, qt, a)
+            _hide_lanes(a, mask, B, heads, first, t, T, -np.inf)
+            _softmax(a.reshape((S, block * L)), total)
+            _hide_lanes(a, keep, B, heads, first, t, T, 0)
+            _product_lanes(a.transpose((1, 0, 2)), vs, ys)
+            for i in range(len(total)):
+                total[i] = scale / total[i]
+            for i in range(block):
+                for d in range(D):
+                    _multiply(ys[i, d], total[i * L : (i + 1) * L])
+            _from_lanes(ys, heads, first, t, one, y)
 
 
 @njit(cache=True, error_model="numpy")
-def _attend_short_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
+def _attend_lanes_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
     (B, T, C), S = q.shape, k.shape[1]
-    D, a, da = C // heads, np.empty((heads, T, S), q.dtype), np.empty(S, q.dtype)
-    dq[:] = 0
-    for b in range(B):
-        _short_weights(q, k, c, mask, b, a)
-        for h in range(heads):
-            one, two, factor = h * D, (h + 1) * D, _at(c, b, h)[0, 0]
-            for t in range(T):
-                inner = q.dtype.type(0)
-                for s in range(S):
-                    da[s] = 0
-                    if _valid(keep, b, h, t, s):
-                        da[s] = scale * dot(dy[b, t, one:two], v[b, s, one:two])
-                        add_scaled(dv[b, s, one:two], scale * a[h, t, s], dy[b, t, one:two])
-                    inner += a[h, t, s] * da[s]
-                for s in range(S):
-                    ds = a[h, t, s] * (da[s] - inner) * factor
-                    add_scaled(dq[b, t, one:two], ds, k[b, s, one:two])
-                    add_scaled(dk[b, s, one:two], ds, q[b, t, one:two])
+    D, block, L = C // heads, min(T, max(1, WEIGHTS // S)), BYTES // q.itemsize
+    ks, vs, dks, dvs = _room(S, D, q), _room(S, D, q), _room(S, D, q), _room(S, D, q)
+    qs, dqs, dys, qt, dyt = _room(block, D, q), _room(block, D, q), _room(block, D, q), _room(D, block, q), _room(D, block, q)
+    a, ds, total, inner = _room(S, block, q), _room(S, block, q), np.empty(block * L, q.dtype), np.empty(block * L, q.dtype)
+    flat, dflat = a.reshape((S, block * L)), ds.reshape((S, block * L))
+    one, factors, scales = np.ones(L, q.dtype), np.empty(L, q.dtype), np.full(L, scale)
+    for first in range(0, B * heads, L):
+        _to_lanes(k, heads, first, 0, one, ks)
+        _to_lanes(v, heads, first, 0, one, vs)
+        _factors(c, B, heads, first, factors)
+        dks[:], dvs[:] = 0, 0
+        for t in range(0, T, block):
+            _to_lanes(q, heads, first, t, factors, qs)
+            _to_lanes(dy, heads, first, t, scales, dys)
+            _turn(qs, qt)
+            _turn(dys, dyt)
+            _product_lanes(ks, qt, a)
+            _hide_lanes(a, mask, B, heads, first, t, T, -np.inf)
+            _softmax(flat, total)
+            for i in range(len(total)):
+                total[i] = 1 / total[i]
+            _product_lanes(vs, dyt, ds)
+            _hide_lanes(ds, keep, B, heads, first, t, T, 0)
+            _scores_backward(dflat, flat, total, inner)
+            _product_lanes(ds.transpose((1, 0, 2)), ks, dqs)
+            _from_lanes(dqs, heads, first, t, factors, dq)
+            gemm_lanes(ds, qs, dks)
+            _hide_lanes(a, keep, B, heads, first, t, T, 0)
+            gemm_lanes(a, dys, dvs)
+        _from_lanes(dks, heads, first, 0, one, dk)
+        _from_lanes(dvs, heads, first, 0, one, dv)
 
 
 @njit(error_model="numpy")
-def _short_weights(q, k, c, mask, b, a):
-    """a (H, T, S): the weights of one clip."""
-    H, T, S = a.shape
-    D, lowest = q.shape[2] // H, q.dtype.type(-np.inf)
-    for h in range(H):
-        one, two, factor = h * D, (h + 1) * D, _at(c, b, h)[0, 0]
-        for t in range(T):
-            top = lowest
-            for s in range(S):
-                x = dot(q[b, t, one:two], k[b, s, one:two]) * factor
-                x = x if _valid(mask, b, h, t, s) else lowest
-                top = x if x > top else top
-                a[h, t, s] = x
-            if top > lowest:
-                for s in range(S):
-                    a[h, t, s] -= top
-    apply_exp(a.reshape(-1))
-    for h in range(H):
-        for t in range(T):
-            total = q.dtype.type(0)
-            for s in range(S):
-                total += a[h, t, s]
-            total = q.dtype.type(1) if total == 0 else total
-            for s in range(S):
-                a[h, t, s] /= total
+def _room(M, N, x):
+    """Room for (M, N) of every lane, a head in each: the loops over heads are those over the numbers of a vector."""
+    return np.empty((M, N, BYTES // x.itemsize), x.dtype)
 
 
 @njit(error_model="numpy")
-def _valid(mask, b, h, t, s):
-    return _at(mask, b, h)[t if mask.shape[2] > 1 else 0, s if mask.shape[3] > 1 else 0]
+def _to_lanes(x, heads, first, t, c, y):
+    """y (M, D, L) = c x: steps t to t + M of the heads from number `first` on, all clips' one after another; 0 beyond."""
+    B, T, D = x.shape[0], x.shape[1], x.shape[2] // heads
+    lanes, n = min(y.shape[2], B * heads - first), min(len(y), T - t)
+    if lanes < y.shape[2] or n < len(y):
+        y[:] = 0
+    for lane in range(lanes):
+        b, h = divmod(first + lane, heads)
+        _scale(x[b, t : t + n, h * D : (h + 1) * D], c[lane], y[:n, :, lane])
+
+
+@njit(error_model="numpy")
+def _from_lanes(y, heads, first, t, c, x):
+    """x = c y: the inverse."""
+    B, T, D = x.shape[0], x.shape[1], x.shape[2] // heads
+    n = min(len(y), T - t)
+    for lane in range(min(y.shape[2], B * heads - first)):
+        b, h = divmod(first + lane, heads)
+        _scale(y[:n, :, lane], c[lane], x[b, t : t + n, h * D : (h + 1) * D])
+
+
+@njit(error_model="numpy")
+def _scale(x, c, y):
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] = c * x[i, j]
+
+
+@njit(error_model="numpy")
+def _factors(c, B, heads, first, factors):
+    for lane in range(len(factors)):
+        b, h = divmod(min(first + lane, B * heads - 1), heads)
+        factors[lane] = _at(c, b, h)[0, 0]
+
+
+@njit(error_model="numpy")
+def _hide_lanes(a, mask, B, heads, first, t, T, value):
+    for lane in range(min(a.shape[2], B * heads - first)):
+        b, h = divmod(first + lane, heads)
+        _hide(a[:, :, lane], _at(mask, b, h), t, min(a.shape[1], T - t), value)
+
+
+@njit(error_model="numpy")
+def _turn(x, y):
+    """y (N, M, L) = x (M, N, L)."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            for lane in range(x.shape[2]):
+                y[j, i, lane] = x[i, j, lane]
+
+
+@njit(error_model="numpy")
+def _product_lanes(a, b, c):
+    """c = a b."""
+    c[:] = 0
+    gemm_lanes(a, b, c)
+
+
+@njit(error_model="numpy")
+def _scores_backward(ds, a, total, inner):
+    """a *= total; ds = a (ds - sum of a ds), down the columns."""
+    inner[:] = 0
+    for s in range(len(a)):
+        _multiply(a[s], total)
+        add_product(inner, a[s], ds[s])
+    for s in range(len(a)):
+        _softmax_backward(ds[s], a[s], inner)
 
 
 @njit(error_model="numpy")
@@ -257,8 +322,12 @@ def _raise_to(top, row):
 
 @njit(error_model="numpy", fastmath={"contract"})
 def _exp(row, top):
+    """row = exp(row - top), 0 below exp(-87): subnormal numbers are slow."""
+    least, zero = row.dtype.type(-87), row.dtype.type(0)
     for i in range(len(row)):
-        row[i] = exp(row[i] - top[i])
+        x = row[i] - top[i]
+        e = exp(x if x > least or x != x else least)
+        row[i] = zero if x < least else e
 
 
 @njit(error_model="numpy", fastmath={"contract"})

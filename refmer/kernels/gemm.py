@@ -20,10 +20,11 @@ TILES = ((8, 2), (4, 4), (1, 8)) if AVX512 else ((6, 2), (4, 3), (1, 8))  # rows
 DEPTH = 256  # steps of k per pass: the part of b in use stays in the cache
 
 
-def _tile(rows, vectors):
+def _tile(rows, vectors, lanewise):
     """Make the intrinsic for tiles of one size: tile(a, i, ra, ca, b, j, rb, c, k, rc, depth, columns).
 
     c[k + r rc + n] += sum_p a[i + r ra + p ca] b[j + p rb + n] for r < rows, n < columns; offsets and strides in elements.
+    lanewise: a[i + r ra + p ca + n mod L], L numbers in a vector.
     """
 
     def codegen(context, builder, signature, args):
@@ -31,7 +32,7 @@ def _tile(rows, vectors):
         a, i, ra, ca, b, j, rb, c, k, rc, depth, columns = args
         arrays = zip((signature.args[0], signature.args[4], signature.args[7]), (a, b, c), (i, j, k), strict=True)
         pointers = [builder.gep(make_array(t)(context, builder, x).data, [offset]) for t, x, offset in arrays]
-        builder.call(_function(builder.module, number, rows, vectors), [*pointers, ra, ca, rb, rc, depth, columns])
+        builder.call(_function(builder.module, number, rows, vectors, lanewise), [*pointers, ra, ca, rb, rc, depth, columns])
         return context.get_dummy_value()
 
     @intrinsic
@@ -42,13 +43,13 @@ def _tile(rows, vectors):
     return tile
 
 
-def _function(module, number, rows, vectors):
+def _function(module, number, rows, vectors, lanewise):
     """Return the function of a tile, tile(a, b, c, ra, ca, rb, rc, depth, columns), in a module of LLVM.
 
     It must not be inlined: among the variables of a caller, the addresses of the rows would not stay in registers.
     """
     bits = 32 if number == ir.FloatType() else 64
-    name = f"refmer.tile.{rows}.{vectors}.{bits}"
+    name = f"refmer.{'lanes' if lanewise else 'tile'}.{rows}.{vectors}.{bits}"
     if name in module.globals:
         return module.globals[name]
     index, word = ir.IntType(64), ir.IntType(32)
@@ -87,7 +88,11 @@ def _function(module, number, rows, vectors):
     ]
     column, new = builder.gep(a, [builder.mul(p, ca)]), []
     for r in range(rows):
-        x = splat(builder.load(builder.gep(column, [builder.mul(ra, ir.Constant(index, r))])), vector)
+        place = builder.gep(column, [builder.mul(ra, ir.Constant(index, r))])
+        if lanewise:
+            x = builder.load(builder.bitcast(place, pointer), align=bits // 8)
+        else:
+            x = splat(builder.load(place), vector)
         new.append([builder.call(fma, [x, y, total]) for y, total in zip(bs, sums[r], strict=True)])
     following = builder.add(p, ir.Constant(index, 1))
     turns = [(p, ir.Constant(index, 0), following)]
@@ -107,15 +112,16 @@ def _function(module, number, rows, vectors):
     return function
 
 
-def _strip(rows, wide, narrow):
-    """Make c += a b for `rows` rows from row i on, in tiles `wide` vectors wide, or `narrow` where that is enough."""
-    wide_tile, narrow_tile = _tile(rows, wide), _tile(rows, narrow)
+def _strip(rows, wide, lanewise=False):
+    """Make c += a b for `rows` rows from row i on, in tiles `wide` vectors wide, or a quarter of that where it is enough."""
+    narrow = max(1, wide // 4)
+    wide_tile, narrow_tile = _tile(rows, wide, lanewise), _tile(rows, narrow, lanewise)
 
     @njit(error_model="numpy")
     def strip(a, b, c, i, p, depth):
         size = a.itemsize
         lanes = BYTES // size
-        n = b.shape[1]
+        n = b.shape[1] * (lanes if lanewise else 1)
         ra, ca, rb, rc = a.strides[0] // size, a.strides[1] // size, b.strides[0] // size, c.strides[0] // size
         j = 0
         while j < n:
@@ -130,7 +136,8 @@ def _strip(rows, wide, narrow):
 
 
 (MANY, _), (FEW, _), _ = TILES
-_many, _few, _one = (_strip(rows, vectors, max(1, vectors // 4)) for rows, vectors in TILES)
+_many, _few, _one = (_strip(rows, vectors) for rows, vectors in TILES)
+_few_lanes, _one_lane = (_strip(rows, vectors, lanewise=True) for rows, vectors in TILES[1:])
 
 
 @njit(cache=True, error_model="numpy")
@@ -152,3 +159,16 @@ def gemm(a, b, c):
         while i < m:
             _one(a, b, c, i, p, depth)
             i += 1
+
+
+@njit(cache=True, error_model="numpy")
+def gemm_lanes(a, b, c):
+    """c (M, N, L) += a (M, K, L) b (K, N, L), for each of the L numbers of a vector by itself: small products side by side."""
+    m, k, _ = a.shape
+    i = 0
+    while i + FEW <= m:
+        _few_lanes(a, b, c, i, 0, k)
+        i += FEW
+    while i < m:
+        _one_lane(a, b, c, i, 0, k)
+        i += 1

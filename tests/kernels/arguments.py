@@ -61,8 +61,8 @@ def softmax_backward(rng, dtype, n):
 
 # attention
 def attend(rng, dtype, n):
-    B, H, D = 3, 2, int(rng.integers(1, 20))
-    T, S = (4, 1 + n % 4) if rng.random() < 0.3 else (3 * n, n + 1)  # short, or up to two blocks of queries
+    B, H, D = (3, 2, int(rng.integers(1, 20))) if rng.random() < 0.5 else (11, 2, int(rng.integers(1, 4)))  # or side by side
+    T, S = 3 * n, n + 1  # up to two blocks of queries
     q, k, v = normal(rng, dtype, *((B, length, H * D) for length in (T, S, S)))
     c = rng.uniform(0.2, 1, (B, 1, 1, 1)).astype(dtype) if rng.random() < 0.3 else D**-0.5
     shape = [(B, 1, 1, S), (1, 1, T, S), (B, 1, T, S), (B, H, T, S), None][rng.integers(5)]
