@@ -156,7 +156,7 @@ def _lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
     return (U.lstm(x @ W + b, h0, c0, np.ones(x.shape[:2], bool) if mask is None else mask, reverse),)
 
 
-# what replaces ops.dense.linear and ops.recurrent.lstm (ops/twins.py: overridable)
+# what replaces ops.dense.linear and ops.recurrent.lstm (ops/twins.py)
 QuantizedMatrix.__twins__ = {"linear": lambda x, W, b: (W.linear(x, b), x, W), "lstm": _lstm}
 
 

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from refmer.ops.contracts import contract
-from refmer.ops.twins import overridable, twin
+from refmer.ops.twins import twin
 
 
 def rows(x):
@@ -13,7 +13,7 @@ def rows(x):
     return x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
-@overridable("x (..., D), W (D, E), b (E) or number -> y (..., E)")
+@twin("x (..., D), W (D, E), b (E) or number -> y (..., E)")
 def linear(x, W, b):
     """y = x W + b."""
     y = rows(x) @ W + b  # in rows: with more axes NumPy makes many small products

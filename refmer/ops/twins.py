@@ -3,7 +3,8 @@
 `@twin(contract)` on `ops/norms.py: layer_norm` names `kernels/norms.py: layer_norm` as the double, imported at its first call.
 The contract (ops/contracts.py) is checked before either. The double runs if kernels are on, every floating array is a plain one
 of the same dtype, float32 or float64, and the rest are plain numbers or None; everything else (complex above all: the proof)
-runs the definition. With REFMER_KERNELS=0 (or NUMBA_DISABLE_JIT=1) at import numba is never imported.
+runs the definition, or the version that the type of an argument brings, as with NumPy's __array_function__: the functions in
+`type(value).__twins__` by name; one that returns NotImplemented declines the call. With REFMER_KERNELS=0 (or NUMBA_DISABLE_JIT=1) at import numba is never imported.
 """
 
 import os
@@ -36,26 +37,6 @@ def kernels(on):
         yield
     finally:
         _on = before
-
-
-def overridable(text):
-    """Let the type of an argument bring its own version of a function, as NumPy's __array_function__ does, with kernels on.
-
-    `type(value).__twins__` maps names of functions to such versions; one that returns NotImplemented declines the call. `text`
-    is the contract of the arguments.
-    """
-
-    def decorate(definition):
-        checked = Contract(definition, text)
-
-        @wraps(definition)
-        def choose(*args, **kwargs):
-            checked.check(*args, **kwargs)
-            return _run(definition, args, kwargs)
-
-        return documented(choose, checked)
-
-    return decorate
 
 
 def twin(text):

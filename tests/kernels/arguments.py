@@ -105,6 +105,11 @@ def depthwise_conv1d(rng, dtype, n):
 
 
 # dense
+def linear(rng, dtype, n):
+    x, W, b = normal(rng, dtype, (3, n, 7), (7, 19), 19)
+    return [x, W, b if n % 2 else 0.5]
+
+
 def linear_backward(rng, dtype, n):
     return normal(rng, dtype, (3, n, 7), (3, n, 19), (19, 7))
 
@@ -228,7 +233,7 @@ ARGUMENTS = {
     **{f"activations.{name}_backward": backward_of_output for name in ("relu", "sigmoid")},
     **{f"activations.{name}_backward": backward_of_product for name in ("gelu", "swish")},
     **{f"attention.{f.__name__}": f for f in (attend, attend_backward)},
-    **{f"dense.{f.__name__}": f for f in (kept, linear_backward, dropout)},
+    **{f"dense.{f.__name__}": f for f in (kept, linear, linear_backward, dropout)},
     **{"losses.mse": steps, "losses.ccc": concordance, "losses.ccc_loss": concordance, "losses.focal": focal},
     **{f"losses.{name}": classes for name in ("cross_entropy", "sample_weighted_cross_entropy", "binary_cross_entropy")},
     **{f"norms.{f.__name__}": f for f in (layer_norm, batch_norm, moments, l2_normalise)},

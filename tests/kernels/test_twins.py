@@ -17,7 +17,7 @@ import refmer.kernels
 import refmer.ops
 from refmer.ops import activations, norms, pooling
 from refmer.ops.optimizers import adamw
-from refmer.ops.twins import AVAILABLE, TWINS, kernels, overridable, twin
+from refmer.ops.twins import AVAILABLE, TWINS, kernels, twin
 
 PARTS_OF_KERNELS = ("gemm", "scalar", "vectors")  # called inside kernels only; test_parts.py tests them
 for path in Path(refmer.ops.__path__[0]).glob("*.py"):
@@ -104,14 +104,16 @@ def test_complex_and_mixed_arguments_run_the_definition(monkeypatch):
 
 
 @needs_kernels
-def test_the_type_of_an_argument_may_bring_its_own_version():
+def test_the_type_of_an_argument_may_bring_its_own_version(monkeypatch):
     class Own:
-        __twins__ = {"f": lambda x, y, z=0: NotImplemented if z else "own"}
+        __twins__ = {"adamw": lambda x, y, z=0: NotImplemented if z else "own"}
 
-    @overridable("z int")
-    def f(x, y, z=0):
+    def adamw(x, y, z=0):
         return "definition"
 
+    adamw.__module__ = "refmer.ops.optimizers"
+    monkeypatch.delitem(TWINS, "optimizers.adamw")
+    f = twin("z int")(adamw)
     assert [f(1, Own()), f(1, Own(), 2), f(1, 2)] == ["own", "definition", "definition"]
     with kernels(False):
         assert f(1, Own()) == "definition"
