@@ -1,8 +1,8 @@
 """Attention with heads, a block of queries at a time: no array of the size of the weights, (B, H, T, S), is ever made.
 
 Within a block everything is transposed, a column for each query: the softmax runs down the columns, many queries at once, and
-a product of any head width keeps whole vectors busy. Columns beyond the last query fill up a vector and are not used. Many small
-heads lie side by side, a head in each lane of the vectors: a column for each query of each of them.
+a product of any head width keeps whole vectors busy. Columns beyond the last query fill up a vector and are not used. Many
+small heads lie side by side, a head in each lane of the vectors: a column for each query of each of them.
 """
 
 import numpy as np
@@ -113,16 +113,14 @@ def _attend_lanes(q, k, v, heads, c, mask, keep, scale, y):
     (B, T, C), S = q.shape, k.shape[1]
     D, block, L = C // heads, min(T, max(1, WEIGHTS // S)), BYTES // q.itemsize
     ks, vs, qs, ys = _room(S, D, q), _room(S, D, q), _room(block, D, q), _room(block, D, q)
-    qt, a = _room(D, block, q), _room(S, block, q)
-    total, one, factors = np.empty(block * L, q.dtype), np.ones(L, q.dtype), np.empty(L, q.dtype)
+    a, total, one, factors = _room(S, block, q), np.empty(block * L, q.dtype), np.ones(L, q.dtype), np.empty(L, q.dtype)
     for first in range(0, B * heads, L):
         _to_lanes(k, heads, first, 0, one, ks)
         _to_lanes(v, heads, first, 0, one, vs)
         _factors(c, B, heads, first, factors)
         for t in range(0, T, block):
             _to_lanes(q, heads, first, t, factors, qs)
-            _turn(qs, qt)
-            _product_lanes(ks, qt, a)
+            _product_lanes(ks, qs.transpose((1, 0, 2)), a)
             _hide_lanes(a, mask, B, heads, first, t, T, -np.inf)
             _softmax(a.reshape((S, block * L)), total)
             _hide_lanes(a, keep, B, heads, first, t, T, 0)
@@ -140,7 +138,7 @@ def _attend_lanes_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv)
     (B, T, C), S = q.shape, k.shape[1]
     D, block, L = C // heads, min(T, max(1, WEIGHTS // S)), BYTES // q.itemsize
     ks, vs, dks, dvs = _room(S, D, q), _room(S, D, q), _room(S, D, q), _room(S, D, q)
-    qs, dqs, dys, qt, dyt = _room(block, D, q), _room(block, D, q), _room(block, D, q), _room(D, block, q), _room(D, block, q)
+    qs, dqs, dys = _room(block, D, q), _room(block, D, q), _room(block, D, q)
     a, ds, total, inner = _room(S, block, q), _room(S, block, q), np.empty(block * L, q.dtype), np.empty(block * L, q.dtype)
     flat, dflat = a.reshape((S, block * L)), ds.reshape((S, block * L))
     one, factors, scales = np.ones(L, q.dtype), np.empty(L, q.dtype), np.full(L, scale)
@@ -152,14 +150,12 @@ def _attend_lanes_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv)
         for t in range(0, T, block):
             _to_lanes(q, heads, first, t, factors, qs)
             _to_lanes(dy, heads, first, t, scales, dys)
-            _turn(qs, qt)
-            _turn(dys, dyt)
-            _product_lanes(ks, qt, a)
+            _product_lanes(ks, qs.transpose((1, 0, 2)), a)
             _hide_lanes(a, mask, B, heads, first, t, T, -np.inf)
             _softmax(flat, total)
             for i in range(len(total)):
                 total[i] = 1 / total[i]
-            _product_lanes(vs, dyt, ds)
+            _product_lanes(vs, dys.transpose((1, 0, 2)), ds)
             _hide_lanes(ds, keep, B, heads, first, t, T, 0)
             _scores_backward(dflat, flat, total, inner)
             _product_lanes(ds.transpose((1, 0, 2)), ks, dqs)
@@ -215,18 +211,11 @@ def _factors(c, B, heads, first, factors):
 
 @njit(error_model="numpy")
 def _hide_lanes(a, mask, B, heads, first, t, T, value):
+    if mask.size == 1 and mask[0, 0, 0, 0]:
+        return
     for lane in range(min(a.shape[2], B * heads - first)):
         b, h = divmod(first + lane, heads)
         _hide(a[:, :, lane], _at(mask, b, h), t, min(a.shape[1], T - t), value)
-
-
-@njit(error_model="numpy")
-def _turn(x, y):
-    """y (N, M, L) = x (M, N, L)."""
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
-            for lane in range(x.shape[2]):
-                y[j, i, lane] = x[i, j, lane]
 
 
 @njit(error_model="numpy")

@@ -20,31 +20,38 @@ TILES = ((8, 2), (4, 4), (1, 8)) if AVX512 else ((6, 2), (4, 3), (1, 8))  # rows
 DEPTH = 256  # steps of k per pass: the part of b in use stays in the cache
 
 
-def _tile(rows, vectors, lanewise):
+def _tile(rows, vectors, lanewise=False):
     """Make the intrinsic for tiles of one size: tile(a, i, ra, ca, b, j, rb, c, k, rc, depth, columns).
 
     c[k + r rc + n] += sum_p a[i + r ra + p ca] b[j + p rb + n] for r < rows, n < columns; offsets and strides in elements.
-    lanewise: a[i + r ra + p ca + n mod L], L numbers in a vector.
+    lanewise: tile(a, i, ra, ca, b, j, rb, c, k, rc, depth, sb, sc) for a, b and c of vectors, whose numbers stay apart:
+    c[k + r rc + v sc] += sum_p a[i + r ra + p ca] b[j + p rb + v sb] for r < rows, v < vectors.
     """
 
     def codegen(context, builder, signature, args):
         number = context.get_data_type(signature.args[0].dtype)
-        a, i, ra, ca, b, j, rb, c, k, rc, depth, columns = args
+        a, i, ra, ca, b, j, rb, c, k, rc, *rest = args
         arrays = zip((signature.args[0], signature.args[4], signature.args[7]), (a, b, c), (i, j, k), strict=True)
         pointers = [builder.gep(make_array(t)(context, builder, x).data, [offset]) for t, x, offset in arrays]
-        builder.call(_function(builder.module, number, rows, vectors, lanewise), [*pointers, ra, ca, rb, rc, depth, columns])
+        builder.call(_function(builder.module, number, rows, vectors, lanewise), [*pointers, ra, ca, rb, rc, *rest])
         return context.get_dummy_value()
 
-    @intrinsic
-    def tile(typingctx, a, i, ra, ca, b, j, rb, c, k, rc, depth, columns):
-        n = types.int64
-        return types.none(a, n, n, n, b, n, n, c, n, n, n, n), codegen
+    n = types.int64
+    if lanewise:
 
-    return tile
+        def tile(typingctx, a, i, ra, ca, b, j, rb, c, k, rc, depth, sb, sc):
+            return types.none(a, n, n, n, b, n, n, c, n, n, n, n, n), codegen
+
+    else:
+
+        def tile(typingctx, a, i, ra, ca, b, j, rb, c, k, rc, depth, columns):
+            return types.none(a, n, n, n, b, n, n, c, n, n, n, n), codegen
+
+    return intrinsic(tile)
 
 
 def _function(module, number, rows, vectors, lanewise):
-    """Return the function of a tile, tile(a, b, c, ra, ca, rb, rc, depth, columns), in a module of LLVM.
+    """Return the function of a tile, tile(a, b, c, ra, ca, rb, rc, depth, ...), in a module of LLVM.
 
     It must not be inlined: among the variables of a caller, the addresses of the rows would not stay in registers.
     """
@@ -53,10 +60,10 @@ def _function(module, number, rows, vectors, lanewise):
     if name in module.globals:
         return module.globals[name]
     index, word = ir.IntType(64), ir.IntType(32)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [number.as_pointer()] * 3 + [index] * 6), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [number.as_pointer()] * 3 + [index] * (6 + lanewise)), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
-    a, b, c, ra, ca, rb, rc, depth, columns = function.args
+    a, b, c, ra, ca, rb, rc, depth, *rest = function.args
     before, body, after = (function.append_basic_block(block) for block in ("start", "step", "done"))
     builder = ir.IRBuilder(before)
 
@@ -73,18 +80,23 @@ def _function(module, number, rows, vectors, lanewise):
         one = builder.insert_element(ir.Constant(kind, ir.Undefined), x, ir.Constant(word, 0))
         return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(word, lanes), [0] * lanes))
 
-    def parts(row):
+    def parts(row, step):
         """Return the addresses of the vectors of a row."""
-        return [builder.bitcast(builder.gep(row, [ir.Constant(index, v * lanes)]), pointer) for v in range(vectors)]
+        return [builder.bitcast(builder.gep(row, [builder.mul(step, ir.Constant(index, v))]), pointer) for v in range(vectors)]
 
-    indices = ir.VectorType(index, lanes)
-    numbers = [ir.Constant(indices, list(range(v * lanes, (v + 1) * lanes))) for v in range(vectors)]
-    masks = [builder.icmp_signed("<", n, splat(columns, indices)) for n in numbers]
+    if lanewise:
+        steps, masks = rest, [ir.Constant(mask, [1] * lanes)] * vectors
+    else:
+        indices = ir.VectorType(index, lanes)
+        numbers = [ir.Constant(indices, list(range(v * lanes, (v + 1) * lanes))) for v in range(vectors)]
+        masks = [builder.icmp_signed("<", n, splat(rest[0], indices)) for n in numbers]
+        steps = [ir.Constant(index, lanes)] * 2
     builder.branch(body)
     builder.position_at_end(body)
     p, sums = builder.phi(index), [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
     bs = [
-        builder.call(load, [x, align, m, zero]) for x, m in zip(parts(builder.gep(b, [builder.mul(p, rb)])), masks, strict=True)
+        builder.call(load, [x, align, m, zero])
+        for x, m in zip(parts(builder.gep(b, [builder.mul(p, rb)]), steps[0]), masks, strict=True)
     ]
     column, new = builder.gep(a, [builder.mul(p, ca)]), []
     for r in range(rows):
@@ -104,7 +116,7 @@ def _function(module, number, rows, vectors, lanewise):
     builder.cbranch(builder.icmp_signed("<", following, depth), body, after)
     builder.position_at_end(after)
     for r in range(rows):
-        places = parts(builder.gep(c, [builder.mul(rc, ir.Constant(index, r))]))
+        places = parts(builder.gep(c, [builder.mul(rc, ir.Constant(index, r))]), steps[1])
         for place, m, total in zip(places, masks, new[r], strict=True):
             total = builder.fadd(builder.call(load, [place, align, m, zero]), total)
             builder.call(store, [total, place, align, m])
@@ -112,16 +124,16 @@ def _function(module, number, rows, vectors, lanewise):
     return function
 
 
-def _strip(rows, wide, lanewise=False):
+def _strip(rows, wide):
     """Make c += a b for `rows` rows from row i on, in tiles `wide` vectors wide, or a quarter of that where it is enough."""
     narrow = max(1, wide // 4)
-    wide_tile, narrow_tile = _tile(rows, wide, lanewise), _tile(rows, narrow, lanewise)
+    wide_tile, narrow_tile = _tile(rows, wide), _tile(rows, narrow)
 
     @njit(error_model="numpy")
     def strip(a, b, c, i, p, depth):
         size = a.itemsize
         lanes = BYTES // size
-        n = b.shape[1] * (lanes if lanewise else 1)
+        n = b.shape[1]
         ra, ca, rb, rc = a.strides[0] // size, a.strides[1] // size, b.strides[0] // size, c.strides[0] // size
         j = 0
         while j < n:
@@ -137,7 +149,8 @@ def _strip(rows, wide, lanewise=False):
 
 (MANY, _), (FEW, _), _ = TILES
 _many, _few, _one = (_strip(rows, vectors) for rows, vectors in TILES)
-_few_lanes, _one_lane = (_strip(rows, vectors, lanewise=True) for rows, vectors in TILES[1:])
+WIDE = TILES[1][1]
+_few_wide, _few_narrow, _one_wide, _one_narrow = (_tile(m, n, lanewise=True) for m in (FEW, 1) for n in (WIDE, 1))
 
 
 @njit(cache=True, error_model="numpy")
@@ -163,12 +176,25 @@ def gemm(a, b, c):
 
 @njit(cache=True, error_model="numpy")
 def gemm_lanes(a, b, c):
-    """c (M, N, L) += a (M, K, L) b (K, N, L), for each of the L numbers of a vector by itself: small products side by side."""
-    m, k, _ = a.shape
+    """c (M, N, L) += a (M, K, L) b (K, N, L), for each of the L numbers of a vector by itself: small products side by side.
+
+    The first two axes may have any strides.
+    """
+    size, (m, n, _) = a.itemsize, c.shape
+    (ra, ca, _), (rb, sb, _), (rc, sc, _) = a.strides, b.strides, c.strides
+    ra, ca, rb, sb, rc, sc = ra // size, ca // size, rb // size, sb // size, rc // size, sc // size
     i = 0
-    while i + FEW <= m:
-        _few_lanes(a, b, c, i, 0, k)
-        i += FEW
     while i < m:
-        _one_lane(a, b, c, i, 0, k)
-        i += 1
+        few, j = i + FEW <= m, 0
+        while j < n:
+            wide = j + WIDE <= n
+            if few and wide:
+                _few_wide(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+            elif few:
+                _few_narrow(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+            elif wide:
+                _one_wide(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+            else:
+                _one_narrow(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+            j += WIDE if wide else 1
+        i += FEW if few else 1
