@@ -74,13 +74,13 @@ def test_scaling_and_out_of_core_run_instead(monkeypatch, capsys):
 
 def test_sides_take_turns_with_definitions_on_the_first_only(monkeypatch):
     ran = []
-    sides = {side: lambda side=side: ran.append((side, twins._on)) for side in ("numpy", "kernel", "torch")}
+    sides = {side: lambda side=side: ran.append((side, twins.kernels_on())) for side in ("numpy", "kernel", "torch")}
     monkeypatch.setattr(table, "calls_in", lambda *_: 2)
     times = table.medians(sides, 0.0, threads=1)
     assert list(times) == list(sides) and all(s >= 0 for s in times.values())
     order = [side for side, _ in ran[::4]]  # blocks of two untimed and two timed calls
     assert order[:9] == ["numpy", "kernel", "torch", "torch", "kernel", "numpy", "numpy", "kernel", "torch"]
-    assert all(on == (side != "numpy" and twins._on) for side, on in ran)
+    assert all(on == (side != "numpy" and twins.kernels_on()) for side, on in ran)
 
 
 def test_a_fused_optimizer_has_a_row_of_its_own():

@@ -10,13 +10,19 @@ LARGE = 1 << 23  # multiplications: beyond, BLAS is as fast, and may have more t
 
 def linear(x, W, b):
     """Gain: 2 times at (448, 24) to 96."""
-    y = np.empty((len(x), W.shape[1]), x.dtype)
-    y[:] = b
     if x.size * W.shape[1] > LARGE:
-        y += x @ W
-    else:
-        gemm(x, W, y)
-    return y, x, W
+        return x @ W + b, x, W
+    return _linear(x, W, np.full(W.shape[1], b, x.dtype) if isinstance(b, float) else b), x, W
+
+
+@njit(cache=True, error_model="numpy")
+def _linear(x, W, b):
+    y = np.empty((len(x), len(b)), x.dtype)
+    for i in range(len(y)):
+        for j in range(len(b)):
+            y[i, j] = b[j]
+    gemm(x, W, y)
+    return y
 
 
 def linear_backward(dy, x, W):
@@ -31,8 +37,9 @@ def _linear_backward(dy, x, W):
     dx, dW, db = np.zeros(x.shape, x.dtype), np.zeros_like(W), np.zeros(W.shape[1], x.dtype)
     gemm(dy, np.ascontiguousarray(W.T), dx)
     gemm(x.T, dy, dW)
-    for row in dy:
-        db += row
+    for i in range(len(dy)):
+        for j in range(len(db)):
+            db[j] += dy[i, j]
     return dx, dW, db
 
 

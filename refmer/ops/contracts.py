@@ -116,7 +116,7 @@ class Contract:
             raise TypeError(f"{self.name}: the contract names {sorted(unknown)}, which are not arguments")
         self.conditions = [part.strip() for part in where.split(";") if part.strip()]
         self.steps = self._steps()  # (term or condition, its statements)
-        self.check = self._compiled()
+        self.check = self.define([])
 
     def _steps(self):
         """Numbers first, then arrays in order; a size or condition as soon as its letters are bound."""
@@ -133,20 +133,18 @@ class Contract:
         assert not waiting, f"{self.name}: nothing binds the letters of {waiting}"
         return steps
 
-    def _compiled(self):
-        """Return the check: all statements in one pass; only a failure looks for its place."""
-        lines = [f"    {line}" for _, statements in self.steps for line in statements]
-        values = ", ".join(f"{name}={name}" for name in self.parameters)
-        return self.define(
-            ["try:", *lines, "    return", "except Exception:", "    pass", f"fail(dict({values}))"], fail=self.fail
-        )
-
     def define(self, lines, **scope):
-        """Return a function of the same parameters, with these statements and names in its scope."""
+        """Return a function of the same parameters: the check, then these statements, with these names in its scope.
+
+        The check is all statements in one pass; only a failure looks for its place.
+        """
         optional = {p.name for p in self.parameters.values() if p.default is not Parameter.empty}
         head = ", ".join(f"{name}=_{name}" if name in optional else name for name in self.parameters)
-        scope |= SCOPE | {f"_{name}": self.parameters[name].default for name in optional}
-        exec("\n    ".join([f"def {self.name}({head}):", *lines]), scope)  # a text that the contract alone determines
+        check = [f"    {line}" for _, statements in self.steps for line in statements]
+        values = ", ".join(f"{name}={name}" for name in self.parameters)
+        body = ["try:", *check, "except Exception:", f"    fail(dict({values}))", *lines]
+        scope |= SCOPE | {f"_{name}": self.parameters[name].default for name in optional} | {"fail": self.fail}
+        exec("\n    ".join([f"def {self.name}({head}):", *body]), scope)  # a text that the contract alone determines
         return scope[self.name]
 
     def fail(self, values):

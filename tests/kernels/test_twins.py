@@ -106,17 +106,18 @@ def test_complex_and_mixed_arguments_run_the_definition(monkeypatch):
 @needs_kernels
 def test_the_type_of_an_argument_may_bring_its_own_version(monkeypatch):
     class Own:
-        __twins__ = {"adamw": lambda x, y, z=0: NotImplemented if z else "own"}
+        dtype, shape = np.dtype("f4"), (3,)
+        __twins__ = {"adamw": lambda x, z=0: NotImplemented if z else "own"}
 
-    def adamw(x, y, z=0):
+    def adamw(x, z=0):
         return "definition"
 
     adamw.__module__ = "refmer.ops.optimizers"
     monkeypatch.delitem(TWINS, "optimizers.adamw")
-    f = twin("z int")(adamw)
-    assert [f(1, Own()), f(1, Own(), 2), f(1, 2)] == ["own", "definition", "definition"]
+    f = twin("x (N), z int")(adamw)
+    assert [f(Own()), f(Own(), 2), f(np.zeros(0))] == ["own", "definition", "definition"]
     with kernels(False):
-        assert f(1, Own()) == "definition"
+        assert f(Own()) == "definition"
 
 
 def test_adamw_follows_loshchilov_and_hutter():
