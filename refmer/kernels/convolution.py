@@ -10,7 +10,7 @@ from numba import njit
 from numpy.lib.stride_tricks import as_strided
 
 from refmer.kernels.gemm import gemm
-from refmer.kernels.vectors import add_product
+from refmer.kernels.vectors import add_product, add_rows, fill_rows
 
 ALL = np.empty((0, 0), bool)  # the mask that hides nothing
 
@@ -80,8 +80,7 @@ def _forward(x, mask, W, b, sizes):
     (B, H, V, _), E = x.shape, len(b)
     lines, steps = (H + above + below - high) // stride + 1, (V + before + after - dilation * (wide - 1) - 1) // stride + 1
     y = np.empty((B, lines, steps, E), W.dtype)
-    for row in y.reshape((-1, E)):
-        _copy(b, row)
+    fill_rows(y.reshape((-1, E)), b)
     (padded, inside), (rows, to_next, y_next, products) = _room(x, steps, sizes), _plan(x, y, sizes)
     for i in range(0, B, len(padded)):
         _move(x[i:], mask[i:], inside)
@@ -94,8 +93,7 @@ def _forward(x, mask, W, b, sizes):
 def _backward(dy, x, mask, W, sizes):
     E = W.shape[1]
     dx, dW, db, turned = np.empty_like(x), np.zeros_like(W), np.zeros(E, W.dtype), np.ascontiguousarray(W.T)
-    for row in dy.reshape((-1, E)):
-        _add(row, db)
+    add_rows(db, dy.reshape((-1, E)))
     rows, to_next, y_next, products = _plan(x, dy, sizes)
     (padded, inside), (dpadded, dinside) = _room(x, dy.shape[2], sizes), _room(x, dy.shape[2], sizes)
     for i in range(0, len(x), len(padded)):

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from refmer.kernels.gemm import gemm
+from refmer.kernels.vectors import add_rows, fill_rows
 
 LARGE = 1 << 23  # multiplications: beyond, BLAS is as fast, and may have more threads
 
@@ -18,9 +19,7 @@ def linear(x, W, b):
 @njit(cache=True, error_model="numpy")
 def _linear(x, W, b):
     y = np.empty((len(x), len(b)), x.dtype)
-    for i in range(len(y)):
-        for j in range(len(b)):
-            y[i, j] = b[j]
+    fill_rows(y, b)
     gemm(x, W, y)
     return y
 
@@ -37,9 +36,7 @@ def _linear_backward(dy, x, W):
     dx, dW, db = np.zeros(x.shape, x.dtype), np.zeros_like(W), np.zeros(W.shape[1], x.dtype)
     gemm(dy, np.ascontiguousarray(W.T), dx)
     gemm(x.T, dy, dW)
-    for i in range(len(dy)):
-        for j in range(len(db)):
-            db[j] += dy[i, j]
+    add_rows(db, dy)
     return dx, dW, db
 
 

@@ -47,9 +47,19 @@ def add_product(y, a, b):
 
 
 @elementwise
-def apply_exp(x):
-    for i in range(len(x)):
-        x[i] = scalar.exp(x[i])
+def fill_rows(y, b):
+    """y (N, E) = b."""
+    for i in range(y.shape[0]):  # numba takes the rows of `for row in y` for strided ones, and does not vectorise
+        for j in range(y.shape[1]):
+            y[i, j] = b[j]
+
+
+@elementwise
+def add_rows(total, x):
+    """total += the sum of the rows of x (N, E)."""
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            total[j] += x[i, j]
 
 
 @elementwise
