@@ -26,7 +26,7 @@ from numba.np.arrayobj import make_array
 from numba.np.numpy_support import from_dtype
 
 from refmer.int8.arithmetic import BY_ROW, BY_TENSOR, TINY
-from refmer.kernels.vectors import apply_sigmoid, apply_tanh
+from refmer.kernels.vectors import apply_sigmoid, apply_tanh, copy
 
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
 VNNI = "+avx512vnni" in _FEATURES
@@ -309,7 +309,7 @@ def lstm(u, kind, least, greatest, packed, b, h, c, mask, reverse):
         for i in range(B):
             if mask[i, t]:
                 _cell(u[i, t], z[i], h[i], c[i])
-                y[i, t] = h[i]
+                copy(h[i], y[i, t])
     return y
 
 
@@ -325,7 +325,7 @@ def _cell(u, z, h, c):
     i, f, g, o = z[:H], z[H : 2 * H], z[2 * H : 3 * H], z[3 * H :]
     for k in range(H):
         c[k] = f[k] * c[k] + i[k] * g[k]
-    h[:] = c
+    copy(c, h)
     apply_tanh(h)
     for k in range(H):
         h[k] *= o[k]

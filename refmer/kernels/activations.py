@@ -6,8 +6,9 @@ import numpy as np
 from numba import njit
 
 from refmer.kernels import scalar
-from refmer.kernels.vectors import dot, total
+from refmer.kernels.vectors import copy, dot, total
 
+ALL = np.empty((0, 0), bool)  # the mask that hides nothing
 # contract alone: nan and infinity must give the results of the definitions
 kernel = njit(cache=True, error_model="numpy", fastmath={"contract"})
 
@@ -114,17 +115,20 @@ def glu_backward(dy, x, s):
     return dx
 
 
-@kernel
 def softmax_rows(x, mask):
     """Gain: 3 times at (32, 7), 1.7 at (1792, 14), 1.3 with a mask."""
+    return _softmax_rows(x, ALL if mask is None else mask)
+
+
+@kernel
+def _softmax_rows(x, mask):
     y = np.empty_like(x)
     N, K = x.shape
     lowest, zero, one = x.dtype.type(-np.inf), x.dtype.type(0), x.dtype.type(1)
     for i in range(N):
-        a, e = x[i], y[i]
-        e[:] = a
-        if mask is not None:
-            valid = mask[i // (N // len(mask))]
+        e, valid = y[i], mask[i // (N // len(mask)) if mask.size else 0]
+        copy(x[i], e)
+        if mask.size:
             _hide(e, valid, lowest)
         top = lowest
         for k in range(K):
@@ -132,11 +136,11 @@ def softmax_rows(x, mask):
         top = top if top > lowest else zero
         for k in range(K):
             e[k] -= top
-        if mask is not None:
+        if mask.size:
             _hide(e, valid, zero)  # exp(-inf) would pass through subnormal numbers, which are slow
         for k in range(K):
             e[k] = scalar.exp(e[k])
-        if mask is not None:
+        if mask.size:
             _hide(e, valid, zero)
         scale = total(e)
         scale = one / (scale if scale != zero else one)

@@ -105,7 +105,7 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
                     for s in range(S):
                         _multiply(a[s], scales)
                 gemm(a[:, :n], dy[b, t : t + n, one:two], dv[b, :, one:two])
-            dk[b, :, one:two] *= factors[0]
+            _scale(dk[b, :, one:two], factors[0], dk[b, :, one:two])
 
 
 @njit(cache=True, error_model="numpy")
@@ -120,11 +120,11 @@ def _attend_lanes(q, k, v, heads, c, mask, keep, scale, y):
         _factors(c, B, heads, first, factors)
         for t in range(0, T, block):
             _to_lanes(q, heads, first, t, factors, qs)
-            _product_lanes(ks, qs.transpose((1, 0, 2)), a)
+            _product_lanes(ks, qs, a, False, True)
             _hide_lanes(a, mask, B, heads, first, t, T, -np.inf)
             _softmax(a.reshape((S, block * L)), total)
             _hide_lanes(a, keep, B, heads, first, t, T, 0)
-            _product_lanes(a.transpose((1, 0, 2)), vs, ys)
+            _product_lanes(a, vs, ys, True, False)
             for i in range(len(total)):
                 total[i] = scale / total[i]
             for i in range(block):
@@ -150,19 +150,19 @@ def _attend_lanes_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv)
         for t in range(0, T, block):
             _to_lanes(q, heads, first, t, factors, qs)
             _to_lanes(dy, heads, first, t, scales, dys)
-            _product_lanes(ks, qs.transpose((1, 0, 2)), a)
+            _product_lanes(ks, qs, a, False, True)
             _hide_lanes(a, mask, B, heads, first, t, T, -np.inf)
             _softmax(flat, total)
             for i in range(len(total)):
                 total[i] = 1 / total[i]
-            _product_lanes(vs, dys.transpose((1, 0, 2)), ds)
+            _product_lanes(vs, dys, ds, False, True)
             _hide_lanes(ds, keep, B, heads, first, t, T, 0)
             _scores_backward(dflat, flat, total, inner)
-            _product_lanes(ds.transpose((1, 0, 2)), ks, dqs)
+            _product_lanes(ds, ks, dqs, True, False)
             _from_lanes(dqs, heads, first, t, factors, dq)
-            gemm_lanes(ds, qs, dks)
+            gemm_lanes(ds, qs, dks, False, False)
             _hide_lanes(a, keep, B, heads, first, t, T, 0)
-            gemm_lanes(a, dys, dvs)
+            gemm_lanes(a, dys, dvs, False, False)
         _from_lanes(dks, heads, first, 0, one, dk)
         _from_lanes(dvs, heads, first, 0, one, dv)
 
@@ -219,10 +219,10 @@ def _hide_lanes(a, mask, B, heads, first, t, T, value):
 
 
 @njit(error_model="numpy")
-def _product_lanes(a, b, c):
+def _product_lanes(a, b, c, turn_a, turn_b):
     """c = a b."""
     c[:] = 0
-    gemm_lanes(a, b, c)
+    gemm_lanes(a, b, c, turn_a, turn_b)
 
 
 @njit(error_model="numpy")

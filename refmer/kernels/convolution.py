@@ -10,7 +10,7 @@ from numba import njit
 from numpy.lib.stride_tricks import as_strided
 
 from refmer.kernels.gemm import gemm
-from refmer.kernels.vectors import add_product, add_rows, fill_rows
+from refmer.kernels.vectors import add_product, add_rows, copy, fill_rows
 
 ALL = np.empty((0, 0), bool)  # the mask that hides nothing
 
@@ -49,7 +49,7 @@ def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
     y = np.empty((B, steps, C), x.dtype)
     for i in range(B):
         for t in range(steps):
-            _copy(b, y[i, t])
+            copy(b, y[i, t])
             for j in range(size):
                 s = stride * t + dilation * j - before
                 if 0 <= s < T and (mask is None or mask[i, s]):
@@ -134,7 +134,8 @@ def _plan(x, y, sizes):
                     first, last = max(0, -column), min(taps, V - column) if 0 <= row < H else 0
                 if first < last:
                     start = ((row + top) * line + column + left + first) * C
-                    table[n], n = (start, (h * steps + step) * E, (k + first) * C, (last - first) * C), n + 1
+                    table[n, 0], table[n, 1], table[n, 2] = start, (h * steps + step) * E, (k + first) * C
+                    table[n, 3], n = (last - first) * C, n + 1
     rows, to_next, y_next = (B, H * V * C, lines * steps * E) if by_clip else (steps, stride * C, E)
     return rows, to_next, y_next, table[:n]
 
@@ -152,15 +153,9 @@ def _move(x, mask, y):
         for h in range(y.shape[1]):
             for v in range(y.shape[2]):
                 if not mask.size or mask[i, v]:
-                    _copy(x[i, h, v], y[i, h, v])
+                    copy(x[i, h, v], y[i, h, v])
                 else:
                     y[i, h, v] = 0
-
-
-@njit(error_model="numpy")
-def _copy(x, y):
-    for i in range(len(x)):
-        y[i] = x[i]
 
 
 @njit(error_model="numpy")

@@ -12,7 +12,6 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
-from numba.np.arrayobj import make_array
 
 AVX512 = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 BYTES = 64 if AVX512 else 32  # of a vector
@@ -21,31 +20,28 @@ DEPTH = 256  # steps of k per pass: the part of b in use stays in the cache
 
 
 def _tile(rows, vectors, lanewise=False):
-    """Make the intrinsic for tiles of one size: tile(a, i, ra, ca, b, j, rb, c, k, rc, depth, columns).
+    """Make the intrinsic for tiles of one size: tile(zero, a, b, c, ra, ca, rb, rc, depth, columns), for the dtype of `zero`.
 
-    c[k + r rc + n] += sum_p a[i + r ra + p ca] b[j + p rb + n] for r < rows, n < columns; offsets and strides in elements.
-    lanewise: tile(a, i, ra, ca, b, j, rb, c, k, rc, depth, sb, sc) for a, b and c of vectors, whose numbers stay apart:
-    c[k + r rc + v sc] += sum_p a[i + r ra + p ca] b[j + p rb + v sb] for r < rows, v < vectors.
+    c[r rc + n] += sum_p a[r ra + p ca] b[p rb + n] for r < rows, n < columns; addresses, and strides in elements.
+    lanewise: tile(zero, a, b, c, ra, ca, rb, rc, depth, sb, sc) for a, b and c of vectors, whose numbers stay apart:
+    c[r rc + v sc] += sum_p a[r ra + p ca] b[p rb + v sb] for r < rows, v < vectors.
     """
 
     def codegen(context, builder, signature, args):
-        number = context.get_data_type(signature.args[0].dtype)
-        a, i, ra, ca, b, j, rb, c, k, rc, *rest = args
-        arrays = zip((signature.args[0], signature.args[4], signature.args[7]), (a, b, c), (i, j, k), strict=True)
-        pointers = [builder.gep(make_array(t)(context, builder, x).data, [offset]) for t, x, offset in arrays]
-        builder.call(_function(builder.module, number, rows, vectors, lanewise), [*pointers, ra, ca, rb, rc, *rest])
+        number = context.get_data_type(signature.args[0])
+        pointers = [builder.inttoptr(address, number.as_pointer()) for address in args[1:4]]
+        builder.call(_function(builder.module, number, rows, vectors, lanewise), [*pointers, *args[4:]])
         return context.get_dummy_value()
 
-    n = types.int64
     if lanewise:
 
-        def tile(typingctx, a, i, ra, ca, b, j, rb, c, k, rc, depth, sb, sc):
-            return types.none(a, n, n, n, b, n, n, c, n, n, n, n, n), codegen
+        def tile(typingctx, zero, a, b, c, ra, ca, rb, rc, depth, sb, sc):
+            return types.none(zero, *[types.int64] * 10), codegen
 
     else:
 
-        def tile(typingctx, a, i, ra, ca, b, j, rb, c, k, rc, depth, columns):
-            return types.none(a, n, n, n, b, n, n, c, n, n, n, n), codegen
+        def tile(typingctx, zero, a, b, c, ra, ca, rb, rc, depth, columns):
+            return types.none(zero, *[types.int64] * 9), codegen
 
     return intrinsic(tile)
 
@@ -125,76 +121,80 @@ def _function(module, number, rows, vectors, lanewise):
 
 
 def _strip(rows, wide):
-    """Make c += a b for `rows` rows from row i on, in tiles `wide` vectors wide, or a quarter of that where it is enough."""
+    """Make c += a b for `rows` rows, in tiles `wide` vectors wide, or a quarter of that where it is enough."""
     narrow = max(1, wide // 4)
     wide_tile, narrow_tile = _tile(rows, wide), _tile(rows, narrow)
 
     @njit(error_model="numpy")
-    def strip(a, b, c, i, p, depth):
-        size = a.itemsize
-        lanes = BYTES // size
-        n = b.shape[1]
-        ra, ca, rb, rc = a.strides[0] // size, a.strides[1] // size, b.strides[0] // size, c.strides[0] // size
-        j = 0
+    def strip(zero, size, a, b, c, ra, ca, rb, rc, depth, n):
+        lanes, j = BYTES // size, 0
         while j < n:
             if n - j > narrow * lanes:
-                wide_tile(a, i * ra + p * ca, ra, ca, b, p * rb + j, rb, c, i * rc + j, rc, depth, n - j)
+                wide_tile(zero, a, b + j * size, c + j * size, ra, ca, rb, rc, depth, n - j)
                 j += wide * lanes
             else:
-                narrow_tile(a, i * ra + p * ca, ra, ca, b, p * rb + j, rb, c, i * rc + j, rc, depth, n - j)
+                narrow_tile(zero, a, b + j * size, c + j * size, ra, ca, rb, rc, depth, n - j)
                 j += narrow * lanes
 
     return strip
 
 
-(MANY, _), (FEW, _), _ = TILES
+(MANY, _), (FEW, WIDE), _ = TILES
 _many, _few, _one = (_strip(rows, vectors) for rows, vectors in TILES)
-WIDE = TILES[1][1]
 _few_wide, _few_narrow, _one_wide, _one_narrow = (_tile(m, n, lanewise=True) for m in (FEW, 1) for n in (WIDE, 1))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def gemm(a, b, c):
     """c (M, N) += a (M, K) b (K, N). a may have any strides (x.T costs nothing), b and c unit stride along their last axis.
 
     Error: as BLAS, from another order of the sums.
     """
-    m, k = a.shape
-    for p in range(0, k, DEPTH):
-        depth = min(DEPTH, k - p)
-        i = 0
-        while i + MANY <= m:
-            _many(a, b, c, i, p, depth)
-            i += MANY
-        while i + FEW <= m:
-            _few(a, b, c, i, p, depth)
-            i += FEW
-        while i < m:
-            _one(a, b, c, i, p, depth)
-            i += 1
+    size, (m, k), n = a.itemsize, a.shape, b.shape[1]
+    ra, ca, rb, rc = a.strides[0] // size, a.strides[1] // size, b.strides[0] // size, c.strides[0] // size
+    _gemm(a.dtype.type(0), size, a.ctypes.data, b.ctypes.data, c.ctypes.data, ra, ca, rb, rc, m, n, k)
 
 
 @njit(cache=True, error_model="numpy")
-def gemm_lanes(a, b, c):
+def _gemm(zero, size, a, b, c, ra, ca, rb, rc, m, n, k):
+    """gemm of addresses and strides: one compiled version for all layouts."""
+    for p in range(0, k, DEPTH):
+        depth, i = min(DEPTH, k - p), 0
+        while i < m:
+            x, y, z = a + (i * ra + p * ca) * size, b + p * rb * size, c + i * rc * size
+            if i + MANY <= m:
+                _many(zero, size, x, y, z, ra, ca, rb, rc, depth, n)
+                i += MANY
+            elif i + FEW <= m:
+                _few(zero, size, x, y, z, ra, ca, rb, rc, depth, n)
+                i += FEW
+            else:
+                _one(zero, size, x, y, z, ra, ca, rb, rc, depth, n)
+                i += 1
+
+
+@njit(error_model="numpy")
+def gemm_lanes(a, b, c, turn_a, turn_b):
     """c (M, N, L) += a (M, K, L) b (K, N, L), for each of the L numbers of a vector by itself: small products side by side.
 
-    The first two axes may have any strides.
+    turn_a: a is (K, M, L); turn_b: b is (N, K, L).
     """
-    size, (m, n, _) = a.itemsize, c.shape
-    (ra, ca, _), (rb, sb, _), (rc, sc, _) = a.strides, b.strides, c.strides
-    ra, ca, rb, sb, rc, sc = ra // size, ca // size, rb // size, sb // size, rc // size, sc // size
-    i = 0
+    zero, size, (m, n, lanes), i = a.dtype.type(0), a.itemsize, c.shape, 0
+    ra, ca, depth = (lanes, a.shape[1] * lanes, a.shape[0]) if turn_a else (a.shape[1] * lanes, lanes, a.shape[1])
+    rb, sb = (lanes, b.shape[1] * lanes) if turn_b else (b.shape[1] * lanes, lanes)
+    rc, sc = n * lanes, lanes
     while i < m:
         few, j = i + FEW <= m, 0
         while j < n:
+            x, y, z = a.ctypes.data + i * ra * size, b.ctypes.data + j * sb * size, c.ctypes.data + (i * rc + j * sc) * size
             wide = j + WIDE <= n
             if few and wide:
-                _few_wide(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+                _few_wide(zero, x, y, z, ra, ca, rb, rc, depth, sb, sc)
             elif few:
-                _few_narrow(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+                _few_narrow(zero, x, y, z, ra, ca, rb, rc, depth, sb, sc)
             elif wide:
-                _one_wide(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+                _one_wide(zero, x, y, z, ra, ca, rb, rc, depth, sb, sc)
             else:
-                _one_narrow(a, i * ra, ra, ca, b, j * sb, rb, c, i * rc + j * sc, rc, len(b), sb, sc)
+                _one_narrow(zero, x, y, z, ra, ca, rb, rc, depth, sb, sc)
             j += WIDE if wide else 1
         i += FEW if few else 1

@@ -132,11 +132,14 @@ def _log_sigmoids(x):
     return logp, logq, p, q
 
 
-@kernel
 def mse(prediction, target, mask=None):
     """Error: the default up to 200 steps; beyond, the definition in float32 is less exact. Gain: 4 times at (32, 2), 2.6 at
     (8192, 2)."""
-    valid, n = _valid(prediction, mask)
+    return _mse(prediction, target, *_valid(prediction, mask))
+
+
+@kernel
+def _mse(prediction, target, valid, n):
     scale = 1 / (n * prediction.shape[-1])
     value, twice = 0.0, prediction.dtype.type(2 * scale)
     slope = np.empty_like(prediction)
@@ -150,29 +153,32 @@ def mse(prediction, target, mask=None):
     return value * scale, slope
 
 
-@kernel
 def ccc(prediction, target, mask=None, ddof=0):
     """Error: the default up to 200 steps; beyond, the definition in float32 is less exact. Gain: 8 times at (32, 2), 10 at
     (8192, 2)."""
-    rho, slope = np.empty(prediction.shape[-1], prediction.dtype), np.empty_like(prediction)
-    _concordance(prediction, target, mask, ddof, 1.0, rho, slope)
-    return rho, slope
+    return _concordance(prediction, target, *_valid(prediction, mask), ddof, 1.0)
 
 
-@kernel
 def ccc_loss(prediction, target, mask=None, ddof=0):
     """Error: the default up to 200 steps; beyond, the definition in float32 is less exact. Gain: 8 times at (32, 2), 10 at
     (8192, 2)."""
-    rho, slope = np.empty(prediction.shape[-1], prediction.dtype), np.empty_like(prediction)
-    _concordance(prediction, target, mask, ddof, -1 / rho.size, rho, slope)
+    rho, slope = _concordance(prediction, target, *_valid(prediction, mask), ddof, -1 / prediction.shape[-1])
     return 1 - rho.mean(), slope
 
 
-@part
-def _concordance(prediction, target, mask, ddof, factor, rho, slope):
+def _valid(prediction, mask):
+    """Return the mask as a vector and the number of valid steps, at least 1."""
+    if mask is None:
+        steps = prediction.size // prediction.shape[-1]
+        return np.ones(steps, bool), float(steps)
+    return mask.reshape(-1), max(float(mask.sum()), 1.0)
+
+
+@kernel
+def _concordance(prediction, target, valid, n, ddof, factor):
     """rho and factor times its slope."""
+    rho, slope = np.empty(prediction.shape[-1], prediction.dtype), np.empty_like(prediction)
     D = rho.size
-    valid, n = _valid(prediction, mask)
     free = max(n - ddof, 1.0)
     first = np.argmax(valid)
     x, y, s = prediction.reshape(-1, D), target.reshape(-1, D), slope.reshape(-1, D)
@@ -199,13 +205,4 @@ def _concordance(prediction, target, mask, ddof, factor, rho, slope):
         for i in range(len(x)):
             u, v = x[i, d] - start_x - mean_x, y[i, d] - start_y - mean_y
             s[i, d] = a * (v - r * u) - b if valid[i] else 0.0
-
-
-@part
-def _valid(prediction, mask):
-    """The mask as a vector and the number of valid steps, at least 1."""
-    if mask is None:
-        valid = np.ones(prediction.size // prediction.shape[-1], np.bool_)
-    else:
-        valid = mask.reshape(-1)
-    return valid, max(float(valid.sum()), 1.0)
+    return rho, slope

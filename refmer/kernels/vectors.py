@@ -47,6 +47,13 @@ def add_product(y, a, b):
 
 
 @elementwise
+def copy(x, y):
+    """y = x; numba compiles 3 s for the message of a shape that does not fit in y[:] = x."""
+    for i in range(len(y)):
+        y[i] = x[i]
+
+
+@elementwise
 def fill_rows(y, b):
     """y (N, E) = b."""
     for i in range(y.shape[0]):  # numba takes the rows of `for row in y` for strided ones, and does not vectorise
