@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 import hardware
 from cases import CASES
+from integer import INTEGER
 from refmer.data.files import write_text
 from refmer.ops.twins import kernels
 from refmer.text import table
@@ -37,7 +38,9 @@ parameters).
 A step is one of refmer.train.fit on the bundled corpus: augmentation (in NumPy for PyTorch too), forward, loss, backward,
 clipping, AdamW (Adam, where the recipe couples the decay), at rate 0, so that every call does the same work. In rows with
 ":fused" PyTorch has its fused optimizer. A stream is one step of Recognizer.stream (forward only), every 0.4 s of frames on a
-window of 2 s. Kernels have one thread; BLAS and PyTorch have the threads stated."""
+window of 2 s. int8 is at batch 1: a chain of six layers beside ONNX Runtime (dynamic quantization), and the prediction of a
+system for one clip beside that in float32, both in the column of PyTorch. Kernels have one thread; BLAS and PyTorch have the
+threads stated."""
 
 
 class Row(NamedTuple):
@@ -73,7 +76,7 @@ def bench(threads=1, quick=False, only=None):
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; accepted: 1 or more")
-    cases = [*CASES, *STEPS, *STREAMS]
+    cases = [*CASES, *STEPS, *STREAMS, *INTEGER]
     names = list(dict.fromkeys(c.name for c in cases))
     if unknown := set(only or ()) - set(names):
         raise ValueError(f"no rows are called {', '.join(sorted(unknown))}; accepted: {', '.join(names)}")

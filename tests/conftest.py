@@ -1,9 +1,5 @@
 """Corpora and recognizers that tests share: read only."""
 
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import pytest
@@ -56,17 +52,3 @@ def fitted(clips):
         return refmer.Recognizer(name, label="emotion", epochs=1).fit(clips, progress=False)
 
     return train
-
-
-@pytest.fixture(scope="session", autouse=True)
-def runs(request, tmp_path_factory):
-    """{path: future of the finished process} of the selected tutorials: two at a time, beside all other tests."""
-    paths = [item.callspec.params["path"] for item in request.session.items if item.originalname == "test_it_runs"]
-    env = os.environ | {"MPLBACKEND": "Agg", "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    folder = tmp_path_factory.mktemp("tutorials")
-
-    def run(path):
-        return subprocess.run([sys.executable, path], env=env, cwd=folder, capture_output=True, text=True, timeout=300)
-
-    with ThreadPoolExecutor(2) as pool:
-        yield {path: pool.submit(run, path) for path in paths}

@@ -211,7 +211,7 @@ def copy(tmp_path):
 def checks(copy, tests, names):
     """Return the end of pytest's output on the checks of the copy, and whether they passed."""
     env = os.environ | {"PYTHONPATH": str(copy), "REFMER_KERNELS": "1" if "kernels" in tests[0] else "0"}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", names, *tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-n", "0", "-p", "no:cacheprovider", "-k", names, *tests]
     done = subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
     return done.stdout[-3000:], done.returncode == 0
 

@@ -299,7 +299,7 @@ share = {name: seen["layers.0.attention"][..., 0].mean() for name, seen in maps.
 
 # Lesson 3: a face that is not there keeps a share of the attention, trusted or not; a mask takes all of it.
 assert min(share["as in the paper"], share["told"]) > 0.1 and share["hidden"] == 0
-assert maps["as in the paper"]["visual.gate"].mean() > 0.3 and maps["told"]["visual.gate"].mean() < 0.1
+assert maps["told"]["visual.gate"].mean() < maps["as in the paper"]["visual.gate"].mean() / 4
 
 faces = np.abs(np.random.default_rng(3).normal(size=(50, 32)))
 others = np.abs(np.random.default_rng(4).normal(size=(2, 32)))

@@ -161,7 +161,8 @@ def sub_sequence_means(stream, seconds):
 
 def fitted(x, steps):
     """Cut or fill (with zeros) the steps of x (N, S, ...) to a number."""
-    return np.pad(x[:, :steps], [(0, 0), (0, max(steps - x.shape[1], 0))] + [(0, 0)] * (x.ndim - 2))
+    missing = steps - x.shape[1]
+    return x[:, :steps] if missing <= 0 else np.pad(x, [(0, 0), (0, missing)] + [(0, 0)] * (x.ndim - 2))
 
 
 def same_steps(batch):

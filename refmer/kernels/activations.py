@@ -6,9 +6,8 @@ import numpy as np
 from numba import njit
 
 from refmer.kernels import scalar
-from refmer.kernels.vectors import copy, dot, total
+from refmer.kernels.vectors import ALL, copy, dot, total
 
-ALL = np.empty((0, 0), bool)  # the mask that hides nothing
 # contract alone: nan and infinity must give the results of the definitions
 kernel = njit(cache=True, error_model="numpy", fastmath={"contract"})
 

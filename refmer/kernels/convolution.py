@@ -10,9 +10,7 @@ from numba import njit
 from numpy.lib.stride_tricks import as_strided
 
 from refmer.kernels.gemm import gemm
-from refmer.kernels.vectors import add_product, add_rows, copy, fill_rows
-
-ALL = np.empty((0, 0), bool)  # the mask that hides nothing
+from refmer.kernels.vectors import ALL, add_product, add_rows, copy, fill_rows
 
 
 def conv1d(x, W, b, mask, size, stride, dilation, before, after):
@@ -62,9 +60,9 @@ def depthwise_conv1d_backward(dy, x, W, mask, stride, dilation, before, after):
     """Gain: 12 times at x (16, 100, 64), size 15; 3.6 at (16, 50, 16), size 5, masked."""
     B, T, C = x.shape
     dx, dW, db = np.zeros_like(x), np.zeros_like(W), np.zeros(C, x.dtype)
+    add_rows(db, dy.reshape((-1, C)))
     for i in range(B):
         for t in range(dy.shape[1]):
-            _add(dy[i, t], db)
             for j in range(len(W)):
                 s = stride * t + dilation * j - before
                 if 0 <= s < T and (mask is None or mask[i, s]):
@@ -156,9 +154,3 @@ def _move(x, mask, y):
                     copy(x[i, h, v], y[i, h, v])
                 else:
                     y[i, h, v] = 0
-
-
-@njit(error_model="numpy")
-def _add(x, y):
-    for i in range(len(x)):
-        y[i] += x[i]

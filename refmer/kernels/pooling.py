@@ -24,10 +24,10 @@ def masked_mean(x, mask):
 def masked_mean_backward(dy, share):
     """Gain: 1.2 times at x (32, 5, 16), 4.3 at (32, 100, 64)."""
     (N, C), T = dy.shape, share.shape[1]
-    dx = np.empty((N, T, C), dy.dtype)
+    dx = np.zeros((N, T, C), dy.dtype)
     for i in range(N):
         for t in range(T):
-            _scale(dy[i], share[i, t, 0], dx[i, t])
+            add_scaled(dx[i, t], share[i, t, 0], dy[i])
     return dx
 
 
@@ -89,12 +89,6 @@ def statistics_backward(dy, a, x, y, above):
             add_scaled(dx[i, t], a[i, t], dmean)
             da[i, t] = _slope(x[i, t], mean, dvar, dmean)
     return dx, da
-
-
-@njit(error_model="numpy")
-def _scale(x, scale, y):
-    for c in range(len(y)):
-        y[c] = scale * x[c]
 
 
 @njit(error_model="numpy")

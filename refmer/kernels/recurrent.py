@@ -21,8 +21,8 @@ def lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
 @njit(**OPTIONS)
 def _lstm(x, W, b, U, h0, c0, valid, reverse):
     B, T, H = x.shape[0], x.shape[1], len(U)
-    h, c, gates, y = _empty(T + 1, B, H, x), _empty(T + 1, B, H, x), _empty(T, B, 4 * H, x), _empty(B, T, H, x)
-    first = T if reverse else 0
+    h, c, gates = np.empty((T + 1, B, H), x.dtype), np.empty((T + 1, B, H), x.dtype), np.empty((T, B, 4 * H), x.dtype)
+    y, first = np.empty((B, T, H), x.dtype), T if reverse else 0
     copy(h0.reshape(-1), h[first].reshape(-1))
     copy(c0.reshape(-1), c[first].reshape(-1))
     for low, high in _blocks(B, T, reverse):
@@ -53,7 +53,7 @@ def lstm_backward(dy, x, W, U, mask, reverse, h, c, gates):
     Wt, Ut, dx = _transposed(W), _transposed(U), np.empty_like(x)
     dW, db, dU = np.zeros_like(W), np.zeros_like(W[0]), np.zeros_like(U)
     dh, dc = np.zeros_like(h[0]), np.zeros_like(c[0])
-    du = _empty(_steps(B, T), B, 4 * H, x)
+    du = np.empty((_steps(B, T), B, 4 * H), x.dtype)
     for low, high in _blocks(B, T, reverse)[::-1]:
         for t in range(low, high) if reverse else range(high - 1, low - 1, -1):
             before, after = (t + 1, t) if reverse else (t, t + 1)
@@ -85,11 +85,6 @@ def _blocks(B, T, reverse):
     size = _steps(B, T)
     blocks = [(low, min(low + size, T)) for low in range(0, T, size)]
     return blocks[::-1] if reverse else blocks
-
-
-@njit(**OPTIONS)
-def _empty(T, B, H, x):
-    return np.empty((T, B, H), x.dtype)
 
 
 @njit(**OPTIONS)

@@ -4,10 +4,12 @@ Sums are taken in any order, so that they vectorise; nan and infinity are kept. 
 kernel that calls them: code of their own would sum in another order, and the cache would decide which of the two runs.
 """
 
+import numpy as np
 from numba import njit
 
 from refmer.kernels import scalar
 
+ALL = np.empty((0, 0), bool)  # the mask that hides nothing
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
 kernel = njit(cache=True, **OPTIONS)
 part = njit(forceinline=True, **OPTIONS)

@@ -161,7 +161,7 @@ def test_protocol_004_gives_intervals_over_clips_and_over_draws(clips, tmp_path,
 
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_finished_and_exits_with_130(tmp_path):
-    command = [sys.executable, "-m", "refmer", "compare", "--seeds", "9", "--jobs", "1", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "refmer", "compare", "--quick", "--seeds", "30", "--jobs", "1", "--out", str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         try:
