@@ -12,6 +12,7 @@ import scaling
 import table
 from refmer.cli import add_given, names, report_errors
 from refmer.data.files import check_writable
+from refmer.systems import SYSTEMS
 
 
 def main(argv=None):
@@ -38,9 +39,10 @@ def parser():
     c.add_argument(
         "--scaling",
         nargs="?",
-        const="auxformer",
-        metavar="SYSTEM",
-        help="time and memory against clips, frames and width instead",
+        const=SYSTEMS,
+        type=names,
+        metavar="A,B",
+        help="time and memory of systems (default: all) against clips, frames and width instead",
     )
     c.add_argument(
         "--out-of-core", nargs="?", const=4.0, type=float, metavar="GB", help="train from a corpus larger than memory instead"

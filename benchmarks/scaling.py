@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
@@ -17,8 +16,8 @@ import refmer
 from memory import ResidentPeak
 from refmer.data.files import check_writable, write_text
 from refmer.data.inputs import Frames, joined
-from refmer.experiments.style import COLOURS, MARKS, save
-from refmer.systems import find
+from refmer.experiments.style import look, panels, save
+from refmer.systems import SYSTEMS, find
 from refmer.train.fit import fit, take
 from refmer.train.recipes import RECIPES
 
@@ -33,8 +32,8 @@ QUANTITIES = {"seconds": "CPU time of an epoch (s)", "bytes": "peak memory (MB)"
 UNITS = {"seconds": 1, "bytes": 1e6}
 
 
-def run(system="auxformer", out=".", axes=None):
-    """Measure the scaling of a system, and write scaling-SYSTEM.json and scaling-SYSTEM.png.
+def run(systems=SYSTEMS, out=".", axes=AXES):
+    """Measure the scaling of systems, and write scaling.json and scaling.png.
 
     Every point is measured in its own process, with one thread: tiny size of the system, its mini-batches, data of noise, all
     frames valid and attended to (`*fps` of its Config is None). Memory is the rise of resident memory in training plus the
@@ -42,32 +41,37 @@ def run(system="auxformer", out=".", axes=None):
 
     Parameters
     ----------
-    system : str
+    systems : iterable of str
     out : str or path
         An existing folder.
     axes : dict, optional
-        As AXES. Default: those that apply to the system.
+        As AXES. Frames are left out for the systems that do not read them.
 
     Returns
     -------
     str
         The table of the measurements.
     """
-    find(system)
-    path = Path(out) / f"scaling-{system}"
+    path = Path(out) / "scaling"
+    for system in systems:
+        find(system)
     check_writable(path)
-    axes = axes or {axis: AXES[axis] for axis in AXES if axis != "frames" or system not in NO_FRAMES}
-    points = [(axis, {"system": system, axis: value} | rest) for axis, (values, rest) in axes.items() for value in values]
+    points = [
+        (axis, {"system": system, axis: value} | rest)
+        for system in systems
+        for axis, (values, rest) in axes.items()
+        if axis != "frames" or system not in NO_FRAMES
+        for value in values
+    ]
     rows = {axis: [] for axis in axes}
-    with tqdm(points, desc=f"scaling of {system}", unit="point", disable=None) as bar:
+    with tqdm(points, desc="scaling", unit="point", disable=None) as bar:
         for axis, point in bar:
             rows[axis].append(point | alone(point))
     hardware = {"machine": platform.machine(), "python": platform.python_version(), "numpy": np.__version__, "threads": 1}
-    result = {"system": system, "refmer": refmer.__version__, **hardware, "axes": rows}
-    result["exponents"] = {axis: {q: exponent(part, axis, q) for q in QUANTITIES} for axis, part in rows.items()}
+    result = {"refmer": refmer.__version__, **hardware, "axes": rows}
     write_text(path.with_suffix(".json"), json.dumps(result, indent=1) + "\n")
-    save(draw(result), path.with_suffix(".png"))
-    return table(result)
+    save(draw(rows), path.with_suffix(".png"))
+    return table(rows)
 
 
 def alone(point):
@@ -122,43 +126,51 @@ def exponent(rows, axis, quantity):
     return float(np.polyfit(np.log(x[upper]), np.log(y[upper]), 1)[0])
 
 
-def draw(result):
-    """Return the log-log figure: a row of panels per quantity, a column per axis."""
-    axes = result["axes"]
-    figure = Figure(figsize=(3.6 * len(axes) + 0.4, 6.4), layout="constrained")
-    panels = figure.subplots(len(QUANTITIES), len(axes), squeeze=False, sharex="col", sharey="row")
-    for column, (axis, rows) in enumerate(axes.items()):
-        for (quantity, label), ax in zip(QUANTITIES.items(), panels[:, column], strict=True):
-            points = [(row[axis], row[quantity] / UNITS[quantity]) for row in rows if row[quantity] is not None]
-            b = result["exponents"][axis][quantity]
-            fitted = "" if b is None else f"upper half: {axis}$^{{{b:.2f}}}$"
-            look = {"color": COLOURS[column], "marker": MARKS[column]}
-            if points:
-                ax.loglog(*zip(*points, strict=True), base=10, linewidth=1.8, markersize=6, label=fitted or None, **look)
-                fitted and ax.legend(frameon=False, loc="upper left")
+def of(rows, axis):
+    """Return {system: its rows} of the rows of an axis."""
+    return {
+        system: [row for row in rows[axis] if row["system"] == system]
+        for system in dict.fromkeys(row["system"] for row in rows[axis])
+    }
+
+
+def draw(rows):
+    """Return the log-log figure: a row of panels per quantity, a column per axis, a line per system."""
+    figure, axes = panels((3.9 * len(rows) + 0.4, 6.8), len(QUANTITIES), len(rows), sharex="col", sharey="row")
+    for column, axis in enumerate(rows):
+        for (quantity, label), ax in zip(QUANTITIES.items(), axes[:, column], strict=True):
+            for i, (system, part) in enumerate(of(rows, axis).items()):
+                points = [(row[axis], row[quantity] / UNITS[quantity]) for row in part if row[quantity] is not None]
+                b = exponent(part, axis, quantity)
+                if points:
+                    name = system if b is None else f"{system} {b:.2f}"
+                    ax.loglog(*zip(*points, strict=True), base=10, linewidth=1.6, markersize=5, label=name, **look(i))
+            if ax.lines:
+                ax.legend(frameon=False, loc="upper left", fontsize=7, title="exponent, upper half", title_fontsize=7)
             else:
                 ax.text(0.5, 0.5, "measured on Linux only", ha="center", transform=ax.transAxes)
-            ax.set_xticks([row[axis] for row in rows], [f"{row[axis]}" for row in rows])
+            ticks = sorted({row[axis] for row in rows[axis]})
+            ax.set_xticks(ticks, map(str, ticks))
             ax.minorticks_off()
             ax.grid(color="0.92")
-            ax.spines[["top", "right"]].set_visible(False)
             if column == 0:
                 ax.set_ylabel(label)
-        panels[-1, column].set_xlabel(axis)
-        rest = ", ".join(f"{k} {v}" for k, v in rows[0].items() if k not in (axis, "system", *QUANTITIES))
-        panels[0, column].set_title(f"at {rest}" if rest else "", loc="left", fontsize=9)
-    figure.suptitle(f"A training epoch of {result['system']} (tiny, one thread)", fontweight="bold")
+        axes[-1, column].set_xlabel(axis)
+        rest = ", ".join(f"{k} {v}" for k, v in rows[axis][0].items() if k not in (axis, "system", *QUANTITIES))
+        axes[0, column].set_title(f"at {rest}" if rest else "", loc="left", fontsize=9)
+    figure.suptitle("A training epoch (tiny sizes, one thread)", fontweight="bold")
     return figure
 
 
-def table(result):
-    """Return the points in columns, and a line of exponents under each axis."""
+def table(rows):
+    """Return the points in columns, and the exponents under those of each system."""
     lines = []
-    for axis, rows in result["axes"].items():
-        lines.append(f"{axis:>12}  {'seconds':>10}  {'MB':>8}")
-        for row in rows:
-            memory = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}"
-            lines.append(f"{row[axis]:>12}  {row['seconds']:>10.4f}  {memory:>8}")
-        fits = ("-" if b is None else f"{b:.2f}" for b in result["exponents"][axis].values())
-        lines += ["{:>12}  {:>10}  {:>8}".format("exponent", *fits), ""]
+    for axis in rows:
+        for system, part in of(rows, axis).items():
+            lines.append(f"{system:20}{axis:>8}  {'seconds':>10}  {'MB':>8}")
+            for row in part:
+                memory = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}"
+                lines.append(f"{row[axis]:>28}  {row['seconds']:>10.4f}  {memory:>8}")
+            fits = ("-" if b is None else f"{b:.2f}" for b in (exponent(part, axis, q) for q in QUANTITIES))
+            lines += ["{:>28}  {:>10}  {:>8}".format("exponent", *fits), ""]
     return "\n".join([*lines, "exponents: fitted to the upper half of each range, on logarithms"])

@@ -10,7 +10,7 @@ LARGE = 1 << 23  # multiplications: beyond, BLAS is as fast, and may have more t
 
 
 def linear(x, W, b):
-    """Gain: 2 times at (448, 24) to 96."""
+    """Gain: 1.6 times at (448, 24) to 96, 1.1 at (16, 14, 24) to 24."""
     if x.size * W.shape[1] > LARGE:
         return x @ W + b, x, W
     return _linear(x, W, np.full(W.shape[1], b, x.dtype) if isinstance(b, float) else b), x, W
@@ -25,7 +25,7 @@ def _linear(x, W, b):
 
 
 def linear_backward(dy, x, W):
-    """Gain: 1.6 times at (4, 300, 16) to 8 and at (32, 14, 96) to 24."""
+    """Gain: 1.8 times at (4, 300, 16) to 8, 1.4 at (32, 14, 96) to 24."""
     if x.size * W.shape[1] > LARGE:
         return dy @ W.T, x.T @ dy, dy.sum(0)
     return _linear_backward(dy, x, W)
