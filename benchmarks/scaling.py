@@ -137,14 +137,22 @@ def of(rows, axis):
 def draw(rows):
     """Return the log-log figure: a row of panels per quantity, a column per axis, a line per system."""
     figure, axes = panels((3.9 * len(rows) + 0.4, 6.8), len(QUANTITIES), len(rows), sharex="col", sharey="row")
+    systems = list(dict.fromkeys(row["system"] for part in rows.values() for row in part))
     for column, axis in enumerate(rows):
         for (quantity, label), ax in zip(QUANTITIES.items(), axes[:, column], strict=True):
-            for i, (system, part) in enumerate(of(rows, axis).items()):
+            for system, part in of(rows, axis).items():
                 points = [(row[axis], row[quantity] / UNITS[quantity]) for row in part if row[quantity] is not None]
                 b = exponent(part, axis, quantity)
                 if points:
                     name = system if b is None else f"{system} {b:.2f}"
-                    ax.loglog(*zip(*points, strict=True), base=10, linewidth=1.6, markersize=5, label=name, **look(i))
+                    ax.loglog(
+                        *zip(*points, strict=True),
+                        base=10,
+                        linewidth=1.6,
+                        markersize=5,
+                        label=name,
+                        **look(systems.index(system)),
+                    )
             if ax.lines:
                 ax.legend(frameon=False, loc="upper left", fontsize=7, title="exponent, upper half", title_fontsize=7)
             else:
