@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from functools import cache
 
 import numpy as np
 
@@ -160,6 +161,7 @@ def _lstm(x, W, b, U, h0, c0, mask=None, reverse=False):
 QuantizedMatrix.__twins__ = {"linear": lambda x, W, b: (W.linear(x, b), x, W), "lstm": _lstm}
 
 
+@cache  # the name of the folder is a hash of files
 def _kernels():
     """Import the compiled module; its code is cached in the folder of refmer.kernels."""
     from refmer.kernels import caching
