@@ -39,7 +39,7 @@ def parser():
     c.add_argument(
         "--scaling",
         nargs="?",
-        const=SYSTEMS,
+        const=tuple(SYSTEMS),
         type=names,
         metavar="A,B",
         help="time and memory of systems (default: all) against clips, frames and width instead",

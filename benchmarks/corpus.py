@@ -141,7 +141,7 @@ def epochs(name, clips):
     start = find(name), model.config_, params.init(model.p_.description, 0)
     training = Training(*start, recipe, np.random.default_rng(0))
     steps = {"refmer": partial(training.step, lr=recipe.lr)}
-    if name in SYSTEMS and hardware.version_of("torch") != "-":
+    if (name in SYSTEMS or name == "unimodal") and hardware.version_of("torch") != "-":
         import_module("torch").set_num_threads(1)
         steps["torch"] = import_module("torch_models.training").updates(name, *start, recipe, recipe.lr)
     sides = {}

@@ -13,6 +13,7 @@ import table
 from cases import CASES, Work
 from command import main
 from refmer.ops import twins
+from refmer.systems import SYSTEMS
 from steps import STEPS, STREAMS, step
 
 RANDOM = ("dropout", "markov", "adamw", "clip_norm")  # random, or in place
@@ -63,8 +64,8 @@ def test_scaling_and_out_of_core_run_instead(monkeypatch, capsys):
     for module in (scaling, out_of_core):
         monkeypatch.setattr(module, "run", lambda *given: given)
     for arguments, given in (
-        (["--scaling"], ("auxformer", ".")),
-        (["--scaling", "raver", "--out", "figures"], ("raver", "figures")),
+        (["--scaling"], (tuple(SYSTEMS), ".")),
+        (["--scaling", "raver", "--out", "figures"], (("raver",), "figures")),
         (["--out-of-core"], (4.0,)),
         (["--out-of-core", "0.25"], (0.25,)),
     ):

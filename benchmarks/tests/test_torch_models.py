@@ -28,6 +28,7 @@ RATES = {  # of dropout, which tell the places apart
         "drop_embed": 0.5,
         "drop_out": 0.6,
     },
+    "unimodal": {"drop_self": 0.2, "drop_relu": 0.3, "drop_residual": 0.4, "drop_embed": 0.5, "drop_out": 0.6},
     "tlab_jca": {"dropout_tcn": 0.1, "dropout_lstm": 0.2, "dropout_attention": 0.3, "dropout_fusion": 0.4, "dropout_head": 0.5},
     "raver": {"dropout": 0.1, "embed_dropout": 0.3},
 }
@@ -66,6 +67,7 @@ REFUSED = {  # switches that the models do not build
         "within": "lstm",
         "scale": "keys",
     },
+    "unimodal": {"task": "regression", "token": "last_valid", "causal": "off", "mix": "off", "positions_within": False},
     "tlab_jca": {"over_time": False, "pooled": True, "band": 1, "tcn": False, "residual": "tlab", "bands_as_channels": False}
     | {"face_encoder": "r2plus1d"},
     "raver": {
@@ -82,7 +84,7 @@ REFUSED = {  # switches that the models do not build
 }
 
 
-@pytest.fixture(scope="module", params=[*SYSTEMS, "of_cmaer_cat:vectors", "tlab_jca:vectors"])
+@pytest.fixture(scope="module", params=[*SYSTEMS, "unimodal", "of_cmaer_cat:vectors", "tlab_jca:vectors"])
 def system(request):
     """A system, its model, its config without dropout, and 9 clips in float64, in random order.
 
@@ -109,7 +111,7 @@ def system(request):
     )
 
 
-PADDED = ("auxformer", "tlab_jca")  # the model has padding at the end only
+PADDED = ("auxformer", "unimodal", "tlab_jca")  # the model has padding at the end only
 
 
 def masks(batch):

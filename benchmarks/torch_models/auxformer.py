@@ -160,13 +160,14 @@ def pairs(model):
     result = {}
     for m in MODALITIES:
         result[f"{m}.project.W"] = model.project[m].weight, torch.t
-        result |= _encoder(f"main.{m}.cross", model.cross[m])
-        result |= _encoder(f"main.{m}.within", model.within[m])
-        result |= _encoder(f"auxiliary.{m}", model.auxiliary[m])
-    return result | _head("main.head", model.head) | _head("auxiliary.head", model.auxiliary_head)
+        result |= encoder(f"main.{m}.cross", model.cross[m])
+        result |= encoder(f"main.{m}.within", model.within[m])
+        result |= encoder(f"auxiliary.{m}", model.auxiliary[m])
+    return result | head("main.head", model.head) | head("auxiliary.head", model.auxiliary_head)
 
 
-def _encoder(path, part):
+def encoder(path, part):
+    """Return the pairs of an encoder."""
     result = _norm(f"{path}.norm", part.norm)
     for i, layer in enumerate(part.layers):
         at, attend = f"{path}.layers.{i}", layer.attend
@@ -181,7 +182,8 @@ def _encoder(path, part):
     return result
 
 
-def _head(path, part):
+def head(path, part):
+    """Return the pairs of a head."""
     maps = [layer for layer in part.mlp if isinstance(layer, nn.Linear)]
     result = _linear(f"{path}.out", part.out)
     for i, layer in enumerate(maps):
