@@ -46,7 +46,6 @@ REFUSED = {  # switches that the models do not build
         "modality_embedding": True,
         "hide_missing": True,
         "literal_focal": False,
-        "balanced": False,
     },
     "of_cmaer_cat": {
         "task": "regression",

@@ -14,11 +14,12 @@ class Gate(nn.Module):
         self.hidden, self.score = nn.Linear(width, hidden), nn.Linear(hidden, 1)
 
     def forward(self, x):
-        return x * torch.sigmoid(self.score(F.relu(self.hidden(x))))
+        s = self.score(F.relu(self.hidden(x)))
+        return x * torch.sigmoid(s), s
 
 
 class Node(nn.Module):
-    """One modality: batch norm, projection, ReLU, gate."""
+    """One modality: batch norm, projection, ReLU; with a gate, also its score."""
 
     def __init__(self, n_in, config, gated):
         super().__init__()
@@ -48,7 +49,7 @@ class Model(nn.Module):
         super().__init__()
         loading.demand_classes(config)
         loading.demand_defaults(config, "modalities", "gate", "gate_text", "transformer", "modality_embedding", "hide_missing")
-        loading.demand_defaults(config, "literal_focal", "balanced")
+        loading.demand_defaults(config, "literal_focal")
         self.visual = Node(config.visual, config, gated=True)
         self.audio = Node(config.audio, config, gated=True)
         self.text = Node(config.text, config, gated=False)
@@ -57,16 +58,21 @@ class Model(nn.Module):
         self.head = MLP(3 * config.width, config.head, config.classes, dropout=config.head_dropout)
 
     def forward(self, batch):
-        nodes = [self.visual(batch["visual"]), self.audio(batch["audio"]), self.text(batch["text"])]
-        return {"logits": self.head(self.layers(torch.stack(nodes, 1)).flatten(1))}
+        (visual, s_visual), (audio, s_audio), text = (getattr(self, m)(batch[m]) for m in ("visual", "audio", "text"))
+        logits = self.head(self.layers(torch.stack([visual, audio, text], 1)).flatten(1))
+        return {"logits": logits, "scores": torch.cat([s_visual, s_audio], 1)}
 
 
 def loss(out, batch, config):
-    """Focal loss with soft targets, classes weighted against their counts."""
+    """Focal loss with soft targets, and the cross-entropy of the gates' scores where the states of the sensors are known."""
     counts = batch["class_count"]
-    weight = torch.where(counts > 0, counts.sum() / ((counts > 0).sum() * counts), 0)
+    weight = torch.where(counts > 0, counts.sum() / ((counts > 0).sum() * counts), 0) if config.balanced else 1.0
     logp = F.log_softmax(out["logits"], -1)
-    return -(weight * batch["target"] * (1 - logp.exp()) ** config.gamma * logp).sum(-1).mean()
+    value = -(weight * batch["target"] * (1 - logp.exp()) ** config.gamma * logp).sum(-1).mean()
+    if "visual_state" not in batch:
+        return value
+    states = torch.stack([batch[f"{m}_state"] * batch[f"{m}_mask"] for m in ("visual", "audio")], 1)
+    return value + config.reliability * F.binary_cross_entropy_with_logits(out["scores"], states)
 
 
 pairs, load = loading.pairs, loading.load
