@@ -126,6 +126,7 @@ def test_every_experiment_takes_the_options_of_its_command(name):
     assert arguments.out == (EXPERIMENTS[name].folder or f"refmer-{name}") and arguments.quick
 
 
+@pytest.mark.slow
 def test_an_experiment_runs_from_its_command(tmp_path, capsys):
     assert main(["gates", "--quick", "--jobs", "1", "--out", str(tmp_path)]) == 0
     assert "synthetic" in capsys.readouterr().out and (tmp_path / "figures" / "gates.png").exists()

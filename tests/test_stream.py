@@ -142,6 +142,7 @@ def test_delay_counts_waiting_and_computing(model, long, monkeypatch):
     np.testing.assert_allclose([s.delay_s for s in steps], expected, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_after_a_long_run_memory_has_not_grown(model, long):
     stream, second = model.stream(2.0, 0.4), {k: x[: round(2 * model.rates_[k])] for k, x in everything(long, model).items()}
 

@@ -103,6 +103,7 @@ def test_clips_on_disk_are_corrupted_as_those_in_memory(clips, on_disk):
         assert same(*(refmer.corrupt(c[5:9], *corruption, scale_from=c, seed=0) for c in (clips, on_disk)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("system, kind", [("auxformer", "clips"), ("openface_adaptive", "clips"), ("tlab_jca", "recordings")])
 def test_training_from_disk_is_training_from_memory(clips, tmp_path, system, kind):
     corpus = replace(clips, raw=None) if kind == "clips" else refmer.load_samples("recordings")[::3]  # a folder has no waves

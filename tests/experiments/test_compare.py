@@ -90,6 +90,7 @@ def test_over_is_paired_by_seed_and_of_one_seed_the_difference():
     assert several["p"] < 0.05 < several["p_reversed"] and several["effect"]["sd"] < 0.01
 
 
+@pytest.mark.slow
 def test_the_same_bytes_again_with_two_jobs(done, clips, tmp_path):
     run("compare", tmp_path, rows=ROWS, quick=True, corpora={"clips": clips}, jobs=2)
     for name in ("results.json", "results.md", "figures/compare.png", "figures/gates.png"):
@@ -148,6 +149,7 @@ def test_a_sense_that_is_not_used_is_marked_so(clips, tmp_path):
     assert compare.entry(None, "accuracy", report.percent) == "="
 
 
+@pytest.mark.slow
 def test_protocol_004_gives_intervals_over_clips_and_over_draws(clips, tmp_path, monkeypatch):
     monkeypatch.setitem(protocols.PROTOCOLS, "004", replace(protocols.PROTOCOLS["004"], bootstrap=100))  # 1000 take a while
     result = run("compare", tmp_path, rows=("concatenation@votes",), quick=True, protocol="004", corpora={"clips": clips})

@@ -8,6 +8,7 @@ from refmer.experiments.run import run
 ROWS = ("openface_adaptive", "concatenation@votes")
 
 
+@pytest.mark.slow
 def test_a_local_cluster_of_two_processes_gives_the_same_bytes(clips, tmp_path):
     distributed = pytest.importorskip("distributed", reason="optional extra: pip install '.[dask]'")
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None)

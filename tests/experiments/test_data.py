@@ -279,6 +279,7 @@ def test_speakers_are_of_the_synthetic_corpora(own, tmp_path):
         run("compare", tmp_path, corpora={"data": own}, speakers=9)
 
 
+@pytest.mark.slow
 def test_results_state_how_many_clips_of_how_many_speakers_were_trained_and_tested_on(tmp_path):
     assert main(["gates", "--speakers", "8", "--seeds", "2", "--jobs", "1", "--out", str(tmp_path)]) == 0
     stated = json.loads((tmp_path / "results.json").read_text())["data"]["clips"]

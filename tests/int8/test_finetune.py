@@ -82,6 +82,7 @@ def test_quantize_fine_tunes_with_one_argument(model, clips):
     assert again.predict_proba(clips).tobytes() == small.predict_proba(clips).tobytes()  # the same seed
 
 
+@pytest.mark.slow
 def test_a_pickled_recognizer_is_fine_tuned_and_answers_as_before(model, clips, start):
     p, maps = start
     for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):

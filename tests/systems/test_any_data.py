@@ -56,6 +56,7 @@ def trained(name, label="two", streams=VECTORS, clips=CLIPS, **options):
     return Recognizer(name, label=label, streams=streams, **{"epochs": 1} | options).fit(clips, dev=clips, progress=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("name", NAMES)
 def test_three_streams_of_vectors_are_enough_for_any_label(name, label, tmp_path):
