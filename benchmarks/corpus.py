@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib import import_module
+from importlib.util import find_spec
 from statistics import median
 from unittest.mock import patch
 
@@ -141,7 +142,7 @@ def epochs(name, clips):
     start = find(name), model.config_, params.init(model.p_.description, 0)
     training = Training(*start, recipe, np.random.default_rng(0))
     steps = {"refmer": partial(training.step, lr=recipe.lr)}
-    if (name in SYSTEMS or name == "unimodal") and hardware.version_of("torch") != "-":
+    if find_spec(f"torch_models.{name}") and hardware.version_of("torch") != "-":
         import_module("torch").set_num_threads(1)
         steps["torch"] = import_module("torch_models.training").updates(name, *start, recipe, recipe.lr)
     sides = {}

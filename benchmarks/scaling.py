@@ -126,12 +126,9 @@ def exponent(rows, axis, quantity):
     return float(np.polyfit(np.log(x[upper]), np.log(y[upper]), 1)[0])
 
 
-def of(rows, axis):
-    """Return {system: its rows} of the rows of an axis."""
-    return {
-        system: [row for row in rows[axis] if row["system"] == system]
-        for system in dict.fromkeys(row["system"] for row in rows[axis])
-    }
+def by_system(rows):
+    """Return {system: its rows}."""
+    return {system: [row for row in rows if row["system"] == system] for system in dict.fromkeys(row["system"] for row in rows)}
 
 
 def draw(rows):
@@ -140,7 +137,7 @@ def draw(rows):
     systems = list(dict.fromkeys(row["system"] for part in rows.values() for row in part))
     for column, axis in enumerate(rows):
         for (quantity, label), ax in zip(QUANTITIES.items(), axes[:, column], strict=True):
-            for system, part in of(rows, axis).items():
+            for system, part in by_system(rows[axis]).items():
                 points = [(row[axis], row[quantity] / UNITS[quantity]) for row in part if row[quantity] is not None]
                 b = exponent(part, axis, quantity)
                 if points:
@@ -174,7 +171,7 @@ def table(rows):
     """Return the points in columns, and the exponents under those of each system."""
     lines = []
     for axis in rows:
-        for system, part in of(rows, axis).items():
+        for system, part in by_system(rows[axis]).items():
             lines.append(f"{system:20}{axis:>8}  {'seconds':>10}  {'MB':>8}")
             for row in part:
                 memory = "-" if row["bytes"] is None else f"{row['bytes'] / 1e6:.1f}"

@@ -10,7 +10,7 @@ from numba import njit
 
 from refmer.kernels.gemm import BYTES, gemm, gemm_lanes
 from refmer.kernels.scalar import exp
-from refmer.kernels.vectors import add_product
+from refmer.kernels.vectors import add_product, add_rows
 
 BLOCK = 128  # queries of a head at a time: their weights stay in the second cache
 LANES = 16  # the width of a block is a multiple: no vector is left half empty
@@ -61,7 +61,7 @@ def _attend(q, k, v, heads, c, mask, keep, scale, y):
             one, two = h * D, (h + 1) * D
             for t in range(0, T, block):
                 n = min(block, T - t)
-                _columns(q[b, t : t + n, one:two], _at(c, b, h)[0, 0], qt)
+                _scale(q[b, t : t + n, one:two], _at(c, b, h)[0, 0], qt[:, :n].T)
                 _product(k[b, :, one:two], qt, a)
                 _hide(a, _at(mask, b, h), t, n, -np.inf)
                 _softmax(a, total)
@@ -87,8 +87,8 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
             factors[:] = _at(c, b, h)[0, 0]
             for t in range(0, T, block):
                 n = min(block, T - t)
-                _columns(q[b, t : t + n, one:two], factors[0], qt)
-                _columns(dy[b, t : t + n, one:two], scale, dyt)
+                _scale(q[b, t : t + n, one:two], factors[0], qt[:, :n].T)
+                _scale(dy[b, t : t + n, one:two], scale, dyt[:, :n].T)
                 _product(k[b, :, one:two], qt, a)
                 _hide(a, _at(mask, b, h), t, n, -np.inf)
                 _softmax(a, total)
@@ -197,6 +197,7 @@ def _from_lanes(y, heads, first, t, c, x):
 
 @njit(error_model="numpy")
 def _scale(x, c, y):
+    """y = c x."""
     for i in range(y.shape[0]):
         for j in range(y.shape[1]):
             y[i, j] = c * x[i, j]
@@ -247,7 +248,7 @@ def _softmax(a, total):
     total[:] = 0
     for s in range(len(a)):
         _exp(a[s], top)
-        _add(total, a[s])
+    add_rows(total, a)
     for i in range(len(total)):
         total[i] = 1 if total[i] == 0 else total[i]
 
@@ -284,15 +285,7 @@ def _hide(a, mask, t, n, value):
 def _product(a, b, c):
     """c = a b."""
     c[:] = 0
-    gemm(a, b[:, : b.shape[1]], c[:, : c.shape[1]])
-
-
-@njit(error_model="numpy")
-def _columns(x, c, xt):
-    """xt = c x^T."""
-    for i in range(x.shape[0]):
-        for d in range(x.shape[1]):
-            xt[d, i] = c * x[i, d]
+    gemm(a, b, c)
 
 
 @njit(error_model="numpy")
@@ -317,12 +310,6 @@ def _exp(row, top):
         x = row[i] - top[i]
         e = exp(x if x > least or x != x else least)
         row[i] = zero if x < least else e
-
-
-@njit(error_model="numpy", fastmath={"contract"})
-def _add(total, row):
-    for i in range(len(row)):
-        total[i] += row[i]
 
 
 @njit(error_model="numpy", fastmath={"contract"})

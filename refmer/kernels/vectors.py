@@ -50,7 +50,7 @@ def add_product(y, a, b):
 
 @elementwise
 def copy(x, y):
-    """y = x; numba compiles 3 s for the message of a shape that does not fit in y[:] = x."""
+    """y = x, in place of y[:] = x: the message of its error takes 3 s to compile."""
     for i in range(len(y)):
         y[i] = x[i]
 
