@@ -8,6 +8,7 @@ adds them all before, so that output t depends on no input after stride * t.
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from refmer.ops.contracts import contract
 from refmer.ops.dense import rows
@@ -49,8 +50,14 @@ def windows(x, size, stride=1, dilation=1, padding="same", axis=1):
     T = x.shape[axis]
     steps = (T + before + after - dilation * (size - 1) - 1) // stride + 1
     index = stride * np.arange(steps)[:, None] + dilation * np.arange(size)  # (T', size), into the padded axis
-    padded = np.pad(x, [(before, after) if a == axis else (0, 0) for a in range(x.ndim)])
-    return np.moveaxis(np.take(padded, index, axis), axis + 1, -2), index, slice(before, before + T), padded.shape[axis], axis
+    length, inside = before + T + after, slice(before, before + T)
+    padded = np.zeros((*x.shape[:axis], length, *x.shape[axis + 1 :]), x.dtype)
+    padded[(slice(None),) * axis + (inside,)] = x
+    shape, strides, number = list(x.shape), list(padded.strides), padded.strides[axis]
+    shape[axis], strides[axis] = steps, stride * number
+    shape.insert(-1, size)
+    strides.insert(-1, dilation * number)
+    return as_strided(padded, shape, strides, writeable=False), index, inside, length, axis
 
 
 @contract("dy (...), index (S, K) int, length int from 0, axis int from 0 -> dx where dy.shape[axis] == S; dy.shape[-2] == K")
