@@ -23,8 +23,12 @@ def ops():
     q, k = rng.normal(size=(B, H, T, D)), rng.normal(size=(B, H, S, D))
     mask = key_mask(SHORT) & causal(T, S)
     f = attention_ops.attention_weights
-    inputs = tuple(rng.normal(size=(B, n, C)) for n in (T, S, S))
-    return [Case("attend", attention_ops.attend, inputs, options={"heads": H, "c": 0.7})] + [
+    attends = [
+        Case("attend", attention_ops.attend, inputs, variant=variant, options={"heads": H, "c": 0.7})
+        for variant, clips in (("", B), ("many small heads", 5))
+        for inputs in [tuple(rng.normal(size=(clips, n, C)) for n in (T, S, S))]
+    ]
+    return attends + [
         Case("attention_weights", f, (q, k), variant=f"scale={scale}, {name}", options={"scale": scale} | options)
         for scale in ("width", "keys")
         for name, options in {"no mask": {}, "masked": {"mask": mask}}.items()
