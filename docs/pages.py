@@ -4,8 +4,11 @@ import ast
 import inspect
 import re
 
+import nbformat
 from docutils import nodes
 from sphinx.addnodes import pending_xref
+
+from refmer.notebooks import notebook
 
 ORDER = ("ops", "layers", "systems", "baselines", "kernels", "int8", "data", "train", "evaluate", "experiments", "exercises")
 ABOUT = """\
@@ -18,8 +21,27 @@ Every entry links to its source, with equation, forward and backward on one scre
 def make(root, here):
     """Write tutorials/, exercises/ and api/ beside conf.py; unchanged files stay untouched, others are deleted."""
     for name, folder in (("tutorials", "tutorials"), ("exercises", "tutorials/exercises")):
-        write(here / name, {path.name: path.read_text() for path in (root / folder).glob("[0-9][0-9]_*.py")})
+        texts = {path.name: path.read_text() for path in (root / folder).glob("[0-9][0-9]_*.py")}
+        if name == "tutorials":
+            texts = {file: with_download(text, file.replace(".py", ".ipynb")) for file, text in texts.items()}
+        write(here / name, texts)
     write(here / "api", reference(root / "refmer"))
+
+
+def read(script):
+    """Return a percent script as MyST-NB reads a notebook."""
+    return nbformat.reads(notebook(script), as_version=4)
+
+
+def with_download(script, file):
+    """Add a link to the executed notebook below the title of a tutorial."""
+    return re.sub(
+        r"^# # .*\n",
+        rf"\g<0>#\n# This page as a notebook, with output: {{nb-download}}`{file}`.\n",
+        script,
+        count=1,
+        flags=re.M,
+    )
 
 
 def write(folder, texts):

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -198,6 +197,7 @@ def add_tables(commands):
 
     c = commands.add_parser("tutorials", help="list the tutorials, or copy them to a folder")
     c.add_argument("--out", metavar="DIR", help="folder for the copies")
+    c.add_argument("--notebooks", action="store_true", help="copy them as Jupyter notebooks")
     c.set_defaults(run=tutorials)
 
     c = commands.add_parser("exercises", help="list the exercises and what is solved, or copy them to a folder")
@@ -331,19 +331,24 @@ def run_main(args):
 def tutorials(args):
     """`refmer tutorials`."""
     from refmer.data.files import bundled
+    from refmer.notebooks import notebook
 
     first = "01_one_layer.py"
     paths = sorted(bundled("tutorials", "tutorials", first).glob("[0-9][0-9]_*.py"))
     for path in paths:
         print(f"{path.name:40} {path.read_text().splitlines()[1].removeprefix('# # ')}")
+    if args.notebooks and not args.out:
+        raise ValueError("--notebooks needs --out DIR")
     if args.out:
         out = Path(args.out)
-        if present := [path.name for path in paths if (out / path.name).exists()]:  # somebody may have worked in it
+        copies = {out / (f"{path.stem}.ipynb" if args.notebooks else path.name): path for path in paths}
+        if present := [copy.name for copy in copies if copy.exists()]:  # somebody may have worked in it
             raise FileExistsError(f"{out} already holds {present[0]}; accepted: a folder without the tutorials")
         out.mkdir(parents=True, exist_ok=True)
-        for path in paths:
-            shutil.copyfile(path, out / path.name)
-        print(f"{len(paths)} tutorials are in {out}: run one as a script, or open it as a notebook")
+        for copy, path in copies.items():
+            text = path.read_text("utf-8")
+            copy.write_text(notebook(text) if args.notebooks else text, "utf-8")
+        print(f"{len(paths)} tutorials are in {out}: " + ("open one in Jupyter" if args.notebooks else "run one as a script"))
 
 
 def exercises(args):

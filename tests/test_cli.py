@@ -1,6 +1,8 @@
 """The command line."""
 
+import ast
 import inspect
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import pytest
 import refmer
 from refmer.cli import STOPPED, corrupted, main, parser, stopped_by_ctrl_c
 from refmer.experiments import EXPERIMENTS
+from refmer.notebooks import notebook
 
 
 def test_module_and_version():
@@ -145,3 +148,19 @@ def test_tutorials_are_listed_and_copied_without_overwriting(tmp_path, capsys):
     assert main(["tutorials", "--out", str(copies)]) == 1
     assert f"already holds {paths[0].name}" in capsys.readouterr().err
     assert [path.read_text() for path in copies.iterdir()] == ["edited"]
+
+
+def test_tutorials_are_copied_as_notebooks(tmp_path, capsys):
+    paths = sorted((Path(__file__).parents[1] / "tutorials").glob("[0-9][0-9]_*.py"))
+    assert main(["tutorials", "--out", str(tmp_path), "--notebooks"]) == 0
+    for path in paths:
+        cells = json.loads((tmp_path / f"{path.stem}.ipynb").read_text())["cells"]
+        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        assert ast.dump(ast.parse("\n".join(code))) == ast.dump(ast.parse(path.read_text()))
+        text = [line for cell in cells if cell["cell_type"] == "markdown" for line in cell["source"]]
+        assert text[0].startswith("# ") and not [line for line in text[1:] if line.startswith("# ")]
+        assert len({cell["id"] for cell in cells}) == len(cells)
+    assert main(["tutorials", "--notebooks"]) == 1
+    assert "--notebooks needs --out DIR" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="begins with 'import"):
+        notebook("import refmer\n")
