@@ -35,13 +35,8 @@ def read(script):
 
 def with_download(script, file):
     """Add a link to the executed notebook below the title of a tutorial."""
-    return re.sub(
-        r"^# # .*\n",
-        rf"\g<0>#\n# This page as a notebook, with output: {{nb-download}}`{file}`.\n",
-        script,
-        count=1,
-        flags=re.M,
-    )
+    link = f"#\n# This page as a notebook, with output: {{nb-download}}`{file}`.\n"
+    return re.sub(r"^# # .*\n", rf"\g<0>{link}", script, count=1, flags=re.M)
 
 
 def write(folder, texts):
