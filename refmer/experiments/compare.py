@@ -1,6 +1,7 @@
 """The main job: train systems on speaker-disjoint splits, break their inputs, report what is left beside a linear model."""
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from refmer import systems
@@ -28,6 +29,7 @@ CORRUPTIONS = {  # column of the table -> arguments of corrupt
     "no words": {"sense": "words", "kind": "missing", "amount": 1.0},
     "90 % of both lost": {"sense": "voice+face", "kind": "missing", "amount": 0.9},
 }
+BESIDE = LinearSegmentedColormap.from_list("beside", ("#54278f", "#e9e7f0", "#ffee66"))  # grows lighter: also in grey
 CONSTANT = {
     "classes": "always saying the most frequent class of the training clips",
     "ordinal": "always saying the most frequent level of the training clips",
@@ -273,8 +275,8 @@ def best_possible(task):
 
 
 def draw(result):
-    """The tables as a chart, a confusion matrix of the best row of each task with classes, and the gates if measured."""
-    drawn = {"compare": chart(result)}
+    """The tables as a grid, the corruption that costs most, a confusion matrix per task with classes, the gates if measured."""
+    drawn = {"compare": grid(result), "compare-worst": slopes(result)}
     for target, task in result["tasks"].items():
         if "confusion" in task:
             row = next(iter(task["confusion"]))
@@ -283,48 +285,91 @@ def draw(result):
     return drawn | (gates.draw(result) if "gates" in result else {})
 
 
-def chart(result):
-    """A panel per task, in it a group of dots per corruption, a dot per system (mean and sd)."""
-    sizes = [1.0 + 0.16 * len(result["columns"]) * (len(task["streams"]) + 1.2) for task in result["tasks"].values()]
-    figure, axes = style.panels((9.5, sum(sizes) + 0.6), len(sizes), height_ratios=sizes)
-    for ax, (target, task) in zip(axes[:, 0], result["tasks"].items(), strict=True):
-        panel(ax, target, task, result["columns"])
-    figure.suptitle(f"What is left when inputs break ({report.origin(result)})", fontweight="bold")
+def means(task, columns):
+    """{row: mean scores (columns)}, the references first; nan where the system does not use the sense."""
+    headline, order = next(iter(metrics_of(task["task"], task["classes"]))), dict.fromkeys((*about(task), *task["rows"]))
+    rows = {row: task["rows"][row] for row in order}
+    return {row: np.array([np.nan if by[c] is None else by[c][headline]["mean"] for c in columns]) for row, by in rows.items()}
+
+
+def shown(task, score):
+    """A score as text: .87 of a regression, else 79.7 (%)."""
+    return f"{score:.2f}" if task["task"] == "regression" else f"{100 * score:.1f}"
+
+
+def caption(target, task):
+    """Two lines above a panel: what is shown; seeds, clips, the scores of a constant answer and of the best possible guess."""
+    name, n = next(iter(metrics_of(task["task"], task["classes"]).values())), task["test_clips"]
+    known = {"constant answer": task["constant"]["mean"], "best guess": task["ceiling"]}
+    scores = [f"{label} {shown(task, value)}" for label, value in known.items() if value is not None]
+    seeds = f"{len(n)} seed{'s' * (len(n) > 1)} of {report.counts(n)} test clips"
+    return f"{target}: {name}{' (%)' * (task['task'] != 'regression')}\n{seeds}; {', '.join(scores)}"
+
+
+def grid(result):
+    """A panel per task, rows are systems, columns corruptions: the score, and as colour and small number how many points it is
+    above that of the linear model with the same broken inputs."""
+    columns, tasks = result["columns"], result["tasks"]
+    sizes = [len(task["rows"]) for task in tasks.values()]
+    size = 3.6 + 1.15 * len(columns), 1.3 + 0.26 * sum(sizes) + 0.8 * len(sizes)
+    figure, axes = style.panels(size, len(sizes), height_ratios=sizes)
+    for ax, (target, task) in zip(axes[:, 0], tasks.items(), strict=True):
+        scores = means(task, columns)
+        table = np.array(list(scores.values()))
+        points = 100 * (table - scores[LINEAR])
+        image = ax.imshow(points, cmap=BESIDE, vmin=-30, vmax=30, aspect="auto")
+        for (i, k), score in np.ndenumerate(table):
+            if np.isnan(score):
+                ax.text(k, i, "=", ha="center", va="center")
+                continue
+            color = "black" if points[i, k] > -17 else "white"
+            ax.text(k + 0.02, i, shown(task, score), ha="right", va="center", color=color)
+            ax.text(k + 0.1, i, f"{points[i, k]:+.0f}" if i else "", ha="left", va="center", color=color, fontsize=8)
+        ax.set_yticks(range(len(scores)), [about(task).get(row, row) for row in scores])
+        ax.set_xticks(range(len(columns)), [c.replace(" (", "\n(").replace(" of ", "\nof ") for c in columns])
+        ax.tick_params(length=0, labelbottom=ax is axes[-1, 0])
+        ax.set_title(caption(target, task), loc="left", fontsize=9)
+        ax.spines[:].set_visible(False)
+    figure.colorbar(
+        image, ax=axes, location="bottom", fraction=0.03, aspect=40, label="points above the linear model (=: sense not used)"
+    )
+    figure.suptitle(f"Scores with broken inputs ({report.origin(result)})", fontweight="bold")
     return figure
 
 
-def panel(ax, target, task, columns):
-    """One task of the chart."""
-    (headline, name), scale = (
-        next(iter(metrics_of(task["task"], task["classes"]).items())),
-        1 if task["task"] == "regression" else 100,
-    )
-    step = 1 / (len(task["streams"]) + 1.2)
-    for i, row in enumerate(task["streams"]):
-        points = [(k, by[headline]) for k, by in enumerate(map(task["rows"][row].get, columns)) if by is not None]
-        y = [k + step * (i - (len(task["streams"]) - 1) / 2) for k, _ in points]
-        x, sd = [scale * s["mean"] for _, s in points], [scale * (s["sd"] or 0) for _, s in points]
-        look = style.look(i) | ({"markerfacecolor": "white"} if is_below(task, row) else {})
-        legend = row + " (below linear)" * is_below(task, row)
-        ax.errorbar(x, y, xerr=sd, linestyle="none", markersize=5, capsize=2, elinewidth=1.2, label=legend, **look)
-    for (row, legend), line in zip(about(task).items(), ("-", "-."), strict=True):
-        points = [(k, by[headline]["mean"]) for k, by in enumerate(map(task["rows"][row].get, columns)) if by is not None]
-        x, y = [scale * mean for _, mean in points], [k for k, _ in points]
-        ax.vlines(x, np.subtract(y, 0.45), np.add(y, 0.45), color="black", linestyle=line, linewidth=1.4, label=legend)
-    if task["ceiling"] is not None:
-        ax.vlines(scale * task["ceiling"], -0.45, 0.45, color=style.COLOURS[1], linewidth=3, label="best possible guess")
-    ax.axvline(scale * task["constant"]["mean"], color="grey", linestyle="--", linewidth=1.2, label="constant answer")
-    if task["task"] in ("classes", "ordinal"):
-        ax.axvline(100 / len(task["classes"]), color="grey", linestyle=":", linewidth=1.2, label="chance")
-    for edge in np.arange(len(columns) - 1) + 0.5:
-        ax.axhline(edge, color="0.9", linewidth=0.8)
-    ax.set_yticks(range(len(columns)), columns)
-    ax.set_ylim(len(columns) - 0.5, -0.5)
-    ax.set_xlim(left=min(0, ax.get_xlim()[0]))
-    n, unit = task["test_clips"], "" if scale == 1 else " (%)"
-    ax.set_xlabel(f"{name}{unit}; {len(n)} seeds, {report.counts(n)} test clips each")
-    ax.set_title(target, loc="left")
-    ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=8)
+def slopes(result):
+    """A panel per task: from clean inputs to the corruption that costs its systems most on average."""
+    columns, tasks = result["columns"], result["tasks"]
+    wide = min(2, len(tasks))
+    figure, axes = style.panels((5.4 * wide, 3.8 * -(-len(tasks) // wide) + 0.4), -(-len(tasks) // wide), wide)
+    for ax in axes.flat[len(tasks) :]:
+        ax.remove()
+    for ax, (target, task) in zip(axes.flat, tasks.items(), strict=False):
+        scores = means(task, columns)
+        systems = np.array([scores[row] for row in task["streams"]])
+        used = [k for k in range(len(columns)) if not np.isnan(systems[:, k]).all()]
+        worst = min(used, key=lambda k: np.nanmean(systems[:, k]))
+        ends = {row: score[[0, worst]] for row, score in scores.items() if not np.isnan(score[worst])}
+        labels = spaced({row: end for row, (_, end) in ends.items()}, 0.06 * np.ptp(list(ends.values())))
+        for i, (row, line) in enumerate(ends.items()):
+            ax.plot(line, **({"color": "black", "linewidth": 2.5} if row == LINEAR else style.look(i)))
+            name = about(task).get(row, row).split(" (")[0]
+            ax.text(1.05, labels[row], f"{name}  {shown(task, line[1])}", va="center", fontsize=8)
+        ax.plot([task["constant"]["mean"]] * 2, "--", color="grey", linewidth=1)
+        ax.set_xticks([0, 1], [columns[0], columns[worst]])
+        ax.set_xlim(-0.1, 2)
+        ax.yaxis.set_major_formatter(lambda score, _, task=task: shown(task, score))
+        ax.set_title(caption(target, task), loc="left", fontsize=9)
+    figure.suptitle(f"The corruption that costs most; dashed: a constant answer ({report.origin(result)})", fontweight="bold")
+    return figure
+
+
+def spaced(places, gap):
+    """{name: place}, moved upwards so that each is at least `gap` above the one below: labels that do not overlap."""
+    result, last = {}, -np.inf
+    for name, place in sorted(places.items(), key=lambda item: item[1]):
+        result[name] = last = max(place, last + gap)
+    return result
 
 
 def confusion(counts, classes, row, origin):

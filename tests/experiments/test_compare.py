@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def test_it_reports_every_row_and_corruption(done, clips):
     assert np.sum(task["confusion"]["openface_adaptive"]) == task["test_clips"][0] == 12
     text = (out / "results.md").read_text()
     assert "**synthetic**" in text and "What the gate gains" in text and clips.source in text and "Acc-7" in text
-    names = {"compare.png", "confusion-sentiment.png", "gates.png"}
+    names = {"compare.png", "compare-worst.png", "confusion-sentiment.png", "gates.png"}
     assert {p.name for p in (out / "figures").iterdir()} == names
     for key in ("refmer", "numpy"):
         assert result["versions"][key]
@@ -133,9 +134,14 @@ def test_means_and_deviations_over_seeds():
 
 def test_figures_carry_units_and_numbers(done):
     _, result = done
-    chart, votes = compare.chart(result).axes
-    assert "Acc-7 (%)" in chart.get_xlabel() and "12 test clips" in chart.get_xlabel() and "macro F1 (%)" in votes.get_xlabel()
-    assert [t.get_text() for t in chart.get_yticklabels()] == result["columns"]
+    sentiment, votes, _ = compare.grid(result).axes
+    assert re.match(r"sentiment: Acc-7 \(%\)\n\d seeds? of 12 test clips; constant answer ", sentiment.get_title("left"))
+    assert "macro F1 (%)" in votes.get_title("left")
+    assert [t.get_text().replace("\n", " ") for t in votes.get_xticklabels()] == result["columns"]
+    cells, task = {t.get_text() for t in sentiment.texts}, result["tasks"]["sentiment"]
+    assert {compare.shown(task, by["clean"]["accuracy"]["mean"]) for by in task["rows"].values()} <= cells
+    ends = [t.get_text() for ax in compare.slopes(result).axes for t in ax.texts]
+    assert len(ends) == sum(len(task["rows"]) for task in result["tasks"].values())
     trust = gates.draw(result)["gates"].axes[-1]
     assert "(s)" in trust.get_xlabel() and "24 clips" in trust.get_title("left")
 
