@@ -350,9 +350,12 @@ def slopes(result):
         used = [k for k in range(len(columns)) if not np.isnan(systems[:, k]).all()]
         worst = min(used, key=lambda k: np.nanmean(systems[:, k]))
         ends = {row: score[[0, worst]] for row, score in scores.items() if not np.isnan(score[worst])}
-        labels = spaced({row: end for row, (_, end) in ends.items()}, 0.06 * np.ptp(list(ends.values())))
+        labels = spaced(
+            {row: end for row, (_, end) in ends.items()},
+            0.06 * np.ptp([task["constant"]["mean"], *np.ravel(list(ends.values()))]),
+        )
         for i, (row, line) in enumerate(ends.items()):
-            ax.plot(line, **({"color": "black", "linewidth": 2.5} if row == LINEAR else style.look(i)))
+            ax.plot(line, **({"color": "black", "linewidth": 2.5} if row == LINEAR else style.look(i - 1)))
             name = about(task).get(row, row).split(" (")[0]
             ax.text(1.05, labels[row], f"{name}  {shown(task, line[1])}", va="center", fontsize=8)
         ax.plot([task["constant"]["mean"]] * 2, "--", color="grey", linewidth=1)
