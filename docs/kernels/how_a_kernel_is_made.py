@@ -2,7 +2,7 @@
 # # How a kernel is made
 #
 # From the NumPy definition of layer norm to the kernel in `refmer/kernels/norms.py`, in five steps. Each step changes one
-# thing, is compared with the definition, and is timed beside it. Tutorial 8 does the same for a matrix product, and explains
+# thing, is compared with the definition, and is timed beside it. Tutorial 11 does the same for a matrix product, and explains
 # rounding.
 #
 # The times on this page are from the machine that built it. Yours will differ: no assertion is about a time.

@@ -25,7 +25,7 @@ class Exercise:
     Parameters
     ----------
     name : str
-        File name of the page without suffix, e.g. "05_attention".
+        File name of the page without suffix, e.g. "07_attention".
     """
 
     def __init__(self, name):
@@ -93,7 +93,7 @@ class Exercise:
         return SimpleNamespace(**{name: names[name] for name in sources})
 
     def line(self, function):
-        """Return the place of the solution, e.g. "tutorials/05_attention.py:62"."""
+        """Return the place of the solution, e.g. "tutorials/07_attention.py:62"."""
         return f"{self.source}:{self.nodes[function].lineno}"
 
 

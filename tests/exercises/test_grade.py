@@ -147,20 +147,20 @@ def our_attention_backward(dy, q, k, v, a):
         dq[i] = (f(q + e) - f(q - e)) / 2e-5
     return da, dz, dv, dq, dk
 """
-    text = changed("05_attention", "def our_attention_backward", "def backward") + difference
+    text = changed("07_attention", "def our_attention_backward", "def backward") + difference
     line = outcome_of(tmp_path, text, "our_attention_backward").lines[0]
     assert re.match(r"dq is right to \d+ digits only, as a difference quotient is", line)
 
 
 def test_two_mistakes_are_both_named_the_first_wrong_step_first(tmp_path):
     right, wrong = "(np.diag(w) - np.outer(w, w)) @ da[b, t]\n", "w * da[b, t]\n"
-    text = changed("05_attention", f"        dz[b, t] = {right}", f"        dz[b, t] = {wrong}")
+    text = changed("07_attention", f"        dz[b, t] = {right}", f"        dz[b, t] = {wrong}")
     text = text.replace('"bts,bsd->btd", dz, k) * c\n', '"bts,bsd->btd", dz, k)\n')
     outcome = outcome_of(tmp_path, text, "our_attention_backward")
     assert outcome.mistakes == {"inner sum", "dq scale"} and outcome.share == 2 / 5
     assert outcome.lines[0].startswith("dz: the inner sum of softmax is missing")
     assert re.match(r"Its rows sum to [\d.]+; softmax asks for 0\.", outcome.lines[1])
-    page, line = re.match(r'Read tutorial 5, "Forward and backward": (.*):(\d+)', outcome.lines[2]).groups()
+    page, line = re.match(r'Read tutorial 7, "Forward and backward": (.*):(\d+)', outcome.lines[2]).groups()
     assert Path(page).read_text().splitlines()[int(line) - 1] == "# ## Forward and backward"
     assert outcome.lines[-2:] == ("Follow from it: dk.", "Right: da, dv.")
 
@@ -185,7 +185,7 @@ def test_a_file_of_no_exercise_is_named(tmp_path):
     with pytest.raises(ValueError, match="other.py defines no function of an exercise; accepted: a file made by `refmer ex"):
         grade(tmp_path / "other.py")
     (tmp_path / "05_mine.py").write_text("def mine(")
-    assert grade(tmp_path / "05_mine.py").exercise.name == "05_attention"
+    assert grade(tmp_path / "05_mine.py").exercise.name == "07_attention"
 
 
 def test_a_mistake_whose_text_is_not_there_once_is_refused():
@@ -207,9 +207,9 @@ def test_gradescope_reads_the_report(tmp_path, capsys):
 
 
 def test_exit_status_and_report(capsys):
-    assert main(["grade", str(SOLUTIONS / "05_attention.py"), "--seconds", "60"]) == 0
-    assert "Exercise 5. Attention: 10 of 10 points" in capsys.readouterr().out
-    assert main(["grade", str(EXERCISES["05_attention"].page)]) == 1
+    assert main(["grade", str(SOLUTIONS / "07_attention.py"), "--seconds", "60"]) == 0
+    assert "Exercise 7. Attention: 10 of 10 points" in capsys.readouterr().out
+    assert main(["grade", str(EXERCISES["07_attention"].page)]) == 1
     assert main(["grade", "nothing.py"]) == 1
     assert "nothing.py" in capsys.readouterr().err
 
@@ -269,11 +269,11 @@ def test_pages_are_copied_kept_and_listed_and_pytest_runs_them(tmp_path, capsys)
     folder = tmp_path / "mine"
     assert main(["exercises", "--out", str(folder)]) == 0
     assert {path.stem for path in folder.glob("[0-9]*.py")} == set(EXERCISES)
-    (folder / "05_attention.py").write_text((SOLUTIONS / "05_attention.py").read_text())
+    (folder / "07_attention.py").write_text((SOLUTIONS / "07_attention.py").read_text())
     (folder / "01_one_layer.py").write_text(f"def {LINEAR}:\n    return x @ W + b\n")
     assert main(["exercises", "--out", str(folder)]) == 0
     listed = capsys.readouterr().out
-    assert re.search(r"Exercise 5. Attention +solved\n", listed) and re.search(
+    assert re.search(r"Exercise 7. Attention +solved\n", listed) and re.search(
         r"Exercise 1. One layer +1 of 9 points\n", listed
     )
     for path in folder.glob("[0-9]*.py"):

@@ -16,7 +16,7 @@ EXERCISES = pages.exercises()
 
 
 def test_transformer_layer_is_that_of_refmer():
-    rng, ours = np.random.default_rng(0), EXERCISES["15_transformer_layer"].ours()
+    rng, ours = np.random.default_rng(0), EXERCISES["21_transformer_layer"].ours()
     B, T, C, F, heads = 3, 4, 6, 10, 2
     p = params.init(describe_encoder_layer(C, F), seed=0, dtype=np.float64)
     p.vector += 0.1 * rng.normal(size=p.vector.shape)  # biases, too
@@ -42,7 +42,7 @@ def test_transformer_layer_is_that_of_refmer():
 
 def test_gated_recognizer_is_that_of_refmer():
     rng, (B, F, G, H, K) = np.random.default_rng(0), (7, 5, 3, 4, 6)
-    ours = EXERCISES["16_gated_recognizer"].ours()
+    ours = EXERCISES["22_gated_recognizer"].ours()
     face, voice, y = rng.normal(size=(B, F)), rng.normal(size=(B, G)), np.eye(K)[rng.integers(K, size=B)]
     p = params.init({"gate": describe_gate(F, H), "out": describe_linear(F + G, K)}, 1, dtype=np.float64)
     weights = p.gate.hidden.W, p.gate.hidden.b, p.gate.score.W, p.gate.score.b, p.out.W, p.out.b
@@ -60,7 +60,7 @@ def test_gated_recognizer_is_that_of_refmer():
 
 
 def test_gated_recognizer_learns_as_its_page_says(capsys):
-    exercise = EXERCISES["16_gated_recognizer"]
+    exercise = EXERCISES["22_gated_recognizer"]
     text = pages.filled(exercise.page.read_text(), exercise.text)
     lines = text[text.index("# ## What it is good for") :].splitlines()
     code = "\n".join(line[6:] for line in lines if re.match(r"#( {5}|$)", line))

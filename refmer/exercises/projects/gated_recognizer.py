@@ -1,4 +1,4 @@
-"""The solution of exercise 16: a recognizer of emotions from face and voice, whose face passes a gate."""
+"""The solution of exercise 22: a recognizer of emotions from face and voice, whose face passes a gate."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 5, attention."""
+"""Cases, mistakes and laws of exercise 7, attention."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 12, AuxFormer."""
+"""Cases and mistakes of exercise 15, AuxFormer."""
 
 import numpy as np
 

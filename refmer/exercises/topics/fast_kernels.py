@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 8, the algorithms of fast kernels."""
+"""Cases and mistakes of exercise 11, the algorithms of fast kernels."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 16, a gated recognizer."""
+"""Cases and mistakes of exercise 22, a gated recognizer."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 6, gates."""
+"""Cases and mistakes of exercise 4, gates."""
 
 from refmer.exercises.case import Case, Mistake
 

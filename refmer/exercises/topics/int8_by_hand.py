@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 9, numbers in 8 bits."""
+"""Cases and mistakes of exercise 12, numbers in 8 bits."""
 
 import numpy as np
 

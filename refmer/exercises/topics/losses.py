@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 4, losses."""
+"""Cases, mistakes and laws of exercise 5, losses."""
 
 import numpy as np
 

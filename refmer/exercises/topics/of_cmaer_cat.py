@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 11, OF-CMAER-CAT."""
+"""Cases, mistakes and laws of exercise 14, OF-CMAER-CAT."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 10, OpenFace-Adaptive."""
+"""Cases, mistakes and laws of exercise 13, OpenFace-Adaptive."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 14, RAVER."""
+"""Cases, mistakes and laws of exercise 19, RAVER."""
 
 import numpy as np
 

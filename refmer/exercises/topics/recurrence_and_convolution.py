@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 7, an LSTM and a causal convolution."""
+"""Cases and mistakes of exercise 10, an LSTM and a causal convolution."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 13, TLAB-JCA."""
+"""Cases, mistakes and laws of exercise 17, TLAB-JCA."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 15, a Transformer encoder layer."""
+"""Cases and mistakes of exercise 21, a Transformer encoder layer."""
 
 import numpy as np
 
