@@ -185,7 +185,7 @@ def test_a_file_of_no_exercise_is_named(tmp_path):
     with pytest.raises(ValueError, match="other.py defines no function of an exercise; accepted: a file made by `refmer ex"):
         grade(tmp_path / "other.py")
     (tmp_path / "05_mine.py").write_text("def mine(")
-    assert grade(tmp_path / "05_mine.py").exercise.name == "07_attention"
+    assert grade(tmp_path / "05_mine.py").exercise.name == "05_classification_losses"
 
 
 def test_a_mistake_whose_text_is_not_there_once_is_refused():

@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 5, losses."""
+"""Cases, mistakes and laws of exercise 5, classification losses."""
 
 import numpy as np
 
@@ -57,41 +57,8 @@ def equal(rng, ours, K):
     return rng.integers(1, 500, K).astype(float), 0.0
 
 
-def pairs(rng, ours, B, C):
-    return rng.normal(size=(B, 2, C)), 0.4
-
-
-def pairs_backward(rng, ours, B, C):
-    x, tau = pairs(rng, ours, B, C)
-    r, z, s, _ = ours.our_info_nce(x, tau)
-    return r, z, s, tau
-
-
-def alone(rng, ours, C):
-    return pairs_backward(rng, ours, 1, C)
-
-
-def sequence(rng, ours, N):
-    return rng.normal(size=N) + 1, 2 * rng.normal(size=N)
-
-
-def constant(rng, ours, N):
-    return np.full(N, 0.7), rng.normal(size=N)
-
-
-def slope(draw):
-    """Return the drawing of the arguments of the backward."""
-
-    def drawn(rng, ours, N):
-        x, y = draw(rng, ours, N)
-        return x, y, *map(float, ours.our_ccc(x, y)[1:])
-
-    return drawn
-
-
 SOFT, CE, CE_BACK = "our_log_softmax", "our_cross_entropy", "our_cross_entropy_backward"
 FOCAL, FOCAL_BACK, WEIGHTS = "our_focal", "our_focal_backward", "our_class_weights"
-NCE, NCE_BACK, CCC, CCC_BACK = "our_info_nce", "our_info_nce_backward", "our_ccc", "our_ccc_backward"
 CASES = [
     Case("forward", SOFT, logits),
     Case("hard", SOFT, large, "logits of 1000"),
@@ -104,17 +71,11 @@ CASES = [
     Case("hard", FOCAL_BACK, cross_entropy, "gamma is 1"),
     Case("forward", WEIGHTS, counts),
     Case("hard", WEIGHTS, equal, "beta is 0"),
-    Case("forward", NCE, pairs),
-    Case("backward", NCE_BACK, pairs_backward),
-    Case("hard", NCE_BACK, alone, "a single clip"),
-    Case("forward", CCC, sequence),
-    Case("hard", CCC, constant, "a constant prediction"),
-    Case("backward", CCC_BACK, slope(sequence)),
-    Case("hard", CCC_BACK, slope(constant), "a constant prediction"),
 ]
 
-ENTROPY, FACTOR, CLASSES = "Cross-entropy", "Focal loss", "Class-balanced weights"
-CONTRAST, LIN, WRONG = "Contrastive loss", "Concordance", "Four wrong concordances"
+LOG_SOFTMAX, CLASSES = "The logarithm of softmax", "Class-balanced weights"
+ENTROPY, ENTROPY_BACK = "Cross-entropy", "The gradient of cross-entropy"
+FACTOR, FACTOR_BACK = "Focal loss", "The gradient of focal loss"
 MISTAKES = [
     Mistake(
         "overflow",
@@ -122,7 +83,7 @@ MISTAKES = [
         "x - x.real.max(-1, keepdims=True)",
         "x + 0",
         "large logits overflow: subtract the largest of the row",
-        ENTROPY,
+        LOG_SOFTMAX,
     ),
     Mistake(
         "largest of all",
@@ -130,7 +91,7 @@ MISTAKES = [
         "x.real.max(-1, keepdims=True)",
         "x.real.max()",
         "the largest is that of the batch: a row far below it has only zeros",
-        ENTROPY,
+        LOG_SOFTMAX,
     ),
     Mistake(
         "log of p",
@@ -138,7 +99,7 @@ MISTAKES = [
         "p = np.exp(log_p)",
         "p = np.exp(log_p); log_p = np.log(p)",
         "the logarithm is taken of p, which can be 0",
-        ENTROPY,
+        LOG_SOFTMAX,
     ),
     Mistake(
         "softmax over clips",
@@ -146,7 +107,7 @@ MISTAKES = [
         ".sum(-1, keepdims=True))",
         ".sum(0, keepdims=True))",
         "the softmax runs over clips, not classes",
-        ENTROPY,
+        LOG_SOFTMAX,
     ),
     Mistake("no class weights", CE, "w * y * log_p", "y * log_p + 0 * w", "the weights w of the classes are not used", ENTROPY),
     Mistake("mean of all", CE, "/ len(x)", "/ x.size", "L is divided by B K, not by B alone", ENTROPY),
@@ -156,7 +117,7 @@ MISTAKES = [
         "p * (w * y).sum(-1, keepdims=True) - w * y",
         "p - w * y",
         "p is not multiplied by the sum of w y over classes",
-        ENTROPY,
+        ENTROPY_BACK,
     ),
     Mistake(
         "weights outside",
@@ -164,9 +125,9 @@ MISTAKES = [
         "(p * (w * y).sum(-1, keepdims=True) - w * y)",
         "w * (p * y.sum(-1, keepdims=True) - y)",
         "w multiplies the whole difference: inside the sum it is the weight of the true class, not of class j",
-        ENTROPY,
+        ENTROPY_BACK,
     ),
-    Mistake("slope not over B", CE_BACK, " / len(y)", "", "L is a mean over clips, so dx is divided by B", ENTROPY),
+    Mistake("slope not over B", CE_BACK, " / len(y)", "", "L is a mean over clips, so dx is divided by B", ENTROPY_BACK),
     Mistake(
         "factor of p",
         FOCAL,
@@ -181,7 +142,7 @@ MISTAKES = [
         " - gamma * q * (1 - q) ** (gamma - 1) * log_q",
         "",
         "the derivative of the factor (1 - q)^gamma is left out",
-        FACTOR,
+        FACTOR_BACK,
     ),
     Mistake(
         "no q",
@@ -189,7 +150,7 @@ MISTAKES = [
         "gamma * q * (1 - q)",
         "gamma * (1 - q)",
         "q is missing in the derivative of the factor: dq = q dlog_q",
-        FACTOR,
+        FACTOR_BACK,
     ),
     Mistake(
         "exponent of factor",
@@ -197,7 +158,7 @@ MISTAKES = [
         "(1 - q) ** (gamma - 1)",
         "(1 - q) ** gamma",
         "the exponent gamma - 1 of the derivative is not lowered",
-        FACTOR,
+        FACTOR_BACK,
     ),
     Mistake(
         "focal sign",
@@ -205,7 +166,7 @@ MISTAKES = [
         "dlog_q * (y - p)",
         "dlog_q * (p - y)",
         "dlog_q already has the sign: dx = dlog_q (y - p)",
-        FACTOR,
+        FACTOR_BACK,
     ),
     Mistake(
         "weights of inverse",
@@ -216,73 +177,5 @@ MISTAKES = [
         CLASSES,
     ),
     Mistake("sum is 1", WEIGHTS, "len(n) * inverse", "inverse", "the weights sum to 1, not to the number of classes", CLASSES),
-    Mistake(
-        "one direction",
-        NCE_BACK,
-        "(rows - itself + columns - itself) / (2 * len(s))",
-        "(rows - itself) / len(s)",
-        "only the direction from voice to face counts",
-        CONTRAST,
-    ),
-    Mistake(
-        "column softmax",
-        NCE_BACK,
-        "our_log_softmax(s.T)[1].T",
-        "our_log_softmax(s)[1].T",
-        "the second softmax is not that along the columns",
-        CONTRAST,
-    ),
-    Mistake("no temperature", NCE_BACK, ", axis=1) / tau", ", axis=1)", "the temperature is missing in dz", CONTRAST),
-    Mistake(
-        "length fixed",
-        NCE_BACK,
-        " - z * (z * dz).sum(-1, keepdims=True)",
-        "",
-        "the length is taken as a constant: x moves r, too",
-        CONTRAST,
-    ),
-    Mistake("no length", NCE_BACK, "dx = r * (dz", "dx = (dz", "the factor r is missing in dx", CONTRAST),
-    Mistake("not of unit length", NCE, "z = x * r", "z = x + 0 * r", "z is not scaled to unit length", CONTRAST),
-    Mistake(
-        "mixed moments",
-        CCC,
-        "s = (dx * dy).mean()",
-        "s = (dx * dy).mean(); dx, dy = (d * (len(x) / (len(x) - 1)) ** 0.5 for d in (dx, dy))",
-        "ddof is mixed: s is divided by N, the variances by N - 1",
-        WRONG,
-    ),
-    Mistake(
-        "Pearson",
-        CCC,
-        "D = (dx * dx).mean() + (dy * dy).mean() + (x.mean() - y.mean()) ** 2",
-        "D = 2 * ((dx * dx).mean() * (dy * dy).mean()) ** 0.5",
-        "this is Pearson's correlation, blind to shift and scale",
-        WRONG,
-    ),
-    Mistake(
-        "misplaced square",
-        CCC,
-        "(x.mean() - y.mean()) ** 2",
-        "(x.mean() ** 2 - y.mean() ** 2)",
-        "the square is misplaced: (mean x - mean y)^2",
-        WRONG,
-    ),
-    Mistake("no 2", CCC, "2 * s / D", "s / D", "rho is 2 s / D: the 2 is missing", LIN),
-    Mistake(
-        "mean of x",
-        CCC_BACK,
-        "(x - y.mean())",
-        "(x - x.mean())",
-        "D moves with the mean of x, too: the last term has the mean of y",
-        LIN,
-    ),
-    Mistake(
-        "denominator fixed",
-        CCC_BACK,
-        "(y - y.mean() - rho * (x - y.mean()))",
-        "(y - y.mean())",
-        "D is taken as a constant: x moves it, too",
-        LIN,
-    ),
 ]
 LAWS = [Law(CE_BACK, "dx", lambda dx: dx.sum(-1), "rows sum to {:.2g}; probabilities sum to 1, so they sum to 0")]
