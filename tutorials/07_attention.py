@@ -1,20 +1,15 @@
 # %% [markdown]
 # # 7. Attention
 #
-# Introduces: `refmer.ops.attention.key_mask`, `refmer.ops.attention.causal`, `refmer.ops.attention.causal_between`,
-# `refmer.layers.attention.describe_attention`, `refmer.layers.attention.attention`, `refmer.layers.attention.Rates`,
-# `refmer.layers.attention.describe_encoder_layer`, `refmer.layers.attention.cross_layer`,
-# `refmer.layers.attention.pre_norm_layer`, `refmer.layers.attention.post_norm_layer`,
-# `refmer.layers.attention.describe_encoder`, `refmer.layers.attention.encoder`, `refmer.layers.attention.cross_encoder`,
-# `refmer.layers.sequence.positions`, `refmer.layers.dense.dropout`, `refmer.layers.dense.feed_forward`,
-# `refmer.layers.dense.layer_norm`, `refmer.layers.sequence.last_valid_step`, `refmer.params.count`
+# Introduces: `refmer.layers.attention.describe_attention`, `refmer.layers.attention.attention`
 #
-# **What you will do.** Derive attention and its backward, let one query find the words that matter, and build the encoders in
-# which a voice asks a face: what AuxFormer (tutorial 15) and OpenFace-Adaptive (10) are made of.
+# **After this page** you can compute attention by hand, derive its backward pass one equation at a time, say which changes of
+# the keys leave the output unchanged, and train one query to weigh the words of a sentence.
 #
-# **What you will learn.** What softmax does not see; what a row does with nothing left; why attention must be told the time.
+# **Time.** 60 minutes to read, 15 seconds to run.
 #
-# **What you need.** Tutorials 1 to 3.
+# **You need** tutorials 1, 2 and 3: the gradients of a product and refmer's layers, `assert_gradient`, and the bundled corpus,
+# split by speaker.
 
 # %%
 import matplotlib.pyplot as plt
@@ -23,47 +18,119 @@ import numpy as np
 import refmer
 from refmer import params
 from refmer.check import assert_gradient
-from refmer.layers import attention, dense, sequence
-from refmer.layers.dense import describe_linear, dropout, feed_forward, linear
-from refmer.ops.attention import causal, causal_between, key_mask
+from refmer.layers.attention import attention, describe_attention
+from refmer.layers.dense import describe_linear, linear
+
+rng = np.random.default_rng(0)
 
 # %% [markdown]
+# ## Queries, keys and values
+#
+# Attention is a weighted mean whose weights depend on the data.
+#
+# A sequence of $S$ steps is given by *values* $v_s$, one vector for each step. To each value belongs a *key* $k_s$. A *query*
+# $q_t$ is compared with all keys. The better a key matches the query, the larger is the weight of its value. There are $T$
+# queries, and each has its own weights.
+#
+# | symbol | shape | meaning |
+# |---|---|---|
+# | $q_{td}$ | $(T, D)$ | query $t$ |
+# | $k_{sd}$ | $(S, D)$ | key $s$ |
+# | $v_{sd}$ | $(S, D)$ | value $s$ |
+# | $z_{ts}$ | $(T, S)$ | score: how well key $s$ matches query $t$ |
+# | $a_{ts}$ | $(T, S)$ | weight of value $s$ for query $t$ |
+# | $y_{td}$ | $(T, D)$ | output for query $t$ |
+#
+# All formulas hold for each clip by itself. In the code, arrays have a first axis of $B$ clips.
+#
 # ## Forward and backward
 #
-# $T$ queries $q_t$ look at $S$ keys $k_s$, all of $D$ numbers. Each query takes a weighted mean of values $v_s$, and weighs
-# those most whose key points its way:
+# *Scores.* The score is the dot product of query and key, times a constant $c$:
 #
-# $$z_{ts} = c \sum_d q_{td} k_{sd}, \quad c = \frac{1}{\sqrt D}, \qquad
-#   a_{ts} = \frac{e^{z_{ts}}}{\sum_r e^{z_{tr}}}, \qquad y_{td} = \sum_s a_{ts} v_{sd} .$$
+# $$z_{ts} = c \sum_d q_{td} k_{sd}, \qquad c = \frac{1}{\sqrt D} .$$
 #
-# Why $\sqrt D$? If $q_{td}$ and $k_{sd}$ are independent with mean 0 and variance 1, $\sum_d q_{td} k_{sd}$ has variance $D$.
-# Scores that large leave one $a_{ts}$ near 1 and the others near 0, where, as we are about to see, no gradient passes.
+# *Weights.* A softmax turns each row of scores into weights. They are positive, and each row sums to 1:
 #
-# The last product is tutorial 1's: $da_{ts} = \sum_d dy_{td} v_{sd}$ and $dv_{sd} = \sum_t a_{ts}\, dy_{td}$. In the softmax,
-# $a_{ts}$ depends on every $z_{tr}$ of its row: through the numerator if $r = s$, and always through the denominator:
+# $$a_{ts} = \frac{e^{z_{ts}}}{\sum_r e^{z_{tr}}} .$$
 #
-# $$\frac{\partial a_{ts}}{\partial z_{tr}} = a_{ts} (\delta_{sr} - a_{tr})
-#   \qquad\Longrightarrow\qquad dz_{tr} = \sum_s da_{ts}\, a_{ts} (\delta_{sr} - a_{tr})
-#   = a_{tr} \Bigl( da_{tr} - \sum_s a_{ts}\, da_{ts} \Bigr) .$$
+# *Output.* The output is the weighted mean of the values:
 #
-# $dz$ sums to 0 along a row, and if one weight is 1 and the others 0, it is 0 everywhere. The scores are products again:
+# $$y_{td} = \sum_s a_{ts} v_{sd} .$$
+#
+# *Example.* One query $q = 1$ and two keys, $k = (\ln 3, 0)$, all of one number. So $D = 1$ and $c = 1$, and the scores are
+# $\ln 3$ and 0. Their exponentials are 3 and 1, and the weights $3/4$ and $1/4$. The values are $v = (8, 4)$. The output is
+# $\frac34 \cdot 8 + \frac14 \cdot 4 = 7$.
+
+# %%
+e = np.exp([np.log(3), 0])
+weights = e / e.sum()
+np.testing.assert_allclose([*weights, weights @ [8, 4]], [3 / 4, 1 / 4, 7])
+
+# %% [markdown]
+# *Why $1 / \sqrt D$.* Let $q_{td}$ and $k_{sd}$ be independent, with mean 0 and variance 1. Each product has variance 1, and
+# the variances of $D$ independent products add up to $D$. Multiplied by $1 / \sqrt D$, the score has variance 1 for any width.
+#
+# Without the factor, scores of wide keys are large. Then one weight is near 1 and the others near 0. You will see below that no
+# gradient passes a softmax in this state.
+#
+# *Example.* Let $D = 4$, and let every product be $1$ or $-1$ with equal probability. The 16 possible sums have variance 4.
+
+# %%
+sums = (2 * np.indices((2, 2, 2, 2)) - 1).sum(0)  # one sum for each choice of four signs
+assert sums.var() == 4 and (sums / np.sqrt(4)).var() == 1
+
+# %% [markdown]
+# *Backward of the output.* $y = av$ is a product, as in tutorial 1. With the upstream gradient $dy_{td}$,
+#
+# $$da_{ts} = \sum_d dy_{td} v_{sd}, \qquad\qquad dv_{sd} = \sum_t a_{ts}\, dy_{td} .$$
+#
+# *Backward of the softmax.* A score $z_{tr}$ stands in the numerator of $a_{tr}$, and in the denominator of all weights of row
+# $t$. The quotient rule gives both parts, with $\delta_{sr} = 1$ if $s = r$ and 0 otherwise:
+#
+# $$\frac{\partial a_{ts}}{\partial z_{tr}} = a_{ts} (\delta_{sr} - a_{tr}) .$$
+#
+# The chain rule sums over all weights of the row:
+#
+# $$dz_{tr} = \sum_s da_{ts}\, a_{ts} (\delta_{sr} - a_{tr}) = a_{tr} \Bigl( da_{tr} - \sum_s a_{ts}\, da_{ts} \Bigr) .$$
+#
+# The inner sum is the weighted mean of $da$ in row $t$. Only the difference between $da_{tr}$ and this mean counts.
+#
+# *Two consequences.* $dz$ sums to 0 along a row, because the weights sum to 1. And if one weight is 1 and the others are 0,
+# then $dz = 0$ in the whole row: the query gets no gradient.
+#
+# *Backward of the scores.* They are products again:
 #
 # $$dq_{td} = c \sum_s dz_{ts} k_{sd}, \qquad\qquad dk_{sd} = c \sum_t dz_{ts} q_{td} .$$
 #
-# All of this holds for each clip by itself: arrays have a first axis of $B$ clips.
-#
+# *Example, continued.* Let $dy = 1$. Then $da = (8, 4)$, and its weighted mean is $\frac34 \cdot 8 + \frac14 \cdot 4 = 7$. So
+# $dz = (\frac34 (8 - 7), \frac14 (4 - 7)) = (\frac34, -\frac34)$, which sums to 0.
+
+# %%
+da = np.array([8.0, 4.0])
+np.testing.assert_allclose(weights * (da - weights @ da), [3 / 4, -3 / 4])
+
+# %% [markdown]
 # ## A mask
 #
-# `mask[t, s]` is `True` where query $t$ may look at key $s$. Elsewhere $z_{ts} = -\infty$ and $a_{ts} = 0$: nothing of $v_s$
-# comes through, and no gradient goes back. If a query may look at nothing, its row is $0 / 0$. We define it as 0: the output of
-# that query is 0, and with $a_{ts} = 0$ along the row so is its gradient.
+# Sequences of a batch differ in length, and the shorter ones are padded. No query may attend to padding. A *mask* says which
+# keys a query may attend to: `mask[t, s]` is `True` where query $t$ may attend to key $s$. Tutorial 8 is about the masks that
+# are in use. Here you need only what a mask does.
 #
-# Exponentials of large scores overflow. A softmax does not change when one number is subtracted from a whole row of $z$; with
-# the largest of the row (`top`), no exponent is above 0.
+# *Masked scores.* Where the mask is `False`, the score is set to $z_{ts} = -\infty$. Then $e^{z_{ts}} = 0$ and $a_{ts} = 0$.
+# The value $v_s$ does not enter the output. Backward, $a_{tr} = 0$ makes $dz_{tr} = 0$: the key gets no gradient either.
 #
-# Masks combine by `&` and broadcast to $(B, H, T, S)$. `key_mask(valid)`: nobody sees padding. `causal(T, S)`: query $t$ sees
-# keys $s \le t + S - T$, the last one all; with $T > S$ the first see nothing. AuxFormer's code has $s \le t + |N_q - N_k|$:
-# `causal_between`, on each clip's own lengths $N$ (its last valid steps).
+# *Example, continued.* If the second key is masked, the weights are $1$ and $0$, and the output is 8.
+#
+# *An empty row.* If a query may attend to no key, all its exponentials are 0, and the weights are $0 / 0$. refmer defines them
+# as 0. The output of this query is 0, and its gradient, too.
+#
+# *Large scores.* $e^{1000}$ overflows. But a softmax does not change when one number is subtracted from all scores of a row:
+# numerator and denominator are divided by the same factor. The code subtracts `top`, the largest score of the row. No exponent
+# is above 0 then.
+#
+# Two details of the code. The maximum is taken of the real part, because the complex step of tutorial 2 calls the function
+# with complex numbers, which have no order. And in an empty row `top` is $-\infty$; there 0 is subtracted, since
+# $-\infty - (-\infty)$ is not a number.
 
 
 # %%
@@ -100,6 +167,30 @@ def our_attention_backward(dy, q, k, v, a):
     return da, dz, dv, dq, dk
 
 
+# %% [markdown]
+# The same example with the functions, and with a score of 1000 instead of $\ln 3$:
+
+# %%
+q, k, v = np.array([[[1.0]]]), np.array([[[np.log(3)], [0.0]]]), np.array([[[8.0], [4.0]]])
+assert abs(our_attention(q, k, v)[1].item() - 7) < 1e-12
+assert our_attention(q, k, v, np.array([[[True, False]]]))[1].item() == 8
+
+a, y = our_attention(q, k + [[1000.0], [0.0]], v)
+stages = our_attention_backward(np.ones((1, 1, 1)), q, k, v, a)
+
+# Lesson 1: with one weight of 1, da is (8, 4), but dz is 0: no gradient passes.
+assert a.ravel().tolist() == [1, 0] and stages[0].ravel().tolist() == [8, 4] and not stages[1].any()
+
+# %% [markdown]
+# ## Proof and properties
+#
+# `attend` returns the output and the backward as a function, as refmer's layers do. `assert_gradient` compares every element of
+# $dq$, $dk$ and $dv$ with the complex step.
+#
+# The batch has two clips. The first has three valid keys of five, the second has none.
+
+
+# %%
 def attend(q, k, v, mask=True):
     """Return y and the backward, as refmer's layers do."""
     a, y = our_attention(q, k, v, mask)
@@ -111,40 +202,54 @@ def attend(q, k, v, mask=True):
     return y, backward
 
 
-rng, T, S, C = np.random.default_rng(0), 3, 5, 6
-q, k, v = (rng.normal(size=(2, n, C)) for n in (T, S, S))
-valid = np.array([[True, True, True, False, False], [False] * S])  # the second clip has no key at all
-mask, shuffle = valid[:, None], np.array([3, 0, 4, 1, 2])  # (B, 1, S)
+B, T, S, C = 2, 3, 5, 6
+q, k, v = rng.normal(size=(B, T, C)), rng.normal(size=(B, S, C)), rng.normal(size=(B, S, C))
+valid = np.array([[True, True, True, False, False], [False, False, False, False, False]])  # (B, S)
+mask = valid[:, None]  # (B, 1, S), the same for all queries of a clip
 assert assert_gradient(attend, None, q, k, v, mask, rng=rng) < 1e-13
+
 y, backward = attend(q, k, v, mask)
 dq, dk, dv = backward(rng.normal(size=y.shape))
 
-# Lesson 1: a row with nothing left gives 0, not nan, and sends 0 back; the masked keys of the other clip get nothing either.
-assert not y[1].any() and not dq[1].any() and not dv[1].any() and not dk[0, 3:].any() and dk[0, :3].all()
-# Lesson 2: softmax sees differences only. A vector u added to all keys adds c q.u to a whole row of z: nothing changes.
-np.testing.assert_allclose(attend(q, k + rng.normal(size=C), v)[0], attend(q, k, v)[0], rtol=1e-9)
-# Lesson 3: keys have no order. Shuffle them, with their values: no answer changes.
-np.testing.assert_allclose(attend(q, k[:, shuffle], v[:, shuffle])[0], attend(q, k, v)[0], rtol=1e-9)
-
-# %%
-n_q, n_k = np.arange(6)[None] < 6, np.arange(6)[None] < 4  # a clip with six queries; four keys, and two of padding
-shown = {"key_mask": key_mask(n_k), "causal": causal(6, 6), "key_mask & causal": key_mask(n_k) & causal(6, 6)}
-shown |= {"causal (four keys)": causal(6, 4), "causal_between": causal_between(n_q, n_k)}
-fig, axes = plt.subplots(1, 5, figsize=(11, 2.5), layout="constrained")
-for i, (name, m) in enumerate(shown.items()):
-    m = np.broadcast_to(m.reshape(m.shape[-2:]), (6, m.shape[-1]))
-    axes[i].pcolormesh(m, cmap="Blues", vmin=0, vmax=1.4, edgecolors="0.8")
-    axes[i].set(title=name, xlabel="key", ylabel="query", aspect="equal", xticks=[], yticks=[], ylim=(6, 0))
-plt.show()
+# Lesson 2: an empty row gives the output 0, not nan, and the gradient 0.
+assert not y[1].any() and not dq[1].any() and not dv[1].any()
+# Lesson 3: masked keys get no gradient; the others do.
+assert not dk[0, 3:].any() and dk[0, :3].all()
 
 # %% [markdown]
-# ## One sequence, three times
+# *A constant added to all keys.* Add the same vector $u$ to every key. The score of query $t$ becomes
+# $c\, q_t \cdot (k_s + u) = z_{ts} + c\, q_t \cdot u$. The second term is the same for all keys of the row, so the softmax does
+# not change. A softmax depends only on the differences between scores.
 #
-# In *self-attention* queries, keys and values are three linear images of one sequence: $q = xW^q$, $k = xW^k$, $v = xW^v$.
-# (Biases are left out here.) $x$ is used three times, so its gradient has three terms, each as in tutorial 1:
+# *The order of the keys.* The output is a sum over $s$, and a sum has no order. If keys and values are shuffled in the same
+# way, the output does not change. Where the order of steps matters, it has to be added to the keys (tutorial 9, positions).
+
+# %%
+y = attend(q, k, v)[0]
+u, shuffle = rng.normal(size=C), [3, 0, 4, 1, 2]
+
+# Lesson 4: a vector added to all keys changes nothing.
+np.testing.assert_allclose(attend(q, k + u, v)[0], y, rtol=1e-9)
+# Lesson 5: the order of keys, shuffled together with their values, changes nothing.
+np.testing.assert_allclose(attend(q, k[:, shuffle], v[:, shuffle])[0], y, rtol=1e-9)
+
+# %% [markdown]
+# ## Self-attention
 #
-# $$dx = dq\, {W^q}^\top + dk\, {W^k}^\top + dv\, {W^v}^\top, \qquad\qquad
-#   dW^q_{ce} = \sum_{b,t} x_{btc}\, dq_{bte}, \quad \text{and likewise } dW^k, dW^v .$$
+# In *self-attention*, queries, keys and values are three linear maps of one sequence $x$ of $C$ numbers per step:
+#
+# $$q = xW^q, \qquad k = xW^k, \qquad v = xW^v, \qquad W^q, W^k, W^v \text{ of shape } (C, D) .$$
+#
+# (Biases are left out here.) $x$ is used three times. By tutorial 1 its gradient is a sum of three terms, one for each use:
+#
+# $$dx = dq\, {W^q}^\top + dk\, {W^k}^\top + dv\, {W^v}^\top .$$
+#
+# Each matrix serves all clips and all steps. Its gradient is a sum over both:
+#
+# $$dW^q_{ce} = \sum_{b,t} x_{btc}\, dq_{bte}, \quad \text{and likewise } dW^k, dW^v .$$
+#
+# *Example.* Let $C = D = 1$, $x = 2$ in one step, and $W^q = W^k = W^v = 1$. With one key the weight is 1, so $y = v = 2$. The
+# weight does not depend on $q$ and $k$: $dq = dk = 0$, and $dx = dv = dy$.
 
 
 # %%
@@ -178,139 +283,143 @@ def attend_itself(x, Wq, Wk, Wv, mask):
     return y, lambda dy: our_self_attention_backward(dy, x, Wq, Wk, Wv, q, k, v, a)[3:]
 
 
-x, maps = rng.normal(size=(2, T, C)), rng.normal(size=(3, C, 4))
-# Lesson 4: three uses, three terms; the complex step agrees.
-assert assert_gradient(attend_itself, None, x, *maps, causal(T, T), rng=rng) < 1e-13
+one = np.ones((1, 1))
+q1, k1, v1, a1, y1 = our_self_attention(2 * np.ones((1, 1, 1)), one, one, one, True)
+gradients = our_self_attention_backward(np.ones((1, 1, 1)), 2 * np.ones((1, 1, 1)), one, one, one, q1, k1, v1, a1)
+assert y1.item() == 2 and [d.item() for d in gradients[:4]] == [1, 0, 0, 1]  # dv, dq, dk, dx
+
+x, Wq, Wk, Wv = rng.normal(size=(B, T, C)), rng.normal(size=(C, 4)), rng.normal(size=(C, 4)), rng.normal(size=(C, 4))
+some_keys = np.array([[True, False, False], [True, True, False], [True, True, True]])  # (T, T)
+
+# Lesson 6: three uses of x, three terms of dx; the complex step agrees.
+assert assert_gradient(attend_itself, None, x, Wq, Wk, Wv, some_keys, rng=rng) < 1e-13
 
 # %% [markdown]
-# ## Heads, and a query that is learned
+# ## refmer's attention layer
 #
-# One query asks one question. So $C$ channels are cut into $H$ heads of $D = C / H$; each attends by itself, and the answers
-# lie side by side. Learned maps stand around it: $q = xW^q + b^q$; $k$ and $v$ likewise from a `memory`; $W^o, b^o$ at the end.
-# A query that sees nothing gets 0 here, too, not $b^o$. By lesson 2 the gradient of $b^k$ is 0: `zero` names it.
+# `refmer.layers.attention.attention(p, x, memory, heads, mask)` is attention with learned linear maps around it. Queries come
+# from `x`; keys and values come from `memory`. In self-attention both are the same sequence. On this page the number of heads
+# is 1; tutorial 9 explains more.
 #
-# Tutorial 1 took the mean word of a clip. Now one query chooses among them. It is the image of a constant: learned, the same
-# for all clips. A linear map makes a sentiment of what it brings back.
+# | parameters | shape | use |
+# |---|---|---|
+# | `p.query.W`, `p.query.b` | $(C, C)$, $(C)$ | $q = xW^q + b^q$ |
+# | `p.key.W`, `p.key.b` | $(C, C)$, $(C)$ | $k = mW^k + b^k$, with the memory $m$ |
+# | `p.value.W`, `p.value.b` | $(C, C)$, $(C)$ | $v = mW^v + b^v$ |
+# | `p.out.W`, `p.out.b` | $(C, C)$, $(C)$ | output $\mathrm{Attention}(q, k, v)\, W^o + b^o$ |
+#
+# The mask broadcasts to $(B, H, T, S)$: clips, heads, queries, keys. An axis of size 1 holds for all. A mask of valid keys has
+# the shape $(B, 1, 1, S)$.
+#
+# A query that may attend to no key gets the output 0 here, too, and not $b^o$.
 
 # %%
-p = params.init(attention.describe_attention(C), seed=0, dtype=np.float64)
-x, memory = rng.normal(size=(2, T, C)), rng.normal(size=(2, S, C))
-q, k, v = (z @ m.W + m.b for z, m in ((x, p.query), (memory, p.key), (memory, p.value)))
-heads = [attend(q[..., d], k[..., d], v[..., d])[0] for d in (slice(0, 3), slice(3, 6))]
-np.testing.assert_allclose(attention.attention(p, x, memory, 2)[0], np.concatenate(heads, -1) @ p.out.W + p.out.b, rtol=1e-10)
-assert_gradient(lambda p, x, m: attention.attention(p, x, m, 2, key_mask(valid)), p, x, memory, rng=rng, zero=("key.b",))
+p = params.init(describe_attention(C), seed=0, dtype=np.float64)
+p.vector += 0.1 * rng.normal(size=p.vector.shape)  # biases other than 0
+memory = rng.normal(size=(B, S, C))
+q = x @ p.query.W + p.query.b
+k = memory @ p.key.W + p.key.b
+v = memory @ p.value.W + p.value.b
+np.testing.assert_allclose(attention(p, x, memory, 1)[0], attend(q, k, v)[0] @ p.out.W + p.out.b, rtol=1e-10)
+
+y = attention(p, x, memory, 1, valid[:, None, None])[0]
+assert y[0].all() and not y[1].any()  # the second clip has no valid key
+
+# %% [markdown]
+# *A gradient that is 0.* $b^k$ is a vector added to all keys. By lesson 4 it changes nothing, so its gradient is exactly 0 for
+# any data. `assert_gradient` measures errors relative to the gradient, and so it refuses a gradient that vanishes: usually that
+# is a mistake. The argument `zero=("key.b",)` names the parameters whose gradient must vanish, and then just this is checked.
 
 
-def ask(p, clips, trace=None):
+# %%
+def masked(p, x, memory):
+    return attention(p, x, memory, 1, valid[:, None, None])
+
+
+# Lesson 7: the gradient of the keys' bias is 0, and all others agree with the complex step.
+assert_gradient(masked, p, x, memory, rng=rng, zero=("key.b",))
+
+# %% [markdown]
+# ## A learned query
+#
+# Tutorial 1 takes the mean of all words of a clip. Attention with one query replaces this mean by a weighted one. The weights
+# are learned.
+#
+# The query does not depend on the clip. It is the linear map of a constant: $q = \mathbf{1} W^q + b^q$, with a vector
+# $\mathbf{1}$ of ones. Keys and values are linear maps of the words. A second linear map turns the output into the sentiment.
+#
+# | part | shape | |
+# |---|---|---|
+# | words | $(B, S, 16)$ | memory: one vector for each word |
+# | ones | $(B, 1, 16)$ | input of the query map |
+# | output of attention | $(B, 1, 16)$ | weighted mean, mapped |
+# | sentiment | $(B)$ | output of `p.out` |
+#
+# The loss is the mean squared error, minimised by gradient descent in 400 steps of size 0.1. `trace` collects the weights.
+
+
+# %%
+def predict(p, clips, trace=None):
     words, ones = clips.streams["words"], np.ones((len(clips), 1, 16), "f4")
-    c, back_attend = attention.attention(p.attend, ones, words.x, 1, key_mask(words.mask), trace=trace)
+    c, back_attend = attention(p.attend, ones, words.x, 1, words.mask[:, None, None], trace=trace)
     y, back_out = linear(p.out, c[:, 0])
-    return y[:, 0], lambda dy, g: back_attend(back_out(dy[:, None], g.out)[:, None], g.attend)
+
+    def backward(dy, g):
+        dc = back_out(dy[:, None], g.out)
+        back_attend(dc[:, None], g.attend)
+
+    return y[:, 0], backward
 
 
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
-p = params.init({"attend": attention.describe_attention(16), "out": describe_linear(16, 1)}, seed=0)
+target = train.sentiment.astype("f4")
+p = params.init({"attend": describe_attention(16), "out": describe_linear(16, 1)}, seed=0)
 for _ in range(400):
-    (y, backward), g = ask(p, train), params.zeros_like(p)
-    backward(2 * (y - train.sentiment.astype("f4")) / len(train), g)
+    y, backward = predict(p, train)
+    g = params.zeros_like(p)
+    backward(2 * (y - target) / len(train), g)
     p.vector -= 0.1 * g.vector
-error = ((ask(p, test, trace := {})[0] - test.sentiment) ** 2).mean()
-a = trace["attention"][:, 0, 0]  # (B, S): one head, one query
+
+trace = {}
+y, _ = predict(p, test, trace)
+a = trace["attention"][:, 0, 0]  # (B, S): head 0, query 0
+error = ((y - test.sentiment) ** 2).mean() / test.sentiment.var()
+print(f"mean squared error on {len(test)} clips of new speakers: {error:.2f} of the variance of the sentiment")
+
+# %% [markdown]
+# Which words get the weight? The small language of the corpus has thirteen adjectives that judge. For each sentence of a new
+# speaker, compare their share of the words with their share of the weight.
+
+# %%
 judging = "awful terrible bad dull sad odd plain fine nice good lovely great wonderful".split()
-says = [sentence.split() for sentence in test.truth["sentence"]]
-found = [np.array([word in judging for word in words]) for words in says]
-weight, share = np.mean([(a[i, : len(f)] @ f, f.mean()) for i, f in enumerate(found)], 0)
+sentences = [sentence.split() for sentence in test.truth["sentence"]]
+share, weight = [], []
+for i, sentence in enumerate(sentences):
+    judges = np.array([word in judging for word in sentence])
+    share.append(judges.mean())
+    weight.append(a[i, : len(sentence)] @ judges)
+share, weight = np.mean(share), np.mean(weight)
+
+longest = np.argsort([-len(sentence) for sentence in sentences], kind="stable")
 fig, ax = plt.subplots(figsize=(9, 2.6), layout="constrained")
-for row, i in enumerate(sorted(range(len(says)), key=lambda i: -len(says[i]))[:20:4]):
-    for s, word in enumerate(says[i]):
+for row, i in enumerate(longest[:20:4]):
+    for s, word in enumerate(sentences[i]):
         ax.text(s, row, word, ha="center", va="center", bbox={"fc": plt.cm.Oranges(0.9 * a[i, s]), "ec": "none"})
-ax.set(xlim=(-0.5, 10.5), ylim=(4.5, -0.5), title=f"Adjectives: {share:.0%} of words, {weight:.0%} of weight")
+adjectives = f"adjectives: {share:.0%} of words, {weight:.0%} of weight"
+ax.set(xlim=(-0.5, 10.5), ylim=(4.5, -0.5), title=f"Weight of words (darker: more); {adjectives}; n = {len(test)}, seed 0")
 ax.axis("off")
 plt.show()
 
-# Lesson 5: the query has found adjectives, though nobody named them, and has learned something that helps with new speakers.
-# (Other words get weight, too. Weights sum to 1: to make an adjective count less, "hardly good", it looks at something else.)
-assert weight > 1.3 * share and error < 0.7 * test.sentiment.var()
-
 # %% [markdown]
-# ## Positions
+# Adjectives are 24% of the words and get 41% of the weight, though no label names them: the only target is the sentiment of the
+# whole clip. The error on new speakers is 0.41 of the variance.
 #
-# Lesson 3 is a loss where order matters. So step $t$ is given a vector $P_t$ that no other step has. For $i < C / 2$:
-#
-# $$P_{ti} = \sin((t + 1) f_i), \qquad P_{t,\,C/2+i} = \cos((t + 1) f_i), \qquad f_i = 10^{-4 i / (C/2 - 1)} .$$
-#
-# Since $\sin a \sin b + \cos a \cos b = \cos(a - b)$, $\sum_c P_{tc} P_{sc} = \sum_i \cos((t - s) f_i)$ is large where $t$ is
-# near $s$: products know distance. `positions(x, valid)` adds $P$ to the valid steps.
-#
-# ## A layer
-#
-# Around attention stand four things. A **residual** $y = x + f(x)$: its backward, $dy$ plus what comes back through $f$, has a
-# way past $f$. **Layer norm** (tutorial 2). **Dropout** $y_c = x_c m_c / (1 - \rho)$, $m_c$ is 0 with probability $\rho$, or 1:
-# the mean of $y_c$ is $x_c$, and $dx_c = dy_c m_c / (1 - \rho)$; without a generator (in evaluation) nothing drops.
-# **Feed-forward** on each step alone, $\mathrm{drop}(\max(xW^1 + b^1, 0))\, W^2 + b^2$, mostly $4C$ wide inside.
-#
-#     post-norm:  h = LN(x + drop(Attention(x, x)))             y = LN'(h + drop(FFN(h)))        OpenFace-Adaptive
-#     pre-norm:   h = x + drop(Attention(LN(x), LN(memory)))    y = h + drop(FFN(LN'(h)))        AuxFormer
-#
-# Pre-norm leaves a road of additions from end to start. `cross_layer` is that line; `pre_norm_layer` has `memory = x`.
-
+# Other words get weight, too. The weights sum to 1. In "hardly good" the adjective counts less only if another word gets
+# weight.
 
 # %%
-def cross_layer(p, x, memory, heads, mask, rates, rng):
-    n, back_n = dense.layer_norm(p.norm1, x)
-    m, back_m = dense.layer_norm(p.norm1, memory)  # the same LN
-    a, back_a = attention.attention(p.attend, n, m, heads, mask, rates.attention, rng)
-    a, back_drop1 = dropout(rng, a, rates.residual)
-    h = x + a
-    n2, back_n2 = dense.layer_norm(p.norm2, h)
-    f, back_f = feed_forward(p.ffn, n2, rates.relu, rng)
-    f, back_drop2 = dropout(rng, f, rates.residual)
-
-    def backward(dy, g):
-        dh = dy + back_n2(back_f(back_drop2(dy), g.ffn), g.norm2)  # y = h + f
-        dn, dm = back_a(back_drop1(dh), g.attend)  # h = x + a
-        return dh + back_n(dn, g.norm1), back_m(dm, g.norm1)
-
-    return h + f, backward
-
-
-rates = attention.Rates(attention=0.1, relu=0.1, residual=0.1, embed=0.25)
-p = params.init(attention.describe_encoder_layer(C, 4 * C), seed=0, dtype=np.float64)
-ours, theirs = (f(p, x, memory, 2, None, rates, np.random.default_rng(1))[0] for f in (cross_layer, attention.cross_layer))
-np.testing.assert_array_equal(ours, theirs)
-np.testing.assert_array_equal(attention.pre_norm_layer(p, x, 2)[0], cross_layer(p, x, x, 2, None, rates, None)[0])
-assert np.abs(attention.post_norm_layer(p, x, 2)[0].mean(-1)).max() < 1e-9  # it ends with a norm
-
-# %% [markdown]
-# ## Encoders, and a voice that asks a face
-#
-# AuxFormer's `encoder`: $h^0 = \mathrm{drop}(\sqrt C\, x + P)$, $L$ pre-norm layers, a layer norm. In a `cross_encoder`
-# $m = \mathrm{drop}(\sqrt C\, \mathrm{memory} + P)$, and *every* layer attends to this $m$: $dm$ is a sum over layers. `places`
-# add positions; encoders within one modality add none. For the clip stands its last valid step: it sees most.
-
-
-# %%
-def voice_asks_face(p, x, m, x_valid, m_valid, rng=None):
-    sight, within = (causal_between(x_valid, there) & key_mask(there) for there in (m_valid, x_valid))
-    places = [lambda z, there=there: sequence.positions(z, there) for there in (x_valid, m_valid)]
-    h, back_cross = attention.cross_encoder(p.cross, x, m, 2, sight, rates, rng, places=places)
-    s, back_within = attention.encoder(p.within, h, 2, within, rates, rng)
-    y, back_token = sequence.last_valid_step(s, x_valid)
-    return y, lambda dy, g: back_cross(back_within(back_token(dy), g.within), g.cross)  # dx, dm
-
-
-x_valid, m_valid = test.streams["prosody"].mask[:3, ::16], test.streams["units"].mask[:3, ::8]  # three frames a second
-x, m = (rng.normal(size=(*there.shape, C)) for there in (x_valid, m_valid))  # stand in for features projected to width C
-p = params.init({part: attention.describe_encoder(C, 4 * C, 2) for part in ("cross", "within")}, seed=0, dtype=np.float64)
-noise = [np.where(there[..., None], z, 9.0) for z, there in ((x, x_valid), (m, m_valid))]
-assert_gradient(lambda p, *z: voice_asks_face(p, *z, x_valid, m_valid), p, x, m, rng=rng, zero=("*.key.b",), directions=True)
-
-# Lesson 6: what stands in the padding does not matter; with positions, order does.
-ours, theirs = (voice_asks_face(p, *pair, x_valid, m_valid)[0] for pair in ((x, m), noise))
-assert not (x_valid.all() or m_valid.all()) and np.abs(ours - theirs).max() < 1e-9
-for place, seen in ((None, False), (sequence.positions, True)):
-    forth, back = (attention.cross_encoder(p.cross, x, z, 2, places=(None, place))[0] for z in (m, m[:, ::-1]))
-    assert (np.abs(forth - back).max() > 1e-2) == seen
+# Lesson 8: the query weighs adjectives more than other words, and the weighted mean predicts the sentiment of new speakers.
+assert weight > 1.3 * share and error < 0.7
 
 # %% [markdown]
 # ## On your own
@@ -318,15 +427,27 @@ for place, seen in ((None, False), (sequence.positions, True)):
 # Write it yourself: exercise file `07_attention.py` (`refmer exercises --out DIR`, then `refmer grade DIR/07_attention.py`).
 # With tutorial 2 you can then write a whole layer: `21_transformer_layer.py`.
 #
-# 1. One query sees two keys with scores $u$ and 0. What is $a_{11}$ as a function of $u$?
-# 2. Draw standard normal $q$ and $k$ with $D = 256$, 20 keys. How large is the largest weight, with and without $1 / \sqrt D$?
-# 3. How many parameters has a layer of width $C$ with $4C$ inside? (AuxFormer: $C = 130$.)
+# 1. One query attends to two keys with scores $u$ and 0. What is $a_{11}$ as a function of $u$?
+# 2. Draw standard normal $q$ and $k$ with $D = 256$, and 20 keys. How large is the largest weight, with and without
+#    $1 / \sqrt D$?
+# 3. Replace $c$ by $1 / \tau$ with a learned temperature $\tau$. Derive $d\tau$ from $dz$.
 
-# %%
-# Solution 1: e^u / (e^u + 1) = 1 / (1 + e^-u), the sigmoid. A gate (tutorial 4) is a softmax over "this" and "nothing".
-# Solution 2: about 0.2 and above 0.9: one key takes nearly all, and a (delta - a) is nearly 0.
+# %% tags=["hide-cell"]
+# Solution 1: e^u / (e^u + 1) = 1 / (1 + e^-u), the sigmoid. A gate (tutorial 4) is a softmax over two scores, s and 0.
+u = 0.7
+weights = our_attention(np.ones((1, 1, 1)), np.array([[[u], [0.0]]]), np.ones((1, 2, 1)))[0]
+assert abs(weights[0, 0, 0] - 1 / (1 + np.exp(-u))) < 1e-12
+
+# Solution 2: about 0.2 with the factor and above 0.9 without: one key takes nearly all, and a (delta - a) is nearly 0.
 q, k = rng.normal(size=(200, 256)), rng.normal(size=(20, 256))
-soft, hard = (our_attention(factor * q, k, np.eye(20))[0].max(-1).mean() for factor in (1, 16))  # the weights a
-assert soft < 0.4 < 0.8 < hard
-# Solution 3: 4 (C^2 + C) of the maps in attention, 8 C^2 + 5 C of the feed-forward network, 4 C of the norms.
-assert params.count(attention.describe_encoder_layer(130, 520)) == 12 * 130**2 + 13 * 130 == 204_490
+scaled, unscaled = (our_attention(factor * q, k, np.eye(20))[0].max(-1).mean() for factor in (1, 16))  # 16 = sqrt(256)
+assert scaled < 0.4 < 0.8 < unscaled
+
+# Solution 3: z = s / tau with s = q.k, so dz/dtau = -s / tau^2 = -z / tau, and dtau = -sum over t and s of dz z / tau.
+q, k, v, dy, tau = q[:3, :4], k[:5, :4], rng.normal(size=(5, 4)), rng.normal(size=(3, 4)), 1.7
+rate = 4**0.5 / tau  # our_attention multiplies by 1 / sqrt(4)
+a, _ = our_attention(rate * q, k, v)
+dz = our_attention_backward(dy, rate * q, k, v, a)[1]
+dtau = -(dz * (q @ k.T / tau)).sum() / tau
+moved = our_attention(4**0.5 / (tau + 1e-30j) * q, k, v)[1]
+assert abs((dy * moved).sum().imag / 1e-30 - dtau) < 1e-12 * abs(dtau)

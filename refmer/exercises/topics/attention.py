@@ -59,7 +59,7 @@ CASES = [
     Case("backward", "our_self_attention_backward", own_backward),
 ]
 
-EQUATIONS, MASK, ITSELF = "Forward and backward", "A mask", "One sequence, three times"
+EQUATIONS, MASK, ITSELF = "Forward and backward", "A mask", "Self-attention"
 A, BACK, OWN = "our_attention", "our_attention_backward", "our_self_attention_backward"
 MISTAKES = [
     Mistake("no scale", A, "c * q @", "q @", "the scale 1/sqrt(D) of the scores is missing", EQUATIONS),
