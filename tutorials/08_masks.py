@@ -97,21 +97,23 @@ np.testing.assert_allclose(after, [[[3 / 8, 1 / 8, 0]]])
 #
 # *Example, continued.* With $da = (8, 4, 100)$ the sum is $\frac34 \cdot 8 + \frac14 \cdot 4 + 0 \cdot 100 = 7$, and
 # $dz = (\frac34, -\frac34, 0)$. The 100 of the masked key does not count.
+#
+# In the function the upstream gradient $da$ is called `dy`, as in all exercises.
 
 
 # %%
-def our_masked_weights_backward(da, a):
-    """Return the gradient of the scores z.
+def our_masked_weights_backward(dy, a):
+    """Return the gradient of the scores z for the upstream gradient dy, that of a.
 
-    da (B, T, S), a as in our_masked_weights -> dz (B, T, S)
+    dy (B, T, S), a as in our_masked_weights -> dz (B, T, S)
     """
-    dz = a * (da - (a * da).sum(-1, keepdims=True))
+    dz = a * (dy - (a * dy).sum(-1, keepdims=True))
     return dz
 
 
 def masked_weights(z, mask):
     a = our_masked_weights(z, mask)
-    return a, lambda da: our_masked_weights_backward(da, a)
+    return a, lambda dy: our_masked_weights_backward(dy, a)
 
 
 np.testing.assert_allclose(our_masked_weights_backward(np.array([[[8.0, 4.0, 100.0]]]), before), [[[3 / 4, -3 / 4, 0]]])
