@@ -310,6 +310,9 @@ assert 0.31 < ratio < 1 / 3
 # evaluation.
 
 # %%
+m = np.array([1, 0])
+assert (np.array([2, 4]) * m / (1 - 0.5)).tolist() == [4, 0] and (np.ones(2) * m / (1 - 0.5)).tolist() == [2, 0]
+
 ones = np.ones((1000, 100))
 y, backward = dropout(np.random.default_rng(0), ones, 0.25)
 assert set(np.unique(y)) == {0, 1 / 0.75}
