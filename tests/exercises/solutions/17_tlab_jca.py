@@ -81,6 +81,74 @@ def stages_of_our_tlab_backward(dy, h, tau, Wq, Wk, Wv, q, k, v, G, A, m):
     return inner | {f"d{name}": (value, lambda x, name=name: whole(**{name: x})) for name, value in values.items()}
 
 
+def our_avga(f, a, Uf, bf, Ua, ba, Mf, Ma, w, Wo, bo):
+    R, Q = np.einsum("tnv,vc->tnc", f, Uf) + bf, np.einsum("tc,cd->td", a, Ua) + ba
+    # mistake[no bias]: R, Q = np.einsum("tnv,vc->tnc", f, Uf), np.einsum("tc,cd->td", a, Ua) + ba
+    R, Q = R * (R > 0), Q * (Q > 0)
+    # mistake[no ReLU]: R = R * (R > 0)
+    of_sound = np.einsum("tc,ce->te", Q, Ma)
+    # mistake[scores of the face alone]: of_sound = np.zeros((len(a), len(w)))
+    e = np.tanh(np.stack([R[:, n] @ Mf + of_sound for n in range(f.shape[1])], 1))
+    z = np.einsum("tne,e->tn", e, w)
+    alpha = our_softmax(z)
+    # mistake[softmax over steps]: alpha = our_softmax(z.T).T
+    c = np.einsum("tn,tnv->tv", alpha, f)
+    return R, Q, e, alpha, c, np.einsum("tv,vc->tc", c, Wo) + bo
+
+
+def our_avga_backward(dy, f, Uf, Ua, Mf, Ma, w, Wo, R, Q, e, alpha):
+    dc = np.einsum("tc,vc->tv", dy, Wo)
+    dalpha = np.einsum("tnv,tv->tn", f, dc)
+    dz = through(alpha, dalpha)
+    # mistake[inner sum of alpha]: dz = alpha * dalpha
+    deta = np.einsum("tn,e,tne->tne", dz, w, 1 - e**2)
+    # mistake[tanh of e]: deta = np.einsum("tn,e->tne", dz, w)
+    dR = np.einsum("tne,ce->tnc", deta, Mf)
+    dQ = np.einsum("tne,ce->tc", deta, Ma)
+    # mistake[first position]: dQ = np.einsum("te,ce->tc", deta[:, 0], Ma)
+    open_R, open_Q = R > 0, Q > 0
+    # mistake[ReLU of R open]: open_R, open_Q = np.ones(R.shape), Q > 0
+    # mistake[ReLU of Q open]: open_R, open_Q = R > 0, np.ones(Q.shape)
+    uses = [np.einsum("tn,tv->tnv", alpha, dc), np.einsum("tnc,vc->tnv", dR * open_R, Uf)]
+    # mistake[average only]: uses = [np.einsum("tn,tv->tnv", alpha, dc)]
+    # mistake[scores only]: uses = [np.einsum("tnc,vc->tnv", dR * open_R, Uf)]
+    da = np.einsum("td,cd->tc", dQ * open_Q, Ua)
+    return dc, dalpha, dz, deta, dR, dQ, sum(uses), da, np.einsum("tc,tne->ce", Q, deta)
+
+
+def stages_of_our_avga_backward(dy, f, Uf, Ua, Mf, Ma, w, Wo, R, Q, e, alpha):
+    keep_R, keep_Q = R > 0, Q > 0
+    z = e @ w
+
+    def of_alpha(alpha, f=f):
+        return np.einsum("tn,tnv->tv", alpha, f) @ Wo
+
+    def of_z(z, f=f):
+        p = np.exp(z)
+        return of_alpha(p / p.sum(1)[:, None], f)
+
+    def of_eta(eta, f=f):
+        return of_z(np.tanh(eta) @ w, f)
+
+    def of_RQ(R=R, Q=Q, Ma=Ma, f=f):
+        return of_eta(R @ Mf + (Q @ Ma)[:, None], f)
+
+    def of_f(f_new):
+        return of_RQ(R=R + (f_new - f) @ Uf * keep_R, f=f_new)  # R is linear in f where it is open
+
+    return {
+        "dc": ((alpha[:, None] @ f)[:, 0], lambda c: c @ Wo),
+        "dalpha": (alpha, of_alpha),
+        "dz": (z, of_z),
+        "deta": (R @ Mf + (Q @ Ma)[:, None], of_eta),
+        "dR": (R, lambda R: of_RQ(R=R)),
+        "dQ": (Q, lambda Q: of_RQ(Q=Q)),
+        "df": (f, of_f),
+        "da": (np.zeros((len(Q), len(Ua))), lambda change: of_RQ(Q=Q + change @ Ua * keep_Q)),
+        "dMa": (Ma, lambda Ma: of_RQ(Ma=Ma)),
+    }
+
+
 def our_update(x, J, WJ, W, WK, WH):
     u = np.einsum("tc,ts->cs", x, WJ)
     root = np.sqrt(J.shape[1])
