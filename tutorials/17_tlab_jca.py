@@ -296,11 +296,12 @@ np.testing.assert_allclose([delta(example_A), np.ptp(two_steps[-1])], [1 / 4, 1 
 G, A = global_and_local(h, tau)
 G_small, A_small = global_and_local(h / 10, tau)
 
-fig, axes = plt.subplots(1, 4, figsize=(11, 3), layout="constrained")
-shown = {"global map G": G, "local map A": A, "product G A": G @ A, "G A, queries / 10": G_small @ A_small}
-for ax, (name, weights) in zip(axes, shown.items(), strict=True):
+fig, axes = plt.subplots(1, 4, figsize=(12, 3.6), layout="constrained")
+images = {"global map G": G, "local map A": A, "product G A": G @ A, "G A, scores / 10": G_small @ A_small}
+for ax, (name, weights) in zip(axes, images.items(), strict=True):
     ax.imshow(weights, vmin=0, vmax=0.3)
-    ax.set(title=f"{name}, δ = {delta(weights):.2f}", xlabel="step s of the key", ylabel="step t")
+    ax.set(xlabel="step s of the key", ylabel="step t")
+    ax.set_title(f"{name}, δ = {delta(weights):.2f}", fontsize=10)
 fig.suptitle("Attention weights of one random sequence of 16 steps, untrained block, seed 0")
 plt.show()
 
