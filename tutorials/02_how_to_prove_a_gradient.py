@@ -4,13 +4,12 @@
 # Introduces: `refmer.check.assert_pair`, `refmer.check.assert_gradient`, `refmer.ops.norms.layer_norm`,
 # `refmer.ops.norms.layer_norm_backward`
 #
-# **What you will do.** Derive the backward pass of layer norm, break it on purpose, and look for a test that notices.
+# **After this page** you can derive the backward of layer norm, prove a gradient by a step along the imaginary axis, say why a
+# difference quotient cannot tell a small mistake from rounding, and why a test whose upstream gradient is all ones is blind.
 #
-# **What you will learn.** Why a difference quotient cannot tell a small mistake from rounding; how a step along the imaginary
-# axis gives a derivative to the last bit; why a test whose upstream gradient is all ones is blind; what a proof by the complex
-# step does and does not show.
+# **Time.** 60 minutes to read, 5 seconds to run.
 #
-# **What you need.** Tutorial 1, and $i^2 = -1$.
+# **You need** tutorial 1: the contract of forward and backward; and $i^2 = -1$.
 
 # %%
 import matplotlib.pyplot as plt
@@ -269,7 +268,7 @@ assert noticed
 #    larger?
 
 
-# %%
+# %% tags=["hide-cell"]
 # Solution 1: with r = (mean x^2)^(-1/2), dx = r (dy - y mean(dy y)): layer norm's formula without the centring.
 def rms(x):
     return x / np.sqrt((x * x).mean(-1, keepdims=True))

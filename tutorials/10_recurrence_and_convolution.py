@@ -5,11 +5,12 @@
 # `refmer.layers.convolution.describe_conv1d`, `refmer.layers.convolution.conv1d`, `refmer.layers.convolution.describe_tcn`,
 # `refmer.layers.convolution.tcn`
 #
-# **What you will do.** Write an LSTM and a causal dilated convolution, and let both follow feelings through recordings.
+# **After this page** you can write an LSTM with padded steps and a causal dilated convolution with their backward passes, say
+# where a gradient through time vanishes or explodes, and compute how far a stack of convolutions sees.
 #
-# **What you will learn.** Where a gradient through time dies; how far a stack of small convolutions sees; what memory is worth.
+# **Time.** 75 minutes to read, 10 seconds to run.
 #
-# **What you need.** Tutorials 1 to 3, and `params.count` from tutorial 7.
+# **You need** tutorials 1, 2, 3 and 9: layers, the proof, recordings, `params.count`.
 
 # %%
 import matplotlib.pyplot as plt
@@ -332,7 +333,7 @@ assert max(found["TCN"][0][-1], found["LSTM"][0][-1]) < 0.9 * found["the present
 # 2. Read an LSTM in both directions (`bidirectional=True`). Is it still causal? Where may it be used?
 # 3. In `our_lstm_backward`, leave out `du[:, t] @ U.T`. Which gradients are still right?
 
-# %%
+# %% tags=["hide-cell"]
 # Solution 1: R = 1 + 4 (2^L - 1) >= 51 for L = 4. A block has 2 (k H^2 + H) numbers, an LSTM 4 (D H + H^2 + 2 H).
 assert params.count(describe_lstm(6, 16)) == 4 * (6 * 16 + 16**2 + 2 * 16)
 # Solution 2: no, the first output hears the last input. Only where the whole recording is there before the first answer.

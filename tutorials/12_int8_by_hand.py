@@ -6,13 +6,12 @@
 # `refmer.int8.arithmetic.affine_rows`, `refmer.int8.arithmetic.accumulate`, `refmer.int8.arithmetic.dequantize`,
 # `refmer.int8.matrix.QuantizedMatrix`, `refmer.quantize`, `refmer.int8.size_table`, `refmer.int8.sensitivity`
 #
-# **What you will do.** Write numbers in 8 bits, multiply matrices of them, make a trained recognizer small, and send a gradient
-# through rounding.
+# **After this page** you can write numbers in 8 bits with a bounded error, multiply matrices of them, make a trained recognizer
+# small, send a gradient through rounding, and say when 8 bits save time and when they do not.
 #
-# **What you will learn.** Where the error is and how large it can be; why zero must be exact, weights symmetric, and every row
-# for itself; when 8 bits save time and when they do not.
+# **Time.** 75 minutes to read, 15 seconds to run.
 #
-# **What you need.** Tutorials 1, 4 and 11.
+# **You need** tutorials 1, 4 and 11: layers, a trained recognizer, kernels.
 
 # %%
 from time import process_time
@@ -374,7 +373,7 @@ np.testing.assert_allclose(dW, g.W, rtol=1e-12)
 # 2. 200 normal weights and one of 20 share a column. Does it pay to let the one saturate? (`clip="mse"` tries 2, 4, ... %.)
 # 3. Why does an error of weights hurt less in the middle of a network with layer norms than in its last map?
 
-# %%
+# %% tags=["hide-cell"]
 # Solution 1: s = 6 / 255, z = 0. The symmetric code never uses its negative half: its step is twice as wide.
 assert arithmetic.affine_range(0, 6) == (f(6) / f(255), 0)
 # Solution 2: a share e less costs (127 e t)^2 once, and K t^2 / 12 becomes smaller by a share of about 2e: it pays only below

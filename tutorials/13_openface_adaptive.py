@@ -4,12 +4,13 @@
 # Introduces: `refmer.systems.openface_adaptive.Config`, `refmer.systems.openface_adaptive.describe`,
 # `refmer.systems.openface_adaptive.forward`, `refmer.layers.dense.batch_norm`
 #
-# **What you will do.** Build paper 000's system, prove its gradient, train it as in the paper and told of broken sensors, look
-# at its gates and attention maps, break its sight, and hold two of its numbers against the paper's.
+# **After this page** you can build the system of paper 000 and prove its gradient, train it as in the paper and told of broken
+# sensors, read its gates and attention maps, and compare two of its numbers with the paper's.
 #
-# **What you will learn.** What batch norm adds; what a gate near 0 leaves of a node; how to hide one; what telling is worth.
+# **Time.** 90 minutes to read, 20 seconds to run.
 #
-# **What you need.** Tutorials 1 to 6. The file is `refmer/systems/openface_adaptive.py`. The corpus is synthetic.
+# **You need** tutorials 2, 3, 4, 5, 7 and 9: the proof, the corpus, gates, focal loss, attention, the encoder layer. The file
+# is `refmer/systems/openface_adaptive.py`. The corpus is synthetic.
 
 # %%
 import matplotlib.pyplot as plt
@@ -384,7 +385,7 @@ assert round(4 * sizes[128] / 1e6, 1) == 7.9 and round(4 * sizes[192] / 1e6, 1) 
 # 2. At which $\alpha$ is $ds = \alpha - r$ zero for a clip half of whose copies are clean and half covered, but look the same?
 # 3. The ablation without Transformer loses 6.9 points in the paper. What does it lose here? (`transformer=False`)
 
-# %%
+# %% tags=["hide-cell"]
 # Solution 1: d -> 64 -> 1 with biases: 64 d + 129, or 8,321 at d = 128.
 with_text = params.count(system.describe(system.Config.paper(gate_text=True)))
 assert with_text - sizes[128] == 64 * 128 + 129 == 8_321

@@ -3,13 +3,12 @@
 #
 # Introduces: `refmer.Label` `refmer.read_table` `refmer.Stream`
 #
-# **What you will do.** Go from a folder of feature files to a table of scores: by group, with error bars, and beside a linear
-# model on the same features.
+# **After this page** you can go from a folder of feature files to a table of scores by group, with error bars and beside a
+# linear model on the same features, and say which stream is which modality for any system.
 #
-# **What you will learn.** What a stream and a label are; how any system is told which stream is which modality; why scores of
-# people need folds by person; how to see whether a network was worth its trouble.
+# **Time.** 45 minutes to read, 15 seconds to run.
 #
-# **What you need.** Tutorials 3, 4 and 21.
+# **You need** tutorials 3, 4 and 21: streams, a trained recognizer, error bars.
 
 # %%
 import csv
