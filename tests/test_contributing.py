@@ -41,8 +41,8 @@ def again(path):
     """A step: copy a file under the name of a new tutorial."""
 
     def step(copy):
-        new = path.replace("01_one_layer", "18_new").replace("one_layer", "new")
-        (copy / new).write_text((copy / path).read_text().replace("01_one_layer.py", "18_new.py"))
+        new = path.replace("01_one_layer", "24_new").replace("one_layer", "new")
+        (copy / new).write_text((copy / path).read_text().replace("01_one_layer.py", "24_new.py"))
 
     return step
 
@@ -189,10 +189,10 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
         [STRUCTURE, "tests/test_tutorials.py"],
         "lists or parts or introduced or gap",
         [
-            lambda copy: (copy / "tutorials/18_new.py").write_text(
+            lambda copy: (copy / "tutorials/24_new.py").write_text(
                 re.sub(r"^# Introduces:.*?^#$", "# Introduces:\n#", (copy / FIRST).read_text(), flags=re.M | re.S)
             ),
-            append("README.md", "\n18 new\n"),
+            append("README.md", "\n24 new\n"),
         ],
     ),
 }

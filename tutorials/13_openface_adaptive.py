@@ -36,7 +36,7 @@ rng = np.random.default_rng(0)
 # with tutorial 4's gates $\alpha_V$ and $\alpha_A$, each from its own $r_m$.
 #
 # The three $h_m$, of width $d$, are the nodes of a graph in which every node sees every node: a sequence of three for a
-# Transformer of post-norm layers (tutorial 7) with four heads. No positions: $h_V$, $h_A$, $h_T$ stay in their places. At the
+# Transformer of post-norm layers (tutorial 9) with four heads. No positions: $h_V$, $h_A$, $h_T$ stay in their places. At the
 # end they stand side by side, $3d$ numbers, and an MLP makes seven scores: sentiment from $-3$ to $3$, rounded.
 #
 # **Batch norm** is tutorial 2's layer norm along the other axis. With the batch's $\mu_c = \frac1B \sum_b x_{bc}$ and $v_c$:

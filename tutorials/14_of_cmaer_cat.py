@@ -28,9 +28,9 @@ from refmer.systems import of_cmaer_cat
 # %% [markdown]
 # ## Cross-modal attention
 #
-# Face (images), voice (log-mel) and body (skin, heart) each go through a small convolutional encoder (tutorial 10), which leaves
-# $F_i$ (B, $T_i$, C) with their own numbers of steps, and means over time $f_i$ (eq. 1-2). One set of maps serves all senses
-# (eq. 3-5):
+# Face (images), voice (log-mel) and body (skin, heart) each go through a small convolutional encoder (tutorial 10), which
+# leaves $F_i$ (B, $T_i$, C) with their own numbers of steps, and means over time $f_i$ (eq. 1-2). One set of maps serves all
+# senses (eq. 3-5):
 #
 # $$A_{ij} = \text{softmax}\bigl(F_i W_Q (F_j W_K)^\top / \sqrt C\bigr)\, F_j W_V \qquad (T_i \times C).$$
 #

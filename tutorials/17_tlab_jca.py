@@ -749,7 +749,7 @@ for key, equal in ((W_k + W_k.T, True), (W_k, False)):
     G, A = our_tlab(h, h, W_q, key, W_q)[3:5]
     assert np.allclose(G, A) == equal
 
-# Solution 2: positions (tutorial 7). A step then has a content and a place, and the scores can depend on the difference of
+# Solution 2: positions (tutorial 9). A step then has a content and a place, and the scores can depend on the difference of
 # places.
 # Lesson 2 fails: the place is added after the shuffling and does not move along with the content.
 place = np.sin(np.arange(T)[:, None] / 2 + np.arange(C))

@@ -59,8 +59,8 @@ def graded(tmp_path, name, text, **options):
     return grade(path, **options)
 
 
-def test_there_are_sixteen_exercises_and_at_least_120_mistakes():
-    assert len(NAMES) == 16 and len(MISTAKES) >= 120
+def test_there_are_22_exercises_and_at_least_200_mistakes():
+    assert len(NAMES) == 22 and len(MISTAKES) >= 200
 
 
 @each
