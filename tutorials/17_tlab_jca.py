@@ -11,8 +11,8 @@
 #
 # **Time.** 90 minutes to read, 5 seconds to run.
 #
-# **You need** tutorials 2, 7 and 10: the proof of a gradient by a complex step; scaled dot-product attention and the backward
-# of a softmax; the LSTM, the temporal convolution network (TCN) and masks of padded steps.
+# **You need** tutorials 2, 7, 8 and 10: the proof of a gradient by a complex step; scaled dot-product attention and the
+# backward of a softmax; masks of padded steps; the LSTM and the temporal convolution network (TCN).
 
 # %%
 import matplotlib.pyplot as plt
@@ -329,8 +329,8 @@ assert delta(G_small @ A_small) < 0.1 * delta(G @ A)
 #
 # $$e_{tn} = \tanh(R_{tn} M_f + Q_t M_a), \qquad z_{tn} = e_{tn} \cdot w .$$
 #
-# Third, a softmax over positions gives weights, and the face is averaged with them. One more linear map with bias follows (eq.
-# 7):
+# Third, a softmax over positions gives weights, and the face is averaged with them. This is eq. (7). One more linear map with
+# bias follows:
 #
 # $$\alpha_{tn} = \frac{e^{z_{tn}}}{\sum_j e^{z_{tj}}}, \qquad c_t = \sum_n \alpha_{tn}\, f_{tn}, \qquad y_t = c_t W_o + b_o .$$
 #
@@ -478,7 +478,7 @@ for ours, theirs in ((our_df, df[0]), (our_da, da[0]), (our_dMa, g.from_audio.W)
 # | $y = (H W_H)^\top + x$ (eq. 11) | $(T, C)$ | $W_H$ is $(E, T)$: back to time; then the residual $+\,x$ |
 #
 # The shapes that the paper prints for these maps do not fit each other (see `docs/deviations.md`). These are the shapes of the
-# code of Praveen et al., whose method it is; $E$ is 32 there.
+# code of Praveen et al., whose method it is. $E$ is 32 there; in refmer's `Config` it is `hidden`, and not the $E$ of AVGA.
 #
 # The sound and the face have four maps each, of the same shapes. No map is shared:
 #

@@ -9,8 +9,8 @@
 #
 # **Time.** 70 minutes to read, 2 minutes to run.
 #
-# **You need** tutorials 4, 6 and 17: training with `Recognizer` and removing a stream with `corrupt`; concordance and its
-# gradient; the parts of the system and the contraction $\delta$.
+# **You need** tutorials 4, 6, 9 and 17: training with `Recognizer` and removing a stream with `corrupt`; concordance and its
+# gradient; the number of parameters, `params.count`; the parts of the system and the contraction $\delta$.
 
 # %%
 import matplotlib.pyplot as plt
