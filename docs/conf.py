@@ -98,7 +98,9 @@ def copy_mathjax(app, error):
 
 
 def setup(app):
-    app.add_config_value("made_by", fingerprint(HERE / "pages.py"), "env")  # a change rebuilds all pages
+    app.add_config_value(
+        "made_by", fingerprint(HERE / "pages.py", HERE / "system_pages.py", *(HERE / "measured").iterdir()), "env"
+    )  # a change rebuilds all pages
     app.connect("builder-inited", lambda app: pages.make(ROOT, HERE))
     app.connect("autodoc-process-docstring", pages.docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", pages.signature)

@@ -1,10 +1,12 @@
-"""Generated pages: copies of the tutorials and exercises, and a page of reference for every module."""
+"""Generated pages: copies of the tutorials and exercises, a page of reference for every module, and the pages of systems."""
 
 import ast
 import inspect
+import json
 import re
 
 import nbformat
+import system_pages
 from docutils import nodes
 from sphinx.addnodes import pending_xref
 
@@ -26,6 +28,9 @@ def make(root, here):
             texts = {file: with_download(text, file.replace(".py", ".ipynb")) for file, text in texts.items()}
         write(here / name, texts)
     write(here / "api", reference(root / "refmer"))
+    write(here / "systems", system_pages.texts(root))
+    gates = json.loads((here / "measured/compare.json").read_text())["gates"]
+    write(here / "_static/made", {"gates.js": f"const GATES = {json.dumps(gates)};\n"})
 
 
 def read(script):
