@@ -16,7 +16,6 @@ TITLES = {
     "tlab_jca": ("TLAB-JCA", "003"),
     "raver": ("RAVER", "004"),
 }
-PAGES = {"openface_adaptive": (13,), "of_cmaer_cat": (14,), "auxformer": (15, 16), "tlab_jca": (17, 18), "raver": (19, 20)}
 
 # module.function -> pairs of an equation and the beginning of the line that computes it
 EQUATIONS = {
@@ -115,7 +114,7 @@ def index():
 
 def page(root, name, size, tasks):
     module, (title, paper) = import_module(f"refmer.systems.{name}"), TITLES[name]
-    lessons = [next((root / "tutorials").glob(f"{n:02}_*.py")).stem for n in PAGES[name]]
+    lessons = sorted(path.stem for path in (root / "tutorials").glob(f"[0-9][0-9]_{name}*.py"))
     read = " and ".join(f"[tutorial {stem[:2]}](../tutorials/{stem}.py)" for stem in lessons)
     parts = "\n".join(f"| `{part}` | {n:,} | {100 * n / size['parameters']:.1f} |" for part, n in size["parts"].items())
     total = f"{size['parameters']:,}" + ("" if size["published"] is None else f" (published: {size['published']:,})")
