@@ -1,23 +1,22 @@
 # %% [markdown]
-# # 15. AuxFormer
+# # 15. AuxFormer: encoders, tokens and heads
 #
 # Introduces: `refmer.systems.auxformer.Config`, `refmer.systems.auxformer.describe`, `refmer.systems.auxformer.forward`,
-# `refmer.systems.auxformer.loss`, `refmer.layers.auxformer.head`, `refmer.layers.sequence.sinusoidal`,
-# `refmer.train.augment.modality_dropout`
+# `refmer.layers.auxformer.head`, `refmer.layers.auxformer.sequences`, `refmer.layers.auxformer.main`,
+# `refmer.layers.auxformer.auxiliary`, `refmer.layers.sequence.sinusoidal`
 #
-# **What you will do.** Build AuxFormer (Goncalves and Busso; paper 002) out of linear maps, layer norm and attention: the same
-# numbers as `refmer.systems.auxformer`, and the published size. Then train a small one and remove the face or the voice.
+# **After this page** you can build AuxFormer from linear maps, layer norm and attention, explain each of its parts with its
+# shape, derive the backward of its scaled residual, its token and its shared head, and read the backward of a whole system.
 #
-# **What you will learn.** How networks beside the network help when half of the input is gone; which mask the authors' code has
-# and their paper does not mention; why "the last step" may be padding.
+# **Time.** 75 minutes to read, 10 seconds to run.
 #
-# **What you need.** Tutorials 1 to 6. What is special to AuxFormer is stated here; where paper and code differ, as the code.
+# **You need** tutorials 1, 2, 7, 8 and 9: linear maps and MLPs, the proof of a gradient, attention, masks, and the encoder with
+# layer norm and positions.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 
-import refmer
 from refmer import params
 from refmer.check import assert_gradient
 from refmer.layers import auxformer as layers
@@ -26,38 +25,128 @@ from refmer.layers.dense import layer_norm, linear, mlp
 from refmer.layers.sequence import sinusoidal
 from refmer.ops.attention import causal_between, key_mask
 from refmer.systems import auxformer
-from refmer.train.augment import modality_dropout
 
 # %% [markdown]
-# ## From input to encoder
+# ## Overview
 #
-# The voice (B, T, 130): descriptors every 16 ms. The face (B, S, 4096): features of a face network, 30 a second. Both
-# standardised and padded with zeros at the end; masks say what is there. Each modality has one map without bias to width
-# $C=130$, and enters an encoder with a factor and, *in cross encoders only*, with positions on the steps that are there:
+# AuxFormer (Goncalves and Busso; paper 002 of refmer) recognizes an emotion from voice and face. It consists of three networks:
 #
-# $$z_{btc} = \sum_d x_{btd} W_{dc}, \qquad u_{btc} = \sqrt C\, z_{btc} + E_{tc}, \qquad
-#   E_{ti} = \sin((t + 1) f_i), \quad E_{t, C/2 + i} = \cos((t + 1) f_i), \quad f_i = 10^{-4 i / (C/2 - 1)}$$
+# * The *main network* reads both modalities. Voice attends to face, and face attends to voice.
+# * The *auxiliary network of the voice* reads the voice alone.
+# * The *auxiliary network of the face* reads the face alone.
 #
-# with $t = 0, 1, \dots$ and $i = 0, \dots, C/2 - 1$.
+# Each network ends in logits of its own. The output of the system is the mean of the three.
 #
+# Paper and authors' code differ in some places. This page follows the code there, and says so.
+#
+# These letters are used throughout. The third column has the sizes that this page runs with.
+#
+# | letter | meaning | published | on this page |
+# |---|---|---|---|
+# | $B$ | clips of a batch | 32 | 4 |
+# | $T$, $S$ | frames of the voice, of the face | 158, 76 in a mean clip | 11, 5 |
+# | $C$ | width of the encoders | 130 | 12 |
+# | $H$ | heads of attention, each of $C / H$ numbers | 10 | 3 |
+# | $L$ | layers of an encoder | 5 | 2 |
+# | $K$ | classes | 4 | 4 |
+
+# %% [markdown]
+# ## The input
+#
+# | stream | shape | one frame |
+# |---|---|---|
+# | voice | $(B, T, 130)$ | 130 acoustic descriptors, every 16 ms |
+# | face | $(B, S, 4096)$ | 4,096 features of a face network, 30 frames a second |
+#
+# Both streams are standardised. Shorter clips are padded with zeros at the end. A mask of bool, $(B, T)$ or $(B, S)$, is `True`
+# where a frame is valid, that is, where it was measured.
+#
+# Each modality has one linear map without bias to the common width $C$. For frame $x_{bt}$ of clip $b$ with $D$ numbers, and
+# $W$ of shape $(D, C)$,
+#
+# $$z_{btc} = \sum_d x_{btd} W_{dc} .$$
+
+# %% [markdown]
+# ## What enters an encoder
+#
+# An encoder first multiplies its input by $\sqrt C$:
+#
+# $$u_{btc} = \sqrt C\, z_{btc} .$$
+#
+# *Cross encoders* (one modality attends to the other) then add positions to the valid steps. The other encoders add none. The
+# position vector of step $t = 0, 1, \dots$ holds $C / 2$ sines and $C / 2$ cosines of the frequencies $f_i$:
+#
+# $$E_{ti} = \sin((t + 1) f_i), \qquad E_{t,\, C/2 + i} = \cos((t + 1) f_i), \qquad f_i = 10^{-4 i / (C/2 - 1)},
+#   \qquad i = 0, \dots, C/2 - 1 .$$
+#
+# **By hand.** For $C = 4$ there are two frequencies, $f_0 = 1$ and $f_1 = 10^{-4}$. Step 0 has the position
+# $(\sin 1, \sin 10^{-4}, \cos 1, \cos 10^{-4}) = (0.8415, 0.0001, 0.5403, 1.0000)$.
+
+# %%
+np.testing.assert_allclose(sinusoidal(1, 4)[0], [0.8415, 0.0001, 0.5403, 1.0000], atol=5e-5)
+
+
+def enter(z):
+    return z.shape[-1] ** 0.5 * z
+
+
+def enter_with_positions(z, valid):
+    table = sinusoidal(*z.shape[1:])
+    return enter(z) + np.where(valid[..., None], table, 0)
+
+
+# %% [markdown]
 # ## One layer
 #
-# A sequence $x$ looks at a memory $m$ (the other modality; or $m = x$). One LN, with one $\gamma, \beta$ and $\epsilon =
-# 10^{-5}$, serves both:
+# A layer has a sequence $x$, which gives the queries, and a memory $m$, which gives the keys and the values. In a cross encoder
+# $m$ comes from the other modality. Within a modality $m = x$.
 #
-# $$h = R\bigl(x, \text{Attention}(\text{LN}(x), \text{LN}(m))\bigr), \quad y = R\bigl(h, \text{FFN}(\text{LN}'(h))\bigr), \quad
-#   \text{FFN}(n) = \max(n W_1 + b_1, 0)\, W_2 + b_2$$
+# The layer has two halves, attention and a feed-forward network (FFN). Each half ends in a residual $R$, which joins its input
+# and its result:
 #
-# Attention (biases on all four maps) has $H = 10$ heads of 13 numbers and scores over $\sqrt{13}$; the paper prints the root of
-# the length. The FFN is $4C = 520$ wide. $R$ is the residual, $R(r, z) = r + z$; in the encoders called "within" it is *scaled*
-# by one learned number a layer, from $[0, 1)$ at first, free later, used in both halves (the paper's $\beta$ is $1 - \alpha$):
+# $$h = R\bigl(x,\ \text{Attention}(\text{LN}(x), \text{LN}(m))\bigr), \qquad
+#   y = R\bigl(h,\ \text{FFN}(\text{LN}'(h))\bigr) .$$
 #
-# $$y_{btc} = \alpha r_{btc} + (1 - \alpha) z_{btc} \quad\Longrightarrow\quad
-#   dr_{btc} = \alpha\, dy_{btc}, \quad dz_{btc} = (1 - \alpha)\, dy_{btc}, \quad
-#   d\alpha = \sum_{btc} dy_{btc} (r_{btc} - z_{btc}) .$$
+# LN is the layer norm of tutorial 2, with $\epsilon = 10^{-5}$ inside the root. One LN, with one $\gamma$ and one $\beta$,
+# serves both $x$ and $m$. The FFN acts on each step $n$ by itself:
 #
-# An encoder is $L = 5$ such layers and a layer norm. In a cross encoder *every* layer looks at the same $m$: the other modality
-# as it entered, never updated.
+# $$\text{FFN}(n) = \max(n W_1 + b_1, 0)\, W_2 + b_2 .$$
+#
+# | part | shape | published |
+# |---|---|---|
+# | sequence $x$, result $y$ | $(B, T, C)$ | width 130 |
+# | memory $m$ | $(B, S, C)$ | width 130 |
+# | four maps of attention, with bias | $(C, C)$ and $(C)$ each | $130 \times 130$ |
+# | scores and weights | $(B, H, T, S)$ | 10 heads of 13 numbers |
+# | FFN: $W_1$, $b_1$ | $(C, 4C)$, $(4C)$ | $130 \times 520$ |
+# | FFN: $W_2$, $b_2$ | $(4C, C)$, $(C)$ | $520 \times 130$ |
+# | LN, LN$'$: $\gamma$, $\beta$ | $(C)$ each | 130 |
+# | $\alpha$, in the encoders within a modality only | $(1)$ | 1 |
+#
+# Scores are divided by $\sqrt{C / H} = \sqrt{13}$, as in the code. The paper prints the root of the sequence's length instead.
+
+# %% [markdown]
+# ## The scaled residual
+#
+# In cross encoders and auxiliary networks the residual is plain: $R(r, z) = r + z$.
+#
+# In the encoders *within* a modality of the main network it is scaled by one learned number $\alpha$:
+#
+# $$y_{btc} = \alpha\, r_{btc} + (1 - \alpha)\, z_{btc} .$$
+#
+# Each layer has one $\alpha$, used in both of its halves. It starts anywhere in $[0, 1)$, and training may move it out of this
+# range. (The paper names a second factor $\beta$. The published number of parameters leaves room for one:
+# $\beta = 1 - \alpha$.)
+#
+# **By hand.** With $r = 4$, $z = 8$ and $\alpha = 1/4$, $y = 1 + 6 = 7$. Let the upstream gradient be $dy = 1$. Then
+# $dr = 1/4$ and $dz = 3/4$. If $\alpha$ grows by a small amount $\delta$, $r$ contributes $4 \delta$ more and $z$ contributes
+# $8 \delta$ less: $d\alpha = 4 - 8 = -4$.
+#
+# **In general.** $r_{btc}$ and $z_{btc}$ occur in $y_{btc}$ alone. $\alpha$ occurs in every element, so its gradient is a sum
+# over clips, steps and channels:
+#
+# $$dr_{btc} = \alpha\, dy_{btc}, \qquad dz_{btc} = (1 - \alpha)\, dy_{btc}, \qquad
+#   d\alpha = \sum_{b,t,c} dy_{btc}\, (r_{btc} - z_{btc}) .$$
 
 
 # %%
@@ -82,34 +171,80 @@ def our_residual_backward(dy, r, z, alpha):
     return dr, dz, dalpha
 
 
+assert our_residual(4.0, 8.0, 0.25) == 7.0
+
+# %% [markdown]
+# Tutorial 2's proof applies to $\alpha$ as well: put a small imaginary step on $\alpha$, and the imaginary part of
+# $\sum dy\, y$ is the derivative.
+
+# %%
+rng = np.random.default_rng(0)
+dy, r, z = rng.normal(size=(3, 2, 5, 4))
+moved = our_residual(r, z, 0.25 + 1e-30j)
+by_complex_step = (dy * moved).imag.sum() / 1e-30
+# Lesson 1: the gradient of one shared number is a sum over all elements that it scales.
+np.testing.assert_allclose(our_residual_backward(dy, r, z, 0.25)[2], by_complex_step, rtol=1e-12)
+
+# %% [markdown]
+# ## The encoder
+#
+# An encoder is $L$ layers and a layer norm. In a cross encoder *every* layer attends to the same memory $m$: the other modality
+# as it entered the encoder. $m$ is never updated.
+
+
+# %%
 def residual(p, r, z):
-    return our_residual(r, z, p.alpha) if hasattr(p, "alpha") else r + z
+    if hasattr(p, "alpha"):
+        return our_residual(r, z, p.alpha)
+    return r + z
 
 
-def enter(x, valid):
-    u = x.shape[-1] ** 0.5 * x
-    return u if valid is None else u + np.where(valid[..., None], sinusoidal(*x.shape[1:]), 0)
+def layer(p, x, m, heads, mask):
+    queries = layer_norm(p.norm1, x)[0]
+    memory = layer_norm(p.norm1, m)[0]  # the same norm
+    h = residual(p, x, attention(p.attend, queries, memory, heads, mask)[0])
+    inside = linear(p.ffn.up, layer_norm(p.norm2, h)[0])[0]
+    f = linear(p.ffn.down, np.maximum(inside, 0))[0]
+    return residual(p, h, f)
 
 
-def encoder(p, x, heads, mask, m=None, valid=None, m_valid=None):
-    x, m = enter(x, valid), None if m is None else enter(m, m_valid)
+def encoder(p, z, heads, mask):
+    x = enter(z)
     for part in p.layers:
-        memory = layer_norm(part.norm1, x if m is None else m)[0]
-        h = residual(part, x, attention(part.attend, layer_norm(part.norm1, x)[0], memory, heads, mask)[0])
-        r = np.maximum(linear(part.ffn.up, layer_norm(part.norm2, h)[0])[0], 0)
-        x = residual(part, h, linear(part.ffn.down, r)[0])
+        x = layer(part, x, x, heads, mask)
+    return layer_norm(p.norm, x)[0]
+
+
+def cross_encoder(p, z, valid, other, other_valid, heads, mask):
+    x = enter_with_positions(z, valid)
+    m = enter_with_positions(other, other_valid)
+    for part in p.layers:
+        x = layer(part, x, m, heads, mask)
     return layer_norm(p.norm, x)[0]
 
 
 # %% [markdown]
-# ## The mask that the paper does not mention
+# ## The mask of the authors' code
 #
-# The code has one, on by default. With $N_q$ queries and $N_k$ keys, query $t$ sees key $s$ only if $s \le t + |N_q - N_k|$.
+# The paper mentions no attention mask. Its code has one, which is on by default. With $N_q$ queries and $N_k$ keys, query $t$
+# attends to key $s$ only if
 #
-# Within a sequence this is the causal mask. Only with it does the paper's remark make sense that the *last* step sees "the
-# entire sequence": without a mask every step does. Between voice and face the rule is odd: of 2.5 s, 158 and 76 frames, the
-# offset is 82; the voice is shown all of the face, and face frame 0 sees 83 frames of the voice. refmer counts $N$ up to a
-# clip's own last frame, not to the padded end (0 if it has none), and adds what is missing: nobody sees padding.
+# $$s \le t + |N_q - N_k| .$$
+#
+# **By hand.** Take $N_q = 2$ and $N_k = 4$. The offset is 2. Query 0 attends to the keys 0, 1, 2, and query 1 to all four.
+#
+# *Within a sequence* $N_q = N_k$, the offset is 0, and this is the causal mask. The paper remarks that the last step has "the
+# entire sequence" as its receptive field. Only with a causal mask does this set the last step apart: without a mask every step
+# attends to all of it.
+#
+# *Between voice and face* the rule has no meaning in time. A clip of 2.54 s has 158 voice frames of 16 ms and 76 face frames.
+# The offset is 82. Each voice frame attends to the whole face. Face frame 0 attends to 83 voice frames, and face frame 75 to
+# all.
+#
+# refmer makes two changes, so that padding has no effect:
+#
+# * $N$ counts the steps of each clip up to its own last valid one, not up to the padded end. It is 0 if no step is valid.
+# * A key that is not valid is hidden from all queries.
 
 
 # %%
@@ -129,40 +264,79 @@ def our_mask(queries, keys):
     return mask
 
 
-sound, face = np.ones((1, 158), bool), np.ones((1, 76), bool)
-views = {"voice asks voice": (sound, sound), "voice asks face": (sound, face), "face asks voice": (face, sound)}
-views = {title: causal_between(*pair)[0, 0] for title, pair in views.items()}
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
-for ax, (title, seen) in zip(axes, views.items(), strict=True):
-    ax.imshow(seen, cmap="Blues", vmin=0, vmax=1.6, aspect="auto", interpolation="nearest")
-    ax.set(title=f"{title}: sees {seen.mean():.0%}", xlabel="key", ylabel="query")
+by_hand = our_mask(np.ones((1, 2), bool), np.ones((1, 4), bool))[0]
+np.testing.assert_array_equal(by_hand, [[True, True, True, False], [True, True, True, True]])
+
+# %%
+voice, face = np.ones((1, 158), bool), np.ones((1, 76), bool)
+masks = {
+    "voice attends to voice": our_mask(voice, voice)[0],
+    "voice attends to face": our_mask(voice, face)[0],
+    "face attends to voice": our_mask(face, voice)[0],
+}
+fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), layout="constrained")
+for ax, (title, mask) in zip(axes, masks.items(), strict=True):
+    ax.imshow(mask, cmap="Blues", vmin=0, vmax=1.6, aspect="auto", interpolation="nearest")
+    ax.set(title=f"{title}: {mask.mean():.0%}", xlabel="key (frame)", ylabel="query (frame)")
+fig.suptitle("Pairs of frames that the mask allows (blue), in a clip of 2.54 s")
 plt.show()
 
-np.testing.assert_array_equal(our_mask(sound, face)[0], views["voice asks face"])
-# Lesson 1: the last query sees all of what it asks. Within a sequence it alone does; between sequences others do too.
-assert all(seen[-1].all() for seen in views.values()) and [seen.all(1).sum() for seen in views.values()] == [1, 158, 1]
+# %% [markdown]
+# The figure has one panel for each kind of attention. In all three the last query attends to every key. Within a sequence it is
+# the only one that does. Between the modalities all 158 voice frames attend to every face frame; of the face, again the last
+# frame alone attends to every voice frame.
+
+# %%
+refmer_mask = causal_between(voice, face) & key_mask(face)
+np.testing.assert_array_equal(our_mask(voice, face), refmer_mask[:, 0])
+assert masks["face attends to voice"].sum(1)[0] == 83
+# Lesson 2: the last query attends to every key. Whether others do, too, depends on the two lengths.
+queries_that_see_all = {title: int(mask.all(1).sum()) for title, mask in masks.items()}
+assert all(mask[-1].all() for mask in masks.values())
+assert list(queries_that_see_all.values()) == [1, 158, 1]
 
 # %% [markdown]
 # ## Three networks
 #
-# *Main.* $s^a = \text{Within}_a(\text{Cross}_a(z^a, z^v))$ and $s^v = \text{Within}_v(\text{Cross}_v(z^v, z^a))$: 4 encoders.
-# The token of each is its last valid step (0 if there is none). Both, side by side (260 numbers), go through a head:
+# Let $z^a$ be the projected voice ($a$ for audio), and $z^v$ the projected face ($v$ for visual).
 #
-# $$\text{head}(z) = \bigl(z + \max(z P_1 + c_1, 0)\, P_2 + c_2\bigr) W_o + b_o, \quad P_1, P_2: 260 \times 260$$
+# **Main network.** It has a branch for each modality: a cross encoder, then an encoder within the modality with the scaled
+# residual. These are 4 encoders:
 #
-# *Auxiliary*, one for the voice, one for the face, each alone. Its encoder (own weights, plain residuals, no positions) runs
-# **three times in a row**, each time with factor $\sqrt C$, five layers and norm. Its token goes through a head with an MLP
-# 130-512-256-130, the residual around it, and $W_o: 130 \times K$, **shared by both**. *Answer:* the mean of three logits.
+# $$s^a = \text{Within}_a(\text{Cross}_a(z^a, z^v)), \qquad s^v = \text{Within}_v(\text{Cross}_v(z^v, z^a)) .$$
+#
+# Each branch becomes one vector, its *token*. Both tokens, side by side, go through a head.
+#
+# **Auxiliary networks.** Each has one encoder with weights of its own, plain residuals and no positions. The code applies it
+# *three times in a row*, each time with the factor $\sqrt C$, all layers and the final norm. Then follow the token and a head.
+# **Both auxiliary networks share one head.**
+#
+# **Output.** The mean of three vectors of logits.
+#
+# | part | input | output | published widths |
+# |---|---|---|---|
+# | $\text{Cross}_a$; $\text{Cross}_v$ | $z^a, z^v$; $z^v, z^a$ | $(B, T, C)$; $(B, S, C)$ | 130, five layers |
+# | $\text{Within}_a$; $\text{Within}_v$ | $(B, T, C)$; $(B, S, C)$ | the same | 130, five layers |
+# | tokens of the main network | $s^a$, $s^v$ | $(B, C)$ each, side by side $(B, 2C)$ | 260 |
+# | main head | $(B, 2C)$ | $(B, K)$ | 260-260-260, then $K$ |
+# | auxiliary encoder of the voice; of the face | $z^a$; $z^v$ | $(B, T, C)$; $(B, S, C)$ | 130, five layers, three times |
+# | auxiliary token | $(B, T, C)$; $(B, S, C)$ | $(B, C)$ | 130 |
+# | auxiliary head, shared | $(B, C)$ | $(B, K)$ | 130-512-256-130, then $K$ |
+# | output | three times $(B, K)$ | $(B, K)$ | $K$ |
 
-
+# %% [markdown]
+# ## The token
 #
-# Backward, the token sends its gradient to one step of each clip, and 0 to all others. In the head $z$ has two uses, the
-# residual and the MLP. With $u = z P_1 + c_1$ and $s = z + \max(u, 0) P_2 + c_2$:
+# The token of a sequence is its last valid step, and 0 if no step is valid.
 #
-# $$ds = dy\, W_o^\top, \qquad du_h = \Bigl( \sum_c ds_c (P_2)_{hc} \Bigr) [u_h > 0], \qquad dz = ds + du\, P_1^\top,$$
+# **By hand.** A sequence of one channel has the steps 5, 6, 7, and the last one is padding. Its token is 6. With an upstream
+# gradient of 1, the gradient of the sequence is $(0, 1, 0)$.
 #
-# and each map's gradient is tutorial 1's: $dP_1 = z^\top du$, $dP_2 = \max(u, 0)^\top ds$, $dW_o = s^\top dy$, with
-# biases' gradients the sums over clips. A head that serves two networks gets the sum of both gradients.
+# **In general.** Let $n_b$ be the last valid step of clip $b$. Then $y_{bc} = x_{b n_b c}$, and
+#
+# $$dx_{btc} = dy_{bc}\, [t = n_b] .$$
+#
+# The gradient goes to one step of each clip. All other steps get 0.
 
 
 # %%
@@ -187,6 +361,49 @@ def our_token_backward(dy, valid):
     return dx
 
 
+valid = np.array([[True, True, False]])
+assert our_token(np.array([[[5.0], [6.0], [7.0]]]), valid) == 6
+np.testing.assert_array_equal(our_token_backward(np.ones((1, 1)), valid)[0, :, 0], [0, 1, 0])
+
+# %% [markdown]
+# ## The head
+#
+# A head maps a token $z$ to logits $y$. It is an MLP with a residual around it, and a last linear map. (The paper names no
+# residual here; the code has it.) The MLP of the main head has one hidden layer:
+#
+# $$u = z P_1 + c_1, \qquad s = z + \max(u, 0)\, P_2 + c_2, \qquad y = s W_o + b_o .$$
+#
+# | symbol | shape | main head, published |
+# |---|---|---|
+# | token $z$, sum $s$ | $(B, C)$ | $(B, 260)$ |
+# | hidden $u$ | $(B, H)$; $H$ is the hidden width here | $(B, 260)$ |
+# | $P_1$, $c_1$ | $(C, H)$, $(H)$ | $260 \times 260$, 260 |
+# | $P_2$, $c_2$ | $(H, C)$, $(C)$ | $260 \times 260$, 260 |
+# | $W_o$, $b_o$ | $(C, K)$, $(K)$ | $260 \times K$, $K$ |
+# | logits $y$ | $(B, K)$ | $(B, K)$ |
+#
+# The MLP of the auxiliary head has two hidden layers, 130-512-256-130. Otherwise it is the same.
+#
+# **By hand.** Let all sizes be 1: $z = 2$, $P_1 = 3$, $c_1 = -1$, $P_2 = 1/2$, $c_2 = 1$, $W_o = 2$, $b_o = 0$.
+#
+# * Forward: $u = 6 - 1 = 5$, $s = 2 + 5/2 + 1 = 5.5$, $y = 11$.
+# * Backward from $dy = 1$: $ds = 2$. Since $u > 0$, $du = 2 \cdot \tfrac12 = 1$.
+# * $z$ is used twice, in the residual and in the MLP: $dz = ds + du\, P_1 = 2 + 3 = 5$.
+# * Weights: $dP_1 = z\, du = 2$, $dP_2 = u\, ds = 10$, $dW_o = s\, dy = 5.5$.
+#
+# **In general.** Read the forward from its last equation to its first:
+#
+# $$ds = dy\, W_o^\top, \qquad du_{bh} = \Bigl( \sum_c ds_{bc} (P_2)_{hc} \Bigr) [u_{bh} > 0], \qquad
+#   dz = ds + du\, P_1^\top .$$
+#
+# Each map has the gradient of tutorial 1, its input transposed times the gradient of its output:
+#
+# $$dP_1 = z^\top du, \qquad dP_2 = \max(u, 0)^\top ds, \qquad dW_o = s^\top dy .$$
+#
+# The gradients of the biases are sums over clips: $dc_1 = \sum_b du_b$, $dc_2 = \sum_b ds_b$ and $db_o = \sum_b dy_b$.
+
+
+# %%
 def our_head(z, P1, c1, P2, c2, W, b):
     """Return u = z P1 + c1, s = z + max(u, 0) P2 + c2, and y = s W + b.
 
@@ -214,6 +431,24 @@ def our_head_backward(dy, z, P1, P2, W, u, s):
     return ds, du, dz, dP1, dc1, dP2, dc2, dW, db
 
 
+P1, P2, W = np.array([[3.0]]), np.array([[0.5]]), np.array([[2.0]])
+c1, c2, b = np.array([-1.0]), np.array([1.0]), np.array([0.0])
+u, s, y = our_head(np.array([[2.0]]), P1, c1, P2, c2, W, b)
+gradients = our_head_backward(np.array([[1.0]]), np.array([[2.0]]), P1, P2, W, u, s)
+assert y == 11
+assert [float(d.sum()) for d in gradients] == [2, 1, 5, 2, 1, 10, 2, 5.5, 1]
+
+# %% [markdown]
+# ## The shared head
+#
+# The auxiliary head is used twice: for the token of the voice and for that of the face. Each token gets its own gradient. Each
+# weight gets the *sum* of the gradients of both uses (tutorial 1, "One matrix, used twice").
+#
+# **By hand.** Take the head above with the tokens 2 and 1, and $dy = 1$ for both. Token 2 has $s = 5.5$. Token 1 has $u = 2$
+# and $s = 1 + 1 + 1 = 3$. So $dW_o = 5.5 + 3 = 8.5$.
+
+
+# %%
 def our_shared_head_backward(dy_voice, dy_face, voice, face, P1, c1, P2, c2, W, b):
     """Return the gradients of a head that is used twice, for the token of the voice and for
     that of the face.
@@ -229,172 +464,254 @@ def our_shared_head_backward(dy_voice, dy_face, voice, face, P1, c1, P2, c2, W, 
     return dvoice, dface, dP1, dc1, dP2, dc2, dW, db
 
 
+one = np.ones((1, 1))
+gradients = our_shared_head_backward(one, one, 2 * one, one, P1, c1, P2, c2, W, b)
+assert gradients[6] == 8.5
+
+# %% [markdown]
+# ## The whole system, forward
+#
+# The parts are complete. The next cell puts them together in the order of the table "Three networks". `p` is the tree of
+# parameters, `batch` a dict of streams and masks. The mask gets an axis for the heads: $(B, 1, T, S)$.
+
+
+# %%
+def branch(p, z, valid, other, other_valid, heads):
+    between = our_mask(valid, other_valid)[:, None]
+    within = our_mask(valid, valid)[:, None]
+    h = cross_encoder(p.cross, z, valid, other, other_valid, heads, between)
+    return our_token(encoder(p.within, h, heads, within), valid)
+
+
+def auxiliary_token(p, z, valid, heads):
+    mask = our_mask(valid, valid)[:, None]
+    for _ in range(3):
+        z = encoder(p, z, heads, mask)
+    return our_token(z, valid)
+
+
 def head(p, z):
     return linear(p.out, z + mlp(p.mlp, z)[0])[0]
 
 
 def ours(p, batch, heads):
-    z = {m: batch[m] @ getattr(p, m).project.W for m in ("audio", "visual")}
-    valid, tokens, logits = {m: batch[f"{m}_mask"] for m in z}, [], []
-    for m, other in (("audio", "visual"), ("visual", "audio")):
-        part, alone = getattr(p.main, m), z[m]
-        between, within = (causal_between(valid[m], valid[k]) & key_mask(valid[k]) for k in (other, m))
-        h = encoder(part.cross, z[m], heads, between, z[other], valid[m], valid[other])
-        tokens.append(our_token(encoder(part.within, h, heads, within), valid[m]))
-        for _ in range(3):
-            alone = encoder(getattr(p.auxiliary, m), alone, heads, within)
-        logits.append(head(p.auxiliary.head, our_token(alone, valid[m])))
-    return (our_head(np.concatenate(tokens, -1), *weights(p.main.head))[-1] + sum(logits)) / 3
+    voice_valid, face_valid = batch["audio_mask"], batch["visual_mask"]
+    voice = batch["audio"] @ p.audio.project.W
+    face = batch["visual"] @ p.visual.project.W
+    voice_token = branch(p.main.audio, voice, voice_valid, face, face_valid, heads)
+    face_token = branch(p.main.visual, face, face_valid, voice, voice_valid, heads)
+    main = head(p.main.head, np.concatenate([voice_token, face_token], -1))
+    voice_alone = head(p.auxiliary.head, auxiliary_token(p.auxiliary.audio, voice, voice_valid, heads))
+    face_alone = head(p.auxiliary.head, auxiliary_token(p.auxiliary.visual, face, face_valid, heads))
+    return (main + voice_alone + face_alone) / 3
 
 
-def weights(p):
-    return [array for map_ in (*p.mlp.maps, p.out) for array in (map_.W, map_.b)]
+# %% [markdown]
+# A small configuration and four clips of different lengths. The last clip has no face at all.
 
-
-rng = np.random.default_rng(0)
+# %%
 sizes = {"audio": 7, "visual": 9, "width": 12, "heads": 3, "layers": 2, "auxiliary_hidden": (5, 6)}
 config = auxformer.Config.tiny(**sizes, token="last_valid")
 p = params.init(auxformer.describe(config), seed=0, dtype=np.float64)
-batch = {"audio": rng.normal(size=(4, 11, 7)), "visual": rng.normal(size=(4, 5, 9))}
-batch |= {"audio_mask": np.arange(11) < [[10], [8], [6], [9]], "visual_mask": np.arange(5) < [[5], [3], [4], [0]]}
-out, _ = auxformer.forward(p, batch, config)  # the last clip has no face
-# a key's bias moves all scores of a query alike, which softmax ignores: its gradient is 0
-worst = assert_gradient(lambda p, b: auxformer.forward(p, b, config), p, batch, rng=rng, zero=("*.key.b",), directions=True)
-print(f"forward against backward: {worst:.0e}")
-
-# Lesson 2: that is all of it. These lines and refmer's AuxFormer give the same numbers, whose gradient is right.
+batch = {
+    "audio": rng.normal(size=(4, 11, 7)),
+    "visual": rng.normal(size=(4, 5, 9)),
+    "audio_mask": np.arange(11) < [[10], [8], [6], [9]],
+    "visual_mask": np.arange(5) < [[5], [3], [4], [0]],
+}
+out, backward = auxformer.forward(p, batch, config)
+# Lesson 3: that is all of it. These lines and refmer's AuxFormer give the same logits.
 np.testing.assert_allclose(ours(p, batch, config.heads), out["logits"], rtol=1e-10)
-z, dy, g = rng.normal(size=(4, 24)), rng.normal(size=(4, config.classes)), params.zeros_like(p)
-dz = layers.head(p.main.head, z)[1](dy, g.main.head)
-P1, c1, P2, c2, W, b = weights(p.main.head)
+
+# %% [markdown]
+# ## The number of parameters
+#
+# Count one layer of width $C$:
+#
+# | part | numbers |
+# |---|---|
+# | four maps of attention | $4 (C^2 + C)$ |
+# | FFN | $8 C^2 + 5 C$ |
+# | two layer norms | $4 C$ |
+# | one layer | $12 C^2 + 13 C = 204{,}490$ for $C = 130$ |
+#
+# Then the system:
+#
+# | part | numbers |
+# |---|---|
+# | one encoder: 5 layers, and $2C$ of the last norm | 1,022,710 |
+# | six encoders | 6,136,260 |
+# | scalars $\alpha$: 5 layers in each of 2 encoders within | 10 |
+# | projections: $(4096 + 130)\, C$ | 549,380 |
+# | main head | $135{,}720 + 261 K$ |
+# | auxiliary head | $231{,}810 + 131 K$ |
+# | sum | $7{,}053{,}180 + 392 K$ |
+#
+# For $K = 4$ the sum is 7,054,748. This is the published number. The agreement decides two questions that the paper's text
+# leaves open: the voice has a projection (16,900 numbers), and each scaled layer has one scalar.
+
+# %%
+published = auxformer.Config.paper()
+assert 12 * 130**2 + 13 * 130 == 204_490 and 5 * 204_490 + 2 * 130 == 1_022_710
+# Lesson 4: no part is left out: the full size with four classes is the published one to the last parameter.
+assert params.count(auxformer.describe(published)) == 7_053_180 + 392 * 4 == 7_054_748
+
+# %% [markdown]
+# ## The whole system, backward
+#
+# Every part has its backward. A system's backward calls them from the end to the beginning. The forward in
+# `refmer/systems/auxformer.py` consists of five calls, each of which returns its own backward:
+#
+#     audio, visual, back = networks.sequences(p, batch)                           # the two projections
+#     av, back_av = networks.main(p.main, audio, visual, ...)                      # main network
+#     a, back_a = networks.auxiliary(p.auxiliary, "audio", *audio, ...)            # auxiliary network of the voice
+#     v, back_v = networks.auxiliary(p.auxiliary, "visual", *visual, ...)          # auxiliary network of the face
+#     logits, back_mean = ...(np.stack([av, a, v]))                                # the mean
+#     out = {"logits": logits, "av": av, "audio": a, "visual": v}
+#
+# Here `networks` is `refmer.layers.auxformer`. And this is the backward, in full:
+#
+#     def backward(dout, g):
+#         dnetworks = back_mean(dout["logits"]) if "logits" in dout else np.zeros((3, 1, 1), av.real.dtype)
+#         dav, da, dv = (d + dout.get(name, 0) for name, d in zip(NETWORKS, dnetworks, strict=True))
+#         daudio, dvisual = back_av(dav, g.main)
+#         return back(daudio + back_a(da, g.auxiliary), dvisual + back_v(dv, g.auxiliary), g)
+#
+# `dout` is a dict of upstream gradients. Its keys are among those of `out`, and a key that is missing stands for 0. `g` is the
+# tree of gradients of the parameters. Its lines in order:
+#
+# 1. `def backward(dout, g)`. The contract of every system: return the gradients of the inputs, and add those of the parameters
+#    into `g`.
+# 2. `dnetworks = ...` The mean divides its gradient by 3: `dnetworks` has the shape $(3, B, K)$, one third of `dout["logits"]`
+#    for each network. If nothing depends on the mean, it is 0; the shape $(3, 1, 1)$ broadcasts.
+# 3. `dav, da, dv = ...` Each network's logits may be used twice, in the mean and by themselves (`"av"`, `"audio"`, `"visual"`).
+#    The gradients of both uses are added. `NETWORKS` has these three names in this order.
+# 4. `daudio, dvisual = back_av(dav, g.main)`. The main network reads both projected modalities. It returns a gradient for each,
+#    $(B, T, C)$ and $(B, S, C)$, and adds those of its weights into `g.main`.
+# 5. `return back(...)`. Each projected modality is also read by its auxiliary network: `back_a` and `back_v` return the second
+#    term. Both add into `g.auxiliary`, whose head they share. `back` continues to the input with the two sums. It returns a
+#    dict with the gradients of the streams.
+#
+# The order of `back_av`, `back_a` and `back_v` does not matter: none reads what another returns. `back_mean` must come first
+# and `back` last.
+#
+# The next cell runs the same five steps with named intermediate results.
+
+# %%
+voice, face, back = layers.sequences(p, batch)
+main, back_main = layers.main(p.main, voice, face, config)
+voice_alone, back_voice = layers.auxiliary(p.auxiliary, "audio", *voice, config)
+face_alone, back_face = layers.auxiliary(p.auxiliary, "visual", *face, config)
+
+dlogits = rng.normal(size=(4, config.classes))
+g = params.zeros_like(p)
+dvoice, dface = back_main(dlogits / 3, g.main)
+dvoice = dvoice + back_voice(dlogits / 3, g.auxiliary)
+dface = dface + back_face(dlogits / 3, g.auxiliary)
+dinput = back(dvoice, dface, g)
+
+g_refmer = params.zeros_like(p)
+dinput_refmer = backward({"logits": dlogits}, g_refmer)
+# Lesson 5: the backward of a system calls the backwards of its parts in reverse order, and adds where a value is used twice.
+np.testing.assert_allclose(g.vector, g_refmer.vector, rtol=1e-10, atol=1e-14)
+np.testing.assert_allclose(dinput["audio"], dinput_refmer["audio"], rtol=1e-10, atol=1e-14)
+
+# %% [markdown]
+# ## Shared parts
+#
+# Four things in AuxFormer are used more than once:
+#
+# | what | uses |
+# |---|---|
+# | weights of an auxiliary encoder | three passes |
+# | weights of the auxiliary head | two networks |
+# | the projected voice $z^a$ | queries of $\text{Cross}_a$, memory of $\text{Cross}_v$, auxiliary network |
+# | the memory $m$ in a cross encoder | every layer |
+#
+# What is used $n$ times gets the sum of $n$ gradients. For weights this is why backward *adds* into `g`.
+#
+# The next cell proves the gradient of the whole system by the complex step (tutorial 2). One group of gradients is 0: a key's
+# bias changes all scores of a query by the same amount, which softmax ignores. The argument `zero` names this group.
+
+# %%
+worst = assert_gradient(lambda p, b: auxformer.forward(p, b, config), p, batch, rng=rng, zero=("*.key.b",), directions=True)
+print(f"largest relative error of the whole system's gradient: {worst:.0e}")
+
+weights = [p.main.head.mlp.maps[0], p.main.head.mlp.maps[1], p.main.head.out]
+P1, c1, P2, c2, W, b = (array for part in weights for array in (part.W, part.b))
+z, dy = rng.normal(size=(4, 24)), rng.normal(size=(4, config.classes))
 u, s, _ = our_head(z, P1, c1, P2, c2, W, b)
-for ours_, theirs in zip(our_head_backward(dy, z, P1, P2, W, u, s)[2:], (dz, *weights(g.main.head)), strict=True):
-    np.testing.assert_allclose(ours_, theirs, rtol=1e-10, atol=1e-14)
-# Lesson 3: nothing is left out: the full size, with K = 4 classes, is the published one to the last parameter.
-assert params.count(auxformer.describe(auxformer.Config.paper())) == 7_054_748
-
-literal = {"positions": "literal", "causal": "padded", "hide_padding": False, "token": "last"}  # as paper and code
-longer = {k: np.pad(x, [(0, 0), (0, 6), (0, 0)][: x.ndim]) for k, x in batch.items()}
-configs = config, auxformer.Config.tiny(**sizes, **literal)
-batches = {c: [auxformer.forward(p, b, c)[0]["logits"] for b in (batch, longer)] for c in configs}
-moved = [np.abs(here - there).max() for here, there in batches.values()]
-# Lesson 4: read literally, a clip's answer depends on how long the longest clip beside it is: its last step is padding.
-assert moved[0] < 1e-12 and moved[1] > 1e-3
+gradients = our_head_backward(dy, z, P1, P2, W, u, s)
+g = params.zeros_like(p)
+_, back_head = layers.head(p.main.head, z)
+# Lesson 6: the gradient of the whole is right, and the head's is the one derived above.
+assert worst < 1e-11
+np.testing.assert_allclose(gradients[2], back_head(dy, g.main.head), rtol=1e-10, atol=1e-14)
+np.testing.assert_allclose(gradients[7], g.main.head.out.W, rtol=1e-10, atol=1e-14)
+np.testing.assert_allclose(gradients[3], g.main.head.mlp.maps[0].W, rtol=1e-10, atol=1e-14)
 
 # %% [markdown]
-# By hand: a layer has $12 C^2 + 13 C = 204{,}490$ numbers, an encoder 5 layers and $2C$, six of them 6,136,260, and 10 scalars;
-# projections $(4096 + 130)\, C = 549{,}380$; heads $135{,}720 + 261 K$ and $231{,}810 + 131 K$.
+# ## The literal setting
 #
-# *Backward* is each layer's, read upwards. New is how much is shared: auxiliary encoders run three times, their head twice,
-# $z^a$ is query, memory, and alone. What is used $n$ times gets the sum of $n$ gradients: why backward *adds* into `g`.
+# In four places refmer's default differs from the authors' code, because the code lets padding change the result:
 #
-# ## Loss and training
+# | field of `Config` | default | literal, as in the authors' code |
+# |---|---|---|
+# | `positions` | `"valid"`: on the valid frames | `"literal"`: on the frames whose channel 0 is not exactly 0 |
+# | `causal` | `"clip"`: lengths of each clip | `"padded"`: lengths with padding |
+# | `hide_padding` | `True`: padding is masked | `False`: padding is attended to |
+# | `token` | `"last_valid"` | `"last"`: the last frame, valid or not |
 #
-# Every network has its own cross-entropy, $L = \frac13 (L_{av} + L_a + L_v)$. With $p = \text{softmax}(\ell)$ and one-hot $y$
-# each gets $d\ell_{bk} = \frac{1}{3B} (p_{bk} - y_{bk})$. The mean that gives the answer does not occur in the loss.
-
+# On this page *literal* means: the rule of the authors' code, followed to the letter. No class weights take part in it. In the
+# focal loss of tutorial 5 the same word has another meaning. There `literal=True` is the formula as the paper prints it, and
+# `literal=False` is the authors' code, in which the class weight stands inside the exponent.
+#
+# To test a setting, append six frames of padding to both streams, as if the batch had a longer clip. No clip's logits may
+# change.
 
 # %%
-def our_loss(main, voice, face, y):
-    """Return the mean over three networks of their cross-entropies, each a mean over clips.
-
-    logits main, voice, face (B, K), y (B, K) with one 1 in each row -> L, a number
-    """
-    L = 0.0
-    for x in (main, voice, face):
-        shifted = x - x.real.max(1, keepdims=True)
-        L = L - (y * (shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))).sum() / (3 * len(y))
-    return L
+literal = auxformer.Config.tiny(**sizes, positions="literal", causal="padded", hide_padding=False, token="last")
+longer = {
+    "audio": np.pad(batch["audio"], [(0, 0), (0, 6), (0, 0)]),
+    "visual": np.pad(batch["visual"], [(0, 0), (0, 6), (0, 0)]),
+    "audio_mask": np.pad(batch["audio_mask"], [(0, 0), (0, 6)]),
+    "visual_mask": np.pad(batch["visual_mask"], [(0, 0), (0, 6)]),
+}
 
 
-def our_loss_backward(main, voice, face, y):
-    """Return the gradients of the three logits.
+def change_by_padding(config):
+    short = auxformer.forward(p, batch, config)[0]["logits"]
+    padded = auxformer.forward(p, longer, config)[0]["logits"]
+    return np.abs(short - padded).max()
 
-    main, voice, face (B, K), y (B, K) -> dmain, dvoice, dface (B, K)
-    """
-    exps = [np.exp(x - x.real.max(1, keepdims=True)) for x in (main, voice, face)]
-    dmain, dvoice, dface = ((e / e.sum(1, keepdims=True) - y) / (3 * len(y)) for e in exps)
-    return dmain, dvoice, dface
 
+print(f"change of the logits by padding: default {change_by_padding(config):.0e}, literal {change_by_padding(literal):.0e}")
+# Lesson 7: in the literal setting a clip's logits depend on the longest clip beside it, since its last step is padding.
+assert change_by_padding(config) < 1e-12
+assert change_by_padding(literal) > 1e-3
 
 # %% [markdown]
-# *Optimized training* (standard training goes without): of every batch 20 % of the clips lose the voice, another 20 % the face,
-# features set to 0, and 60 % stay whole. (The code draws once for a whole batch, on development data too, so chance chooses the
-# epoch it keeps.) In paper and code the zeros stay visible as frames; here the mask hides them too.
-#
-# Weights $W$ start uniform within $\pm\sqrt{6/(n_{in}+n_{out})}$, biases at 0. Adam, rate 7.25e-4, times 0.1 after 5 epochs
-# without a better development loss; batches of 32, gradient norm at most 0.8; 25 epochs, the best on development kept. Dropout:
-# 0.25 on what enters encoders, 0.1 before residuals, after the FFN's ReLU and on attention weights (0 in cross), 0.2 after the
-# heads' ReLUs. Ours is small: $C=24$, 1 layer, 3 frames a second, the mean of the valid steps as token, batches of 16,
-# rate 2e-3 along a cosine, 30 epochs. (Paper: 20 seeds, speakers split 70/15/15.)
-
-# %%
-lost = modality_dropout({m: np.ones((32, 1, 1)) for m in ("audio", "visual")}, rng, {"audio": 0.2, "visual": 0.2})
-L, terms, dout = auxformer.loss(out, {"target": np.eye(4), "class_count": np.ones(4)}, config)
-logits = out["av"], out["audio"], out["visual"]
-np.testing.assert_allclose([L], [our_loss(*logits, np.eye(4))], rtol=1e-10)
-np.testing.assert_allclose(our_loss_backward(*logits, np.eye(4)), list(dout.values()), rtol=1e-10)
-# Lesson 5: of 32 clips 6 or 7 lose each sense, none both; the loss speaks to three networks, not to their mean.
-assert {int((x == 0).sum()) for x in lost.values()} <= {6, 7} and (lost["audio"] + lost["visual"]).all()
-assert set(dout) == {"av", "audio", "visual"} and abs(L - sum(terms.values()) / 3) < 1e-12
-
-train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
-broken = {"whole": test} | {f"no {s}": refmer.corrupt(test, s, "missing", 1.0) for s in ("voice", "face")}
-kinds = {"optimized": "sample", "standard": "standard"}
-models = {name: refmer.Recognizer("auxformer", config={"training": k}, epochs=10).fit(train) for name, k in kinds.items()}
-traces = {name: models["optimized"].explain(clips) for name, clips in broken.items()}
-networks = {"main": "av.logits", "voice alone": "audio.logits", "face alone": "visual.logits"}
-right = {n: [(traces[b][key].argmax(1) == test.emotion).mean() for b in broken] for n, key in networks.items()}
-right |= {f"mean of three, {name}": [model.score(clips) for clips in broken.values()] for name, model in models.items()}
-
-fig, (left, bars) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", width_ratios=(1, 1.8))
-for part, style in (("train", ":"), ("dev", "-")):
-    for color, name in (("C3", "optimized"), ("C4", "standard")):
-        left.plot([e[f"{part}_loss"] for e in models[name].history_], style, color=color, label=f"{name}, {part}")
-left.set(xlabel="epoch", ylabel="loss", title="Learning")
-left.legend(fontsize=8)
-for i, (name, accuracy) in enumerate(right.items()):
-    bars.bar(np.arange(3) + 0.16 * (i - 2), accuracy, 0.15, label=name)
-bars.axhline(np.bincount(test.emotion).max() / len(test), color="k", ls=":", label="always the commonest class")
-bars.set(xticks=range(3), xticklabels=broken, ylabel="accuracy (72 clips)", ylim=(0, 1.05), title="Accuracy of each network")
-bars.legend(fontsize=8, ncols=2, loc="upper center")
-plt.show()
-
-# Lesson 6: without the face its auxiliary network says the same of every clip, and shifts the mean by a constant ...
-assert np.ptp(traces["no face"]["visual.logits"], axis=0).max() < 1e-5
-# Lesson 7: ... while that of the voice, untouched, knows more than the main network does, which misses its better half.
-assert right["voice alone"][2] > right["main"][2] + 0.03
-
-print("accuracy, whole and without the face:", *(f"{right['mean of three, optimized'][i]:.3f}" for i in (0, 2)))
-fig, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
-for ax, path in zip(axes, ("main.audio.cross", "main.visual.cross", "main.visual.within"), strict=True):
-    ax.imshow(traces["whole"][f"{path}.layers.0.attention"][0].mean(0), cmap="Blues")
-    ax.set(title=path, xlabel="key (0.32 s each)", ylabel="query (0.32 s each)")
-plt.show()
-
-# %% [markdown]
-# *What does not show.* That optimized training helps broken clips: its lead changes sign with the seed (a standard error is 6
-# points). It was made for zeros that pass as frames; a mask tells the truth already.
-# *What "the last step" costs.* It is mostly silent: trained on 216 clips it scores 74.1 (five seeds, other speakers), the mean
-# of all steps 77.8; without the face 37.5 against 49.4. With 1,530 clips both reach 81, without the face 52.8 against 55.2.
-#
-# *Beside the paper.* On CREMA-D, without the face, accuracy falls from .773 to .602, by .171 (Tables 1, 2). Both falls say what
-# the face is worth to a system, and no more: other people and features there, drawn faces and 55,000 parameters here.
+# Tutorial 16 trains AuxFormer: the loss of three networks, training with a missing modality, and results.
 #
 # ## On your own
 #
 # Write it yourself: exercise file `15_auxformer.py` (`refmer exercises --out DIR`, then `refmer grade DIR/15_auxformer.py`).
 #
-# 1. The published count has one scalar $\alpha$ a layer. How many parameters would a free $\beta$ beside it add?
-# 2. Some put a learned token *in front* of a sequence and read that in the end. What would it know here?
-# 3. The last clip of `batch` has no face. Predict what the visual network answers, from parameters alone.
+# 1. The published count has one scalar $\alpha$ a layer. How many parameters would a free $\beta$ beside it add? And how many
+#    does each further class add?
+# 2. Some systems put a learned token *in front* of a sequence, and read that row at the end. Which steps does row 0 attend to
+#    under the causal mask? (refmer has `token="prepended"`, which lets row 0 attend to every frame.)
+# 3. The last clip of `batch` has no valid face frame. Which logits does the auxiliary network of the face give it? And what is
+#    the gradient of its face features?
 
-# %%
-# Solution 1: 10, five for each of two encoders within: 7,054,758. And six classes: 392 for each class more.
+# %% tags=["hide-cell"]
+# Solution 1: 10, five for each of two encoders within: 7,054,758. Each further class adds 392.
 assert params.count(auxformer.describe(auxformer.Config.paper(classes=6))) == 7_054_748 + 2 * 392
 
-# Solution 2: under the causal mask itself alone. With `token="prepended"` refmer lets row 0 see every frame.
-assert views["voice asks voice"][0].sum() == 1
+# Solution 2: to itself alone. The token would carry nothing of the sequence.
+assert masks["voice attends to voice"][0].sum() == 1
 
-# Solution 3: its token is 0, so the head of 0.
+# Solution 3: its token is 0, so the logits are those of the head for the token 0. No key, value or token comes from these
+# frames, so their gradient is 0; that of the other clips' valid frames is not.
 np.testing.assert_allclose(out["visual"][3:], head(p.auxiliary.head, np.zeros((1, 12))), rtol=1e-12)
+assert not dinput["visual"][3].any() and dinput["visual"][0].all()
