@@ -10,10 +10,12 @@
 #
 # **Time.** 75 minutes to read, 10 seconds to run.
 #
-# **You need** tutorials 1, 2, 7, 8 and 9: linear maps and MLPs, the proof of a gradient, attention, masks, and the encoder with
-# layer norm and positions.
+# **You need** tutorials 1, 2, 7, 8 and 9: linear maps, MLPs and trees of parameters (1), the proof of a gradient and layer norm
+# (2), `attention` (7), `causal_between` and `key_mask` (8), `count`, `layer_norm` and positions (9).
 
 # %%
+import inspect
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -58,8 +60,10 @@ from refmer.systems import auxformer
 # | voice | $(B, T, 130)$ | 130 acoustic descriptors, every 16 ms |
 # | face | $(B, S, 4096)$ | 4,096 features of a face network, 30 frames a second |
 #
-# Both streams are standardised. Shorter clips are padded with zeros at the end. A mask of bool, $(B, T)$ or $(B, S)$, is `True`
-# where a frame is valid, that is, where it was measured.
+# | valid frames of the voice | $(B, T)$, bool | `True` where the frame was measured |
+# | valid frames of the face | $(B, S)$, bool | `True` where the frame was measured |
+#
+# Both streams are standardised. Shorter clips are padded with zeros at the end. A padded frame is not valid.
 #
 # Each modality has one linear map without bias to the common width $C$. For frame $x_{bt}$ of clip $b$ with $D$ numbers, and
 # $W$ of shape $(D, C)$,
@@ -78,6 +82,13 @@ from refmer.systems import auxformer
 #
 # $$E_{ti} = \sin((t + 1) f_i), \qquad E_{t,\, C/2 + i} = \cos((t + 1) f_i), \qquad f_i = 10^{-4 i / (C/2 - 1)},
 #   \qquad i = 0, \dots, C/2 - 1 .$$
+#
+# | part | shape |
+# |---|---|
+# | projected modality $z$ | $(B, T, C)$ |
+# | positions $E$, the same for all clips | $(T, C)$ |
+# | frequencies $f$ | $(C/2)$ |
+# | what enters the layers, $u$, or $u + E$ on valid steps | $(B, T, C)$ |
 #
 # **By hand.** For $C = 4$ there are two frequencies, $f_0 = 1$ and $f_1 = 10^{-4}$. Step 0 has the position
 # $(\sin 1, \sin 10^{-4}, \cos 1, \cos 10^{-4}) = (0.8415, 0.0001, 0.5403, 1.0000)$.
@@ -107,8 +118,13 @@ def enter_with_positions(z, valid):
 # $$h = R\bigl(x,\ \text{Attention}(\text{LN}(x), \text{LN}(m))\bigr), \qquad
 #   y = R\bigl(h,\ \text{FFN}(\text{LN}'(h))\bigr) .$$
 #
-# LN is the layer norm of tutorial 2, with $\epsilon = 10^{-5}$ inside the root. One LN, with one $\gamma$ and one $\beta$,
-# serves both $x$ and $m$. The FFN acts on each step $n$ by itself:
+# LN is the layer norm of tutorials 2 and 9. Each step has a mean $\mu$ and a variance $v$ over its $C$ channels, and
+#
+# $$\text{LN}(x)_c = \gamma_c\, \frac{x_c - \mu}{\sqrt{v + \epsilon}} + \beta_c, \qquad \epsilon = 10^{-5} .$$
+#
+# One LN, with one $\gamma$ and one $\beta$, serves both $x$ and $m$. LN$'$ has a $\gamma$ and a $\beta$ of its own.
+#
+# The FFN acts on each step $n$ by itself:
 #
 # $$\text{FFN}(n) = \max(n W_1 + b_1, 0)\, W_2 + b_2 .$$
 #
@@ -141,6 +157,12 @@ def enter_with_positions(z, valid):
 # **By hand.** With $r = 4$, $z = 8$ and $\alpha = 1/4$, $y = 1 + 6 = 7$. Let the upstream gradient be $dy = 1$. Then
 # $dr = 1/4$ and $dz = 3/4$. If $\alpha$ grows by a small amount $\delta$, $r$ contributes $4 \delta$ more and $z$ contributes
 # $8 \delta$ less: $d\alpha = 4 - 8 = -4$.
+#
+# | part | shape |
+# |---|---|
+# | input $r$, result $z$ of attention or FFN, sum $y$ | $(B, T, C)$ each |
+# | $\alpha$ | one number for each layer |
+# | gradients $dr$, $dz$; $d\alpha$ | $(B, T, C)$ each; one number |
 #
 # **In general.** $r_{btc}$ and $z_{btc}$ occur in $y_{btc}$ alone. $\alpha$ occurs in every element, so its gradient is a sum
 # over clips, steps and channels:
@@ -231,6 +253,12 @@ def cross_encoder(p, z, valid, other, other_valid, heads, mask):
 #
 # $$s \le t + |N_q - N_k| .$$
 #
+# | part | shape |
+# |---|---|
+# | valid steps of the queries, of the keys | $(B, T)$, $(B, S)$, bool |
+# | lengths $N_q$, $N_k$ | $(B)$ each |
+# | mask, `True` where query $t$ attends to key $s$ | $(B, T, S)$, bool |
+#
 # **By hand.** Take $N_q = 2$ and $N_k = 4$. The offset is 2. Query 0 attends to the keys 0, 1, 2, and query 1 to all four.
 #
 # *Within a sequence* $N_q = N_k$, the offset is 0, and this is the causal mask. The paper remarks that the last step has "the
@@ -290,10 +318,10 @@ plt.show()
 refmer_mask = causal_between(voice, face) & key_mask(face)
 np.testing.assert_array_equal(our_mask(voice, face), refmer_mask[:, 0])
 assert masks["face attends to voice"].sum(1)[0] == 83
-# Lesson 2: the last query attends to every key. Whether others do, too, depends on the two lengths.
-queries_that_see_all = {title: int(mask.all(1).sum()) for title, mask in masks.items()}
+# Lesson 2: the last query attends to every key. How many other queries do depends on the two lengths.
+unrestricted = {title: int(mask.all(1).sum()) for title, mask in masks.items()}
 assert all(mask[-1].all() for mask in masks.values())
-assert list(queries_that_see_all.values()) == [1, 158, 1]
+assert list(unrestricted.values()) == [1, 158, 1]
 
 # %% [markdown]
 # ## Three networks
@@ -335,6 +363,12 @@ assert list(queries_that_see_all.values()) == [1, 158, 1]
 # **In general.** Let $n_b$ be the last valid step of clip $b$. Then $y_{bc} = x_{b n_b c}$, and
 #
 # $$dx_{btc} = dy_{bc}\, [t = n_b] .$$
+#
+# | part | shape |
+# |---|---|
+# | sequence $x$, its gradient $dx$ | $(B, T, C)$ |
+# | valid steps | $(B, T)$, bool |
+# | token $y$, its gradient $dy$ | $(B, C)$ |
 #
 # The gradient goes to one step of each clip. All other steps get 0.
 
@@ -443,6 +477,12 @@ assert [float(d.sum()) for d in gradients] == [2, 1, 5, 2, 1, 10, 2, 5.5, 1]
 #
 # The auxiliary head is used twice: for the token of the voice and for that of the face. Each token gets its own gradient. Each
 # weight gets the *sum* of the gradients of both uses (tutorial 1, "One matrix, used twice").
+#
+# | part | shape |
+# |---|---|
+# | tokens of the voice, of the face | $(B, C)$ each |
+# | gradients of their logits | $(B, K)$ each |
+# | gradients of the weights | one array for each weight, for both uses together |
 #
 # **By hand.** Take the head above with the tokens 2 and 1, and $dy = 1$ for both. Token 2 has $s = 5.5$. Token 1 has $u = 2$
 # and $s = 1 + 1 + 1 = 3$. So $dW_o = 5.5 + 3 = 8.5$.
@@ -559,42 +599,68 @@ assert params.count(auxformer.describe(published)) == 7_053_180 + 392 * 4 == 7_0
 # %% [markdown]
 # ## The whole system, backward
 #
-# Every part has its backward. A system's backward calls them from the end to the beginning. The forward in
-# `refmer/systems/auxformer.py` consists of five calls, each of which returns its own backward:
+# Every part has a backward. The backward of a system calls them from the end of the forward to its beginning. The next cell
+# prints refmer's function, as it stands in `refmer/systems/auxformer.py`. Its backward is a function inside it.
+
+# %%
+print(inspect.getsource(auxformer.forward))
+
+# %% [markdown]
+# ### The forward, in the order of its lines
 #
-#     audio, visual, back = networks.sequences(p, batch)                           # the two projections
-#     av, back_av = networks.main(p.main, audio, visual, ...)                      # main network
-#     a, back_a = networks.auxiliary(p.auxiliary, "audio", *audio, ...)            # auxiliary network of the voice
-#     v, back_v = networks.auxiliary(p.auxiliary, "visual", *visual, ...)          # auxiliary network of the face
-#     logits, back_mean = ...(np.stack([av, a, v]))                                # the mean
-#     out = {"logits": logits, "av": av, "audio": a, "visual": v}
+# `networks` is `refmer.layers.auxformer`. Each of its functions returns its output and its backward.
 #
-# Here `networks` is `refmer.layers.auxformer`. And this is the backward, in full:
+# 1. `@closure` checks that gradients which arrive at the backward have the shapes of the outputs.
+# 2. `def forward(p, batch, config, rng, trace)`. `p` is the tree of parameters. `rng` draws dropout; without it there is none.
+#    `trace` collects intermediate results for `explain`.
+# 3. `audio, visual, back = ...` The two projections. `audio` is the pair of $z^a$ and the valid steps of the voice, `visual`
+#    that of $z^v$ and the valid steps of the face.
+# 4. `av, back_av = ...` The main network, which reads both modalities.
+# 5. `a, back_a = ...` The auxiliary network of the voice. `*audio` passes the pair as two arguments.
+# 6. `v, back_v = ...` The auxiliary network of the face. It receives the same `p.auxiliary`, which holds the shared head.
+# 7. `logits, back_mean = ...` The mean of the three logits, which `np.stack` puts into one array. `AVERAGES` also offers a mean
+#    of probabilities (`config.average`).
+# 8. `out = ...` The output is a dict with the mean and the logits of each network.
+# 9. `for name in NETWORKS: ...` The logits of each network are noted in the trace.
 #
-#     def backward(dout, g):
-#         dnetworks = back_mean(dout["logits"]) if "logits" in dout else np.zeros((3, 1, 1), av.real.dtype)
-#         dav, da, dv = (d + dout.get(name, 0) for name, d in zip(NETWORKS, dnetworks, strict=True))
-#         daudio, dvisual = back_av(dav, g.main)
-#         return back(daudio + back_a(da, g.auxiliary), dvisual + back_v(dv, g.auxiliary), g)
+# ### The backward, in the order of its lines
 #
-# `dout` is a dict of upstream gradients. Its keys are among those of `out`, and a key that is missing stands for 0. `g` is the
-# tree of gradients of the parameters. Its lines in order:
+# | name | shape | gradient of |
+# |---|---|---|
+# | `dout["logits"]` | $(B, K)$ | the mean of the logits |
+# | `dout["av"]`, `dout["audio"]`, `dout["visual"]` | $(B, K)$ each | the logits of each network, used by themselves |
+# | `dnetworks` | $(3, B, K)$ | the three logits, through the mean |
+# | `dav`, `da`, `dv` | $(B, K)$ each | the three logits, all uses |
+# | `daudio`, `dvisual` | $(B, T, C)$, $(B, S, C)$ | $z^a$, $z^v$, through the main network |
+# | `back_a(...)`, `back_v(...)` | $(B, T, C)$, $(B, S, C)$ | $z^a$, $z^v$, through the auxiliary networks |
+# | result | $(B, T, 130)$, $(B, S, 4096)$ | the two streams, in a dict |
 #
 # 1. `def backward(dout, g)`. The contract of every system: return the gradients of the inputs, and add those of the parameters
-#    into `g`.
-# 2. `dnetworks = ...` The mean divides its gradient by 3: `dnetworks` has the shape $(3, B, K)$, one third of `dout["logits"]`
-#    for each network. If nothing depends on the mean, it is 0; the shape $(3, 1, 1)$ broadcasts.
-# 3. `dav, da, dv = ...` Each network's logits may be used twice, in the mean and by themselves (`"av"`, `"audio"`, `"visual"`).
-#    The gradients of both uses are added. `NETWORKS` has these three names in this order.
+#    into the tree `g`. `dout` is a dict. Its keys are among those of `out`. A key that is missing stands for 0.
+# 2. `dnetworks = ...` The mean divides its gradient by 3: one third of `dout["logits"]` for each network. If nothing depends on
+#    the mean, `dnetworks` is 0, and the shape $(3, 1, 1)$ broadcasts.
+# 3. `dav, da, dv = ...` Each network's logits may be used twice, in the mean and by themselves. The gradients of both uses are
+#    added. `NETWORKS` has the names `"av"`, `"audio"` and `"visual"` in this order.
 # 4. `daudio, dvisual = back_av(dav, g.main)`. The main network reads both projected modalities. It returns a gradient for each,
-#    $(B, T, C)$ and $(B, S, C)$, and adds those of its weights into `g.main`.
-# 5. `return back(...)`. Each projected modality is also read by its auxiliary network: `back_a` and `back_v` return the second
-#    term. Both add into `g.auxiliary`, whose head they share. `back` continues to the input with the two sums. It returns a
-#    dict with the gradients of the streams.
+#    and adds those of its weights into `g.main`.
+# 5. `return back(...)`. Each projected modality is also read by its auxiliary network. `back_a` and `back_v` return the second
+#    term of each sum. Both add into `g.auxiliary`, whose head they share. `back` continues to the streams with the two sums.
+#
+# Last, `return out, backward` ends the forward. The backward keeps `back`, `back_av`, `back_a`, `back_v` and `back_mean`, and
+# each of these keeps what its part saved.
 #
 # The order of `back_av`, `back_a` and `back_v` does not matter: none reads what another returns. `back_mean` must come first
 # and `back` last.
 #
+# **By hand.** Let the mean alone be used, with `dout["logits"]` 3 for one clip and one class. Then each network gets 1. If the
+# loss also uses the logits of the voice, with `dout["audio"]` 2, then `dav`, `da`, `dv` are $1, 3, 1$.
+
+# %%
+dmean, dalone = 3.0, {"audio": 2.0}
+by_network = [dmean / 3 + dalone.get(name, 0) for name in ("av", "audio", "visual")]
+assert by_network == [1.0, 3.0, 1.0]
+
+# %% [markdown]
 # The next cell runs the same five steps with named intermediate results.
 
 # %%
@@ -604,17 +670,19 @@ voice_alone, back_voice = layers.auxiliary(p.auxiliary, "audio", *voice, config)
 face_alone, back_face = layers.auxiliary(p.auxiliary, "visual", *face, config)
 
 dlogits = rng.normal(size=(4, config.classes))
+dmain = dvoice_alone = dface_alone = dlogits / 3
 g = params.zeros_like(p)
-dvoice, dface = back_main(dlogits / 3, g.main)
-dvoice = dvoice + back_voice(dlogits / 3, g.auxiliary)
-dface = dface + back_face(dlogits / 3, g.auxiliary)
+dvoice, dface = back_main(dmain, g.main)
+dvoice = dvoice + back_voice(dvoice_alone, g.auxiliary)
+dface = dface + back_face(dface_alone, g.auxiliary)
 dinput = back(dvoice, dface, g)
 
 g_refmer = params.zeros_like(p)
 dinput_refmer = backward({"logits": dlogits}, g_refmer)
 # Lesson 5: the backward of a system calls the backwards of its parts in reverse order, and adds where a value is used twice.
 np.testing.assert_allclose(g.vector, g_refmer.vector, rtol=1e-10, atol=1e-14)
-np.testing.assert_allclose(dinput["audio"], dinput_refmer["audio"], rtol=1e-10, atol=1e-14)
+for stream in ("audio", "visual"):
+    np.testing.assert_allclose(dinput[stream], dinput_refmer[stream], rtol=1e-10, atol=1e-14)
 
 # %% [markdown]
 # ## Shared parts
@@ -636,19 +704,26 @@ np.testing.assert_allclose(dinput["audio"], dinput_refmer["audio"], rtol=1e-10, 
 # %%
 worst = assert_gradient(lambda p, b: auxformer.forward(p, b, config), p, batch, rng=rng, zero=("*.key.b",), directions=True)
 print(f"largest relative error of the whole system's gradient: {worst:.0e}")
+# Lesson 6: the gradient of the whole system is right to rounding.
+assert worst < 1e-11
 
-weights = [p.main.head.mlp.maps[0], p.main.head.mlp.maps[1], p.main.head.out]
-P1, c1, P2, c2, W, b = (array for part in weights for array in (part.W, part.b))
+# %% [markdown]
+# The same for the main head alone: the gradients derived above are those of refmer's head.
+
+# %%
+first, second, last = *p.main.head.mlp.maps, p.main.head.out
 z, dy = rng.normal(size=(4, 24)), rng.normal(size=(4, config.classes))
-u, s, _ = our_head(z, P1, c1, P2, c2, W, b)
-gradients = our_head_backward(dy, z, P1, P2, W, u, s)
+u, s, _ = our_head(z, first.W, first.b, second.W, second.b, last.W, last.b)
+_, _, dz, *dweights = our_head_backward(dy, z, first.W, second.W, last.W, u, s)
+
 g = params.zeros_like(p)
 _, back_head = layers.head(p.main.head, z)
-# Lesson 6: the gradient of the whole is right, and the head's is the one derived above.
-assert worst < 1e-11
-np.testing.assert_allclose(gradients[2], back_head(dy, g.main.head), rtol=1e-10, atol=1e-14)
-np.testing.assert_allclose(gradients[7], g.main.head.out.W, rtol=1e-10, atol=1e-14)
-np.testing.assert_allclose(gradients[3], g.main.head.mlp.maps[0].W, rtol=1e-10, atol=1e-14)
+np.testing.assert_allclose(dz, back_head(dy, g.main.head), rtol=1e-10, atol=1e-14)
+first, second, last = *g.main.head.mlp.maps, g.main.head.out
+refmer_dweights = [first.W, first.b, second.W, second.b, last.W, last.b]
+# Lesson 7: all seven gradients of the head agree.
+for ours_, refmers in zip(dweights, refmer_dweights, strict=True):
+    np.testing.assert_allclose(ours_, refmers, rtol=1e-10, atol=1e-14)
 
 # %% [markdown]
 # ## The literal setting
@@ -663,8 +738,9 @@ np.testing.assert_allclose(gradients[3], g.main.head.mlp.maps[0].W, rtol=1e-10, 
 # | `token` | `"last_valid"` | `"last"`: the last frame, valid or not |
 #
 # On this page *literal* means: the rule of the authors' code, followed to the letter. No class weights take part in it. In the
-# focal loss of tutorial 5 the same word has another meaning. There `literal=True` is the formula as the paper prints it, and
-# `literal=False` is the authors' code, in which the class weight stands inside the exponent.
+# focal loss of tutorial 5 the same word has another meaning. There `literal=True` is the formula as the paper prints it,
+# $-w (1 - q)^\gamma \log q$, with the class weight $w$ and the probability $q$ of the true class. `literal=False` is the code of
+# its authors, $-w (1 - q^w)^\gamma \log q$.
 #
 # To test a setting, append six frames of padding to both streams, as if the batch had a longer clip. No clip's logits may
 # change.
@@ -680,13 +756,13 @@ longer = {
 
 
 def change_by_padding(config):
-    short = auxformer.forward(p, batch, config)[0]["logits"]
-    padded = auxformer.forward(p, longer, config)[0]["logits"]
-    return np.abs(short - padded).max()
+    as_it_is, _ = auxformer.forward(p, batch, config)
+    with_padding, _ = auxformer.forward(p, longer, config)
+    return np.abs(as_it_is["logits"] - with_padding["logits"]).max()
 
 
 print(f"change of the logits by padding: default {change_by_padding(config):.0e}, literal {change_by_padding(literal):.0e}")
-# Lesson 7: in the literal setting a clip's logits depend on the longest clip beside it, since its last step is padding.
+# Lesson 8: in the literal setting a clip's logits depend on the longest clip beside it, since its last step is padding.
 assert change_by_padding(config) < 1e-12
 assert change_by_padding(literal) > 1e-3
 

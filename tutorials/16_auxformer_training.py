@@ -9,8 +9,8 @@
 #
 # **Time.** 45 minutes to read, 40 seconds to run.
 #
-# **You need** tutorials 4, 5 and 15: a recognizer and the removal of a modality, cross-entropy and its gradient, and the three
-# networks of AuxFormer.
+# **You need** tutorials 1, 4, 5, 9 and 15: the corpus (1), `Recognizer` and `corrupt` (4), cross-entropy and its gradient (5),
+# `count` (9), and the three networks of AuxFormer (15).
 
 # %%
 import matplotlib.pyplot as plt
@@ -289,7 +289,8 @@ conditions = {
 }
 optimized = refmer.Recognizer("auxformer", config={"training": "sample"}, epochs=10).fit(train)
 standard = refmer.Recognizer("auxformer", config={"training": "standard"}, epochs=10).fit(train)
-print(f"{params.count(auxformer.describe(optimized.config_)):,} parameters, {len(train)} clips of training, {len(test)} of test")
+parameters = params.count(auxformer.describe(optimized.config_))
+print(f"{parameters:,} parameters, {len(train)} clips of training, {len(test)} of test")
 
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 for model, color, name in ((optimized, "C3", "optimized"), (standard, "C4", "standard")):
@@ -379,8 +380,8 @@ assert np.abs(np.triu(weights, 1)).max() < 1e-7
 #
 # ## The cost of the last step
 #
-# The published token is the last step. In these clips it is mostly silent. That is why the small configuration takes the mean
-# of the valid steps instead. Accuracy on new speakers in percent, means over five seeds, trained for 10 epochs:
+# The published token is the last step. In these clips the last step is mostly silence. That is why the small configuration
+# takes the mean of the valid steps instead. Accuracy on new speakers in percent, means over five seeds, trained for 10 epochs:
 #
 # | training clips | condition | last valid step | mean of the valid steps |
 # |---|---|---|---|
@@ -398,7 +399,8 @@ assert np.abs(np.triu(weights, 1)).max() < 1e-7
 # | | whole | no face | fall |
 # |---|---|---|---|
 # | paper, CREMA-D (Tables 1 and 2) | .773 | .602 | .171 |
-# | this page, synthetic corpus, 72 clips, seed 0 | printed by the next cell | | |
+#
+# The next cell prints the same three numbers for this page: the synthetic corpus, 72 clips, seed 0.
 #
 # Each fall says what the face is worth to that system on those clips, and no more. The two must not be compared as a
 # reproduction: the paper has other people, other features and 7 million parameters. Here faces are drawn, and the model has
@@ -409,7 +411,7 @@ complete, _, no_face = accuracy["mean of three, optimized"]
 print(f"this page: whole {complete:.3f}, no face {no_face:.3f}, fall {complete - no_face:.3f}")
 # Lesson 7: both systems lose accuracy without the face; the sizes of the models differ by a factor above 100.
 assert abs(0.773 - 0.602 - 0.171) < 1e-9 and complete > no_face
-assert 7_054_748 / params.count(auxformer.describe(optimized.config_)) > 100
+assert 7_054_748 / parameters > 100
 
 # %% [markdown]
 # ## On your own
