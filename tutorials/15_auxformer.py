@@ -737,10 +737,11 @@ for ours_, refmers in zip(dweights, refmer_dweights, strict=True):
 # | `hide_padding` | `True`: padding is masked | `False`: padding is attended to |
 # | `token` | `"last_valid"` | `"last"`: the last frame, valid or not |
 #
-# On this page *literal* means: the rule of the authors' code, followed to the letter. No class weights take part in it. In the
-# focal loss of tutorial 5 the same word has another meaning. There `literal=True` is the formula as the paper prints it,
-# $-w (1 - q)^\gamma \log q$, with the class weight $w$ and the probability $q$ of the true class. `literal=False` is the code of
-# its authors, $-w (1 - q^w)^\gamma \log q$.
+# On this page *literal* means: the rule of the authors' code, followed to the letter. No class weights take part in it.
+#
+# In the focal loss of tutorial 5 the same word has another meaning. Let $w$ be the weight of the true class, and $q$ its
+# probability. There `literal=True` is the formula as the papers print it, $-w (1 - q)^\gamma \log q$. `literal=False` is the
+# formula of their code, $-w (1 - q^w)^\gamma \log q$.
 #
 # To test a setting, append six frames of padding to both streams, as if the batch had a longer clip. No clip's logits may
 # change.

@@ -1,13 +1,13 @@
 # %% [markdown]
-# # Exercise 15. AuxFormer
+# # Exercise 15. AuxFormer: residual, mask, token and heads
 #
-# Write what is AuxFormer's own: the scaled residual, the mask by lengths, the token of the last valid step, the head that two
-# networks share, and the loss of three networks. Replace every `...` by your code and use NumPy alone. Then, in a terminal:
+# Write the parts of AuxFormer: the scaled residual, the mask by lengths, the token of the last valid step, and the head that
+# two networks share. Replace every `...` by your code and use NumPy alone. Then, in a terminal:
 #
 #     refmer grade 15_auxformer.py
 #
-# The equations are derived in tutorial 15, "AuxFormer". Sizes: $B$ clips, $T$ queries or steps, $S$ keys, $C$ channels, $H$
-# hidden numbers, $K$ classes.
+# The equations are derived in tutorial 15, "AuxFormer: encoders, tokens and heads". Sizes: $B$ clips, $T$ queries or steps,
+# $S$ keys, $C$ channels, $H$ hidden numbers, $K$ classes.
 
 # %%
 import numpy as np
@@ -17,15 +17,12 @@ import numpy as np
 #
 # **Residual.** $y = \alpha r + (1 - \alpha) z$ with one learned number $\alpha$.
 #
-# **Mask.** Query $t$ sees key $s$ if $s \le t + |N_q - N_k|$ and step $s$ of the keys is valid. Steps are counted from 0. $N$
-# is the number of steps up to and with the last valid one, and 0 if there is none.
+# **Mask.** Query $t$ attends to key $s$ if $s \le t + |N_q - N_k|$ and step $s$ of the keys is valid. Steps are counted from 0.
+# $N$ is the number of steps up to and with the last valid one, and 0 if there is none.
 #
 # **Token.** The last valid step of each clip; 0 if there is none.
 #
 # **Head.** $u = zP_1 + c_1$, $s = z + \max(u, 0)\, P_2 + c_2$, $y = sW + b$.
-#
-# **Loss.** $L = \frac13 (L_{main} + L_{voice} + L_{face})$, each a cross-entropy of its own logits, $-\frac1B \sum_{bk} y_{bk}
-# \log p_{bk}$.
 
 
 # %%
@@ -66,14 +63,6 @@ def our_head(z, P1, c1, P2, c2, W, b):
     ...
 
 
-def our_loss(main, voice, face, y):
-    """Return the mean over three networks of their cross-entropies, each a mean over clips.
-
-    logits main, voice, face (B, K), y (B, K) with one 1 in each row -> L, a number
-    """
-    ...
-
-
 # %% [markdown]
 # ## By hand
 #
@@ -104,8 +93,11 @@ def our_loss(main, voice, face, y):
 #
 # ## Backward
 #
-# $\alpha$ is one number for everything; $z$ is used twice in the head: return $ds$, then $du$, then $dz$ and the weights. The
-# loss has a slope for each network.
+# **Residual.** $\alpha$ is one number for all clips, steps and channels.
+#
+# **Token.** The gradient goes to one step of each clip.
+#
+# **Head.** $z$ is used twice. Return $ds$, then $du$, then $dz$ and the weights.
 
 
 # %%
@@ -135,21 +127,12 @@ def our_head_backward(dy, z, P1, P2, W, u, s):
     ...
 
 
-def our_loss_backward(main, voice, face, y):
-    """Return the gradients of the three logits.
-
-    main, voice, face (B, K), y (B, K) -> dmain, dvoice, dface (B, K)
-    """
-    ...
-
-
 # %% [markdown]
 # ## Hard cases
 #
 # * Clips without a valid step; valid steps with gaps between them.
-# * Logits of 1000. A single clip.
-# * A head that is used twice: for the token of the voice and for that of the face. What happens to the gradients of its
-#   weights?
+# * A head that is used twice, for the token of the voice and for that of the face. What are the gradients of its weights?
+# * Tokens that are 0.
 
 
 # %%

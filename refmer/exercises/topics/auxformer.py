@@ -1,4 +1,4 @@
-"""Cases and mistakes of exercise 15, AuxFormer."""
+"""Cases and mistakes of exercise 15, residual, mask, token and heads of AuxFormer."""
 
 import numpy as np
 
@@ -73,33 +73,9 @@ def no_face(rng, ours, B, C, H, K):
     return dy_voice, dy_face, voice, 0 * face, *rest
 
 
-def logits(rng, ours, B, K):
-    return *rng.normal(size=(3, B, K)), np.eye(K)[rng.integers(K, size=B)]
-
-
-def one_clip(rng, ours, K):
-    return logits(rng, ours, 1, K)
-
-
-def large(rng, ours, B, K):
-    main, voice, face, y = logits(rng, ours, B, K)
-    return 1000 * main, voice, face, y
-
-
-MASK, REST, REST_BACK, TOKEN, TOKEN_BACK = (
-    "our_mask",
-    "our_residual",
-    "our_residual_backward",
-    "our_token",
-    "our_token_backward",
-)
-HEAD, HEAD_BACK, SHARED, LOSS, LOSS_BACK = (
-    "our_head",
-    "our_head_backward",
-    "our_shared_head_backward",
-    "our_loss",
-    "our_loss_backward",
-)
+REST, REST_BACK, MASK = "our_residual", "our_residual_backward", "our_mask"
+TOKEN, TOKEN_BACK = "our_token", "our_token_backward"
+HEAD, HEAD_BACK, SHARED = "our_head", "our_head_backward", "our_shared_head_backward"
 CASES = [
     Case("forward", REST, residual),
     Case("backward", REST_BACK, residual_backward),
@@ -113,22 +89,18 @@ CASES = [
     Case("backward", HEAD_BACK, head_backward),
     Case("backward", SHARED, shared),
     Case("hard", SHARED, no_face, "tokens of the face that are 0"),
-    Case("forward", LOSS, logits),
-    Case("hard", LOSS, large, "logits of 1000"),
-    Case("backward", LOSS_BACK, logits),
-    Case("hard", LOSS_BACK, large, "logits of 1000"),
-    Case("hard", LOSS_BACK, one_clip, "one clip"),
 ]
 
-LAYER, RULE, NETWORKS, TRAINING = (
-    "One layer",
-    "The mask that the paper does not mention",
-    "Three networks",
-    "Loss and training",
-)
+SCALED, RULE, LAST = "The scaled residual", "The mask of the authors' code", "The token"
+TO_LOGITS, TWICE = "The head", "The shared head"
 MISTAKES = [
     Mistake(
-        "plain residual", REST, "alpha * r + (1 - alpha) * z", "r + z + 0 * alpha", "the residual is not scaled by alpha", LAYER
+        "plain residual",
+        REST,
+        "alpha * r + (1 - alpha) * z",
+        "r + z + 0 * alpha",
+        "the residual is not scaled by alpha",
+        SCALED,
     ),
     Mistake(
         "alpha turned",
@@ -136,7 +108,7 @@ MISTAKES = [
         "alpha * r + (1 - alpha) * z",
         "(1 - alpha) * r + alpha * z",
         "alpha and 1 - alpha are exchanged",
-        LAYER,
+        SCALED,
     ),
     Mistake(
         "dalpha of r",
@@ -144,7 +116,7 @@ MISTAKES = [
         "(dy * (r - z)).sum()",
         "(dy * r).sum()",
         "alpha is used twice: dalpha lacks the use in 1 - alpha",
-        LAYER,
+        SCALED,
     ),
     Mistake(
         "dalpha mean",
@@ -152,12 +124,12 @@ MISTAKES = [
         "(dy * (r - z)).sum()",
         "(dy * (r - z)).mean()",
         "dalpha is a sum over all elements, not their mean",
-        LAYER,
+        SCALED,
     ),
     Mistake(
-        "dz of alpha", REST_BACK, "dz = (1 - alpha) * dy", "dz = alpha * dy", "dz has the factor alpha, not 1 - alpha", LAYER
+        "dz of alpha", REST_BACK, "dz = (1 - alpha) * dy", "dz = alpha * dy", "dz has the factor alpha, not 1 - alpha", SCALED
     ),
-    Mistake("padding seen", MASK, " & keys[:, None]", "", "keys that are not valid are seen", RULE),
+    Mistake("padding seen", MASK, " & keys[:, None]", "", "queries attend to keys that are not valid", RULE),
     Mistake(
         "plain causal",
         MASK,
@@ -174,7 +146,9 @@ MISTAKES = [
         "N counts padding: it ends with the last valid step",
         RULE,
     ),
-    Mistake("strictly before", MASK, "<= reach", "< reach", "a query may see step t + |N_q - N_k| itself: <=, not <", RULE),
+    Mistake(
+        "strictly before", MASK, "<= reach", "< reach", "a query attends to step t + |N_q - N_k| itself, too: <=, not <", RULE
+    ),
     Mistake(
         "signed offset", MASK, "np.abs(N_q - N_k)", "(N_k - N_q)", "the offset is N_k - N_q without its absolute value", RULE
     ),
@@ -192,7 +166,7 @@ MISTAKES = [
         "last - 1]",
         "x.shape[1] - 1]",
         "the last step of the array is taken, which may be padding",
-        NETWORKS,
+        LAST,
     ),
     Mistake(
         "count of steps",
@@ -200,7 +174,7 @@ MISTAKES = [
         "(valid * np.arange(1, valid.shape[1] + 1)).max(1)",
         "valid.sum(1)",
         "valid steps are counted: with gaps the last one stands later",
-        NETWORKS,
+        LAST,
     ),
     Mistake(
         "no step, last",
@@ -208,7 +182,7 @@ MISTAKES = [
         "np.where(last[:, None] > 0, x[np.arange(len(x)), last - 1], 0)",
         "x[np.arange(len(x)), last - 1]",
         "a clip without a valid step has a token that is not 0",
-        NETWORKS,
+        LAST,
     ),
     Mistake(
         "to every step",
@@ -216,16 +190,18 @@ MISTAKES = [
         "np.where((np.arange(1, valid.shape[1] + 1) == last[:, None])[..., None], dy[:, None], 0)",
         "np.where(valid[..., None], dy[:, None], 0) + 0 * last[:, None, None]",
         "all valid steps get a gradient: only the last one is used",
-        NETWORKS,
+        LAST,
     ),
-    Mistake("no inner residual", HEAD, "s = z + np", "s = np", "the residual around the MLP is missing: s = z + ...", NETWORKS),
+    Mistake(
+        "no inner residual", HEAD, "s = z + np", "s = np", "the residual around the MLP is missing: s = z + ...", TO_LOGITS
+    ),
     Mistake(
         "residual cut",
         HEAD_BACK,
         "dz = ds + du @ P1.T",
         "dz = du @ P1.T",
         "only one of two uses of z counts: the residual is left out",
-        NETWORKS,
+        TO_LOGITS,
     ),
     Mistake(
         "MLP cut",
@@ -233,7 +209,7 @@ MISTAKES = [
         "dz = ds + du @ P1.T",
         "dz = ds + 0",
         "only one of two uses of z counts: the MLP is left out",
-        NETWORKS,
+        TO_LOGITS,
     ),
     Mistake(
         "no relu",
@@ -241,7 +217,7 @@ MISTAKES = [
         "du = np.where(u.real > 0, ds @ P2.T, 0)",
         "du = ds @ P2.T",
         "du is not 0 where u is negative",
-        NETWORKS,
+        TO_LOGITS,
     ),
     Mistake(
         "dP2 of u",
@@ -249,18 +225,16 @@ MISTAKES = [
         "np.where(u.real > 0, u, 0).T @ ds",
         "u.T @ ds",
         "dP2 is made with u, not with max(u, 0)",
-        NETWORKS,
+        TO_LOGITS,
     ),
-    Mistake(
-        "dW of z", HEAD_BACK, "dW, db = s.T @ dy", "dW, db = z.T @ dy", "dW is made with z: y = s W + b asks for s", NETWORKS
-    ),
+    Mistake("dW of z", HEAD_BACK, "dW, db = s.T @ dy", "dW, db = z.T @ dy", "dW is made with z: y = s W + b has s", TO_LOGITS),
     Mistake(
         "one network",
         SHARED,
         "one + other for",
         "one for",
         "the head is used twice: its gradients are sums, that of the face is left out",
-        NETWORKS,
+        TWICE,
     ),
     Mistake(
         "mean of networks",
@@ -268,32 +242,7 @@ MISTAKES = [
         "one + other for",
         "(one + other) / 2 for",
         "the gradients of both uses are averaged, not added",
-        NETWORKS,
-    ),
-    Mistake(
-        "overflow",
-        LOSS,
-        "shifted = x - x.real.max(1, keepdims=True)",
-        "shifted = x",
-        "large logits overflow: subtract the largest of the row",
-        TRAINING,
-    ),
-    Mistake(
-        "loss of mean",
-        LOSS,
-        "for x in (main, voice, face):",
-        "for x in 3 * ((main + voice + face) / 3,):",
-        "the loss is that of the mean of the logits: each network has its own",
-        TRAINING,
-    ),
-    Mistake("no third", LOSS_BACK, "/ (3 * len(y))", "/ len(y)", "the factor 1/3 of three networks is missing", TRAINING),
-    Mistake(
-        "slope not over B",
-        LOSS_BACK,
-        "/ (3 * len(y))",
-        "/ 3",
-        "each loss is a mean over clips: B is missing in the slope",
-        TRAINING,
+        TWICE,
     ),
 ]
 LAWS = []

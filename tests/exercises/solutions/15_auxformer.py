@@ -138,33 +138,3 @@ def stages_of_our_shared_head_backward(dy_voice, dy_face, voice, face, P1, c1, P
 
     values = {"voice": voice, "face": face, "P1": P1, "c1": c1, "P2": P2, "c2": c2, "W": W, "b": b}
     return {f"d{name}": (value, lambda v, name=name: both(**{name: v})) for name, value in values.items()}
-
-
-def log_softmax(x):
-    top = x.real.max(1)[:, None]
-    # mistake[overflow]: top = np.zeros((len(x), 1))
-    return x - top - np.log(np.exp(x - top).sum(1))[:, None]
-
-
-def our_loss(main, voice, face, y):
-    networks = [main, voice, face]
-    # mistake[loss of mean]: networks = [(main + voice + face) / 3]
-    return -np.mean([(log_softmax(x)[y > 0]).mean() for x in networks])
-
-
-def our_loss_backward(main, voice, face, y):
-    count = 3 * len(y)
-    # mistake[no third]: count = len(y)
-    # mistake[slope not over B]: count = 3
-    return tuple((np.exp(log_softmax(x)) - y) / count for x in (main, voice, face))
-
-
-def stages_of_our_loss_backward(main, voice, face, y):
-    def loss(main=main, voice=voice, face=face):
-        return -sum((y * log_softmax(x)).sum() for x in (main, voice, face)) / (3 * len(y))
-
-    return {
-        "dmain": (main, lambda x: loss(main=x)),
-        "dvoice": (voice, lambda x: loss(voice=x)),
-        "dface": (face, lambda x: loss(face=x)),
-    }
