@@ -619,7 +619,7 @@ print(inspect.getsource(auxformer.forward))
 # 5. `a, back_a = ...` The auxiliary network of the voice. `*audio` passes the pair as two arguments.
 # 6. `v, back_v = ...` The auxiliary network of the face. It receives the same `p.auxiliary`, which holds the shared head.
 # 7. `logits, back_mean = ...` The mean of the three logits, which `np.stack` puts into one array. `AVERAGES` also offers a mean
-#    of probabilities (`config.average`).
+#    of probabilities (`config.average`). A regression has no probabilities, so its outputs are averaged as they are.
 # 8. `out = ...` The output is a dict with the mean and the logits of each network.
 # 9. `for name in NETWORKS: ...` The logits of each network are noted in the trace.
 #

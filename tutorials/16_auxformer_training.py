@@ -384,7 +384,7 @@ assert np.abs(above_diagonal).max() < 1e-7
 #
 # *That optimized training helps when a modality is missing.* The two models differ, but the sign of the difference changes with
 # the seed. With 72 clips the standard error of an accuracy is 6 points. There is also a reason: optimized training was made for
-# zeros that pass as frames. Here a mask already tells the model which frames are missing.
+# zeros that attention reads as frames. Here a mask hides the missing frames already.
 #
 # ## The cost of the last step
 #
