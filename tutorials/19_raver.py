@@ -10,8 +10,8 @@
 #
 # **Time.** 75 minutes to read, 5 seconds to run.
 #
-# **You need** tutorials 1, 2, 7, 8 and 9: linear maps and MLPs, the complex step, attention with masks, layer norm,
-# feed-forward networks, positions and encoders.
+# **You need** tutorials 1, 2, 7, 8 and 9: linear maps and MLPs (1), the complex step (2), `attention` (7), `key_mask` (8), and
+# `layer_norm`, `feed_forward`, `positions`, `encoder` and `cross_encoder` (9).
 
 # %%
 import matplotlib.pyplot as plt
@@ -105,13 +105,13 @@ def features(p, x, valid):
 # %% [markdown]
 # ## Learned queries
 #
-# A *learned query* is a vector of parameters that takes the place of a query in attention. There are $N$ of them, $Q_{nc}$, and
+# A *learned query* is a vector of parameters that takes the place of a query in attention. There are $N$ of them, $Q_{nj}$, and
 # they are the same for every clip. Whatever the length $T$ of a clip, the result has $N$ steps.
 #
-# Begin with this reading alone: one head, and no linear maps. $z_{btc}$ are the features of clip $b$, and serve both as keys
-# and as values. With $c = 1 / \sqrt C$, the score of query $n$ for frame $t$ is
+# Begin with this reading alone: one head, and no linear maps. $z_{btj}$ are the features of clip $b$, and serve both as keys
+# and as values. $j$ is the index of the channel, and $c = 1 / \sqrt C$ a factor. The score of query $n$ for frame $t$ is
 #
-# $$s_{bnt} = c \sum_c Q_{nc}\, z_{btc} .$$
+# $$s_{bnt} = c \sum_j Q_{nj}\, z_{btj} .$$
 #
 # The weights are a softmax over the valid frames of the clip,
 #
@@ -120,7 +120,7 @@ def features(p, x, valid):
 #
 # and the summary is the weighted sum of the frames:
 #
-# $$y_{bnc} = \sum_t a_{bnt}\, z_{btc} .$$
+# $$y_{bnj} = \sum_t a_{bnt}\, z_{btj} .$$
 #
 # If a clip has no valid frame, the softmax is $0 / 0$. All weights of such a clip are set to 0, so its summary is 0, too.
 #
@@ -152,9 +152,9 @@ np.testing.assert_allclose(y_small, [[[3 / 4]]])
 # %% [markdown]
 # ### Backward
 #
-# $dy_{bnc}$ is the upstream gradient. $y$ depends on the weights through the sum over frames:
+# $dy_{bnj}$ is the upstream gradient. $y$ depends on the weights through the sum over frames:
 #
-# $$da_{bnt} = \sum_c dy_{bnc}\, z_{btc} .$$
+# $$da_{bnt} = \sum_j dy_{bnj}\, z_{btj} .$$
 #
 # The softmax couples the frames of one query. Its derivative is $\partial a_t / \partial s_r = a_t (\delta_{tr} - a_r)$, so
 #
@@ -162,11 +162,11 @@ np.testing.assert_allclose(y_small, [[[3 / 4]]])
 #
 # All clips use the same $Q$. Its gradient is a sum over clips as well as over frames:
 #
-# $$dQ_{nc} = c \sum_b \sum_t ds_{bnt}\, z_{btc} .$$
+# $$dQ_{nj} = c \sum_b \sum_t ds_{bnt}\, z_{btj} .$$
 #
 # $z$ is used twice, as key and as value. Its gradient has two terms:
 #
-# $$dz_{btc} = \underbrace{c \sum_n ds_{bnt}\, Q_{nc}}_{\text{key}} + \underbrace{\sum_n a_{bnt}\, dy_{bnc}}_{\text{value}} .$$
+# $$dz_{btj} = \underbrace{c \sum_n ds_{bnt}\, Q_{nj}}_{\text{key}} + \underbrace{\sum_n a_{bnt}\, dy_{bnj}}_{\text{value}} .$$
 #
 # By hand, with $dy = 1$ in the example above: $da = z = (1, 0)$ and $\sum_r a_r\, da_r = 3/4$. So
 # $ds = (\frac34 \cdot \frac14,\ \frac14 \cdot (-\frac34)) = (\frac3{16}, -\frac3{16})$. Then $dQ = \frac3{16}$, and
@@ -310,8 +310,8 @@ def decoder_layer(p, q, z, valid, heads):
 # %% [markdown]
 # ## The contextual summarizer
 #
-# All layers read the same $z$, so $dz$ is the sum over layers. The queries that leave the last layer are the *summary*
-# $c_{bnc}$. No norm follows.
+# All layers read the same $z$, so $dz$ is the sum over layers. The queries that leave the last layer are the *summary* of a
+# clip, from here on $c$. No norm follows.
 #
 # Every clip starts with the same $Q$. With $dq$ from the first layer, $dQ_{nc} = \sum_b dq_{bnc}$.
 
