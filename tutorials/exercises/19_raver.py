@@ -1,14 +1,13 @@
 # %% [markdown]
-# # Exercise 19. RAVER
+# # Exercise 19. RAVER: learned queries and statistics pooling
 #
-# Write what is RAVER's own: learned queries that read a sequence with lost frames, attentive statistics pooling, and the
-# weights of class-balanced cross-entropy, with a way to undo their tilt. Replace every `...` by your code and use NumPy alone.
-# Then, in a terminal:
+# Write two parts of RAVER: learned queries that read a sequence with missing frames, and attentive statistics pooling. Replace
+# every `...` by your code and use NumPy alone. Then, in a terminal:
 #
 #     refmer grade 19_raver.py
 #
-# The equations are derived in tutorial 19, "RAVER". Sizes: $B$ clips, $N$ queries, $T$ steps, $C$ channels, $H$ hidden
-# numbers, $K$ classes.
+# The equations are derived in tutorial 19, "RAVER: summarizer, cross encoders and statistics pooling". Sizes: $B$ clips, $N$
+# queries, $T$ steps, $C$ channels, $H$ hidden numbers.
 
 # %%
 import numpy as np
@@ -16,17 +15,13 @@ import numpy as np
 # %% [markdown]
 # ## Forward
 #
-# **Summary.** With $c = 1 / \sqrt C$: $s_{bnt} = c \sum_c Q_{nc} z_{btc}$, $a_{bnt} = \text{softmax}_t\, s_{bnt}$ over the
-# valid $t$, $y_{bnc} = \sum_t a_{bnt} z_{btc}$.
+# **Summary.** With the factor $c = 1 / \sqrt C$ and the index $j$ of the channel: $s_{bnt} = c \sum_j Q_{nj} z_{btj}$,
+# $a_{bnt} = \text{softmax}_t\, s_{bnt}$ over the valid $t$, $y_{bnj} = \sum_t a_{bnt} z_{btj}$.
 #
 # **Statistics.** $h_t = \tanh(W x_t + b)$, $e_t = v \cdot h_t$, $a_t = \text{softmax}_t\, e_t$ over the valid $t$,
 #
 # $$\mu_c = \sum_t a_t x_{tc}, \qquad \text{var}_c = \sum_t a_t (x_{tc} - \mu_c)^2, \qquad \sigma_c = \max(\text{var}_c,
 # 10^{-5})^{1/2} .$$
-#
-# **Balance.** $n_k$ clips have a share of votes above $1/K$ for class $k$; $N = \sum_k n_k$, $\beta = (N - 1) / N$, $w_k
-# \propto (1 - \beta) / (1 - \beta^{n_k})$, $\sum_k w_k = K$. What a network learns with these weights is tilted; $p_k / w_k$,
-# scaled to a sum of 1, undoes it.
 
 
 # %%
@@ -50,26 +45,6 @@ def our_statistics(x, W, b, v, valid):
     ...
 
 
-def our_balance(shares):
-    """Return the number n of clips that hold each class (a share above 1/K) and its weight
-    w; weights sum to K.
-
-    beta = (N - 1) / N, where N is the sum of n. Every class has at least one clip.
-
-    shares (B, K) -> n (K,), w (K,)
-    """
-    ...
-
-
-def our_undone(p, w):
-    """Return probabilities without the tilt of the weights: p / w, scaled so that rows sum
-    to 1.
-
-    p (B, K), w (K,) -> q (B, K)
-    """
-    ...
-
-
 # %% [markdown]
 # ## By hand
 #
@@ -89,15 +64,6 @@ def our_undone(p, w):
 #     >>> h, a, mu, var, sigma = our_statistics(x, one, np.zeros(1), np.zeros(1), np.array([[True, True]]))
 #     >>> a.tolist(), mu.tolist(), var.tolist(), sigma.tolist()
 #     ([[0.5, 0.5]], [[2.0]], [[1.0]], [[1.0]])
-#
-# Three clips, two classes: two hold the first class, one the second. $N = 3$, $\beta = 2/3$, so $w \propto (1 / (1 - 4/9), 1 /
-# (1 - 2/3)) = (1.8, 3)$.
-#
-#     >>> n, w = our_balance(np.array([[1.0, 0.0], [0.7, 0.3], [0.2, 0.8]]))
-#     >>> n.tolist(), w.round(6).tolist()
-#     ([2, 1], [0.75, 1.25])
-#     >>> our_undone(np.array([[0.5, 0.5]]), np.array([0.5, 1.5])).tolist()
-#     [[0.75, 0.25]]
 #
 # ## Backward
 #

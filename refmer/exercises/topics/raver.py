@@ -1,4 +1,4 @@
-"""Cases, mistakes and laws of exercise 19, RAVER."""
+"""Cases, mistakes and laws of exercise 19, learned queries and statistics pooling of RAVER."""
 
 import numpy as np
 
@@ -64,23 +64,7 @@ def statistics_backward(draw):
     return drawn
 
 
-def shares(rng, ours, B, K):
-    pairs = np.eye(K) + np.eye(K)[:, np.r_[1:K, 0]]
-    return (np.concatenate([rng.dirichlet(np.ones(K), B), 0.45 * pairs + 0.1 / K]),)
-
-
-def tilted(rng, ours, B, K):
-    return rng.dirichlet(np.ones(K), B), rng.random(K) + 0.3
-
-
-def rare(rng, ours, B, K):
-    p, w = tilted(rng, ours, B, K)
-    w[0] = 1e-6
-    return p, w
-
-
 READ, READ_BACK, POOL, POOL_BACK = "our_summary", "our_summary_backward", "our_statistics", "our_statistics_backward"
-BALANCE, UNDO = "our_balance", "our_undone"
 CASES = [
     Case("forward", READ, summary),
     Case("hard", READ, nothing, "a clip without a valid step"),
@@ -93,12 +77,9 @@ CASES = [
     Case("backward", POOL_BACK, statistics_backward(statistics)),
     Case("hard", POOL_BACK, statistics_backward(no_step), "a clip without a valid step"),
     Case("hard", POOL_BACK, statistics_backward(steady), "a channel that hardly varies"),
-    Case("forward", BALANCE, shares),
-    Case("forward", UNDO, tilted),
-    Case("hard", UNDO, rare, "a very small weight"),
 ]
 
-QUERIES, STATISTICS, VOTES = "Learned queries", "Statistics", "Weights on votes"
+QUERIES, STATISTICS = "Learned queries", "Statistics pooling"
 MISTAKES = [
     Mistake("no scale", READ, "Q.shape[-1] ** -0.5 * Q @", "Q @", "the scale 1/sqrt(C) of the scores is missing", QUERIES),
     Mistake(
@@ -237,36 +218,8 @@ MISTAKES = [
         "a variance below the floor sends a gradient back: it is constant there",
         STATISTICS,
     ),
-    Mistake(
-        "mass of shares",
-        BALANCE,
-        "(shares > 1 / K).sum(0)",
-        "shares.sum(0)",
-        "n is the sum of shares, not the number of clips with a share above 1/K",
-        VOTES,
-    ),
-    Mistake(
-        "winners",
-        BALANCE,
-        "(shares > 1 / K)",
-        "(np.arange(K) == shares.argmax(1)[:, None])",
-        "n counts the largest share alone, not every share above 1/K",
-        VOTES,
-    ),
-    Mistake(
-        "clips",
-        BALANCE,
-        "1 - 1 / n.sum()",
-        "1 - 1 / len(shares)",
-        "beta is made of the number of clips: N is the sum of n",
-        VOTES,
-    ),
-    Mistake("sum is 1", BALANCE, "K * inverse", "inverse", "the weights sum to 1, not to K", VOTES),
-    Mistake("tilted twice", UNDO, "q = p / w", "q = p * w", "p is multiplied by w, which tilts it twice", VOTES),
-    Mistake("not normalised", UNDO, "q = q / q.sum(-1, keepdims=True)", "q = q + 0", "the rows of q do not sum to 1", VOTES),
 ]
 LAWS = [
     Law(READ_BACK, "ds", lambda ds: ds.sum(-1), "rows sum to {:.2g}; softmax asks for 0"),
     Law(POOL_BACK, "de", lambda de: de.sum(-1), "rows sum to {:.2g}; softmax asks for 0"),
-    Law(UNDO, "q", lambda q: q.sum(-1) - 1, "rows miss a sum of 1 by {:.2g}"),
 ]

@@ -114,23 +114,3 @@ def stages_of_our_statistics_backward(dy_mu, dy_sigma, x, W, v, h, a, mu, var, s
         "db": (b, lambda b: of_u(x @ W + b)),
         "dv": (v, lambda v: of_u(u, v=v)),
     }
-
-
-def our_balance(shares):
-    K = shares.shape[1]
-    n = np.array([np.count_nonzero(shares[:, k] > 1 / K) for k in range(K)])
-    # mistake[mass of shares]: n = shares.sum(axis=0)
-    # mistake[winners]: n = np.bincount(shares.argmax(axis=1), minlength=K)
-    N = n.sum()
-    # mistake[clips]: N = len(shares)
-    beta = (N - 1) / N
-    w = 1 / (1 - beta**n)
-    return n, w / w.mean()
-    # mistake[sum is 1]: return n, w / w.sum()
-
-
-def our_undone(p, w):
-    q = np.einsum("bk,k->bk", p, 1 / w)
-    # mistake[tilted twice]: q = np.einsum("bk,k->bk", p, w)
-    return q / np.einsum("bk->b", q)[:, None]
-    # mistake[not normalised]: return q
