@@ -54,7 +54,7 @@ rng = np.random.default_rng(0)
 # By hand: ten raters and six classes, with 7 votes for the fifth class, 2 for the fourth and 1 for the first. The shares are
 # 0.7, 0.2 and 0.1. $1/6 = 0.167$, so the fourth and the fifth class are present.
 #
-# The clips are split three times by speaker: `fitted` for training, `dev` for development, `test` for results.
+# The clips are split by speaker into three parts: `fitted` for training, `dev` for development, `test` for results.
 
 # %%
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
@@ -427,7 +427,7 @@ print(f"least calibration error of a softmax on the {len(test)} test clips: {lea
 #
 # | | published | refmer's tiny |
 # |---|---|---|
-# | optimizer | AdamW, $\beta = (0.95, 0.999)$ | the same |
+# | optimizer | AdamW, betas 0.95 and 0.999 | the same |
 # | learning rate | $10^{-5}$ | $2 \cdot 10^{-3}$, along a cosine |
 # | weight decay | $5 \cdot 10^{-7}$ | 1, of matrices |
 # | batch, epochs | 32, 60 | 16, 30 epochs or 960 updates; on this page 7 epochs |
@@ -616,8 +616,9 @@ assert size_missing > 0.2 * size_complete
 #    RAVER is first on three (anger, fear, happiness).
 # 5. "Smaller gaps between emotional classes": in Table 4 the range over classes is .253 for RAVER, .219 for AuxFormer, .231 for
 #    VAVL and .238 for MulT. RAVER's is the largest of these four.
-# 6. The parameters $(p_L, p_N)$ of the bursts are not defined (question 2), and a nominal loss rate is too large (lesson 4).
-# 7. A missing modality does not make a near-zero update (lesson 13).
+# 6. The parameters $(p_L, p_N)$ of the bursts are not defined (question 2), and a nominal loss rate is too large for
+#    short clips (lesson 4).
+# 7. A missing modality does not make a near-zero update (tutorial 19, lesson 3; lesson 13 here).
 #
 # `docs/deviations.md` lists every difference.
 
