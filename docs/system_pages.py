@@ -6,8 +6,10 @@ import json
 import re
 from importlib import import_module
 
-from refmer.experiments import sizes
-from refmer.systems import SYSTEMS, diagrams
+from refmer import diagrams
+from refmer.experiments import compare, sizes
+from refmer.experiments.report import metrics_of, percent, plain
+from refmer.systems import SYSTEMS
 
 TITLES = {
     "openface_adaptive": ("OpenFace-Adaptive", "000"),
@@ -47,7 +49,7 @@ EQUATIONS = {
             (r"\ell = \mathrm{head}(z_V, z_A, z_P)\quad (20\text{-}22)", "logits, back_classify"),
             (r"dh,\ d\tilde w,\ dF^a \leftarrow d\ell", "dh, dw, daligned"),
             (r"dF_i \leftarrow dh,\ d\tilde w", "dencoded, dpooled"),
-            (r"dM_i = \mathrm{CNN}_i'(\text{sum of the three uses of } F_i)", "return back_encoders"),
+            (r"dM_i = \mathrm{CNN}_i'(dF_i^{w} + dF_i^{a} + dF_i^{f})", "return back_encoders"),
         ),
     },
     "auxformer": {
@@ -59,7 +61,7 @@ EQUATIONS = {
             (r"\ell = \tfrac13 (\ell_{av} + \ell_a + \ell_v)", "logits, back_mean"),
             (r"d\ell_n \mathrel{+}= \tfrac13 d\ell", "dav, da, dv"),
             (r"dz^a, dz^v \leftarrow d\ell_{av}", "daudio, dvisual"),
-            (r"dx = (dz + \text{that of the auxiliary network}) W^\top", "return back("),
+            (r"dx = (dz^{av} + dz^{aux}) W^\top", "return back("),
         ),
     },
     "tlab_jca": {
@@ -87,7 +89,7 @@ EQUATIONS = {
             (r"\ell = \mathrm{MLP}([h_a, h_v])", "logits, back_head"),
             (r"dh_a, dh_v \leftarrow d\ell", "dh = dict"),
             (r"dc_m,\ dc_{other} \leftarrow dh_m", "dx, dmemory"),
-            (r"dc_m \text{ has two terms: as query and as memory}", "dc[m], dc[other] ="),
+            (r"dc_m = dc_m^{query} + dc_m^{memory}", "dc[m], dc[other] ="),
         ),
     },
 }
@@ -96,13 +98,13 @@ EQUATIONS = {
 def texts(root):
     """Return {file: text or bytes} of the folder of the pages."""
     published = sizes.sizes()
-    scores = json.loads((root / "docs/measured/compare.json").read_text())
+    measured = json.loads((root / "docs/measured/compare.json").read_text())
     pages = {"index.md": index()}
     for name in SYSTEMS:
         image = io.BytesIO()
         diagrams.draw(name).savefig(image, format="svg", metadata={"Date": None})
         pages[f"{name}.svg"] = image.getvalue().decode()
-        pages[f"{name}.md"] = page(root, name, published[name], scores["tasks"])
+        pages[f"{name}.md"] = page(root, name, published[name], scores_of(name, measured))
     return pages
 
 
@@ -112,7 +114,7 @@ def index():
     return f"# The five systems\n\n{links}\n\n```{{toctree}}\n:hidden:\n\n{contents}\n```\n"
 
 
-def page(root, name, size, tasks):
+def page(root, name, size, scores):
     module, (title, paper) = import_module(f"refmer.systems.{name}"), TITLES[name]
     lessons = sorted(path.stem for path in (root / "tutorials").glob(f"[0-9][0-9]_{name}*.py"))
     read = " and ".join(f"[tutorial {stem[:2]}](../tutorials/{stem}.py)" for stem in lessons)
@@ -146,7 +148,7 @@ Numbers in brackets are those of paper {paper}. Each line of code stands in the 
 Mean and standard deviation over five seeds, beside a linear model of the same streams and with broken inputs
 (`refmer compare --seeds 5`).
 
-{scores_of(name, tasks)}
+{scores}
 """
 
 
@@ -169,21 +171,15 @@ def line(source, start):
     return re.sub(r"  # .*", "", found[0])
 
 
-def scores_of(name, tasks):
-    from refmer.experiments import compare
-    from refmer.experiments.report import metrics_of, percent, plain
-
-    lines = []
-    for target, task in tasks.items():
-        headline, show = next(iter(metrics_of(task["task"], task["classes"]).items())), plain
-        if task["task"] != "regression":
-            show = percent
+def scores_of(name, measured):
+    """The table of the rows of a system."""
+    lines, columns = [], measured["columns"]
+    for target, task in measured["tasks"].items():
+        (headline, metric), show = next(iter(metrics_of(task["task"], task["classes"]).items())), percent
+        if task["task"] == "regression":
+            show = plain
         for row in task["streams"]:
             if row.partition("@")[0] == name:
-                by = task["rows"][row]
-                cells = [compare.entry(by[c], headline[0], show) for c in by]
-                lines.append(
-                    f"| {row}: {target}, {headline[1]} | {show(task['own_linear'][row][headline[0]])} | {' | '.join(cells)} |"
-                )
-    columns = list(next(iter(next(iter(tasks.values()))["rows"].values())))
+                cells = [compare.entry(task["rows"][row][c], headline, show) for c in columns]
+                lines.append(f"| {row}: {target}, {metric} | {show(task['own_linear'][row][headline])} | {' | '.join(cells)} |")
     return f"| row | linear, clean | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}\n" + "\n".join(lines)

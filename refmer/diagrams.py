@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 COLOURS, JOINED = ("#cfe3f5", "#f9dcc4", "#d3ecd9"), "#ececec"  # of lanes, and of boxes that join them
-WIDE, HIGH, ACROSS, DOWN = 1.22, 0.62, 1.62, 0.95  # of a box, and from one to the next
+WIDE, HIGH, ACROSS, DOWN = 1.36, 0.62, 1.76, 0.95  # of a box, and from one to the next
 
 
 class Cross(NamedTuple):
@@ -93,7 +93,7 @@ def draw(name):
     matplotlib.figure.Figure
     """
     columns, rows = FLOWS[name], len(FLOWS[name][0])
-    figure = Figure(figsize=(1.28 * len(columns), 0.8 * rows + 0.2), layout="constrained")
+    figure = Figure(figsize=(1.4 * len(columns), 0.8 * rows + 0.2), layout="constrained")
     ax = figure.subplots()
     middle, right = DOWN * (rows - 1) / 2, dict.fromkeys(range(rows))  # lane -> right end of its last box
     for k, column in enumerate(columns):
@@ -115,7 +115,7 @@ def draw(name):
             if text:
                 _box(ax, left, DOWN * row, HIGH, text, COLOURS[row if rows < 4 else row % 2])
         right = {row: left + WIDE if boxes[row] else end for row, end in right.items() if boxes[row] != ""}
-    ax.set_xlim(-0.75, ACROSS * (len(columns) - 1) + 0.75)
+    ax.set_xlim(-0.8, ACROSS * (len(columns) - 1) + 0.8)
     ax.set_ylim(DOWN * (rows - 0.5), -DOWN * 0.5)
     ax.set_axis_off()
     return figure
