@@ -58,9 +58,9 @@ FLOWS = {  # system -> columns: a box for each lane (None: the lane passes, "": 
     ),
     "tlab_jca": (
         ("voice", "face"),
-        lanes("sub-sequences,\nencoder"),
+        lanes("windows,\nencoder"),
         ("TLAB: TCN,\nLSTM, attention", None),
-        Cross((None, "AVGA: attention\nover positions"), ((0, 1),)),
+        Cross((None, "AVGA: attends\nto positions"), ((0, 1),)),
         (None, "TLAB: TCN,\nLSTM, attention"),
         Cross(lanes("joint cross-\nattention"), BOTH),
         "BLSTM",

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 13. OpenFace-Adaptive
 #
-# Introduces: `refmer.systems.openface_adaptive.Config`, `refmer.systems.openface_adaptive.describe`,
+# Introduces: `refmer.diagrams.draw`, `refmer.systems.openface_adaptive.Config`, `refmer.systems.openface_adaptive.describe`,
 # `refmer.systems.openface_adaptive.forward`, `refmer.layers.dense.batch_norm`
 #
 # **After this page** you can build the system of paper 000 and prove its gradient, train it as in the paper and told of broken
@@ -19,12 +19,15 @@ import numpy as np
 import refmer
 from refmer import params
 from refmer.check import assert_gradient
+from refmer.diagrams import draw
 from refmer.layers.attention import post_norm_layer
 from refmer.layers.dense import batch_norm, linear, mlp
 from refmer.layers.gate import gate
 from refmer.systems import openface_adaptive as system
 
 rng = np.random.default_rng(0)
+
+draw("openface_adaptive")
 
 # %% [markdown]
 # ## The system

@@ -10,8 +10,8 @@
 #
 # **Time.** 90 minutes to read, 20 seconds to run.
 #
-# **You need** tutorials 2, 4, 5, 6, 7, 9 and 10: the proof, gates, losses, attention, the encoder, convolution. The paper gives
-# no sizes, no factors and no code: every number here is refmer's.
+# **You need** tutorials 2, 4, 5, 6, 7, 9, 10 and 13: pictures of data flow (13), the proof, gates, losses, attention, the
+# encoder, convolution. The paper gives no sizes, no factors and no code: every number here is refmer's.
 
 # %%
 import matplotlib.pyplot as plt
@@ -20,10 +20,13 @@ import numpy as np
 import refmer
 from refmer import params
 from refmer.check import assert_gradient, assert_pair
+from refmer.diagrams import draw
 from refmer.layers.cmaer import context
 from refmer.layers.dense import layer_norm, mlp
 from refmer.ops.losses import info_nce, weight_entropy
 from refmer.systems import of_cmaer_cat
+
+draw("of_cmaer_cat")
 
 # %% [markdown]
 # ## Cross-modal attention

@@ -10,8 +10,9 @@
 #
 # **Time.** 75 minutes to read, 10 seconds to run.
 #
-# **You need** tutorials 1, 2, 7, 8 and 9: linear maps, MLPs and trees of parameters (1), the proof of a gradient and layer norm
-# (2), `attention` (7), `causal_between` and `key_mask` (8), `count`, `layer_norm` and positions (9).
+# **You need** tutorials 1, 2, 7, 8, 9 and 13: pictures of data flow (13), linear maps, MLPs and trees of parameters (1), the
+# proof of a gradient and layer norm (2), `attention` (7), `causal_between` and `key_mask` (8), `count`, `layer_norm` and
+# positions (9).
 
 # %%
 import inspect
@@ -21,12 +22,15 @@ import numpy as np
 
 from refmer import params
 from refmer.check import assert_gradient
+from refmer.diagrams import draw
 from refmer.layers import auxformer as layers
 from refmer.layers.attention import attention
 from refmer.layers.dense import layer_norm, linear, mlp
 from refmer.layers.sequence import sinusoidal
 from refmer.ops.attention import causal_between, key_mask
 from refmer.systems import auxformer
+
+draw("auxformer")
 
 # %% [markdown]
 # ## Overview

@@ -11,8 +11,9 @@
 #
 # **Time.** 90 minutes to read, 5 seconds to run.
 #
-# **You need** tutorials 2, 7, 8 and 10: the proof of a gradient by a complex step; scaled dot-product attention and the
-# backward of a softmax; masks of padded steps; the LSTM and the temporal convolution network (TCN).
+# **You need** tutorials 2, 7, 8, 10 and 13: pictures of data flow (13), the proof of a gradient by a complex step; scaled
+# dot-product attention and the backward of a softmax; masks of padded steps; the LSTM and the temporal convolution network
+# (TCN).
 
 # %%
 import matplotlib.pyplot as plt
@@ -20,6 +21,7 @@ import numpy as np
 
 from refmer import params
 from refmer.check import assert_gradient
+from refmer.diagrams import draw
 from refmer.layers.convolution import tcn
 from refmer.layers.dense import mlp
 from refmer.layers.sequence import describe_lstm, lstm, lstm_direction
@@ -27,6 +29,8 @@ from refmer.layers.tlab import avga, describe_avga, describe_tlab, joint_cross_a
 from refmer.systems import tlab_jca
 
 rng = np.random.default_rng(0)
+
+draw("tlab_jca")
 
 # %% [markdown]
 # ## The system at a glance

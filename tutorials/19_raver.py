@@ -10,8 +10,8 @@
 #
 # **Time.** 75 minutes to read, 5 seconds to run.
 #
-# **You need** tutorials 1, 2, 7, 8 and 9: linear maps and MLPs (1), the complex step (2), `attention` (7), `key_mask` (8), and
-# `layer_norm`, `feed_forward`, `positions`, `encoder` and `cross_encoder` (9).
+# **You need** tutorials 1, 2, 7, 8, 9 and 13: pictures of data flow (13), linear maps and MLPs (1), the complex step (2),
+# `attention` (7), `key_mask` (8), and `layer_norm`, `feed_forward`, `positions`, `encoder` and `cross_encoder` (9).
 
 # %%
 import matplotlib.pyplot as plt
@@ -19,6 +19,7 @@ import numpy as np
 
 from refmer import params
 from refmer.check import assert_gradient
+from refmer.diagrams import draw
 from refmer.layers.attention import attention, cross_encoder, describe_encoder, encoder
 from refmer.layers.dense import feed_forward, layer_norm, linear, mlp
 from refmer.layers.sequence import describe_statistics_pool, positions, statistics_pool
@@ -26,6 +27,8 @@ from refmer.layers.summarizer import describe_learned_context, learned_context
 from refmer.ops.activations import gelu
 from refmer.ops.attention import key_mask
 from refmer.systems import raver
+
+draw("raver")
 
 # %% [markdown]
 # ## The parts and their shapes
