@@ -1,8 +1,10 @@
 """Recognizer: a system behind the interface of a scikit-learn estimator."""
 
 from dataclasses import fields, replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
@@ -10,8 +12,8 @@ from tqdm import tqdm
 from refmer.choices import SEED, choose, plain, typed
 from refmer.data import labels
 from refmer.data.arrays import identifiers
-from refmer.data.clips import checked
-from refmer.data.files import read_npz, write_npz
+from refmer.data.clips import Clips, checked
+from refmer.data.files import FileName, read_npz, write_npz
 from refmer.data.inputs import SENSES, assign
 from refmer.data.scaling import scaling
 from refmer.layers.trace import stacked
@@ -91,7 +93,17 @@ class Recognizer(Reader, BaseEstimator):
         Options and ranges of the quantization; only of a result of `refmer.quantize`.
     """
 
-    def __init__(self, system, size="tiny", config=None, seed=0, epochs=None, lr=None, streams=None, label=None):
+    def __init__(
+        self,
+        system: str,
+        size: str = "tiny",
+        config: dict[str, Any] | None = None,
+        seed: int = 0,
+        epochs: int | None = None,
+        lr: float | None = None,
+        streams: dict[str, Any] | None = None,
+        label: str | None = None,
+    ) -> None:
         self.system = system
         self.size = size
         self.config = config
@@ -101,11 +113,11 @@ class Recognizer(Reader, BaseEstimator):
         self.streams = streams
         self.label = label
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the arguments of the constructor; with `deep`, also the fields given in `config`, as `config__FIELD`."""
         return super().get_params(deep) | ({f"config__{k}": v for k, v in self._given().items()} if deep else {})
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Set arguments of the constructor, or fields of `config` as `config__FIELD`; return the recognizer itself."""
         changes = {k.removeprefix("config__"): params.pop(k) for k in list(params) if k.startswith("config__")}
         super().set_params(**params)
@@ -113,7 +125,7 @@ class Recognizer(Reader, BaseEstimator):
             self.config = self._given() | changes
         return self
 
-    def fit(self, clips, y=None, dev=None, progress=True):
+    def fit(self, clips: Clips, y: ArrayLike | None = None, dev: Clips | None = None, progress: bool = True) -> Self:
         """Train on clips.
 
         Parameters
@@ -187,7 +199,7 @@ class Recognizer(Reader, BaseEstimator):
             self.p_, self.history_ = fit(system, self.config_, *batches, self.recipe_, self.seed_, show)
         return self
 
-    def predict_proba(self, clips):
+    def predict_proba(self, clips: Clips) -> np.ndarray:
         """Return the probabilities of the classes.
 
         Parameters
@@ -207,7 +219,7 @@ class Recognizer(Reader, BaseEstimator):
         self._check_probabilities()
         return probabilities(self.outputs(clips))
 
-    def predict(self, clips):
+    def predict(self, clips: Clips) -> np.ndarray:
         """Return the predictions.
 
         Parameters
@@ -228,7 +240,7 @@ class Recognizer(Reader, BaseEstimator):
         p = self.predict_proba(clips)
         return labels.above_chance(p) if self.task == "votes" else p.argmax(-1)
 
-    def score(self, clips, y=None):
+    def score(self, clips: Clips, y: ArrayLike | None = None) -> float:
         """Return the headline score of the predictions.
 
         Parameters
@@ -247,7 +259,7 @@ class Recognizer(Reader, BaseEstimator):
         predictions = self.predict(clips)
         return self.scores(predictions, labels.with_label(clips, self.config_.target, y))[HEADLINES[self.task]]
 
-    def explain(self, clips):
+    def explain(self, clips: Clips) -> dict[str, np.ndarray]:
         """Return named intermediates of the forward pass.
 
         Parameters
@@ -295,7 +307,7 @@ class Recognizer(Reader, BaseEstimator):
             raise ValueError(f"{self.system} learned {self.config_.target}, a label over time; accepted: a label of clips")
         return Stream(self, window_s, hop_s, patience_s)
 
-    def save(self, path):
+    def save(self, path: FileName) -> None:
         """Write the recognizer to a file; `refmer.load_recognizer` reads it.
 
         Parameters
@@ -359,7 +371,7 @@ class Recognizer(Reader, BaseEstimator):
         return replace(config, **values)
 
     @property
-    def task(self):
+    def task(self) -> str:
         """The kind of label: "classes", "votes", "ordinal" or "regression"."""
         return (self.config_ if hasattr(self, "config_") else self.config_of(self._system())).task
 
@@ -398,7 +410,7 @@ def squeezed(values):
     return values[..., 0] if values.shape[-1] == 1 else values
 
 
-def load_recognizer(path):
+def load_recognizer(path: FileName) -> Recognizer:
     """Read a recognizer that `Recognizer.save` wrote.
 
     Parameters

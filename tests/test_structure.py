@@ -188,6 +188,13 @@ def test_import_loads_numpy_at_most():
     assert not {"scipy", "sklearn", "numba", "matplotlib", "tqdm", "joblib", "pandas"} & set(loaded)
 
 
+def test_type_checkers_see_the_public_names():
+    tree = ast.parse((TOP / "refmer/__init__.py").read_text())
+    imports = [node for part in tree.body if isinstance(part, ast.If) for node in part.body if isinstance(node, ast.ImportFrom)]
+    seen = {alias.asname: node.module.removeprefix("refmer.") for node in imports for alias in node.names}
+    assert seen == refmer._HOME and (TOP / "refmer/py.typed").exists()
+
+
 def test_public_names_resolve_and_others_are_named():
     for name in refmer.__all__:
         assert getattr(refmer, name) is not None

@@ -1,9 +1,11 @@
 """Clips of a corpus: streams of the senses, labels, and identifiers of the speakers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from refmer.choices import ABOVE_0, SEED, plain, typed
 from refmer.data import labels
@@ -39,7 +41,7 @@ class Stream:
     rate: float = 1.0
     mask: np.ndarray | None = None
     sense: str = ""
-    features: tuple = ()
+    features: tuple[str, ...] = ()
 
     def __post_init__(self):
         if not isinstance(self.sense, str) or "+" in self.sense:
@@ -92,13 +94,13 @@ class Clips:
         `synthetic.synthesize.RawSignals`. Synthetic clips have it until a corruption changes the features of their voice.
     """
 
-    streams: dict
+    streams: dict[str, Any]
     name: np.ndarray | None = None
     speaker: np.ndarray | None = None
-    labels: dict = field(default_factory=dict)
-    truth: dict = field(default_factory=dict)
+    labels: dict[str, Any] = field(default_factory=dict)
+    truth: dict[str, Any] = field(default_factory=dict)
     source: str = "unknown source"
-    raw: Callable | None = None
+    raw: Callable[..., Any] | None = None
 
     def __post_init__(self):
         for label, kind, text in (("streams", dict, "a dict of name to refmer.Stream"), ("source", str, "a string")) + tuple(
@@ -124,18 +126,18 @@ class Clips:
     def _set(self, label, value):
         object.__setattr__(self, label, value)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         labels = vars(self).get("labels", {})
         if name not in labels:
             raise AttributeError(f"these clips have no {name!r}; labels: {', '.join(labels) or 'none'}")
         return labels[name].values
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int]:
         """(N,), since scikit-learn's splitters and scorers index clips as they index arrays."""
         return (len(self.name),)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.name)
 
     def __array__(self, dtype=None, copy=None):
@@ -144,7 +146,7 @@ class Clips:
             "Estimators that make one array of their input, as BaggingClassifier does, are not supported"
         )
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         streams = ", ".join(f"{k} {s.x.shape[1:]} at {s.rate:g} Hz" for k, s in self.streams.items())
         labels = "".join(f"\n  {name}: {label.counts()}" for name, label in self.labels.items())
         speakers = len(np.unique(self.speaker))
@@ -176,15 +178,15 @@ class Clips:
             part[f.name] = value
         return Clips(**part)
 
-    def with_streams(self, **streams):
+    def with_streams(self, **streams: Any) -> Self:
         """Return the same clips with some streams replaced or added."""
         return replace(self, streams={**self.streams, **streams})
 
-    def with_labels(self, **labels):
+    def with_labels(self, **labels: Any) -> Self:
         """Return the same clips with some labels replaced or added."""
         return replace(self, labels={**self.labels, **labels})
 
-    def select(self, **values):
+    def select(self, **values: Any) -> Self:
         """Return the clips whose name, speaker or label is one of the given values.
 
         Parameters
@@ -208,7 +210,7 @@ class Clips:
             chosen &= np.isin(column.astype(str), [str(v) for v in wanted])
         return self[chosen]
 
-    def groups(self, by):
+    def groups(self, by: str | ArrayLike) -> np.ndarray:
         """Return an array (N,) of group identifiers: an array itself, "name", "speaker", or the names of a label's classes."""
         if not isinstance(by, str):
             groups = identifiers("by", by)
@@ -223,7 +225,7 @@ class Clips:
             raise ValueError(f"by is {by!r}; accepted: {', '.join(['name', 'speaker', *accepted])}, or an array (N,)")
         return np.where(label.present, np.array(label.names)[label.targets], "")
 
-    def to_frame(self):
+    def to_frame(self) -> dict[str, np.ndarray]:
         """Return names, speakers, labels of clips (votes and regressions a column each) and seconds as a pandas DataFrame.
 
         Raises
@@ -246,14 +248,14 @@ class Clips:
         seconds = {f"{name}_seconds": np.asarray(s.mask).sum(1) / s.rate for name, s in self.streams.items()}
         return pandas.DataFrame(columns | seconds)
 
-    def summary(self):
+    def summary(self) -> str:
         """Return a summary as text: speakers, labels, and for each stream lengths, gaps, ranges, constant features."""
         from refmer.data.summary import summary
 
         return summary(self)
 
     @staticmethod
-    def concatenate(parts):
+    def concatenate(parts: Sequence["Clips"]) -> "Clips":
         """Join several Clips into one, in memory.
 
         A stream is padded to its longest clip; clips of a part without it have no frame of it. A label that a part lacks is
@@ -293,7 +295,7 @@ class Clips:
             raw=parts[0].raw if all(part.raw is parts[0].raw for part in parts) else None,
         )
 
-    def split(self, by="speaker", test_size=0.25, seed=0):
+    def split(self, by: str | ArrayLike = "speaker", test_size: float = 0.25, seed: int = 0) -> tuple[Self, Self]:
         """Return two disjoint parts, (train, test): no speaker (or clip, or other group) is in both.
 
         Parameters

@@ -49,7 +49,18 @@ SOUNDS = ("white", "babble", "peaks", "laughter")
 FACES = ("hand", "blur", "dim", "flicker", "turn")
 
 
-def corrupt(clips, sense, kind, amount, *, space="standard", scale_from=None, per="clip", span=None, seed=0):
+def corrupt(
+    clips: Clips,
+    sense: str,
+    kind: str,
+    amount: float,
+    *,
+    space: str = "standard",
+    scale_from: Clips | None = None,
+    per: str = "clip",
+    span: tuple[float, float] | None = None,
+    seed: int = 0,
+) -> Clips:
     """Corrupt one or several senses of clips.
 
     Corruptions compose: call `corrupt` on its result. Those of the sound come first, since they compute the features again.

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 PACKAGE = Path(__file__).resolve().parent.parent
+FileName = str | os.PathLike[str]
 LARGEST = 4 * 2**30  # bytes that an npz may unfold to
 
 

@@ -9,7 +9,7 @@ from numpy.lib import format as npy
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from refmer.data.clips import Clips, Stream
-from refmer.data.files import replacing_folder
+from refmer.data.files import FileName, replacing_folder
 from refmer.data.labels import Label
 
 FORMAT = "refmer clips folder 2"
@@ -62,7 +62,7 @@ class Rows(NDArrayOperatorsMixin):
         return getattr(np.asarray(self), name)
 
 
-def save_folder(clips, path):
+def save_folder(clips: Clips, path: FileName) -> None:
     """Write clips to a new folder, whole or not at all; `refmer.load_folder` reads it.
 
     Parameters
@@ -107,7 +107,7 @@ def save_folder(clips, path):
         (folder / INDEX).write_text(json.dumps(meta, indent=1))
 
 
-def load_folder(path):
+def load_folder(path: FileName) -> Clips:
     """Load clips from a folder: labels into memory, streams stay on disk until their rows are read.
 
     `Recognizer.fit` reads them a mini-batch at a time (and all of them once, in chunks, for mean and sd), `predict` in chunks;

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Label:
 
     values: np.ndarray
     kind: str | None = None
-    names: tuple | None = None
+    names: tuple[Any, ...] | None = None
     rate: float | None = None
     mask: np.ndarray | None = None
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from refmer.choices import choose
+from refmer.data.clips import Clips
 from refmer.data.files import bundled
 from refmer.data.front_end import derived
 from refmer.data.larger import load_larger
@@ -12,7 +13,7 @@ from refmer.data.synthetic.synthesize import Remake
 KINDS = ("clips", "recordings")
 
 
-def load_samples(kind="clips", speakers=None):
+def load_samples(kind: str = "clips", speakers: int | None = None) -> Clips:
     """Load the synthetic corpus: the bundled part, or a larger one. See the data card, data_samples/README.md.
 
     Parameters

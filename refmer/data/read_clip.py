@@ -3,11 +3,13 @@
 import warnings
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from refmer.choices import SHARE, plain, typed
 from refmer.data.clips import WORD_RATE, Clips, Stream
+from refmer.data.files import FileName
 from refmer.data.front_end import PROSODY, derived
 from refmer.data.openface import FACE_RATE, read_face
 from refmer.data.voice import VOICE_RATE, kept_voice
@@ -17,7 +19,17 @@ DIFFER = 0.1  # share of its length by which the longer stream may be longer
 FRAME_RATES = (lambda x: 5 <= x <= 1000, "frames per second from 5 to 1000")
 
 
-def read_clip(wav=None, openface_csv=None, words=None, *, name=None, speaker="you", confidence=0.7, face=None, rate=None):
+def read_clip(
+    wav: FileName | None = None,
+    openface_csv: FileName | None = None,
+    words: Any = None,
+    *,
+    name: str | None = None,
+    speaker: str = "you",
+    confidence: float = 0.7,
+    face: str | int | None = None,
+    rate: float | None = None,
+) -> Clips:
     """Read one clip from files, with the streams of the bundled corpus that a trained Recognizer needs.
 
     Parameters

@@ -2,20 +2,23 @@
 
 import hashlib
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from refmer.choices import SECONDS, plain, typed
 from refmer.data.clips import Clips
+from refmer.data.files import FileName
 from refmer.data.read_clip import file_streams, read_files
 
 ARGUMENTS = {".wav": "wav", ".csv": "openface_csv"}  # of read_files, by the ending of a file
 FEW = 16  # clips for which no processes are started
 
 
-def read_clips(folder, *, speaker="you", **options):
+def read_clips(folder: FileName, *, speaker: str | Callable[..., str] = "you", **options: Any) -> Clips:
     """Read the clips of a folder: a WAV file and an OpenFace CSV of the same name, or one of the two, are a clip.
 
     Parameters

@@ -1,6 +1,7 @@
 """Recognizers in 8 bits: every learned map W of the system becomes a QuantizedMatrix; its forward code stays the same."""
 
 from copy import copy
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -15,6 +16,9 @@ from refmer.int8.matrix import QuantizedMatrix
 from refmer.int8.observers import OBSERVERS
 from refmer.systems import find
 
+if TYPE_CHECKING:
+    from refmer.recognizer import Recognizer
+
 SILENCE = 4.0  # seconds of the clip on which learned maps are recognised
 ACTIVATIONS = ("row", "tensor", "static")
 WHY = {
@@ -27,7 +31,16 @@ WHY = {
 }
 
 
-def quantize(model, calibration_clips=None, *, activations=None, per_channel=True, clip="max", observer="min-max", finetune=0):
+def quantize(
+    model: "Recognizer",
+    calibration_clips: Clips | None = None,
+    *,
+    activations: str | None = None,
+    per_channel: bool = True,
+    clip: str = "max",
+    observer: str = "min-max",
+    finetune: int = 0,
+) -> "Recognizer":
     """Return the recognizer with all its learned maps in 8 bits.
 
     Every matrix W of a product `x @ W` in the system's forward becomes int8: projections, convolutions, recurrent matrices.

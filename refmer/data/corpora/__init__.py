@@ -1,8 +1,10 @@
 """Readers of corpora, by name; each is a module with one public function, `read`."""
 
 from importlib import import_module
+from typing import Any
 
 from refmer.choices import choose
+from refmer.data.clips import Clips
 
 READERS = {  # name -> module of this package; loaded on first use
     **{name: name for name in ("crema_d", "ravdess", "emodb", "msp_improv", "iemocap")},
@@ -11,7 +13,7 @@ READERS = {  # name -> module of this package; loaded on first use
 }
 
 
-def read_data(data, **options):
+def read_data(data: str, **options: Any) -> Clips:
     """Read the clips of a corpus, a table or a folder by the name of its reader.
 
     Parameters

@@ -1,5 +1,7 @@
 """A table with a row per clip: names, speakers, labels, and paths of files with streams."""
 
+from typing import Any
+
 import numpy as np
 
 from refmer.choices import choose
@@ -8,11 +10,22 @@ from refmer.data.clips import Clips
 from refmer.data.corpora.cells import ENDINGS, ending, frames_of, label_groups, label_of
 from refmer.data.corpora.tables import collect, sense_of
 from refmer.data.delimited import read_cells
+from refmer.data.files import FileName
 from refmer.data.read_clip import existing, file_streams, filled
 from refmer.data.read_clips import read_contents
 
 
-def read(path, *, name="name", speaker="speaker", labels=None, rates=None, senses=None, cache=None, jobs=None):
+def read(
+    path: FileName,
+    *,
+    name: str = "name",
+    speaker: str = "speaker",
+    labels: Any = None,
+    rates: dict[str, float] | None = None,
+    senses: dict[str, str] | None = None,
+    cache: FileName | None = None,
+    jobs: int | None = None,
+) -> Clips:
     """Read clips from a table: a row per clip, a column per name, speaker, label and stream.
 
     A column with paths of files, relative to the table, is a stream of the column's name; an empty cell: the clip has no frame

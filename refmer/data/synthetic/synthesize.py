@@ -4,6 +4,7 @@ A clip depends on its name and the seed only, so each can be generated again, ra
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,7 +62,14 @@ class Remake:
         return raw_signals(name, self.seed, self.duration)
 
 
-def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS, streams=None, jobs=None):
+def synthesize(
+    speakers: int = 24,
+    takes: int = 2,
+    seed: int = 0,
+    duration: tuple[float, float] = CLIP_SECONDS,
+    streams: Sequence[str] | None = None,
+    jobs: int | None = None,
+) -> Clips:
     """Generate acted clips: every speaker acts each of six emotions, `takes` times.
 
     Parameters
@@ -94,7 +102,14 @@ def synthesize(speakers=24, takes=2, seed=0, duration=CLIP_SECONDS, streams=None
     return synthesize_named(names, seed, duration, streams, jobs)
 
 
-def synthesize_recordings(speakers=18, takes=2, seed=0, duration=RECORDING_SECONDS, streams=None, jobs=None):
+def synthesize_recordings(
+    speakers: int = 18,
+    takes: int = 2,
+    seed: int = 0,
+    duration: tuple[float, float] = RECORDING_SECONDS,
+    streams: Sequence[str] | None = None,
+    jobs: int | None = None,
+) -> Clips:
     """Generate long recordings, in which valence and arousal vary, of other speakers than those of the clips.
 
     Parameters and errors as `synthesize`, with `duration` (12, 24) s by default.
@@ -169,7 +184,7 @@ def make_some(names, seed, duration, wanted):
     return made
 
 
-def raw_signals(name, seed=0, duration=None):
+def raw_signals(name: str, seed: int = 0, duration: float | None = None) -> RawSignals:
     """Generate the sound and the frames of one synthetic clip, before any front end.
 
     Parameters
