@@ -31,6 +31,14 @@ def test_menu_of_the_site_names_every_page():
     assert {path.stem for path in DOCS.glob("*.md")} - {"index"} <= set(menu)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tutorials/exercises").glob("[0-9]*.py")), ids=lambda path: path.stem)
+def test_notation_has_the_sizes_of_an_exercise(path):
+    letters = re.findall(r"^\| \$(\w)\$ \|", (DOCS / "notation.md").read_text(), re.M)
+    assert len(letters) == len(set(letters))
+    sizes = re.search(r"Sizes: (.*?)(?=^#$|^\n)", path.read_text(), re.M | re.S)
+    assert set(re.findall(r"\$([A-Z])\$", sizes[1] if sizes else "")) <= set(letters)
+
+
 def test_every_reader_is_on_the_page_of_data():
     page = (DOCS / "data.md").read_text()
     assert [name for name in READERS if f"`{name}`" not in page] == []

@@ -18,7 +18,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.linear_model import RidgeClassifierCV
-from sklearn.model_selection import GroupKFold, cross_val_score
+from sklearn.model_selection import GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -168,6 +168,16 @@ assert scores["linear"].mean() > constant and scores["openface_adaptive"].mean()
 #    `tlab_jca`. What do their predictions have the shape of?
 # 3. From the command line, `refmer inspect table:clips.csv` and `refmer compare --data table:clips.csv --label emotion` do all
 #    of this. What do the tables say about their data?
-#
-# Solutions: 1. People are recognised by who they are; a large model can remember more of them. 2. (N, S): S steps of a second,
-# read from a window each by `lf_rnn`, all at once by `tlab_jca`. 3. The file that they come from; the word synthetic is gone.
+
+# %% tags=["hide-cell"]
+# Solution 1: they rise, most for the largest models: people are recognised by who they are, and a person in the test clips is
+# in the training clips too. On these few clips the difference for the linear model can have either sign.
+mixed = cross_val_score(linear, moments(clips), clips.emotion, cv=KFold(4, shuffle=True, random_state=0))
+assert len(mixed) == len(scores["linear"])
+
+# Solution 2: (N, S), a value for each of the S seconds. `lf_rnn` reads a window for each of them, `tlab_jca` all at once.
+valence = refmer.Label(np.zeros((len(clips), 2)), kind="regression", rate=1.0)
+assert valence.over_time
+
+# Solution 3: the file that the clips come from; the word "synthetic" is gone.
+assert "synthetic" not in clips.source
