@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 _HOME = {  # public name -> module that defines it; loaded on first use, so that `import refmer` costs nothing
     "Clips": "data.clips",
