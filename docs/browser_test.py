@@ -141,6 +141,45 @@ def tutorials(browser):
     return f"{len(pages)} pages"
 
 
+def nothing_cut_off(browser):
+    """Check at three widths that formulas, tables and code fit or scroll; at the widest, formulas fit without."""
+    problems = []
+    for width in (1300, 900, 390):
+        for page in sorted(path.relative_to(browser.site) for path in browser.site.rglob("*.html")):
+            if page.parts[0] in ("api", "_modules", "genindex.html"):
+                continue
+            browser.open(page.as_posix(), (width, 900))
+            problems += [f"{page} at {width} px: {problem}" for problem in browser.js(CUT_OFF, width == 1300)]
+    assert not problems, "\n".join(problems)
+    return "at 1300, 900 and 390 px"
+
+
+CUT_OFF = """
+const left = [], column = document.querySelector('article').getBoundingClientRect().right;
+for (const box of document.querySelectorAll('article div.math, article table, article pre')) {
+  let scrolls = false;
+  for (let around = box; around.tagName != 'ARTICLE'; around = around.parentElement)
+    scrolls ||= ['auto', 'scroll'].includes(getComputedStyle(around).overflowX);
+  const leaves = !scrolls && box.getBoundingClientRect().right > column + 1;
+  if (leaves || (arguments[0] && box.matches('div.math') && box.scrollWidth > box.clientWidth + 1))
+    left.push(box.tagName + ' ' + box.textContent.trim().slice(0, 60));
+}
+return left;
+"""
+
+
+def gate(browser):
+    """Check that the figure on the first page follows the keyboard."""
+    browser.open("index.html")
+    slider, output = (browser.driver.find_element(By.CSS_SELECTOR, f"#gate {name}") for name in ("input", "output"))
+    before = output.text
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert output.text != before and "face" in output.text and "voice" in output.text, output.text
+    assert len(browser.driver.find_elements(By.CSS_SELECTOR, "#gate circle")) == 4
+    assert not (complaints := browser.complaints()), complaints
+    return output.text
+
+
 def dark_mode(browser):
     """Check that the button changes the theme, which stays on the next page."""
     browser.open("index.html")
@@ -216,7 +255,7 @@ def main():
         sys.exit(f"no site in {site}; first: sphinx-build -M html docs docs/_build -W -j auto")
     browser, failed = Browser(site), False
     try:
-        for test in (every_page, tutorials, dark_mode, search, keyboard, phone):
+        for test in (every_page, nothing_cut_off, tutorials, gate, dark_mode, search, keyboard, phone):
             begin = time.time()
             try:
                 result = test(browser)

@@ -3,10 +3,10 @@
     pip install ".[docs]" && sphinx-build -M html docs docs/_build -W -j auto
 
 writes docs/_build/html, a folder that a browser opens without a server or a network. The tutorials run while the site is built;
-one that fails, fails the build. Output is cached in docs/_build/.jupyter_cache until a tutorial, refmer or the corpus changes.
+one that fails, fails the build. Their output is kept in docs/_build/executed until a tutorial, refmer or the corpus changes.
 
-refmer/notebooks.py makes notebooks of the percent scripts of the tutorials, which MyST-NB runs and makes pages of. MathJax is
-that of the package sphinx-mathjax-offline and draws SVG, since browsers may refuse fonts to pages opened from a folder.
+execute.py runs the tutorials as notebooks, which MyST-NB makes pages of. MathJax is that of the package sphinx-mathjax-
+offline and draws SVG, since browsers may refuse fonts to pages opened from a folder.
 """
 
 import hashlib
@@ -53,12 +53,7 @@ def fingerprint(*files):
 
 # what the output of tutorials depends on, in addition to their text
 BASIS = sorted([*(ROOT / "refmer").rglob("*.py"), *(ROOT / "data_samples").glob("*.npz"), HERE / "matplotlibrc"])
-nb_custom_formats = {".py": "pages.read"}
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(HERE / "_build" / ".jupyter_cache" / fingerprint(*BASIS))
-nb_execution_in_temp = True
-nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_mode = "off"
 nb_merge_streams = True
 nb_output_stderr = "remove"  # progress bars, and kernels that compile
 myst_enable_extensions = ["dollarmath", "colon_fence"]
@@ -101,7 +96,7 @@ def setup(app):
     app.add_config_value(
         "made_by", fingerprint(HERE / "pages.py", HERE / "system_pages.py", *(HERE / "measured").iterdir()), "env"
     )  # a change rebuilds all pages
-    app.connect("builder-inited", lambda app: pages.make(ROOT, HERE))
+    app.connect("builder-inited", lambda app: pages.make(ROOT, HERE, fingerprint(*BASIS)))
     app.connect("autodoc-process-docstring", pages.docstring, priority=400)  # before napoleon
     app.connect("autodoc-process-signature", pages.signature)
     app.connect("autodoc-skip-member", pages.skip)

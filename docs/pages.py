@@ -5,9 +5,9 @@ import inspect
 import json
 import re
 
-import nbformat
 import system_pages
 from docutils import nodes
+from execute import executed
 from sphinx.addnodes import pending_xref
 
 from refmer.notebooks import notebook
@@ -20,28 +20,25 @@ Every entry links to its source, with equation, forward and backward on one scre
 """
 
 
-def make(root, here):
-    """Write tutorials/, exercises/ and api/ beside conf.py; unchanged files stay untouched, others are deleted."""
-    for name, folder in (("tutorials", "tutorials"), ("exercises", "tutorials/exercises")):
-        texts = {path.name: path.read_text() for path in (root / folder).glob("[0-9][0-9]_*.py")}
-        if name == "tutorials":
-            texts = {file: with_download(text, file.replace(".py", ".ipynb")) for file, text in texts.items()}
-        write(here / name, texts)
+def make(root, here, basis):
+    """Write the generated folders beside conf.py; unchanged files stay untouched, others are deleted."""
+    tutorials = {path: with_download(path) for path in (root / "tutorials").glob("[0-9][0-9]_*.py")}
+    kernel = here / "kernels/how_a_kernel_is_made.py"
+    notebooks = executed(tutorials | {kernel: kernel.read_text()}, here / "_build/executed", basis)
+    (kernel.parent / f"{kernel.stem}.ipynb").write_text(notebooks.pop(kernel))
+    write(here / "tutorials", {f"{path.stem}.ipynb": text for path, text in notebooks.items()})
+    exercises = (root / "tutorials/exercises").glob("[0-9][0-9]_*.py")
+    write(here / "exercises", {f"{path.stem}.ipynb": notebook(path.read_text()) for path in exercises})
     write(here / "api", reference(root / "refmer"))
     write(here / "systems", system_pages.texts(root))
     gates = json.loads((here / "measured/compare.json").read_text())["gates"]
     write(here / "_static/made", {"gates.js": f"const GATES = {json.dumps(gates)};\n"})
 
 
-def read(script):
-    """Return a percent script as MyST-NB reads a notebook."""
-    return nbformat.reads(notebook(script), as_version=4)
-
-
-def with_download(script, file):
-    """Add a link to the executed notebook below the title of a tutorial."""
-    link = f"#\n# This page as a notebook, with output: {{nb-download}}`{file}`.\n"
-    return re.sub(r"^# # .*\n", rf"\g<0>{link}", script, count=1, flags=re.M)
+def with_download(path):
+    """Return a tutorial with a link to its executed notebook below the title."""
+    link = f"#\n# This page as a notebook, with output: {{download}}`{path.stem}.ipynb`.\n"
+    return re.sub(r"^# # .*\n", rf"\g<0>{link}", path.read_text(), count=1, flags=re.M)
 
 
 def write(folder, texts):

@@ -32,7 +32,7 @@ EQUATIONS = {
         ),
         "systems.openface_adaptive.forward": (
             (r"H^{(0)} = [h_V, h_A, h_T]", "x = np.stack"),
-            (r"z = \mathrm{concat}\, H^{(L)},\quad H^{(l+1)} = \mathrm{Layer}(H^{(l)})\quad (4)", "z, back_fuse"),
+            (r"z = \mathrm{concat}\, \mathrm{Layers}(H^{(0)})\quad (4)", "z, back_fuse"),
             (r"\ell = \mathrm{MLP}(z)", "logits, back_head"),
             (r"dH^{(0)} = \mathrm{Layers}'(\mathrm{MLP}'(d\ell))", "dx = back_fuse"),
         ),
@@ -67,7 +67,7 @@ EQUATIONS = {
     "tlab_jca": {
         "systems.tlab_jca.forward": (
             (r"A = \mathrm{TLAB}(X_a)\quad (1\text{-}6)", "a, back_a"),
-            (r"X_v = \sum_n a_n V_n,\quad a = \mathrm{softmax}(\dots A \dots)\quad (7)", "x, back_avga"),
+            (r"X_v = \sum_n a_n V_n,\quad a = \mathrm{AVGA}(V, A)\quad (7)", "x, back_avga"),
             (r"V = \mathrm{TLAB}(X_v)", "v, back_v"),
             (r"F_a, F_v = \mathrm{JCA}(A, V)\quad (8\text{-}11)", "(fa, fv), back_fuse"),
             (r"h = \mathrm{BLSTM}([F_v, F_a])\quad (12\text{-}13)", "h, back_join"),
@@ -117,7 +117,7 @@ def index():
 def page(root, name, size, scores):
     module, (title, paper) = import_module(f"refmer.systems.{name}"), TITLES[name]
     lessons = sorted(path.stem for path in (root / "tutorials").glob(f"[0-9][0-9]_{name}*.py"))
-    read = " and ".join(f"[tutorial {stem[:2]}](../tutorials/{stem}.py)" for stem in lessons)
+    read = " and ".join(f"[tutorial {stem[:2]}](../tutorials/{stem}.ipynb)" for stem in lessons)
     parts = "\n".join(f"| `{part}` | {n:,} | {100 * n / size['parameters']:.1f} |" for part, n in size["parts"].items())
     total = f"{size['parameters']:,}" + ("" if size["published"] is None else f" (published: {size['published']:,})")
     return f"""# {title}

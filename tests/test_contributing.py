@@ -190,7 +190,9 @@ LISTS = {  # section: (files of tests that check it, names of these tests, steps
         "lists or parts or introduced or gap",
         [
             lambda copy: (copy / "tutorials/24_new.py").write_text(
-                re.sub(r"^# Introduces:.*?^#$", "# Introduces:\n#", (copy / FIRST).read_text(), flags=re.M | re.S)
+                re.sub(r"^# Introduces:.*?^#$", "# Introduces:\n#", (copy / FIRST).read_text(), flags=re.M | re.S).replace(
+                    "**You need** NumPy", "**You need** tutorial 1: NumPy"
+                )
             ),
             append("README.md", "\n24 new\n"),
         ],

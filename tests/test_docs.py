@@ -13,7 +13,13 @@ from refmer.data.corpora import READERS
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 SITE = DOCS / "_build" / "html"
-MADE = (DOCS / "api", DOCS / "tutorials", DOCS / "exercises", DOCS / "systems")  # written while the site is built
+MADE = (
+    DOCS / "api",
+    DOCS / "tutorials",
+    DOCS / "exercises",
+    DOCS / "systems",
+    DOCS / "kernels",
+)  # written while the site is built
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("data_samples/*.md")])
 
 

@@ -122,7 +122,8 @@ np.testing.assert_allclose(our_info_nce(two_clips, 1 / np.log(3))[3], np.log(4 /
 # = \frac18$.
 #
 # **Example for stage 3.** With $x = (3, 4)$, $z = (0.6, 0.8)$ and $dz = (1, 0)$, $z \cdot dz = 0.6$. So
-# $dx = \frac15 \bigl( (1, 0) - 0.6 \cdot (0.6, 0.8) \bigr) = (0.128, -0.096)$.
+#
+# $$dx = \tfrac15 \bigl( (1, 0) - 0.6 \cdot (0.6, 0.8) \bigr) = (0.128, -0.096) .$$
 
 
 # %%

@@ -469,7 +469,8 @@ assert np.abs(post_norm_layer(p, x, 2)[0].mean(-1)).max() < 1e-9
 # half cosines. If $C$ is odd, the half is rounded down, and the last channel is 0. With one frequency only, it is $f_0 = 1$.
 #
 # *Example.* For $C = 4$ there are two frequencies, 1 and $10^{-4}$, and
-# $P_0 = (\sin 1,\ \sin 10^{-4},\ \cos 1,\ \cos 10^{-4}) \approx (0.84, 0.0001, 0.54, 1)$.
+#
+# $$P_0 = (\sin 1,\ \sin 10^{-4},\ \cos 1,\ \cos 10^{-4}) \approx (0.84, 0.0001, 0.54, 1) .$$
 #
 # *Products measure distance.* By $\sin a \sin b + \cos a \cos b = \cos(a - b)$,
 #

@@ -259,8 +259,9 @@ print(f"worst error of the gradient, through batch norm and dropout: {worst:.1e}
 # of a known state $r_m$, and tutorial 4's term: $ds_m$ gains $\rho\, (\alpha_m - r_m) / BG$, with $B$ clips and $G$ gates.
 #
 # $$\mathcal{L} = \mathcal{L}_{\text{classes}} + \rho \cdot \frac{1}{BG} \sum_{b, m}
-#   \bigl( -r_{bm} \log \alpha_{bm} - (1 - r_{bm}) \log (1 - \alpha_{bm}) \bigr), \qquad
-#   r = 1 \text{ (clean)},\ \frac{1}{1 + s^2} \text{ (noise)},\ 0 \text{ (covered, missing)}.$$
+#   \bigl( -r_{bm} \log \alpha_{bm} - (1 - r_{bm}) \log (1 - \alpha_{bm}) \bigr)$$
+#
+# with $r = 1$ for a clean sensor, $1 / (1 + s^2)$ for noise of $s$ standard deviations, and 0 for one that is covered or missing.
 
 # %%
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)

@@ -84,8 +84,9 @@ draw("auxformer")
 # *Cross encoders* (one modality attends to the other) then add positions to the valid steps. The other encoders add none. The
 # position vector of step $t = 0, 1, \dots$ holds $C / 2$ sines and $C / 2$ cosines of the frequencies $f_i$:
 #
-# $$E_{ti} = \sin((t + 1) f_i), \qquad E_{t,\, C/2 + i} = \cos((t + 1) f_i), \qquad f_i = 10^{-4 i / (C/2 - 1)},
-#   \qquad i = 0, \dots, C/2 - 1 .$$
+# $$E_{ti} = \sin((t + 1) f_i), \qquad E_{t,\, C/2 + i} = \cos((t + 1) f_i), \qquad f_i = 10^{-4 i / (C/2 - 1)}$$
+#
+# for $i = 0, \dots, C/2 - 1$.
 #
 # | part | shape |
 # |---|---|
@@ -95,7 +96,8 @@ draw("auxformer")
 # | what enters the layers, $u$, or $u + E$ on valid steps | $(B, T, C)$ |
 #
 # **By hand.** For $C = 4$ there are two frequencies, $f_0 = 1$ and $f_1 = 10^{-4}$. Step 0 has the position
-# $(\sin 1, \sin 10^{-4}, \cos 1, \cos 10^{-4}) = (0.8415, 0.0001, 0.5403, 1.0000)$.
+#
+# $$(\sin 1, \sin 10^{-4}, \cos 1, \cos 10^{-4}) = (0.8415, 0.0001, 0.5403, 1.0000) .$$
 
 # %%
 np.testing.assert_allclose(sinusoidal(1, 4)[0], [0.8415, 0.0001, 0.5403, 1.0000], atol=5e-5)
