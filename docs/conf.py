@@ -44,6 +44,7 @@ extensions = [
 # tutorials
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))  # this checkout's refmer
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")
+os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -261,7 +261,7 @@ print(f"worst error of the gradient, through batch norm and dropout: {worst:.1e}
 # $$\mathcal{L} = \mathcal{L}_{\text{classes}} + \rho \cdot \frac{1}{BG} \sum_{b, m}
 #   \bigl( -r_{bm} \log \alpha_{bm} - (1 - r_{bm}) \log (1 - \alpha_{bm}) \bigr)$$
 #
-# with $r = 1$ for a clean sensor, $1 / (1 + s^2)$ for noise of $s$ standard deviations, and 0 for one that is covered or missing.
+# with $r = 1$ for a clean sensor, $1 / (1 + s^2)$ for noise of $s$ standard deviations, 0 for a sensor covered or missing.
 
 # %%
 train, test = refmer.load_samples().split(by="speaker", test_size=0.25, seed=0)
