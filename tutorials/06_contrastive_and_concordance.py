@@ -231,8 +231,11 @@ s, D, rho = our_ccc(low, truth)
 np.testing.assert_allclose([s, D, rho], [2 / 3, 7 / 3, 4 / 7])
 
 # %% [markdown]
-# The two measures are related. Expand the mean of $(x_n - y_n)^2 = \bigl( (x_n - \bar x) - (y_n - \bar y) + (\bar x - \bar y)
-# \bigr)^2$: it is $s_x^2 + s_y^2 - 2s + (\bar x - \bar y)^2 = D - 2s$. In the example, $7/3 - 4/3 = 1$.
+# The two measures are related. Write the squared error with the means,
+#
+# $$(x_n - y_n)^2 = \bigl( (x_n - \bar x) - (y_n - \bar y) + (\bar x - \bar y) \bigr)^2 ,$$
+#
+# and expand its mean: it is $s_x^2 + s_y^2 - 2s + (\bar x - \bar y)^2 = D - 2s$. In the example, $7/3 - 4/3 = 1$.
 #
 # The squared error is 0 only if $x = y$. So $2s = D$, and with it $\rho = 1$, only if $x = y$.
 
