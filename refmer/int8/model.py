@@ -1,7 +1,7 @@
 """Recognizers in 8 bits: every learned map W of the system becomes a QuantizedMatrix; its forward code stays the same."""
 
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -16,8 +16,7 @@ from refmer.int8.matrix import QuantizedMatrix
 from refmer.int8.observers import OBSERVERS
 from refmer.systems import find
 
-if TYPE_CHECKING:
-    from refmer.recognizer import Recognizer
+Model = TypeVar("Model")  # a Recognizer
 
 SILENCE = 4.0  # seconds of the clip on which learned maps are recognised
 ACTIVATIONS = ("row", "tensor", "static")
@@ -32,7 +31,7 @@ WHY = {
 
 
 def quantize(
-    model: "Recognizer",
+    model: Model,
     calibration_clips: Clips | None = None,
     *,
     activations: str | None = None,
@@ -40,7 +39,7 @@ def quantize(
     clip: str = "max",
     observer: str = "min-max",
     finetune: int = 0,
-) -> "Recognizer":
+) -> Model:
     """Return the recognizer with all its learned maps in 8 bits.
 
     Every matrix W of a product `x @ W` in the system's forward becomes int8: projections, convolutions, recurrent matrices.
