@@ -67,7 +67,7 @@ def test_nothing_is_written_beyond_y():
     for n in (1, 15, 17, 63, 65, 130):
         q, scale = rng.integers(-127, 128, (9, n), np.int8), np.ones(n, np.float32)
         y = np.full((12, n), np.float32(7))
-        rows = np.empty((5, k.width(9)), k.UNSIGNED)
+        rows = np.zeros((5, k.width(9)), k.UNSIGNED)
         x = rng.normal(size=(5, 9)).astype(np.float32)
         k.linear(x, 0, 0.0, 0.0, rows, k.pack(q, scale), np.zeros(n, np.float32), -np.inf, y[3:8])
         assert (y[:3] == 7).all() and (y[8:] == 7).all()
@@ -81,8 +81,8 @@ def arguments():
     from refmer.int8 import kernels as k
 
     q, scale = np.ones((K, N), np.int8), np.ones(N, np.float32)
-    arrays = {"q": np.empty((M, k.width(K)), k.UNSIGNED), "packed": k.pack(q, scale), "b": np.zeros(N, np.float32)}
-    x, y = np.ones((M, K), np.float32), np.empty((M, N), np.float32)
+    arrays = {"q": np.zeros((M, k.width(K)), k.UNSIGNED), "packed": k.pack(q, scale), "b": np.zeros(N, np.float32)}
+    x, y = np.ones((M, K), np.float32), np.zeros((M, N), np.float32)
     return {"x": x, "kind": 0, "least": 0.0, "greatest": 0.0} | arrays | {"floor": -np.inf, "y": y}
 
 
