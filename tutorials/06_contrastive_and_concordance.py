@@ -148,7 +148,7 @@ dz_example = np.array([1.0, 0.0])
 np.testing.assert_allclose((dz_example - z_example * (z_example @ dz_example)) / 5, [0.128, -0.096])
 
 # %% [markdown]
-# refmer's pair is `info_nce` and `info_nce_backward`. It also accepts more than two senses and missing ones.
+# refmer's pair is `info_nce` and `info_nce_backward`. It also accepts more than two modalities and missing ones.
 
 # %%
 pairs = rng.normal(size=(12, 2, 8))  # voice and face of 12 clips

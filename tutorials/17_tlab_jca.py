@@ -58,6 +58,9 @@ draw("tlab_jca")
 #
 # As in the whole library, a vector is a row: a map $W$ of shape $(C, D)$ turns $x$ of shape $(T, C)$ into $xW$ of shape
 # $(T, D)$.
+#
+# Two signs are used in every backward. $\odot$ is the product of elements, `*` in NumPy. $[\cdot]$ is 1 where the condition
+# holds and else 0, for each element by itself.
 
 # %% [markdown]
 # ## A softmax of each row
@@ -351,6 +354,8 @@ assert delta(G_small @ A_small) < 0.1 * delta(G @ A)
 # | $w$ | $(E, 1)$ | `score` | no |
 # | $W_o$, $b_o$ | $(V, C)$, $(C)$ | `out` | yes |
 #
+# Our functions take $w$ as a vector of shape $(E)$; refmer stores it as a map of shape $(E, 1)$.
+#
 # $V$ is the number of channels of a position, $C$ the width of the network. $E$ is the hidden width of AVGA. In refmer's
 # `Config` it has the name `positions`, because it is 49 in the authors' code, and so is the number $N$ of positions there. The
 # two need not be equal: $N$ follows from the input alone, no map of the table has the axis $N$.
@@ -378,21 +383,25 @@ np.testing.assert_allclose(our_softmax(np.array([[np.log(3), 0.0]])) @ np.array(
 #
 # Let $\eta_{tn} = R_{tn} M_f + Q_t M_a$, so that $e_{tn} = \tanh \eta_{tn}$. With $\tanh' = 1 - \tanh^2$,
 #
-# $$dw = \sum_{tn} e_{tn}\, dz_{tn}, \qquad d\eta_{tn} = dz_{tn}\, w\, (1 - e_{tn}^2) .$$
+# $$dw = \sum_{tn} e_{tn}\, dz_{tn}, \qquad d\eta_{tn} = dz_{tn}\; w \odot (1 - e_{tn}^2) .$$
+#
+# Here $dz_{tn}$ is one number, while $w$, $e_{tn}$ and $d\eta_{tn}$ have $E$ numbers each.
 #
 # $R_{tn}$ belongs to one position. $Q_t$ is used at all positions, so its gradient is a sum over them:
 #
 # $$dR_{tn} = d\eta_{tn} M_f^\top, \qquad dQ_t = \sum_n d\eta_{tn} M_a^\top .$$
 #
-# A ReLU lets the gradient pass where its output is positive. ($[\cdot]$ is 1 where the condition holds and else 0.) The two
-# linear maps follow, and complete the gradients of both inputs:
+# $dR$ and $dQ$ are the gradients of the outputs of the ReLUs. A ReLU lets the gradient pass where its output is positive. The
+# two linear maps follow, and complete the gradients of both inputs:
 #
-# $$df_{tn} = \alpha_{tn}\, dc_t + \bigl(dR_{tn}\, [R_{tn} > 0]\bigr) U_f^\top, \qquad
-#   da_t = \bigl(dQ_t\, [Q_t > 0]\bigr) U_a^\top .$$
+# $$df_{tn} = \alpha_{tn}\, dc_t + \bigl(dR_{tn} \odot [R_{tn} > 0]\bigr) U_f^\top, \qquad
+#   da_t = \bigl(dQ_t \odot [Q_t > 0]\bigr) U_a^\top .$$
 #
 # The gradients of $M_f$, $M_a$, $U_f$, $U_a$ and of the two biases follow as for every linear map (tutorial 1): input times
 # gradient of the output, summed over all uses. For $M_f$ and $U_f$, that is over steps and positions; for $M_a$ and $U_a$, over
-# steps.
+# steps. The term $Q_t M_a$ has the gradient $\sum_n d\eta_{tn}$, so
+#
+# $$dM_f = \sum_{tn} R_{tn}^\top\, d\eta_{tn}, \qquad dM_a = \sum_t Q_t^\top \sum_n d\eta_{tn} .$$
 
 
 # %%
@@ -528,7 +537,7 @@ assert our_update(2 * one, no_joint, one, -3 * one, column, one / 2)[-1] == 2
 #
 # The ReLU lets the gradient pass where $P > 0$, which is where $H > 0$:
 #
-# $$dP = dH\, [P > 0] .$$
+# $$dP = dH \odot [P > 0] .$$
 #
 # $P = x^\top W + K W_K$ has two products:
 #
@@ -536,7 +545,7 @@ assert our_update(2 * one, no_joint, one, -3 * one, column, one / 2)[-1] == 2
 #
 # Let $N = uJ$, so that $K = \tanh(N / \sqrt D)$:
 #
-# $$dN = dK\, (1 - K^2) / \sqrt D, \qquad du = dN\, J^\top, \qquad dJ = u^\top dN, \qquad dW_J = x\, du .$$
+# $$dN = dK \odot (1 - K^2) / \sqrt D, \qquad du = dN\, J^\top, \qquad dJ = u^\top dN, \qquad dW_J = x\, du .$$
 #
 # $x$ is used three times: in $u$, in $x^\top W$ and as the residual. So its gradient has three terms:
 #

@@ -127,6 +127,10 @@ def features(p, x, valid):
 #
 # If a clip has no valid frame, the softmax is $0 / 0$. All weights of such a clip are set to 0, so its summary is 0, too.
 #
+# In the code, the scores of missing frames are set to $-\infty$, and the largest score of each query is subtracted from its
+# scores (tutorial 7). Where a clip has no valid frame, the largest score is $-\infty$; there 0 is subtracted, and the sum of
+# the exponentials, which is 0, is replaced by 1.
+#
 # By hand: one query $Q = \ln 3$, two frames $z = (1, 0)$ of one channel. The scores are $\ln 3$ and 0, the weights $3/4$ and
 # $1/4$, and the summary is $3/4$.
 
@@ -158,6 +162,8 @@ np.testing.assert_allclose(y_small, [[[3 / 4]]])
 # $dy_{bnj}$ is the upstream gradient. $y$ depends on the weights through the sum over frames:
 #
 # $$da_{bnt} = \sum_j dy_{bnj}\, z_{btj} .$$
+#
+# This holds for missing frames, too: their $da$ need not be 0. Only $ds$ is 0 there, since $a_{bnt} = 0$.
 #
 # The softmax couples the frames of one query. Its derivative is $\partial a_t / \partial s_r = a_t (\delta_{tr} - a_r)$, so
 #
@@ -442,13 +448,14 @@ assert_gradient(cross_both, pair, c_audio, c_visual, rng=rng, zero=("*.key.b",))
 #
 # *Attentive statistics pooling* replaces the $T$ steps of a sequence $x_{tc}$ by the weighted mean and the weighted standard
 # deviation of each channel. (In RAVER the steps are the $N$ queries.) The index $b$ of the clip is left out where it is the
-# same everywhere.
+# same everywhere. In this section $c$ is the index of the channel.
 #
-# Each step has a hidden vector $h_t$ and a score $e_t$, with a learned matrix $W$, bias $b$ and vector $v$:
+# Each step has a hidden vector $h_t$ of $H$ numbers and a score $e_t$. They have a learned matrix $W$ of shape $(C, H)$, a bias
+# $b$ and a vector $v$ of $H$ numbers each. A vector is a row, so $x_t$ stands at the left of $W$:
 #
-# $$h_t = \tanh(W x_t + b), \qquad e_t = v \cdot h_t .$$
+# $$h_t = \tanh(x_t W + b), \qquad e_t = v \cdot h_t .$$
 #
-# The weights $a_t$ are the softmax of $e_t$ over the valid steps. Mean, variance and standard deviation are
+# The weights $a_t$ are the softmax of $e_t$ over the valid steps, as above. Mean, variance and standard deviation are
 #
 # $$\mu_c = \sum_t a_t\, x_{tc}, \qquad \text{var}_c = \sum_t a_t\, (x_{tc} - \mu_c)^2, \qquad
 #   \sigma_c = \max(\text{var}_c,\ 10^{-5})^{1/2} .$$
@@ -498,7 +505,8 @@ np.testing.assert_allclose([mu_small, var_small, sigma_small], [[[1]], [[3]], [[
 # So a variance up to $10^{-5}$ counts as $10^{-5}$. Then $\sigma_c = \sqrt{10^{-5}} = 0.0032$ is a constant, and no gradient
 # goes back through it. The paper states no floor.
 #
-# A clip without a valid step has $a = 0$, $\mu = 0$ and $\sigma = 0$.
+# A clip without a valid step has $a = 0$, $\mu = 0$ and $\text{var} = 0$. Its $\sigma$ is set to 0, not to
+# $\sqrt{10^{-5}}$, so that the whole result of such a clip is 0.
 
 # %%
 constant = np.full((1, 2, 1), 2.0)
@@ -525,9 +533,12 @@ np.testing.assert_allclose(sigma, [[1e-5**0.5]])
 #
 # $$dx_{tc} = a_t \Bigl( d\mu_c + d\sigma_c\, \frac{x_{tc} - \mu_c}{\sigma_c} \Bigr) .$$
 #
-# For a channel at the floor, the terms with $d\sigma_c$ are 0.
+# For a channel at the floor, with $\text{var}_c \le 10^{-5}$, the terms with $d\sigma_c$ are 0. All channels of a clip
+# without a valid step are at the floor, so the $\sigma_c = 0$ of such a clip is never divided by.
 #
-# $x$ is also used in the scores. The way back is softmax, $v$, and tanh, with $u_t = W x_t + b$ and $\tanh' = 1 - h^2$:
+# As with the summary, $da_t$ of a step that is not valid need not be 0; its $de_t$ and $dx_t$ are 0, because $a_t = 0$.
+#
+# $x$ is also used in the scores. The way back is softmax, $v$, and tanh, with $u_t = x_t W + b$ and $\tanh' = 1 - h^2$:
 #
 # $$de_t = a_t \Bigl( da_t - \sum_r a_r\, da_r \Bigr), \qquad du_{tk} = de_t\, v_k\, (1 - h_{tk}^2), \qquad
 #   dx_{tc} \mathrel{+}= \sum_k du_{tk}\, W_{ck} .$$

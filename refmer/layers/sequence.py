@@ -173,7 +173,7 @@ def describe_statistics_pool(width):
 
 @closure
 def statistics_pool(p, x, mask=None, trace=None):
-    """a = softmax_t(v . tanh(W x_t + b)); y = [weighted mean | weighted std]   (paper 004; Okabe et al. 2018).
+    """a = softmax_t(v . tanh(x_t W + b)); y = [weighted mean | weighted std]   (paper 004; Okabe et al. 2018).
 
     x (B, T, C), mask (B, T) -> (B, 2C). Without a valid step 0.
     """

@@ -6,7 +6,7 @@
 #
 #     refmer grade 04_gates.py
 #
-# The equations are derived in tutorial 4, "Gates: trust that is learned". Sizes: $B$ clips, $T$ steps, $C$ numbers of a step,
+# The equations are derived in tutorial 4, "Gates". Sizes: $B$ clips, $T$ steps, $C$ numbers of a step,
 # $H$ hidden numbers, $G$ gates.
 
 # %%

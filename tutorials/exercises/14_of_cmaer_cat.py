@@ -1,13 +1,13 @@
 # %% [markdown]
 # # Exercise 14. OF-CMAER-CAT
 #
-# Write what is OF-CMAER-CAT's own: attention between two senses with maps that both directions share, the compatibility of
-# senses, and the entropy of their weights. Replace every `...` by your code and use NumPy alone. Then, in a terminal:
+# Write what is OF-CMAER-CAT's own: attention between two modalities with maps that both directions share, the compatibility of
+# modalities, and the entropy of their weights. Replace every `...` by your code and use NumPy alone. Then, in a terminal:
 #
 #     refmer grade 14_of_cmaer_cat.py
 #
 # The equations are derived in tutorial 14, "OF-CMAER-CAT". Sizes: $B$ clips, $T$ steps of $x$, $S$ steps of $z$, $C$ channels,
-# $D$ numbers of a key, $M$ senses.
+# $D$ numbers of a key, $M$ modalities.
 
 # %%
 import numpy as np
@@ -20,10 +20,10 @@ import numpy as np
 # **Cross-modal attention.** $q = xW_Q$, $k = zW_K$, $v = zW_V$, scores $s = q k^\top / \sqrt D$, $a = \text{softmax}(s)$ over
 # the valid steps of $z$, $y = av$.
 #
-# **Compatibility.** $f_i$ is the mean of sense $i$. $u_i = f_i W$, and $\alpha_{ij}$ is the softmax of $u_i \cdot f_j$ over
-# the *other* senses $j \ne i$ that are there. The row of a sense that is not there is 0.
+# **Compatibility.** $f_i$ is the mean of modality $i$. $u_i = f_i W$, and $\alpha_{ij}$ is the softmax of $u_i \cdot f_j$ over
+# the *other* modalities $j \ne i$ that are available. The row of a missing modality is 0.
 #
-# **Entropy.** $w = \text{softmax}(s)$ over the senses that are there, $R = -\frac1B \sum_b \sum_i w_{bi} \log w_{bi}$; a
+# **Entropy.** $w = \text{softmax}(s)$ over the available modalities, $R = -\frac1B \sum_b \sum_i w_{bi} \log w_{bi}$; a
 # weight of 0 adds 0.
 
 
@@ -48,8 +48,8 @@ def our_cross_attention(x, z, Wq, Wk, Wv, valid):
 
 
 def our_compatibility(f, W, there):
-    """Return u = f W and alpha, the softmax of u_i . f_j over the other senses j that are
-    there; absent senses have rows of 0.
+    """Return u = f W and alpha, the softmax of u_i . f_j over the other available
+    modalities j; missing ones have rows of 0.
 
     f (B, M, C), W (C, C), there (B, M) of bool -> u (B, M, C), alpha (B, M, M)
     """
@@ -57,7 +57,7 @@ def our_compatibility(f, W, there):
 
 
 def our_entropy(s, there):
-    """Return the weights w, a softmax over the senses that are there, and R, the entropy of
+    """Return the weights w, a softmax over the available modalities, and R, the entropy of
     a clip's weights in the mean.
 
     A weight of 0 adds 0.
@@ -96,7 +96,7 @@ def our_entropy(s, there):
 #     >>> y.item(), da.tolist(), ds.tolist(), dv.tolist(), dq.item()
 #     (3.0, [[[2.0, 4.0]]], [[[-0.5, 0.5]]], [[[0.5], [0.5]]], 1.0)
 #
-# Two senses have only each other: $\alpha_{12} = \alpha_{21} = 1$, whatever the means are.
+# Two modalities have only each other: $\alpha_{12} = \alpha_{21} = 1$, whatever the means are.
 #
 #     >>> our_compatibility(np.array([[[1.0], [2.0]]]), np.ones((1, 1)), np.array([[True, True]]))[1].tolist()
 #     [[[0.0, 1.0], [1.0, 0.0]]]
@@ -147,9 +147,9 @@ def our_entropy_backward(w):
 # %% [markdown]
 # ## Hard cases
 #
-# * Clips in which a sense is missing, or has nothing to look at: 0, and gradients of 0.
+# * Clips in which a modality is missing, or has nothing to look at: 0, and gradients of 0.
 # * Scores of 1000.
-# * Clips with one sense, whose weight is 1, and with none, whose weights are 0: both have an entropy of 0.
+# * Clips with one modality, whose weight is 1, and with none, whose weights are 0: both have an entropy of 0.
 # * The same maps in both directions: $x$ looks at $z$, and $z$ looks at $x$. What is added up?
 
 

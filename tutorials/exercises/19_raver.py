@@ -18,7 +18,7 @@ import numpy as np
 # **Summary.** With the factor $c = 1 / \sqrt C$ and the index $j$ of the channel: $s_{bnt} = c \sum_j Q_{nj} z_{btj}$,
 # $a_{bnt} = \text{softmax}_t\, s_{bnt}$ over the valid $t$, $y_{bnj} = \sum_t a_{bnt} z_{btj}$.
 #
-# **Statistics.** $h_t = \tanh(W x_t + b)$, $e_t = v \cdot h_t$, $a_t = \text{softmax}_t\, e_t$ over the valid $t$,
+# **Statistics.** $h_t = \tanh(x_t W + b)$, $e_t = v \cdot h_t$, $a_t = \text{softmax}_t\, e_t$ over the valid $t$,
 #
 # $$\mu_c = \sum_t a_t x_{tc}, \qquad \text{var}_c = \sum_t a_t (x_{tc} - \mu_c)^2, \qquad \sigma_c = \max(\text{var}_c,
 # 10^{-5})^{1/2} .$$
@@ -94,7 +94,8 @@ def our_statistics_backward(dy_mu, dy_sigma, x, W, v, h, a, mu, var, sigma):
 # %% [markdown]
 # ## Hard cases
 #
-# * A clip without a valid step: weights, summary, mean and deviation are 0, and so are the gradients.
+# * A clip without a valid step: weights, summary, mean and deviation are 0, and so are the gradients of the inputs
+#   and of the scores.
 # * A single step: its weight is 1, whatever the score.
 # * A channel that hardly varies: its variance is below the floor, so $\sigma = \sqrt{10^{-5}}$, and no gradient goes back
 #   through it.

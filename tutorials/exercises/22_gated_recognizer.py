@@ -148,4 +148,4 @@ def our_training(face, voice, y, W1, b1, W2, b2, W, b, rate, steps):
 #             u, alpha, h, p = our_model(f, v, *weights)
 #             print(f"{name}: accuracy {(p.argmax(1) == test.emotion).mean():.2f}, mean gate {alpha.mean():.2f}")
 #
-# Does the gate close when the face is covered? Nothing in the loss asks it to: see tutorial 4, "What a gate is told".
+# Does the gate close when the face is covered? Nothing in the loss asks it to: see tutorial 4, "Labels of reliability".

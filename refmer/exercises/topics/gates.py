@@ -73,7 +73,7 @@ CASES = [
     Case("hard", SLOPE, slope(extreme), "scores of 1000 and -1000"),
 ]
 
-AHEAD, BEHIND, TELL = "Forward", "Backward", "What a gate is told"
+AHEAD, BEHIND, TELL = "Forward", "Backward", "Labels of reliability"
 MISTAKES = [
     Mistake("no relu", GATE, "np.where(u.real > 0, u, 0)", "u", "the ReLU of u is missing", AHEAD),
     Mistake(

@@ -66,7 +66,7 @@ def means(rng, ours, B, M, C):
     return rng.normal(size=(B, M, C)), rng.normal(size=(C, C)) / np.sqrt(C), there
 
 
-def one_sense(rng, ours, B, M, C):
+def one_modality(rng, ours, B, M, C):
     f, W, there = means(rng, ours, B, M, C)
     there[0], there[0, 1] = False, True
     return f, W, there
@@ -112,22 +112,22 @@ BOTH, FIT, FIT_BACK, ENTROPY, ENTROPY_BACK = (
 )
 CASES = [
     Case("forward", SOFT, scores),
-    Case("hard", SOFT, absent, "no sense there, and scores of 1000"),
+    Case("hard", SOFT, absent, "no modality available, and scores of 1000"),
     Case("backward", SOFT_BACK, softmax_backward),
     Case("forward", LOOK, attention),
     Case("hard", LOOK, nothing, "a clip with nothing to look at"),
     Case("backward", LOOK_BACK, attention_backward(attention)),
     Case("hard", LOOK_BACK, attention_backward(nothing), "a clip with nothing to look at"),
     Case("backward", BOTH, exchange),
-    Case("hard", BOTH, one_way, "a clip with one sense"),
+    Case("hard", BOTH, one_way, "a clip with one modality"),
     Case("forward", FIT, means),
-    Case("hard", FIT, one_sense, "a clip with one sense"),
+    Case("hard", FIT, one_modality, "a clip with one modality"),
     Case("backward", FIT_BACK, means_backward(means)),
-    Case("hard", FIT_BACK, means_backward(one_sense), "a clip with one sense"),
+    Case("hard", FIT_BACK, means_backward(one_modality), "a clip with one modality"),
     Case("forward", ENTROPY, scores),
-    Case("hard", ENTROPY, certain, "clips with one sense and with none"),
+    Case("hard", ENTROPY, certain, "clips with one modality and with none"),
     Case("backward", ENTROPY_BACK, weights),
-    Case("hard", ENTROPY_BACK, certain_weights, "clips with one sense and with none"),
+    Case("hard", ENTROPY_BACK, certain_weights, "clips with one modality and with none"),
 ]
 
 CROSS, ADAPTIVE, TERM = "Cross-modal attention", "Adaptive weights", "The entropy term"
@@ -244,14 +244,14 @@ MISTAKES = [
         CROSS,
     ),
     Mistake(
-        "itself", FIT, " & ~np.eye(f.shape[1], dtype=bool)", "", "a sense is compared with itself: only others count", CROSS
+        "itself", FIT, " & ~np.eye(f.shape[1], dtype=bool)", "", "a modality is compared with itself: only others count", CROSS
     ),
     Mistake(
         "absent partner",
         FIT,
         "there[:, :, None] & there[:, None, :]",
         "there[:, :, None] & (there[:, None, :] | True)",
-        "senses that are not there are partners",
+        "missing modalities are partners",
         CROSS,
     ),
     Mistake(
@@ -259,7 +259,7 @@ MISTAKES = [
         FIT,
         "there[:, :, None] & there[:, None, :]",
         "(there[:, :, None] | True) & there[:, None, :]",
-        "senses that are not there have partners: their rows are 0",
+        "missing modalities have partners: their rows are 0",
         CROSS,
     ),
     Mistake(

@@ -128,6 +128,7 @@ MISTAKES = [
         "padded dy", LB, "np.where(valid, dy[:, t], 0)", "dy[:, t]", "dy of padded steps counts; their output is 0", PADDING
     ),
     Mistake("padded stop", LB, "U.T, dh_t)", "U.T, 0)", "dh stops at a padded step; it has to pass unchanged", PADDING),
+    Mistake("padded dc", LB, "dc_t * f, dc_t)", "dc_t * f, 0)", "dc stops at a padded step; it has to pass unchanged", PADDING),
     Mistake("future", C, "(reach, 0)", "(0, reach)", "the convolution sees the future: the zeros belong before step 0", HOLES),
     Mistake(
         "no dilation",

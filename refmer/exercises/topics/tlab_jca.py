@@ -332,6 +332,14 @@ MISTAKES = [
         "the halves of dJ are exchanged: the first belongs to a",
         BOTH,
     ),
+    Mistake(
+        "both halves swapped",
+        JOINT,
+        "da = da + dJ[:, : a.shape[1]]\n    dv = dv + dJ[:, a.shape[1] :]",
+        "da = da + dJ[:, a.shape[1] :]\n    dv = dv + dJ[:, : a.shape[1]]",
+        "the halves of dJ are exchanged: the first belongs to a, the second to v",
+        BOTH,
+    ),
     Mistake("J fixed", JOINT, "dv + dJ[:, a.shape[1] :]", "dv", "dv lacks its half of dJ", BOTH),
     Mistake(
         "J of new a",

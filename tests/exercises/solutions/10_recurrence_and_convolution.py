@@ -49,6 +49,7 @@ def our_lstm_backward(dy, x, W, U, mask, gates, c, h):
             if kept:
                 dh[n, t], dc[n, t] = ahead, memory
                 # mistake[padded stop]: dc[n, t] = memory; dh[n, t] = 0
+                # mistake[padded dc]: dh[n, t] = ahead; dc[n, t] = 0
                 continue
             tanh_c = np.tanh(c[n, t + 1])
             memory += ahead * o / np.cosh(c[n, t + 1]) ** 2

@@ -216,6 +216,7 @@ def our_joint_backward(dy_a, dy_v, a, v, WJ_a, W_a, WK_a, WH_a, WJ_v, W_v, WK_v,
     # mistake[one J]: dJ = first[6]
     da, dv = first[5] + dJ[:, :C], second[5] + dJ[:, C:]
     # mistake[halves swapped]: da, dv = first[5] + dJ[:, C:], second[5] + dJ[:, C:]
+    # mistake[both halves swapped]: da, dv = first[5] + dJ[:, C:], second[5] + dJ[:, :C]
     # mistake[J fixed]: da, dv = first[5] + dJ[:, :C], second[5]
     return dJ, da, dv
 
