@@ -40,6 +40,7 @@ RUNGS = {  # the full model is the one without changes; published: the headline 
         "LSTM within": Rung("self-attention replaced (Fig. 6)", {"within": "lstm"}),
         "GRU within": Rung("self-attention replaced (Fig. 6)", {"within": "gru"}),
         "last valid step": Rung("token (Fig. 7)", {"token": "last_valid"}),
+        "last step, padding masked": Rung("token (Fig. 7)", {"token": "last"}),
         "prepended token": Rung("token (Fig. 7)", {"token": "prepended"}),
         "scale fixed at 1/2": Rung("learned scale (3.3)", {"mix": "fixed"}),
         "no scale": Rung("learned scale (3.3)", {"mix": "off"}),
@@ -61,6 +62,9 @@ RUNGS = {  # the full model is the one without changes; published: the headline 
         "TCN + attention": Rung("with attention (Table 4)", {"lstm": False}),
         "LSTM + attention": Rung("with attention (Table 4)", {"tcn": False}),
         "attention": Rung("with attention (Table 4)", {"lstm": False, "tcn": False}, 0.420),
+        "residual of TLAB's outputs": Rung("defaults of the tiny size", {"residual": "tlab"}),
+        "R(2+1)D of the face": Rung("defaults of the tiny size", {"face_encoder": "r2plus1d"}),
+        "sound never hidden": Rung("defaults of the tiny size", {"sound_dropout": 0.0}),
     },
     "raver": {  # Fig. 2 prints no numbers, and its lengths are around that of a clip: so are these
         "full": Rung("full (8 queries)", {}),

@@ -177,12 +177,12 @@ def curves(result):
             ax.set_aspect("equal")
         for ax in axes[len(task["rows"]) :]:
             ax.set_visible(False)
-        axes[0].set_ylabel(f"{target}\nshare that is there")
+        axes[0].set_ylabel(f"{target}\nshare with the class")
         axes[0].set(xlim=(0, 1), ylim=(0, 1), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     n = sum(next(iter(result["tasks"].values()))["test_clips"])
     clips = f"{n} test clips ({report.origin(result)}, {len(result['seeds'])} seeds)"
     figure.supxlabel(f"predicted probability; {clips}, all classes; bars: share of answers")
-    figure.suptitle("Reliability: on the dashed line, probabilities mean what they say", fontweight="bold")
+    figure.suptitle("Reliability; dashed: perfect calibration", fontweight="bold")
     return figure
 
 

@@ -338,7 +338,8 @@ def grid(result):
 
 
 def slopes(result):
-    """A panel per task: from clean inputs to the corruption that costs its systems most on average."""
+    """A panel per task: from clean inputs to the corruption that costs its systems most on average, of those that leave more
+    than a constant answer."""
     columns, tasks = result["columns"], result["tasks"]
     wide = min(2, len(tasks))
     figure, axes = style.panels((5.4 * wide, 3.8 * -(-len(tasks) // wide) + 0.4), -(-len(tasks) // wide), wide)
@@ -347,18 +348,19 @@ def slopes(result):
     for ax, (target, task) in zip(axes.flat, tasks.items(), strict=False):
         scores = means(task, columns)
         systems = np.array([scores[row] for row in task["streams"]])
-        used = [k for k in range(len(columns)) if not np.isnan(systems[:, k]).all()]
+        constant = task["constant"]["mean"]
+        used = [k for k in range(len(columns)) if np.nanmax([constant, *systems[:, k]]) > constant] or [0]
         worst = min(used, key=lambda k: np.nanmean(systems[:, k]))
         ends = {row: score[[0, worst]] for row, score in scores.items() if not np.isnan(score[worst])}
         labels = spaced(
             {row: end for row, (_, end) in ends.items()},
-            0.06 * np.ptp([task["constant"]["mean"], *np.ravel(list(ends.values()))]),
+            0.06 * np.ptp([constant, *np.ravel(list(ends.values()))]),
         )
         for i, (row, line) in enumerate(ends.items()):
             ax.plot(line, **({"color": "black", "linewidth": 2.5} if row == LINEAR else style.look(i - 1)))
             name = about(task).get(row, row).split(" (")[0]
             ax.text(1.05, labels[row], f"{name}  {shown(task, line[1])}", va="center", fontsize=8)
-        ax.plot([task["constant"]["mean"]] * 2, "--", color="grey", linewidth=1)
+        ax.plot([constant] * 2, "--", color="grey", linewidth=1)
         ax.set_xticks([0, 1], [columns[0], columns[worst]])
         ax.set_xlim(-0.1, 2)
         ax.yaxis.set_major_formatter(lambda score, _, task=task: shown(task, score))
@@ -378,16 +380,16 @@ def spaced(places, gap):
 def confusion(counts, classes, row, origin):
     """Share of each true class that gets each answer (paper 000, Fig. 2)."""
     shares = 100 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    figure = Figure(figsize=(6.2, 5.6), layout="constrained")
+    figure = Figure(figsize=(7, 5.4), layout="constrained")
     ax = figure.subplots()
     image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     for i, j in np.ndindex(shares.shape):
         if counts[i].sum():
             ax.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", color="white" if shares[i, j] > 55 else "black")
-    ax.set_xticks(range(len(classes)), classes)
+    ax.set_xticks(range(len(classes)), classes, rotation=30)
     ax.set_yticks(range(len(classes)), [f"{name}  (n={n})" for name, n in zip(classes, counts.sum(1), strict=True)])
     ax.set_xlabel("answer")
     ax.set_ylabel("truth")
-    ax.set_title(f"{row}: answers per true class (%)\n{origin}, clean test clips of all seeds", loc="left")
+    ax.set_title(f"{row}: answers per true class (%)\n{origin},\nclean test clips of all seeds", loc="left")
     figure.colorbar(image, label="% of the true class", shrink=0.85)
     return figure

@@ -21,7 +21,7 @@ from refmer.experiments.rows import resolve_all, streams_read
 from refmer.experiments.style import COLOURS
 from refmer.text import table
 
-ROWS = {"openface_adaptive@no-reliability": "trained as in the paper", "openface_adaptive": "trained to know"}
+ROWS = {"openface_adaptive@no-reliability": "trained as in the paper", "openface_adaptive": "trained with reliability labels"}
 SECONDS, WINDOW, HOP = 6.0, 0.5, 0.1
 COVERED, NOISY = (2.0, 3.0), (4.0, 5.0)
 SPANS = {"visual": COVERED, "audio": NOISY}  # the disturbance of each gate's modality
@@ -194,11 +194,11 @@ def markdown(result):
     n, kind, seconds = curve["n"], curve["clips"], curve["time"][-1]
     return f"""{report.preface("Trust over time", result)}
 Paper 000, Fig. 3, prints a fall from 0.92 to 0.05 within 0.5 s. Here: {n} {kind} of {seconds:.3g} s, and windows of
-{WINDOW} s. "trained as in the paper": on clean clips, whose loss asks nothing of a gate but a better answer; "trained to know":
-on corrupted copies of clips too, with a term that asks the gates for the states of their sensors. "during": windows that lie
-entirely in the disturbance; "before", "after": windows that do not touch it. AUROC: of 1 - alpha, windows "during" against
-the others (0.5: chance; below: the gate is higher on disturbed windows). Time: from the start of the disturbance until the
-mean gate is below half of "before".
+{WINDOW} s. "trained as in the paper": on clean clips, with the loss of the answer alone; "trained with reliability labels":
+on corrupted copies of clips too, with a term that compares the gates with the states of their sensors. "during": windows
+that lie entirely in the disturbance; "before", "after": windows that do not touch it. AUROC: of 1 - alpha, windows "during"
+against the others (0.5: chance; below: the gate is higher on disturbed windows). Time: from the start of the disturbance
+until the mean gate is below half of "before".
 
 {table([*head, "AUROC"], body)}
 """
@@ -210,27 +210,27 @@ def fallen(times):
 
 
 def draw(result):
-    """Both gates over time, as paper 000, Fig. 3: a panel for each training."""
-    curves = result["gates"]
-    figure, axes = style.panels((8, 3.6 * len(curves)), len(curves))
-    for ax, (row, gates) in zip(axes[:, 0], curves.items(), strict=True):
+    """Both gates over time, as paper 000, Fig. 3: a panel for each training, side by side."""
+    curves = {row: result["gates"][row] for row in ROWS if row in result["gates"]}
+    figure, axes = style.panels((5.5 * len(curves), 4.2), 1, len(curves), sharey=True)
+    for ax, (row, gates) in zip(axes[0], curves.items(), strict=True):
         panel(ax, gates)
-        title = f"{ROWS[row]}: mean and sd over {gates['n']} clips, {gates['models']} models"
-        ax.set_title(title, loc="left", fontweight="bold", pad=18)
-    axes[-1, 0].set_xlabel(f"end of the window (s); window {WINDOW} s, hop {HOP} s")
-    figure.suptitle(f"Trust over time ({report.origin(result)})")
+        ax.set_title(ROWS[row], loc="left", fontweight="bold", pad=18)
+    axes[0, 0].set_ylabel("gate alpha")
+    axes[0, -1].legend(frameon=False, loc="lower left")
+    about = f"mean and sd over n = {gates['n']} {gates['clips']}, averaged over {gates['models']} models"
+    figure.supxlabel(f"end of the window of {WINDOW} s (s); {about} ({report.origin(result)})", fontsize=9)
+    figure.suptitle("000: gates while a sensor fails", x=0.01, ha="left", fontweight="bold")
     return {"gates": figure}
 
 
 def panel(ax, gates):
     """Both gates of one training."""
-    for (modality, about), colour in zip(gates["disturbed"].items(), COLOURS, strict=False):
+    for (modality, about), colour, line in zip(gates["disturbed"].items(), COLOURS, ("-", "--"), strict=False):
         mean, sd = (np.array(gates[modality][k]) for k in ("mean", "sd"))
-        ax.plot(gates["time"], mean, color=colour, linewidth=2, label=f"trust in the {about['sense']}")
+        ax.plot(gates["time"], mean, color=colour, linewidth=2, label=f"gate of the {about['sense']}", linestyle=line)
         ax.fill_between(gates["time"], mean - sd, mean + sd, color=colour, alpha=0.15, linewidth=0)
         ax.axvspan(*about["span"], color=colour, alpha=0.08)
         ax.text(np.mean(about["span"]), 1.02, f"{about['sense']} {about['how']}", ha="center", color=colour)
     ax.set_ylim(0, 1.1)
     ax.set_xlim(0, gates["time"][-1])
-    ax.set_ylabel("gate alpha")
-    ax.legend(frameon=False, loc="center left")

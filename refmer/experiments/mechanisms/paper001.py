@@ -55,6 +55,6 @@ def draw(values, caption):
     for ax in (left, right):
         ax.set_xticks(place, conditions)
         ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=4, fontsize=8)
-    figure.suptitle("001: do adaptive weights turn away from a broken modality?", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle("001: adaptive weights when a modality is broken", x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(caption, fontsize=9)
     return figure

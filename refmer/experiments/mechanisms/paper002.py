@@ -47,6 +47,6 @@ def draw(values, caption):
     ax.set_xticks(place, GONE)
     ax.set_ylabel("accuracy")
     ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.13), ncols=6, fontsize=8)
-    figure.suptitle("002: who answers when a modality is gone?", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle("002: accuracy of each network when a modality is missing", x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(caption, fontsize=9)
     return figure

@@ -76,6 +76,6 @@ def draw(values, caption):
     right.set_ylabel("|W_J| over its mean")
     for ax in (left, right):
         ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=3, fontsize=8)
-    figure.suptitle("003: does joint cross-attention use the lag of the voice?", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle("003: joint cross-attention and the lag between voice and face", x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(caption, fontsize=9)
     return figure

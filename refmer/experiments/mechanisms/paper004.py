@@ -65,6 +65,6 @@ def draw(values, caption):
     right.set_xticks(range(2), ("Brier score", "calibration error"))
     right.set_ylabel("less is better")
     right.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
-    figure.suptitle("004: do learned queries bridge bursts, do class weights calibrate?", x=0.01, ha="left", fontweight="bold")
+    figure.suptitle("004: learned queries under bursts of loss; class weights", x=0.01, ha="left", fontweight="bold")
     figure.supxlabel(caption, fontsize=9)
     return figure
