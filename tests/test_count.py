@@ -20,9 +20,9 @@ from refmer.layers import attention, convolution, dense, sequence
     ],
 )
 def test_a_product_has_the_shape_of_matmul(a, b, macs, shape):
-    count.Counted.count = [0, 0]
+    count.Counted.products = []
     y = count.zeros(a) @ count.zeros(b)
-    assert y.shape == (np.zeros(a) @ np.zeros(b)).shape == shape and count.Counted.count == [macs, y.size]
+    assert y.shape == (np.zeros(a) @ np.zeros(b)).shape == shape and count.Counted.products == [("", macs, shape)]
     assert y.base is not None and y.strides == (0,) * y.ndim
 
 
@@ -45,6 +45,18 @@ def test_a_product_has_the_shape_of_matmul(a, b, macs, shape):
 def test_layers_are_counted_as_their_equations_say(layer, description, shape, macs):
     system = SimpleNamespace(describe=lambda config: description, forward=lambda p, batch, config: layer(p, batch["x"]))
     assert count.count(system, None, {"x": np.ones((1, *shape))})[0] == macs
+
+
+def test_a_product_is_counted_for_the_weight_that_made_it():
+    def forward(p, batch, config):
+        u = dense.mlp(p.first, batch["x"])[0]
+        return attention.attention(p.second, u, u, 3)
+
+    tree = {"first": dense.describe_mlp(5, 7, 6), "second": attention.describe_attention(6)}
+    system = SimpleNamespace(describe=lambda config: tree, forward=forward)
+    made = count.products(system, None, {"x": np.ones((1, 4, 5))})
+    assert [(x.path.split(".")[0], x.macs) for x in made[:2]] == [("first", 4 * 5 * 7), ("first", 4 * 7 * 6)]
+    assert {x.path.split(".")[0] for x in made[2:]} == {"second"} and made[-1].shape[-2:] == (4, 6)
 
 
 def test_no_parameter_is_allocated(monkeypatch):
