@@ -64,17 +64,21 @@ An effect above 0 says that the mechanism does what it is for, beyond its contro
 the score (0.01 is a point); 95 % intervals are corrected for splits that overlap (Nadeau and Bengio), p for the numbers of a
 paper (Holm). Detectable: the effect that would be found in 80 % of repetitions.
 """
-    head = ["number", "effect", "95 % interval", "p", "p reversed", "detectable", "verdict"]
     for k, paper in result["papers"].items():
-        body = [[name, *entries(x)] for name, x in paper["numbers"].items()]
         text += f"""
 ## Paper {k}
 
 {PAPERS[k].NOTE} Test set: {report.counts(paper["test_clips"])} clips.
 
-{table(head, body)}
+{table_of_numbers(paper["numbers"])}
 """
     return text
+
+
+def table_of_numbers(numbers):
+    """The numbers of a paper with their verdicts."""
+    head = ["number", "effect", "95 % interval", "p", "p reversed", "detectable", "verdict"]
+    return table(head, [[name, *entries(x)] for name, x in numbers.items()])
 
 
 def entries(x):
@@ -91,6 +95,6 @@ def draw(result):
     for k, paper in result["papers"].items():
         values = {(row, name): v for row, by in paper["rows"].items() for name, v in by.items()}
         n, seeds = report.counts(paper["test_clips"]), len(result["seeds"])
-        caption = f"mean and standard deviation over {seeds} seeds, {n} in each test set ({report.origin(result)})"
+        caption = f"mean and standard deviation over {seeds} seeds, {n} test clips each ({report.origin(result)})"
         figures[f"mechanism-{k}"] = PAPERS[k].draw(values, caption)
     return figures

@@ -20,9 +20,9 @@ NOTE = """\
 In the synthetic recordings the face leads the voice by 0.12 s on average, a fifth of a sub-sequence. Joint cross-attention
 (eq. 9) sums over time, so that a clip's own lag cannot be read from it; the only place for a lag is W_J, a learned map along
 time that all clips share. If the network uses how voice and face lie in time, it loses more when one of them is a sub-sequence
-late or early than when both are (the control: then only the answer is); below 0, each sense answers for itself, and one in
-place makes up for the other. W_J: its weights of the voice's steps with equal steps of voice and face, over the mean of all;
-and those of the step that the lag points to against the opposite one."""
+late or early than when both are (the control: then only the answer is); below 0, each of them contributes by itself, and the
+one in place makes up for the other. W_J: its weights of the voice's steps with equal steps of voice and face, over the mean of
+all; and those of the step that the lag points to against the opposite one."""
 
 
 def loss(sense):
