@@ -1,15 +1,18 @@
-"""Pages of the systems: data flow, equations beside the lines that compute them, the published size, and scores."""
+"""Pages of the systems, from their code and from what commands have measured, and the page of all claims."""
 
 import inspect
 import io
 import json
 import re
+from collections import Counter
 from importlib import import_module
+from math import prod
 
-from refmer import diagrams
-from refmer.experiments import compare, sizes
+from refmer import diagrams, params
+from refmer.count import example, products
+from refmer.experiments import claims, compare, gates, mechanisms, sizes
 from refmer.experiments.report import metrics_of, percent, plain
-from refmer.systems import SYSTEMS
+from refmer.systems import SYSTEMS, find
 
 TITLES = {
     "openface_adaptive": ("OpenFace-Adaptive", "000"),
@@ -95,30 +98,54 @@ EQUATIONS = {
 }
 
 
+COMMANDS = {
+    "compare": "refmer compare --seeds 5",
+    "mechanisms": "refmer mechanisms --seeds 5",
+    "claims": "refmer claims --seeds 5",
+}
+
+
 def texts(root):
-    """Return {file: text or bytes} of the folder of the pages."""
+    """Return {file: text} of the folder of the pages."""
     published = sizes.sizes()
-    measured = json.loads((root / "docs/measured/compare.json").read_text())
-    pages = {"index.md": index()}
-    for name in SYSTEMS:
-        image = io.BytesIO()
-        diagrams.draw(name).savefig(image, format="svg", metadata={"Date": None})
-        pages[f"{name}.svg"] = image.getvalue().decode()
-        pages[f"{name}.md"] = page(root, name, published[name], scores_of(name, measured))
-    return pages
+    measured = {name: json.loads((root / f"docs/measured/{name}.json").read_text()) for name in COMMANDS}
+    drawn = gates.draw(measured["compare"]) | mechanisms.draw(measured["mechanisms"]) | claims.draw(measured["claims"])
+    figures = {name: diagrams.draw(name) for name in SYSTEMS} | drawn
+    pages = {name: page(root, name, published[name], measured) for name in SYSTEMS}
+    pages |= {"index": index(), "claims": all_claims(measured["claims"])}
+    return {f"{name}.md": text for name, text in pages.items()} | {f"{name}.svg": svg(x) for name, x in figures.items()}
+
+
+def svg(figure):
+    image = io.BytesIO()
+    figure.savefig(image, format="svg", metadata={"Date": None})
+    return image.getvalue().decode()
 
 
 def index():
     links = "\n".join(f"- [{title}]({name}.md), paper {paper}" for name, (title, paper) in TITLES.items())
-    contents = "\n".join(TITLES)
-    return f"# The five systems\n\n{links}\n\n```{{toctree}}\n:hidden:\n\n{contents}\n```\n"
+    contents = "\n".join([*TITLES, "claims"])
+    return f"""# The five systems
+
+{links}
+- [what the papers claim and what holds here](claims.md), every claim with its numbers
+
+```{{toctree}}
+:hidden:
+
+{contents}
+```
+"""
 
 
-def page(root, name, size, scores):
+def all_claims(result):
+    return f"{claims.markdown(result)}\nThis page is `results.md` of `{COMMANDS['claims']}`.\n"
+
+
+def page(root, name, size, measured):
     module, (title, paper) = import_module(f"refmer.systems.{name}"), TITLES[name]
     lessons = sorted(path.stem for path in (root / "tutorials").glob(f"[0-9][0-9]_{name}*.py"))
     read = " and ".join(f"[tutorial {stem[:2]}](../tutorials/{stem}.ipynb)" for stem in lessons)
-    parts = "\n".join(f"| `{part}` | {n:,} | {100 * n / size['parameters']:.1f} |" for part, n in size["parts"].items())
     total = f"{size['parameters']:,}" + ("" if size["published"] is None else f" (published: {size['published']:,})")
     return f"""# {title}
 
@@ -139,17 +166,60 @@ Numbers in brackets are those of paper {paper}. Each line of code stands in the 
 {total} parameters (`refmer params`). For one published clip {size["macs"] / 1e6:,.1f} million multiply-accumulates and
 {size["memory_bytes"] / 1e6:,.1f} MB of input, activations and weights.
 
-| part | parameters | % |
-|---|---:|---:|
-{parts}
+| part | parameters | million multiply-accumulates | shape of its last product |
+|---|---:|---:|---|
+{parts_of(name)}
 
 ## What the tiny system scores here
 
 Mean and standard deviation over five seeds, beside a linear model of the same streams and with broken inputs
-(`refmer compare --seeds 5`).
+(`{COMMANDS["compare"]}`).
 
-{scores}
+{scores_of(name, measured["compare"])}
+
+## The mechanism
+
+{mechanism(paper, measured["mechanisms"])}
+
+## What the paper claims, and what holds here
+
+The corpus is synthetic and the system tiny: a verdict speaks of the mechanism, not of the published number. [All contrasts with
+their numbers](claims.md); made by `{COMMANDS["claims"]}`.
+
+{claims.table_of_verdicts([x for x in measured["claims"]["claims"] if x["id"].startswith(paper)])}
+
+![Effects of every contrast of paper {paper} with their intervals](claims-{paper}.svg)
 """
+
+
+def mechanism(paper, measured):
+    """The figure of the mechanism, what it shows, and its numbers."""
+    if paper == "000":
+        about = f"""The gates of face and voice while the face is covered (2 to 3 s) and the voice is noisy (4 to 5 s), for two
+trainings (`{COMMANDS["compare"]}`)."""
+        return f"{about}\n\n![Both gates over time, for two trainings](gates.svg)"
+    about = f"{mechanisms.PAPERS[paper].NOTE} An effect above 0 says that it does what it is for (`{COMMANDS['mechanisms']}`)."
+    numbers = mechanisms.table_of_numbers(measured["papers"][paper]["numbers"])
+    return f"{about}\n\n![The mechanism of paper {paper} beside its control](mechanism-{paper}.svg)\n\n{numbers}"
+
+
+def parts_of(name):
+    """The table of parts, such as `audio.encode`: parameters, products of one published clip."""
+    system = find(name)
+    config = system.Config.paper()
+    parameters, macs, shape = Counter(), Counter(), {}
+    for path, leaf in params.walk(system.describe(config)):
+        parameters[part_of(path)] += prod(leaf.shape)
+    for x in products(system, config, example(system, config)):
+        macs[part_of(x.path)] += x.macs
+        shape[part_of(x.path)] = " x ".join(map(str, x.shape[1:] if x.shape[0] == 1 else x.shape))
+    work = {part: f"{macs[part] / 1e6:,.2f}" if macs[part] else "-" for part in parameters}
+    return "\n".join(f"| `{part}` | {n:,} | {work[part]} | {shape.get(part, '-')} |" for part, n in parameters.items())
+
+
+def part_of(path):
+    """The first two names of the path of a weight, without those of single arrays."""
+    return ".".join([name for name in path.split(".") if name not in ("W", "b", "gamma", "beta")][:2])
 
 
 def beside(function, pairs):

@@ -1,8 +1,7 @@
-"""The scores in README.md, which the first page of the site includes, are those of docs/measured/compare.json.
+"""The numbers in README.md, on the site and in docs/deviations.md are those of docs/measured.
 
-    refmer compare --seeds 5
-
-writes it as results.json, beside figures/compare.png, which is docs/compare.png.
+Each of its files is the results.json of the command that COMMANDS in docs/system_pages.py names; docs/compare.png is
+figures/compare.png of the first.
 """
 
 import json
@@ -11,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from refmer.evaluate.statistics import spread
+from refmer.experiments import mechanisms
+from refmer.experiments.claims.table import CLAIMS
 from refmer.experiments.compare import difference, shown
 from refmer.experiments.report import metrics_of, percent, plain
+from refmer.systems import SYSTEMS
 
 ROOT = Path(__file__).parent.parent
-MEASURED = ROOT / "docs/measured/compare.json"
+MEASURED = ROOT / "docs/measured"
 ROWS = {  # name in the table of scores -> target, row of the comparison
     "openface_adaptive, sentiment in seven classes": ("sentiment", "openface_adaptive"),
     "openface_adaptive, six emotions": ("emotion", "openface_adaptive@emotion"),
@@ -36,9 +39,18 @@ BROKEN = {  # system -> what breaks it here: target, row and corruption
 pytestmark = pytest.mark.skipif(not MEASURED.exists(), reason="needs a checkout")
 
 
+def result_of(name):
+    return json.loads((MEASURED / f"{name}.json").read_text())
+
+
+def cells_of(text):
+    """Return the cells of every line of the tables in a text."""
+    return [re.split(r" *\| *", line.strip("| ")) for line in text.splitlines()]
+
+
 @pytest.fixture(scope="module")
 def tasks():
-    return json.loads(MEASURED.read_text())["tasks"]
+    return result_of("compare")["tasks"]
 
 
 def line(tasks, name):
@@ -66,3 +78,46 @@ def test_table_of_what_breaks_a_system(tasks, system):
     clean, broken = (shown(task, task["rows"][row][c][headline]["mean"]).lstrip("0") for c in ("clean", column))
     text = next(line for line in (ROOT / "README.md").read_text().splitlines() if f"| `{system}` |" in line)
     assert re.search(rf"{re.escape(clean)} -> {re.escape(broken)}\b", text), f"{clean} -> {broken} is not in {text}"
+
+
+@pytest.mark.parametrize("row", ["tlab_jca", "linear"])
+def test_excerpt_of_what_the_first_command_prints(tasks, row):
+    columns = ("clean", "face noise (standardised)", "no face", "no voice")
+    two_seeds = [spread(tasks["affect"]["rows"][row][c]["ccc"]["values"][:2]) for c in columns]
+    lines = cells_of((ROOT / "README.md").read_text())
+    assert [plain(x) for x in two_seeds] in [cells[1:] for cells in lines if cells[0].split(" (")[0] == row]
+
+
+def test_the_claims_and_mechanisms_that_were_measured_are_those_of_today():
+    measured = [(x["id"], x["claim"], set(x["contrasts"])) for x in result_of("claims")["claims"]]
+    assert measured == [(line.id, line.text, set(line.contrasts)) for line in CLAIMS]
+    for paper, values in result_of("mechanisms")["papers"].items():
+        assert set(values["numbers"]) == set(mechanisms.PAPERS[paper].NUMBERS)
+
+
+def test_every_system_has_a_page_with_its_claims_and_figures(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    import system_pages
+
+    pages, papers = system_pages.texts(ROOT), {name: paper for name, (_, paper) in system_pages.TITLES.items()}
+    assert set(papers) == set(SYSTEMS)
+    for name, paper in papers.items():
+        page = pages[f"{name}.md"]
+        beginnings = [cells[:4] for cells in cells_of(page)]
+        for x in result_of("claims")["claims"]:
+            row = [x["id"], x["claim"], x["published"], f"**{x['verdict']}**"]
+            assert (row in beginnings) == x["id"].startswith(paper)
+        figures = re.findall(r"\]\((.*?\.svg)\)", page)
+        assert len(figures) == 3 and all(pages[figure].startswith("<?xml") for figure in figures)
+
+
+def test_the_first_page_names_the_clips_and_models_of_the_gates():
+    gates, counts = result_of("compare")["gates"]["openface_adaptive"], ("no", "one", "two", "three", "four", "five")
+    words = " ".join((ROOT / "docs/index.md").read_text().split())
+    assert f"{gates['n']} clips and {counts[gates['models']]} models" in words
+
+
+def test_the_deviations_have_the_share_of_a_cross_update_that_is_left():
+    (line,) = (x for x in result_of("claims")["claims"] if x["id"] == "004-g")
+    kept = line["contrasts"]["face missing"]["effect"]["mean"] + 0.1
+    assert f"keeps {kept:.2f} of its norm".replace(" 0.", " .") in (ROOT / "docs/deviations.md").read_text()

@@ -125,7 +125,6 @@ def markdown(result):
     """results.md: the verdicts, then every contrast."""
     lines = result["claims"]
     counts = ", ".join(f"{sum(x['verdict'] == v for x in lines)} {v}" for v in ORDER)
-    verdict = [[x["id"], x["claim"], x["published"], f"**{x['verdict']}**", x["note"]] for x in lines]
     head = ["claim", "contrast", "effect", "95 % interval", "claimed, margin", "p", "p reversed", "detectable", "verdict"]
     each = [[x["id"], name, *entries(e, x)] for x in lines for name, e in x["contrasts"].items()]
     return f"""# The papers' claims
@@ -136,7 +135,7 @@ The data are **synthetic** and the systems tiny: a verdict speaks of the mechani
 {result["models"]} models, {len(result["seeds"])} seeds{" (--quick)" if result["quick"] else ""}; {len(lines)} lines: {counts}.
 A line holds if all its contrasts hold and is reversed if any is.
 
-{table(["claim", "what it says", "published", "verdict", "note"], verdict)}
+{table_of_verdicts(lines)}
 
 ## Contrasts
 
@@ -146,6 +145,12 @@ beyond the margin. Detectable: the effect that would be found in 80 % of repetit
 
 {table(head, each)}
 """
+
+
+def table_of_verdicts(lines):
+    """The claims with the published figures and the verdicts."""
+    body = [[x["id"], x["claim"], x["published"], f"**{x['verdict']}**", x["note"]] for x in lines]
+    return table(["claim", "what it says", "published", "verdict", "note"], body)
 
 
 def entries(x, line):
