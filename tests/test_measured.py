@@ -1,7 +1,7 @@
 """The numbers in README.md, on the site and in docs/deviations.md are those of docs/measured.
 
-Each of its files is the results.json of the command that COMMANDS in docs/system_pages.py names; docs/compare.png is
-figures/compare.png of the first.
+Each of its files is the results.json of a command that COMMANDS in docs/system_pages.py or docs/deviations.md names;
+docs/compare.png is figures/compare.png of the first.
 """
 
 import json
@@ -35,6 +35,26 @@ BROKEN = {  # system -> what breaks it here: target, row and corruption
     "auxformer": ("emotion", "auxformer", "no face"),
     "tlab_jca": ("affect", "tlab_jca", "no face"),
     "raver": ("votes", "raver", "face noise (raw)"),
+}
+CHOICES = {  # system -> how scores are shown, and rows of the table of its defaults in the deviations: those of the ablation
+    "auxformer": (
+        percent,
+        {
+            "mean of the valid frames": "full",
+            "last valid": "last valid step",
+            "last, padding masked": "last step, padding masked",
+            "prepended": "prepended token",
+        },
+    ),
+    "tlab_jca": (
+        plain,
+        {
+            "as it is": "full",
+            '`residual="tlab"`': "residual of TLAB's outputs",
+            '`face_encoder="r2plus1d"`': "R(2+1)D of the face",
+            "`sound_dropout=0`": "sound never hidden",
+        },
+    ),
 }
 pytestmark = pytest.mark.skipif(not MEASURED.exists(), reason="needs a checkout")
 
@@ -115,6 +135,14 @@ def test_the_first_page_names_the_clips_and_models_of_the_gates():
     gates, counts = result_of("compare")["gates"]["openface_adaptive"], ("no", "one", "two", "three", "four", "five")
     words = " ".join((ROOT / "docs/index.md").read_text().split())
     assert f"{gates['n']} clips and {counts[gates['models']]} models" in words
+
+
+@pytest.mark.parametrize("system", CHOICES)
+def test_the_deviations_have_the_scores_of_the_defaults_of_the_tiny_size(system):
+    show, rows = CHOICES[system]
+    rungs, lines = result_of(f"ablate-{system}")["rungs"], cells_of((ROOT / "docs/deviations.md").read_text())
+    for name, row in rows.items():
+        assert [name, *(show(rungs[row]["scores"][c]) for c in ("clean", "no face", "no voice"))] in lines
 
 
 def test_the_deviations_have_the_share_of_a_cross_update_that_is_left():
