@@ -145,7 +145,15 @@ def test_the_deviations_have_the_scores_of_the_defaults_of_the_tiny_size(system)
         assert [name, *(show(rungs[row]["scores"][c]) for c in ("clean", "no face", "no voice"))] in lines
 
 
-def test_the_deviations_have_the_share_of_a_cross_update_that_is_left():
+def test_the_tutorial_has_the_scores_with_and_without_hidden_sound():
+    rungs = result_of("ablate-tlab_jca")["rungs"]
+    without, with_it = (f"{rungs[row]['scores']['no voice']['mean']:.2f}".lstrip("0") for row in ("sound never hidden", "full"))
+    text = (ROOT / "tutorials/18_tlab_jca_training.py").read_text()
+    assert f"with more recordings: {without} without and {with_it} with `sound_dropout`, five seeds" in text
+
+
+@pytest.mark.parametrize("page", ["docs/deviations.md", "tutorials/20_raver_training.py"])
+def test_the_share_of_a_cross_update_that_is_left(page):
     (line,) = (x for x in result_of("claims")["claims"] if x["id"] == "004-g")
     kept = line["contrasts"]["face missing"]["effect"]["mean"] + 0.1
-    assert f"keeps {kept:.2f} of its norm".replace(" 0.", " .") in (ROOT / "docs/deviations.md").read_text()
+    assert f"keeps {kept:.2f} of its norm".replace(" 0.", " .") in (ROOT / page).read_text()
