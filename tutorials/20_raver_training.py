@@ -597,8 +597,10 @@ assert size_missing > 0.2 * size_complete
 
 # %% [markdown]
 # The paper says that a missing modality makes a "near-zero update" of the other. This does not hold: the layer norm in front of
-# the cross-attention scales any summary to variance 1. In trained tiny models, where the face is missing, what the first layer of
-# the cross encoder adds to the voice keeps .74 of its norm (five seeds, `refmer claims`, line 004-g).
+# the cross-attention scales any summary to variance 1.
+#
+# In trained tiny models, where the face is missing, what the first layer of the cross encoder adds to the voice
+# keeps .74 of its norm (five seeds, `refmer claims`, line 004-g).
 
 # %% [markdown]
 # ## Comparison with the paper
