@@ -14,8 +14,9 @@ needs_groups = pytest.mark.skipif(not hasattr(os, "killpg"), reason="no groups o
 
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
-    """A bench with one job, `own`, which writes "whole" into x."""
-    monkeypatch.setitem(kills.JOBS, "own", Job(("-c", "open('x', 'w').write('whole')"), old=("x",)))
+    """A bench with one job, `own`, which puts a file with "whole" in the place of x."""
+    code = "from pathlib import Path; Path('x.part').write_text('whole'); Path('x.part').replace('x')"
+    monkeypatch.setitem(kills.JOBS, "own", Job(("-c", code), old=("x",)))
     bench = kills.Bench(tmp_path)
     bench.measure("own")
     assert bench.expected["own"] == {"x": b"whole"}
