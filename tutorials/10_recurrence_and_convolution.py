@@ -64,8 +64,9 @@ from refmer.layers.sequence import describe_lstm, lstm
 # **Example.** Take one sequence of two steps with $D = H = 1$ and $x = (1, 1)$. Let all four elements of $W$ be $\ln 3$, and
 # $U = 0$ and $b = 0$. Then $i = f = o = \sigma(\ln 3) = 3/4$ and $g = \tanh(\ln 3) = 0.8$ at both steps. So
 #
-# $$c_0 = 0.75 \cdot 0.8 = 0.6, \qquad c_1 = 0.75 \cdot 0.6 + 0.6 = 1.05, \qquad
-#   h_0 = 0.75 \tanh 0.6 = 0.4028, \qquad h_1 = 0.75 \tanh 1.05 = 0.5864 .$$
+# $$c_0 = 0.75 \cdot 0.8 = 0.6, \qquad h_0 = 0.75 \tanh 0.6 = 0.4028,$$
+#
+# $$c_1 = 0.75 \cdot 0.6 + 0.6 = 1.05, \qquad h_1 = 0.75 \tanh 1.05 = 0.5864 .$$
 #
 # ## Backwards through time
 #
