@@ -26,7 +26,8 @@ def use(folder: Path) -> None:
         refmer.read_clips(folder, speaker=str.lower),
         refmer.read_data("ravdess:DIR"),
         refmer.read_table("clips.csv", labels=["emotion"]),
-        refmer.synthesize(speakers=2),
+        refmer.synthesize(speakers=2, duration=2.0),
+        refmer.corrupt(own, "face", "bursty", (0.05, 0.45)),
         refmer.synthesize_recordings(speakers=2, duration=(1.0, 2.0)),
     ]
     print(score, maps, small.task, len(several), refmer.raw_signals("s03-anger-1").wave, refmer.__version__)

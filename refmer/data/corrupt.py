@@ -1,6 +1,7 @@
 """Corruptions: seeded functions from clips to new clips that change all streams of a sense."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,7 +54,7 @@ def corrupt(
     clips: Clips,
     sense: str,
     kind: str,
-    amount: float,
+    amount: float | Sequence[float],
     *,
     space: str = "standard",
     scale_from: Clips | None = None,

@@ -66,7 +66,7 @@ def synthesize(
     speakers: int = 24,
     takes: int = 2,
     seed: int = 0,
-    duration: tuple[float, float] = CLIP_SECONDS,
+    duration: float | tuple[float, float] = CLIP_SECONDS,
     streams: Sequence[str] | None = None,
     jobs: int | None = None,
 ) -> Clips:
@@ -106,7 +106,7 @@ def synthesize_recordings(
     speakers: int = 18,
     takes: int = 2,
     seed: int = 0,
-    duration: tuple[float, float] = RECORDING_SECONDS,
+    duration: float | tuple[float, float] = RECORDING_SECONDS,
     streams: Sequence[str] | None = None,
     jobs: int | None = None,
 ) -> Clips:
@@ -184,7 +184,7 @@ def make_some(names, seed, duration, wanted):
     return made
 
 
-def raw_signals(name: str, seed: int = 0, duration: float | None = None) -> RawSignals:
+def raw_signals(name: str, seed: int = 0, duration: float | tuple[float, float] | None = None) -> RawSignals:
     """Generate the sound and the frames of one synthetic clip, before any front end.
 
     Parameters
