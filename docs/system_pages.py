@@ -8,6 +8,8 @@ from collections import Counter
 from importlib import import_module
 from math import prod
 
+import matplotlib
+
 from refmer import diagrams, params
 from refmer.count import example, products
 from refmer.experiments import claims, compare, gates, mechanisms, sizes
@@ -117,8 +119,10 @@ def texts(root):
 
 
 def svg(figure):
+    """Return a figure as SVG: the same figure, the same text."""
     image = io.BytesIO()
-    figure.savefig(image, format="svg", metadata={"Date": None})
+    with matplotlib.rc_context({"svg.hashsalt": "refmer"}):
+        figure.savefig(image, format="svg", metadata={"Date": None})
     return image.getvalue().decode()
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from refmer import diagrams
 from refmer.evaluate.statistics import spread
 from refmer.experiments import mechanisms
 from refmer.experiments.claims.table import CLAIMS
@@ -121,6 +122,7 @@ def test_every_system_has_a_page_with_its_claims_and_figures(monkeypatch):
 
     pages, papers = system_pages.texts(ROOT), {name: paper for name, (_, paper) in system_pages.TITLES.items()}
     assert set(papers) == set(SYSTEMS)
+    assert pages["raver.svg"] == system_pages.svg(diagrams.draw("raver"))
     for name, paper in papers.items():
         page = pages[f"{name}.md"]
         beginnings = [cells[:4] for cells in cells_of(page)]
