@@ -1,28 +1,33 @@
-"""Matrix product for use inside kernels: c += a b, at any size, without packing. This is the last file to read, not the first.
+"""Matrix product for use inside kernels: c += a b, at any size. This is the last file to read, not the first.
 
 A tile of c, rows x vectors, stays in registers while k runs; each step loads the vectors of b and multiplies them with one
 number of every row of a. numba's plain loops never keep such a tile in registers (5 to 10 times slower), so the tile is written
 in vector instructions of LLVM, as in int8/kernels.py. BLAS does not help: it repacks b on every call, which costs 20 to 45 % at
 the 16 to 32 rows of a batch, and numba's np.dot would load a second BLAS with its own threads.
 
-A vector is 16 float32 wide where the CPU has AVX-512 and 8 elsewhere; remaining columns are masked.
+A vector is 16 float32 wide where the CPU has AVX-512 and 8 elsewhere; remaining columns are masked. The part of b in use stays
+in the second cache. With short vectors it is packed: lines of b that are a multiple of 4 KB apart would displace one another.
 """
 
+import numpy as np
 from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 AVX512 = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 BYTES = 64 if AVX512 else 32  # of a vector
 TILES = ((8, 2), (4, 4), (1, 8)) if AVX512 else ((6, 2), (4, 3), (1, 8))  # rows x vectors: what 32 or 16 registers hold
-DEPTH = 256  # steps of k per pass: the part of b in use stays in the cache
+DEPTH, WIDTH = 256, 128  # rows and columns of the part of b in use
+NO_ROOM = np.empty(0, np.uint8)
 
 
-def _tile(rows, vectors, lanewise=False):
+def _tile(rows, vectors, lanewise=False, masked=True):
     """Make the intrinsic for tiles of one size: tile(zero, a, b, c, ra, ca, rb, rc, depth, columns), for the dtype of `zero`.
 
-    c[r rc + n] += sum_p a[r ra + p ca] b[p rb + n] for r < rows, n < columns; addresses, and strides in elements.
+    c[r rc + n] += sum_p a[r ra + p ca] b[p rb + n] for r < rows, n < columns; addresses, and strides in elements. Not masked:
+    all columns of the tile are there.
     lanewise: tile(zero, a, b, c, ra, ca, rb, rc, depth, sb, sc) for a, b and c of vectors, whose numbers stay apart:
     c[r rc + v sc] += sum_p a[r ra + p ca] b[p rb + v sb] for r < rows, v < vectors.
     """
@@ -30,7 +35,7 @@ def _tile(rows, vectors, lanewise=False):
     def codegen(context, builder, signature, args):
         number = context.get_data_type(signature.args[0])
         pointers = [builder.inttoptr(address, number.as_pointer()) for address in args[1:4]]
-        builder.call(_function(builder.module, number, rows, vectors, lanewise), [*pointers, *args[4:]])
+        builder.call(_function(builder.module, number, rows, vectors, lanewise, masked), [*pointers, *args[4:]])
         return context.get_dummy_value()
 
     if lanewise:
@@ -46,13 +51,13 @@ def _tile(rows, vectors, lanewise=False):
     return intrinsic(tile)
 
 
-def _function(module, number, rows, vectors, lanewise):
+def _function(module, number, rows, vectors, lanewise, masked):
     """Return the function of a tile, tile(a, b, c, ra, ca, rb, rc, depth, ...), in a module of LLVM.
 
     It must not be inlined: among the variables of a caller, the addresses of the rows would not stay in registers.
     """
     bits = 32 if number == ir.FloatType() else 64
-    name = f"refmer.{'lanes' if lanewise else 'tile'}.{rows}.{vectors}.{bits}"
+    name = f"refmer.{'lanes' if lanewise else 'masked' if masked else 'full'}.{rows}.{vectors}.{bits}"
     if name in module.globals:
         return module.globals[name]
     index, word = ir.IntType(64), ir.IntType(32)
@@ -80,13 +85,11 @@ def _function(module, number, rows, vectors, lanewise):
         """Return the addresses of the vectors of a row."""
         return [builder.bitcast(builder.gep(row, [builder.mul(step, ir.Constant(index, v))]), pointer) for v in range(vectors)]
 
-    if lanewise:
-        steps, masks = rest, [ir.Constant(mask, [1] * lanes)] * vectors
-    else:
+    steps, masks = rest if lanewise else [ir.Constant(index, lanes)] * 2, [ir.Constant(mask, [1] * lanes)] * vectors
+    if masked and not lanewise:
         indices = ir.VectorType(index, lanes)
         numbers = [ir.Constant(indices, list(range(v * lanes, (v + 1) * lanes))) for v in range(vectors)]
         masks = [builder.icmp_signed("<", n, splat(rest[0], indices)) for n in numbers]
-        steps = [ir.Constant(index, lanes)] * 2
     builder.branch(body)
     builder.position_at_end(body)
     p, sums = builder.phi(index), [[builder.phi(vector) for _ in range(vectors)] for _ in range(rows)]
@@ -121,15 +124,18 @@ def _function(module, number, rows, vectors, lanewise):
 
 
 def _strip(rows, wide):
-    """Make c += a b for `rows` rows, in tiles `wide` vectors wide, or a quarter of that where it is enough."""
+    """Make c += a b for `rows` rows, in tiles `wide` vectors wide; at the end masked, a quarter of that where it is enough."""
     narrow = max(1, wide // 4)
-    wide_tile, narrow_tile = _tile(rows, wide), _tile(rows, narrow)
+    full_tile, wide_tile, narrow_tile = _tile(rows, wide, masked=False), _tile(rows, wide), _tile(rows, narrow)
 
     @njit(error_model="numpy")
     def strip(zero, size, a, b, c, ra, ca, rb, rc, depth, n):
         lanes, j = BYTES // size, 0
         while j < n:
-            if n - j > narrow * lanes:
+            if n - j >= wide * lanes:
+                full_tile(zero, a, b + j * size, c + j * size, ra, ca, rb, rc, depth, n - j)
+                j += wide * lanes
+            elif n - j > narrow * lanes:
                 wide_tile(zero, a, b + j * size, c + j * size, ra, ca, rb, rc, depth, n - j)
                 j += wide * lanes
             else:
@@ -142,6 +148,18 @@ def _strip(rows, wide):
 (MANY, _), (FEW, WIDE), _ = TILES
 _many, _few, _one = (_strip(rows, vectors) for rows, vectors in TILES)
 _few_wide, _few_narrow, _one_wide, _one_narrow = (_tile(m, n, lanewise=True) for m in (FEW, 1) for n in (WIDE, 1))
+
+
+@intrinsic
+def _copy(typingctx, to, source, size):
+    """Copy so many bytes from one address to another."""
+
+    def codegen(context, builder, signature, args):
+        to, source = (builder.inttoptr(address, ir.IntType(8).as_pointer()) for address in args[:2])
+        cgutils.raw_memcpy(builder, to, source, args[2], 1)
+        return context.get_dummy_value()
+
+    return types.none(*[types.int64] * 3), codegen
 
 
 @njit(error_model="numpy")
@@ -158,19 +176,26 @@ def gemm(a, b, c):
 @njit(cache=True, error_model="numpy")
 def _gemm(zero, size, a, b, c, ra, ca, rb, rc, m, n, k):
     """gemm of addresses and strides: one compiled version for all layouts."""
-    for p in range(0, k, DEPTH):
-        depth, i = min(DEPTH, k - p), 0
-        while i < m:
-            x, y, z = a + (i * ra + p * ca) * size, b + p * rb * size, c + i * rc * size
-            if i + MANY <= m:
-                _many(zero, size, x, y, z, ra, ca, rb, rc, depth, n)
-                i += MANY
-            elif i + FEW <= m:
-                _few(zero, size, x, y, z, ra, ca, rb, rc, depth, n)
-                i += FEW
-            else:
-                _one(zero, size, x, y, z, ra, ca, rb, rc, depth, n)
-                i += 1
+    packs = not AVX512 and m >= 32 and rb > 256  # else it costs more than it gains
+    room, step = np.empty(DEPTH * WIDTH * size, np.uint8) if packs else NO_ROOM, WIDTH if packs else rb
+    for j in range(0, n, WIDTH):
+        for p in range(0, k, DEPTH):
+            width, depth, y, i = min(WIDTH, n - j), min(DEPTH, k - p), b + (p * rb + j) * size, 0
+            if packs:
+                for q in range(depth):
+                    _copy(room.ctypes.data + q * WIDTH * size, y + q * rb * size, width * size)
+                y = room.ctypes.data
+            while i < m:
+                x, z = a + (i * ra + p * ca) * size, c + (i * rc + j) * size
+                if i + MANY <= m:
+                    _many(zero, size, x, y, z, ra, ca, step, rc, depth, width)
+                    i += MANY
+                elif i + FEW <= m:
+                    _few(zero, size, x, y, z, ra, ca, step, rc, depth, width)
+                    i += FEW
+                else:
+                    _one(zero, size, x, y, z, ra, ca, step, rc, depth, width)
+                    i += 1
 
 
 @njit(error_model="numpy")
