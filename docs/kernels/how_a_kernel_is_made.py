@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from numba import njit
 
+from refmer.kernels import njit as njit_of_kernels
 from refmer.kernels import norms
 from refmer.kernels.vectors import OPTIONS
 from refmer.ops.norms import layer_norm
@@ -158,13 +159,14 @@ measure("3 one dtype", njit(single))
 # by side in one vector. Rounding makes the results differ, so the compiler must not do it unless told: `reassoc`. `contract`
 # joins a product and a sum in one instruction, `nsz` ignores the sign of zero. What stays forbidden are `nnan` and `ninf`,
 # with which a compiler assumes that nan and infinity do not occur: they must come out as in the definition.
-# `error_model="numpy"` divides by 0 as NumPy does: Python's check of every division would end the vectors.
+# The `njit` of `refmer.kernels` has `error_model="numpy"` too: a division by 0 is that of NumPy. Python's check of every
+# division would end the vectors.
 #
 # The loops stay as they are.
 
 # %%
 print(OPTIONS)
-fast = njit(**OPTIONS)(single)
+fast = njit_of_kernels(**OPTIONS)(single)
 measure("4 sums in any order", fast)
 
 x, gamma, beta = arguments((2, 6))
@@ -182,7 +184,7 @@ np.testing.assert_allclose(fast(x, gamma, beta)[0], definition(x, gamma, beta)[0
 # small.
 
 # %%
-compiled, before = njit(**OPTIONS)(single), len(norms.layer_norm.signatures)
+compiled, before = njit_of_kernels(**OPTIONS)(single), len(norms.layer_norm.signatures)
 x, gamma, beta = arguments((6, 8))
 fixed = x.copy()
 fixed.flags.writeable = False

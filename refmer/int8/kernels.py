@@ -18,7 +18,7 @@ Rows and groups of columns are packed into one array each (numba spends 0.1 us o
 import numpy as np
 from llvmlite import ir
 from llvmlite.binding import llvm_version_info
-from numba import njit, types
+from numba import types
 from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
@@ -26,6 +26,7 @@ from numba.np.arrayobj import make_array
 from numba.np.numpy_support import from_dtype
 
 from refmer.int8.arithmetic import BY_ROW, BY_TENSOR, TINY
+from refmer.kernels import njit
 from refmer.kernels.vectors import apply_sigmoid, apply_tanh, copy
 
 _FEATURES = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
@@ -38,7 +39,6 @@ TILED = tuple((from_dtype(np.dtype(t)), n, "C") for t, n in ((UNSIGNED, 2), (SIG
 HEAD = 2 * GROUP  # of a row of x: 8 bytes
 ROWS = 4  # of a tile at most
 BLOCK = 64  # rows that are multiplied with the whole matrix before the next: they stay in the second cache
-OPTIONS = {"error_model": "numpy"}  # and no fastmath: the bits are exact
 
 
 def pack(q, scale):
@@ -180,14 +180,14 @@ def _tile(rows):
 _4, _3, _2, _1 = (_tile(rows) for rows in (4, 3, 2, 1))
 
 
-@njit(**OPTIONS)
+@njit
 def _check(q, packed, b, y):
     tiles, columns = (len(b) + COLUMNS - 1) // COLUMNS, COLUMNS * (q.shape[1] - HEAD + 2 * GROUP)
     if y.shape != (len(q), len(b)) or packed.shape != (tiles, columns):
         raise ValueError("the shapes do not fit; expected q (M, width(K)), packed of W (K, N), b (N), y (M, N)")
 
 
-@njit(**OPTIONS)
+@njit
 def _product(q, packed, b, floor, y, low, high):
     """Rows low to high of y."""
     for j in range(packed.shape[0]):
@@ -203,13 +203,13 @@ def _product(q, packed, b, floor, y, low, high):
             _1(q, packed, b, y, floor, i, j)
 
 
-@njit(**OPTIONS)
+@njit
 def _ordered(bits):
     """Map the bits of a float to an integer of the same order (nan beyond the infinities), and back."""
     return np.int32(bits ^ ((bits >> 31) & 0x7FFFFFFF))
 
 
-@njit(**OPTIONS)
+@njit
 def _range(row, low, high):
     """Least and greatest number of a row and of low and high, all as ordered integers: this loop vectorises."""
     bits = row.view(np.int32)
@@ -220,20 +220,20 @@ def _range(row, low, high):
     return low, high
 
 
-@njit(**OPTIONS)
+@njit
 def _floats(low, high):
     low, high = np.int32(_ordered(low)), np.int32(_ordered(high))
     return low.view(np.float32), high.view(np.float32)
 
 
-@njit(**OPTIONS)
+@njit
 def _affine(x, s, z, q):
     none, top = np.float32(0), np.float32(255)
     for k in range(len(x)):
         q[k] = np.int32(min(max(np.rint(x[k] / s) + z, none), top))
 
 
-@njit(**OPTIONS)
+@njit
 def _quantize(x, whole, least, greatest, q, start, stop):
     """Quantize rows start to stop; `whole`: with one range, least to greatest, for all."""
     for i in range(start, stop):
@@ -250,13 +250,13 @@ def _quantize(x, whole, least, greatest, q, start, stop):
         _affine(x[i], s, z, q[i, HEAD : HEAD + x.shape[1]])
 
 
-@njit(**OPTIONS)
+@njit
 def width(k):
     """Length of a quantized row of k numbers."""
     return HEAD + (k + GROUP - 1) // GROUP * GROUP
 
 
-@njit(**OPTIONS)
+@njit
 def _linear(x, kind, least, greatest, q, packed, b, floor, y):
     _check(q, packed, b, y)
     if not (x.dtype == FLOAT32 and q.shape == (len(x), width(x.shape[1]))):
@@ -273,7 +273,7 @@ def _linear(x, kind, least, greatest, q, packed, b, floor, y):
         _product(q, packed, b, np.float32(floor), y, start, stop)
 
 
-@njit(cache=True, **OPTIONS)
+@njit(cache=True)
 def linear(x, kind, least, greatest, q, packed, b, floor, y):
     """Write quantized x into q, and y (M, N) = max(floor, x times the matrix + b).   x (M, K) float32, b (N).
 
@@ -283,7 +283,7 @@ def linear(x, kind, least, greatest, q, packed, b, floor, y):
     _linear(x, kind, least, greatest, q, packed, b, floor, y)
 
 
-@njit(cache=True, **OPTIONS)
+@njit(cache=True)
 def product(q, packed, b, floor, y):
     """As `linear`, for an x that is already quantized."""
     _check(q, packed, b, y)
@@ -291,7 +291,7 @@ def product(q, packed, b, floor, y):
         _product(q, packed, b, np.float32(floor), y, start, min(start + BLOCK, len(q)))
 
 
-@njit(cache=True, **OPTIONS)
+@njit(cache=True)
 def lstm(u, kind, least, greatest, packed, b, h, c, mask, reverse):
     """The LSTM of ops/recurrent.py with U in 8 bits.   b (4H): zeros; h, c (B, H) are written.
 
@@ -313,7 +313,7 @@ def lstm(u, kind, least, greatest, packed, b, h, c, mask, reverse):
     return y
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _cell(u, z, h, c):
     """One step of one clip: turn z = h U into the gates, then h and c into the new state."""
     H = len(h)

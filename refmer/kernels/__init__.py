@@ -16,12 +16,14 @@ import sys
 import tempfile
 import warnings
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib import import_module
 from multiprocessing import parent_process
 from pathlib import Path
 from pkgutil import iter_modules
 from stat import S_ISDIR
 
+import numba
 from numba import config
 from numba.core import event
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
@@ -31,6 +33,7 @@ from numba.core.serialize import dumps
 from refmer.cache import is_writable, users_folder
 
 HERE = Path(__file__).absolute().parent
+njit = partial(numba.njit, error_model="numpy")  # a division by 0 is that of NumPy: Python's check would end the vectors
 
 
 class Announcer(event.Listener):

@@ -3,13 +3,12 @@
 import math
 
 import numpy as np
-from numba import njit
 
-from refmer.kernels import scalar
+from refmer.kernels import njit, scalar
 from refmer.kernels.vectors import ALL, copy, dot, total
 
 # contract alone: nan and infinity must give the results of the definitions
-kernel = njit(cache=True, error_model="numpy", fastmath={"contract"})
+kernel = njit(cache=True, fastmath={"contract"})
 
 
 @kernel

@@ -6,8 +6,8 @@ small heads lie side by side, a head in each lane of the vectors: a column for e
 """
 
 import numpy as np
-from numba import njit
 
+from refmer.kernels import njit
 from refmer.kernels.gemm import BYTES, gemm, gemm_lanes
 from refmer.kernels.scalar import exp
 from refmer.kernels.vectors import add_product, add_rows
@@ -49,7 +49,7 @@ def _spread(q, k, heads, c, mask, keep, rate):
     return c, ALL if mask is None else mask, keep, q.dtype.type(1 / (1 - rate))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def _attend(q, k, v, heads, c, mask, keep, scale, y):
     (B, T, C), S = q.shape, k.shape[1]
     D = C // heads
@@ -72,15 +72,14 @@ def _attend(q, k, v, heads, c, mask, keep, scale, y):
                 _scatter(yt, total, y[b, t : t + n, one:two])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
     (B, T, C), S = q.shape, k.shape[1]
     D = C // heads
     block, width = _sizes(T)
     qt, dyt, dqt = np.zeros((D, width), q.dtype), np.zeros((D, width), q.dtype), np.empty((D, width), q.dtype)
     a, ds = np.empty((S, width), q.dtype), np.empty((S, width), q.dtype)
-    total, inner = np.empty(width, q.dtype), np.empty(width, q.dtype)
-    factors, scales = np.empty(width, q.dtype), np.full(width, scale)
+    total, inner, factors = np.empty(width, q.dtype), np.empty(width, q.dtype), np.empty(width, q.dtype)
     for b in range(B):
         for h in range(heads):
             one, two = h * D, (h + 1) * D
@@ -101,14 +100,12 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
                 _scatter(dqt, factors, dq[b, t : t + n, one:two])
                 gemm(ds[:, :n], q[b, t : t + n, one:two], dk[b, :, one:two])
                 _hide(a, _at(keep, b, h), t, n, 0)
-                if scale != 1:
-                    for s in range(S):
-                        _multiply(a[s], scales)
                 gemm(a[:, :n], dy[b, t : t + n, one:two], dv[b, :, one:two])
             _scale(dk[b, :, one:two], factors[0], dk[b, :, one:two])
+            _scale(dv[b, :, one:two], scale, dv[b, :, one:two])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def _attend_lanes(q, k, v, heads, c, mask, keep, scale, y):
     (B, T, C), S = q.shape, k.shape[1]
     D, block, L = C // heads, min(T, max(1, WEIGHTS // S)), BYTES // q.itemsize
@@ -133,7 +130,7 @@ def _attend_lanes(q, k, v, heads, c, mask, keep, scale, y):
             _from_lanes(ys, heads, first, t, one, y)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def _attend_lanes_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
     (B, T, C), S = q.shape, k.shape[1]
     D, block, L = C // heads, min(T, max(1, WEIGHTS // S)), BYTES // q.itemsize
@@ -167,13 +164,13 @@ def _attend_lanes_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv)
         _from_lanes(dvs, heads, first, 0, one, dv)
 
 
-@njit(error_model="numpy")
+@njit
 def _room(M, N, x):
     """Room for (M, N) of every lane, a head in each: the loops over heads are those over the numbers of a vector."""
     return np.empty((M, N, BYTES // x.itemsize), x.dtype)
 
 
-@njit(error_model="numpy")
+@njit
 def _to_lanes(x, heads, first, t, c, y):
     """y (M, D, L) = c x: steps t to t + M of the heads from number `first` on, all clips' one after another; 0 beyond."""
     B, T, D = x.shape[0], x.shape[1], x.shape[2] // heads
@@ -185,7 +182,7 @@ def _to_lanes(x, heads, first, t, c, y):
         _scale(x[b, t : t + n, h * D : (h + 1) * D], c[lane], y[:n, :, lane])
 
 
-@njit(error_model="numpy")
+@njit
 def _from_lanes(y, heads, first, t, c, x):
     """x = c y: the inverse."""
     B, T, D = x.shape[0], x.shape[1], x.shape[2] // heads
@@ -195,7 +192,7 @@ def _from_lanes(y, heads, first, t, c, x):
         _scale(y[:n, :, lane], c[lane], x[b, t : t + n, h * D : (h + 1) * D])
 
 
-@njit(error_model="numpy")
+@njit
 def _scale(x, c, y):
     """y = c x."""
     for i in range(y.shape[0]):
@@ -203,14 +200,14 @@ def _scale(x, c, y):
             y[i, j] = c * x[i, j]
 
 
-@njit(error_model="numpy")
+@njit
 def _factors(c, B, heads, first, factors):
     for lane in range(len(factors)):
         b, h = divmod(min(first + lane, B * heads - 1), heads)
         factors[lane] = _at(c, b, h)[0, 0]
 
 
-@njit(error_model="numpy")
+@njit
 def _hide_lanes(a, mask, B, heads, first, t, T, value):
     if mask.size == 1 and mask[0, 0, 0, 0]:
         return
@@ -219,14 +216,14 @@ def _hide_lanes(a, mask, B, heads, first, t, T, value):
         _hide(a[:, :, lane], _at(mask, b, h), t, min(a.shape[1], T - t), value)
 
 
-@njit(error_model="numpy")
+@njit
 def _product_lanes(a, b, c, turn_a, turn_b):
     """c = a b."""
     c[:] = 0
     gemm_lanes(a, b, c, turn_a, turn_b)
 
 
-@njit(error_model="numpy")
+@njit
 def _scores_backward(ds, a, total, inner):
     """a *= total; ds = a (ds - sum of a ds), down the columns."""
     inner[:] = 0
@@ -237,7 +234,7 @@ def _scores_backward(ds, a, total, inner):
         _softmax_backward(ds[s], a[s], inner)
 
 
-@njit(error_model="numpy")
+@njit
 def _softmax(a, total):
     """a (S, T) = exp(a - its largest) down the columns, and their sums: 1 for an empty one."""
     top = np.full(len(total), -np.inf, a.dtype)
@@ -253,20 +250,20 @@ def _softmax(a, total):
         total[i] = 1 if total[i] == 0 else total[i]
 
 
-@njit(error_model="numpy")
+@njit
 def _sizes(T):
     """Queries in a block and columns to hold them: as few blocks as BLOCK allows, all about as long."""
     block = -(-T // max(1, -(-T // BLOCK)))
     return block, -(-block // LANES) * LANES
 
 
-@njit(error_model="numpy")
+@njit
 def _at(x, b, h):
     """x (B|1, H|1, ...) of clip b and head h."""
     return x[b if x.shape[0] > 1 else 0, h if x.shape[1] > 1 else 0]
 
 
-@njit(error_model="numpy")
+@njit
 def _hide(a, mask, t, n, value):
     """a (S, T) = value where the mask (T|1, S|1) of queries t to t + n is False."""
     value = a.dtype.type(value)
@@ -281,14 +278,14 @@ def _hide(a, mask, t, n, value):
                 a[s, i] = a[s, i] if row[s if mask.shape[1] > 1 else 0] else value
 
 
-@njit(error_model="numpy")
+@njit
 def _product(a, b, c):
     """c = a b."""
     c[:] = 0
     gemm(a, b, c)
 
 
-@njit(error_model="numpy")
+@njit
 def _scatter(xt, c, x):
     """x = (xt c)^T."""
     for i in range(x.shape[0]):
@@ -296,13 +293,13 @@ def _scatter(xt, c, x):
             x[i, d] = xt[d, i] * c[i]
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _raise_to(top, row):
     for i in range(len(top)):
         top[i] = row[i] if row[i] > top[i] else top[i]
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _exp(row, top):
     """row = exp(row - top), 0 below exp(-87): subnormal numbers are slow."""
     least, zero = row.dtype.type(-87), row.dtype.type(0)
@@ -312,13 +309,13 @@ def _exp(row, top):
         row[i] = zero if x < least else e
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _multiply(row, c):
     for i in range(len(row)):
         row[i] *= c[i]
 
 
-@njit(error_model="numpy", fastmath={"contract"})
+@njit(fastmath={"contract"})
 def _softmax_backward(ds, a, inner):
     for i in range(len(ds)):
         ds[i] = a[i] * (ds[i] - inner[i])

@@ -6,9 +6,9 @@ rows of a product are the steps of a line or the clips, whichever are more.
 """
 
 import numpy as np
-from numba import njit
 from numpy.lib.stride_tricks import as_strided
 
+from refmer.kernels import njit
 from refmer.kernels.gemm import gemm
 from refmer.kernels.vectors import ALL, add_product, add_rows, copy, fill_rows
 
@@ -38,7 +38,7 @@ def conv2d_backward(dy, x, W, size, stride, before, after):
     return _backward(dy, x, ALL, W, (size, size, stride, 1, before, after, before, after))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
     """Gain: 13 times at x (16, 100, 64), size 15; 3.9 at (16, 50, 16), size 5, masked."""
     B, T, C = x.shape
@@ -55,7 +55,7 @@ def depthwise_conv1d(x, W, b, mask, stride, dilation, before, after):
     return y, x, W, mask, stride, dilation, before, after
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def depthwise_conv1d_backward(dy, x, W, mask, stride, dilation, before, after):
     """Gain: 12 times at x (16, 100, 64), size 15; 3.6 at (16, 50, 16), size 5, masked."""
     B, T, C = x.shape
@@ -71,7 +71,7 @@ def depthwise_conv1d_backward(dy, x, W, mask, stride, dilation, before, after):
     return dx, dW, db
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def _forward(x, mask, W, b, sizes):
     """sizes: high, wide, stride, dilation, and the padding above, below, before and after."""
     high, wide, stride, dilation, above, below, before, after = sizes
@@ -87,7 +87,7 @@ def _forward(x, mask, W, b, sizes):
     return y
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def _backward(dy, x, mask, W, sizes):
     E = W.shape[1]
     dx, dW, db, turned = np.empty_like(x), np.zeros_like(W), np.zeros(E, W.dtype), np.ascontiguousarray(W.T)
@@ -105,7 +105,7 @@ def _backward(dy, x, mask, W, sizes):
     return dx, dW, db
 
 
-@njit(error_model="numpy")
+@njit
 def _room(x, steps, sizes):
     """Room for the clips of a product, zeros, and their place in it; clips that are rows of one product need no padding."""
     B, H, V, C = x.shape
@@ -114,7 +114,7 @@ def _room(x, steps, sizes):
     return room, room[:, above : above + H, before : before + V]
 
 
-@njit(error_model="numpy")
+@njit
 def _plan(x, y, sizes):
     """Number of rows of a product, their distances in the room and in y, and a table of the products: their starts in the room,
     in y and in W, and the length of their windows. If the rows are clips, taps outside are left out: they are so for all.
@@ -138,13 +138,13 @@ def _plan(x, y, sizes):
     return rows, to_next, y_next, table[:n]
 
 
-@njit(error_model="numpy")
+@njit
 def _view(x, start, rows, to_next, run):
     """Rows of `run` numbers of an array, each `to_next` numbers behind the one before; they may overlap."""
     return as_strided(x.reshape(-1)[start:], (rows, run), (to_next * x.itemsize, x.itemsize))
 
 
-@njit(error_model="numpy")
+@njit
 def _move(x, mask, y):
     """y (B, H, V, C) = x, 0 where not mask (B, V)."""
     for i in range(len(y)):

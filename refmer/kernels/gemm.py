@@ -11,10 +11,12 @@ in the second cache. With short vectors it is packed: lines of b that are a mult
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+from refmer.kernels import njit
 
 AVX512 = "+avx512f" in cpu_target.target_context.codegen().magic_tuple()[2]
 BYTES = 64 if AVX512 else 32  # of a vector
@@ -128,7 +130,7 @@ def _strip(rows, wide):
     narrow = max(1, wide // 4)
     full_tile, wide_tile, narrow_tile = _tile(rows, wide, masked=False), _tile(rows, wide), _tile(rows, narrow)
 
-    @njit(error_model="numpy")
+    @njit
     def strip(zero, size, a, b, c, ra, ca, rb, rc, depth, n):
         lanes, j = BYTES // size, 0
         while j < n:
@@ -162,7 +164,7 @@ def _copy(typingctx, to, source, size):
     return types.none(*[types.int64] * 3), codegen
 
 
-@njit(error_model="numpy")
+@njit
 def gemm(a, b, c):
     """c (M, N) += a (M, K) b (K, N). a may have any strides (x.T costs nothing), b and c unit stride along their last axis.
 
@@ -173,7 +175,7 @@ def gemm(a, b, c):
     _gemm(a.dtype.type(0), size, a.ctypes.data, b.ctypes.data, c.ctypes.data, ra, ca, rb, rc, m, n, k)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True)
 def _gemm(zero, size, a, b, c, ra, ca, rb, rc, m, n, k):
     """gemm of addresses and strides: one compiled version for all layouts."""
     packs = not AVX512 and m >= 32 and rb > 256  # else it costs more than it gains
@@ -198,7 +200,7 @@ def _gemm(zero, size, a, b, c, ra, ca, rb, rc, m, n, k):
                     i += 1
 
 
-@njit(error_model="numpy")
+@njit
 def gemm_lanes(a, b, c, turn_a, turn_b):
     """c (M, N, L) += a (M, K, L) b (K, N, L), for each of the L numbers of a vector by itself: small products side by side.
 

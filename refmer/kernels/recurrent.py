@@ -3,13 +3,13 @@ block of steps at once, small enough for the second cache; a step is the product
 """
 
 import numpy as np
-from numba import njit
 
+from refmer.kernels import njit
 from refmer.kernels.gemm import gemm
 from refmer.kernels.scalar import tanh
 from refmer.kernels.vectors import add_rows, apply_sigmoid, apply_tanh, copy, fill_rows
 
-OPTIONS = {"cache": True, "error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS = {"cache": True, "fastmath": {"contract"}}
 BLOCK = 256  # rows (steps x clips) in a block
 
 

@@ -5,15 +5,14 @@ kernel that calls them: code of their own would sum in another order, and the ca
 """
 
 import numpy as np
-from numba import njit
 
-from refmer.kernels import scalar
+from refmer.kernels import njit, scalar
 
 ALL = np.empty((0, 0), bool)  # the mask that hides nothing
-OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz"}}
+OPTIONS = {"fastmath": {"contract", "reassoc", "nsz"}}
 kernel = njit(cache=True, **OPTIONS)
 part = njit(forceinline=True, **OPTIONS)
-elementwise = njit(error_model="numpy", fastmath={"contract"})
+elementwise = njit(fastmath={"contract"})
 
 
 @part

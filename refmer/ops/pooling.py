@@ -30,7 +30,7 @@ def masked_max(x, mask):
     return np.where(chosen, x, 0).sum(-2), chosen
 
 
-@twin("chosen (..., T, C) bool, dy (..., C) -> dx (..., T, C)")
+@contract("chosen (..., T, C) bool, dy (..., C) -> dx (..., T, C)")
 def masked_max_backward(dy, chosen):
     return np.where(chosen, dy[..., None, :], 0)
 

@@ -238,11 +238,11 @@ ARGUMENTS = {
     **{f"losses.{name}": classes for name in ("cross_entropy", "sample_weighted_cross_entropy", "binary_cross_entropy")},
     **{f"norms.{f.__name__}": f for f in (layer_norm, batch_norm, moments, l2_normalise)},
     **{f"norms.{f.__name__}": f for f in (layer_norm_backward, batch_norm_backward, l2_normalise_backward)},
-    **{"markov.markov": markov, "optimizers.adamw": adamw},
+    **{"markov.markov": markov, "optimizers.adamw": adamw, "pooling.masked_max": masked},
 }
 for f, make in (
     *((getattr(convolution, make.__name__), make) for make in (conv1d, conv2d, depthwise_conv1d)),
-    *((f, masked) for f in (pooling.masked_mean, pooling.masked_max)),
+    (pooling.masked_mean, masked),
     (pooling.statistics, statistics),
     (recurrent.lstm, lstm),
 ):
