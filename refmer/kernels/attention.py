@@ -79,7 +79,8 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
     block, width = _sizes(T)
     qt, dyt, dqt = np.zeros((D, width), q.dtype), np.zeros((D, width), q.dtype), np.empty((D, width), q.dtype)
     a, ds = np.empty((S, width), q.dtype), np.empty((S, width), q.dtype)
-    total, inner, factors = np.empty(width, q.dtype), np.empty(width, q.dtype), np.empty(width, q.dtype)
+    total, inner = np.empty(width, q.dtype), np.empty(width, q.dtype)
+    factors, scales = np.empty(width, q.dtype), np.full(width, scale)
     for b in range(B):
         for h in range(heads):
             one, two = h * D, (h + 1) * D
@@ -100,9 +101,11 @@ def _attend_backward(dy, q, k, v, heads, c, mask, keep, scale, dq, dk, dv):
                 _scatter(dqt, factors, dq[b, t : t + n, one:two])
                 gemm(ds[:, :n], q[b, t : t + n, one:two], dk[b, :, one:two])
                 _hide(a, _at(keep, b, h), t, n, 0)
+                if scale != 1:
+                    for s in range(S):
+                        _multiply(a[s], scales)
                 gemm(a[:, :n], dy[b, t : t + n, one:two], dv[b, :, one:two])
             _scale(dk[b, :, one:two], factors[0], dk[b, :, one:two])
-            _scale(dv[b, :, one:two], scale, dv[b, :, one:two])
 
 
 @njit(cache=True)

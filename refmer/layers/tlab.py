@@ -162,7 +162,7 @@ def _correlated(p, x, joint, trace):
     xt = x.swapaxes(1, 2)  # (B, C, T)
     scale = joint.shape[-1] ** -0.5
     u, back_u = project(p.correlate, xt)  # (B, C, T)
-    c = tanh((scale * u) @ joint)  # (B, C, D)
+    c = tanh(u @ joint * scale)  # (B, C, D)
     note(trace, "correlation", c)
     s, back_s = project(p.time, xt)  # (B, C, hidden)
     r, back_r = project(p.relate, c)
@@ -171,9 +171,9 @@ def _correlated(p, x, joint, trace):
 
     def backward(dy, g):
         dh = relu_backward(back_y(dy.swapaxes(1, 2), g.expand), h)
-        dm = tanh_backward(back_r(dh, g.relate), c)  # c = tanh(m), m = scale u J
-        dxt = back_s(dh, g.time) + back_u(scale * (dm @ joint.swapaxes(1, 2)), g.correlate)
-        return dy + dxt.swapaxes(1, 2), (scale * u).swapaxes(1, 2) @ dm
+        dm = tanh_backward(back_r(dh, g.relate), c) * scale  # c = tanh(scale m), m = u J
+        dxt = back_s(dh, g.time) + back_u(dm @ joint.swapaxes(1, 2), g.correlate)
+        return dy + dxt.swapaxes(1, 2), u.swapaxes(1, 2) @ dm
 
     return y.swapaxes(1, 2) + x, backward
 
