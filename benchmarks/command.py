@@ -32,7 +32,8 @@ def parser():
         "--rows",
         type=names,
         metavar="A,B",
-        help="only these, e.g. lstm,step:raver; --corpus, --recipes: systems; --kills: compare,cells; --fuzz: operations",
+        help="only these, e.g. lstm,step:raver:paper (published sizes: only so); --corpus, --recipes: systems; "
+        "--kills: compare,cells; --fuzz: operations",
     )
     c.add_argument("--json", action="store_true", help="a JSON list instead of a table")
     c.add_argument("--out", metavar="PATH", help="write it to this file too; of --scaling: the folder (default: this one)")

@@ -1,4 +1,5 @@
-"""One training step of each system at its tiny size, on a batch of the bundled corpus, by refmer and by eager PyTorch.
+"""One training step of each system, by refmer and by eager PyTorch: STEPS at its tiny size, on a batch of the bundled corpus;
+PUBLISHED at its published size, on noise in the shape of published clips.
 
 PyTorch's side is torch_models/SYSTEM.py; refmer augments the batch for both sides. STREAMS time one step of
 `Recognizer.stream`.
@@ -18,6 +19,7 @@ from refmer.count import count, example
 from refmer.data.inputs import joined
 from refmer.systems import SYSTEMS, find
 from refmer.train.fit import Training
+from refmer.train.recipes import RECIPES
 from refmer.warm_up import trained
 
 
@@ -32,9 +34,15 @@ class Start(NamedTuple):
 
 
 WINDOW_S, HOP_S = 2.0, 0.4  # whole numbers of frames of every stream
+CLIPS = dict.fromkeys(SYSTEMS, 32) | {"raver": 2}  # of a published step: raver has 363 million parameters
+SWITCHES = {  # whose published values the PyTorch models do not have
+    "of_cmaer_cat": ("face",),
+    "auxformer": ("token",),
+    "tlab_jca": ("face_encoder", "bands_as_channels", "residual"),
+}
 
 
-def start(name):
+def tiny(name):
     """Return the first training batch of the bundled corpus, and a system with its initial parameters."""
     model, clips = trained(name)
     system, few = find(name), clips[: model.recipe_.batch]
@@ -42,7 +50,24 @@ def start(name):
     return Start(system, model.config_, params.init(system.describe(model.config_), 0), batch, model.recipe_)
 
 
-def step(name, torch):
+def published(name):
+    """Return a batch of noise, and a system of the published size with the switches of SWITCHES as in the tiny size."""
+    system, clips, rng = find(name), CLIPS[name], np.random.default_rng(0)
+    switches = {switch: getattr(system.Config.tiny(), switch) for switch in SWITCHES.get(name, ())}
+    config, batch = system.Config.paper(**switches), {}
+    for key, x in example(system, config).items():
+        shape = (clips, *x.shape[1:])
+        batch[key] = np.ones(shape, bool) if x.dtype == bool else rng.standard_normal(shape, np.float32)
+    if config.task == "regression":
+        valid = batch["audio_mask"]
+        batch |= {"target": rng.uniform(-1, 1, (*valid.shape, config.classes)).astype("f4"), "target_mask": valid}
+    else:
+        target = np.eye(config.classes, dtype=np.float32)[np.arange(clips) % config.classes]
+        batch |= {"target": target, "class_count": np.full(config.classes, clips, np.float32)}
+    return Start(system, config, params.init(system.describe(config), 0), batch, RECIPES[system.RECIPE]["paper"])
+
+
+def step(name, torch, start=tiny):
     """Return the Work of a training step; the learning rate is 0, so that the parameters stay the same."""
     begin = start(name)
     system, config, p, batch, recipe = begin
@@ -83,6 +108,7 @@ def at_paper_size(model, clips):
 
 
 STEPS = [Case(f"step:{name}", partial(step, name)) for name in SYSTEMS]
+PUBLISHED = [Case(f"step:{name}:paper", partial(step, name, start=published)) for name in SYSTEMS]
 STREAMS = [
     Case(f"stream:openface_adaptive{label}", partial(stream, "openface_adaptive", size))
     for label, size in (("", "tiny"), (":paper", "paper"))

@@ -19,7 +19,7 @@ from integer import INTEGER
 from refmer.data.files import write_text
 from refmer.ops.twins import kernels
 from refmer.text import table
-from steps import STEPS, STREAMS
+from steps import PUBLISHED, STEPS, STREAMS
 
 SECONDS = {False: 1.6, True: 12.0}  # for a row; True: a training step
 QUICK = {False: 0.15, True: 1.5}
@@ -36,11 +36,13 @@ Ratios above 1: the kernels are faster.
 Shapes: lstm (B, T, D, H), conv1d (B, C, T), attention (B, T, C, heads), step (clips, parameters), stream (frames,
 parameters).
 A step is one of refmer.train.fit on the bundled corpus: augmentation (in NumPy for PyTorch too), forward, loss, backward,
-clipping, AdamW (Adam, where the recipe couples the decay), at rate 0, so that every call does the same work. In rows with
-":fused" PyTorch has its fused optimizer. A stream is one step of Recognizer.stream (forward only), every 0.4 s of frames on a
-window of 2 s. int8 is at batch 1: a chain of six layers beside ONNX Runtime (dynamic quantization), and the prediction of a
-system for one clip beside that in float32, both in the column of PyTorch. Kernels have one thread; BLAS and PyTorch have the
-threads stated."""
+clipping, AdamW (Adam, where the recipe couples the decay), at rate 0, so that every call does the same work. One of a
+published size ("step:raver:paper", only if named) reads noise in the shape of published clips; images have nine patches,
+AuxFormer's token is the mean, and the residual of TLAB-JCA its input, as in the tiny sizes: PyTorch's models have no other.
+In rows with ":fused" PyTorch has its fused optimizer. A stream is one step of Recognizer.stream (forward only), every 0.4 s
+of frames on a window of 2 s. int8 is at batch 1: a chain of six layers beside ONNX Runtime (dynamic quantization), and the
+prediction of a system for one clip beside that in float32, both in the column of PyTorch. Kernels have one thread; BLAS and
+PyTorch have the threads stated."""
 
 
 class Row(NamedTuple):
@@ -63,7 +65,7 @@ def bench(threads=1, quick=False, only=None):
     quick : bool
         Half a minute instead of two.
     only : iterable of str, optional
-        Names of rows: "lstm", "step:raver", ...
+        Names of rows: "lstm", "step:raver", ... Default: all but the published sizes, which take minutes each.
 
     Returns
     -------
@@ -76,11 +78,11 @@ def bench(threads=1, quick=False, only=None):
     """
     if threads < 1:
         raise ValueError(f"threads is {threads}; accepted: 1 or more")
-    cases = [*CASES, *STEPS, *STREAMS, *INTEGER]
+    cases = [*CASES, *STEPS, *STREAMS, *INTEGER, *PUBLISHED]
     names = list(dict.fromkeys(c.name for c in cases))
     if unknown := set(only or ()) - set(names):
         raise ValueError(f"no rows are called {', '.join(sorted(unknown))}; accepted: {', '.join(names)}")
-    cases = [c for c in cases if only is None or c.name in only]
+    cases = [c for c in cases if (c not in PUBLISHED if only is None else c.name in only)]
     torch, budget, rows = pytorch(threads), QUICK if quick else SECONDS, []
     with threadpool_limits(threads), tqdm(total=len(cases), desc="bench", unit="row", disable=None) as bar:
         for c in cases:

@@ -14,7 +14,7 @@ from cases import CASES, Work
 from command import main
 from refmer.ops import twins
 from refmer.systems import SYSTEMS
-from steps import STEPS, STREAMS, step
+from steps import PUBLISHED, STEPS, STREAMS, step
 
 RANDOM = ("dropout", "markov", "adamw", "clip_norm")  # random, or in place
 NO_TORCH = "PyTorch is not installed: pip install torch"
@@ -145,3 +145,10 @@ def test_a_step_of_pytorch_has_a_loss(case):
     assert set(work.torch) == {"torch", "fused"} and work.flops > 0
     assert all(np.isfinite(run()) for run in work.torch.values())
     work.ours()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", PUBLISHED[:1], ids=lambda c: c.name)
+def test_a_step_of_a_published_size_has_its_parameters_and_a_loss(case):
+    work = case.make(None)
+    assert work.shape == (32, 1_962_503) and np.isfinite(work.ours())
