@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numba import njit
 from scipy.special import erfc
@@ -111,6 +111,8 @@ def test_nan_and_infinity_stay_in_sums(bad, dtype):
 
 @settings(max_examples=30)
 @given(m=st.integers(1, 40), k=st.integers(1, 300), n=st.integers(1, 300), transposed=st.booleans(), seed=st.integers(0, 99))
+@example(m=45, k=259, n=261, transposed=False, seed=0)  # beyond one block in every direction; packed with AVX2
+@example(m=32, k=256, n=512, transposed=True, seed=0)
 def test_gemm_adds_the_product(dtype, m, k, n, transposed, seed):
     rng = np.random.default_rng(seed)
     a, b, c = (rng.normal(size=size) for size in ((m, k), (k, n), (m, n)))
@@ -121,8 +123,9 @@ def test_gemm_adds_the_product(dtype, m, k, n, transposed, seed):
     assert (np.abs(result - exact) <= (k + 3) * np.finfo(dtype).eps * bound).all()
 
 
-def test_gemm_writes_only_into_its_part_of_a_wider_array(dtype):
-    a, b, c = np.ones((5, 3), dtype), np.ones((3, 40), dtype)[:, :7], np.zeros((5, 40), dtype)
+@pytest.mark.parametrize("rows, width", [(5, 40), (40, 400)])
+def test_gemm_writes_only_into_its_part_of_a_wider_array(dtype, rows, width):
+    a, b, c = np.ones((rows, 3), dtype), np.ones((3, width), dtype)[:, :7], np.zeros((rows, 40), dtype)
     gemm(a, b, c[:, 2:9])
     np.testing.assert_array_equal(c[:, 2:9], 3)
     assert not c[:, :2].any() and not c[:, 9:].any()
