@@ -28,5 +28,5 @@ def execute(script):
     """Return a percent script as an executed notebook; one that raises, raises here."""
     cells = nbformat.reads(notebook(script), as_version=4)
     with tempfile.TemporaryDirectory() as folder:
-        NotebookClient(cells, timeout=300, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+        NotebookClient(cells, timeout=3600, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
     return nbformat.writes(cells)

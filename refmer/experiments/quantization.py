@@ -258,7 +258,7 @@ def draw(model, sizes, times, origin, crossed=None):
         place = np.arange(len(times)) + 0.4 * (i - 0.5)
         axes[1].bar(place, medians, 0.38, color=COLOURS[i], label=name)
         axes[1].errorbar(place, medians, [0 * medians, high - medians], fmt="none", ecolor="black", capsize=3)
-    axes[1].set_xticks(range(len(times)), [f"{n} at once" for n in times])
+    axes[1].set_xticks(range(len(times)), [f"{n} at once,\n{BATCHES[n]} times" for n in times])
     axes[1].set_yscale("log")
     axes[1].set_ylabel("median per clip, to 99th percentile (ms)")
     axes[1].legend(frameon=False)
