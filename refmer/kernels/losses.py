@@ -142,8 +142,7 @@ def mse(prediction, target, mask=None):
 def _mse(prediction, target, valid, n):
     scale = 1 / (n * prediction.shape[-1])
     value, twice = 0.0, prediction.dtype.type(2 * scale)
-    slope = np.empty_like(prediction)
-    D = prediction.shape[-1]
+    slope, D = np.empty_like(prediction), prediction.shape[-1]
     x, y, s = prediction.reshape(-1, D), target.reshape(-1, D), slope.reshape(-1, D)
     for i in range(len(x)):
         for d in range(D):
@@ -178,9 +177,7 @@ def _valid(prediction, mask):
 def _concordance(prediction, target, valid, n, ddof, factor):
     """rho and factor times its slope."""
     rho, slope = np.empty(prediction.shape[-1], prediction.dtype), np.empty_like(prediction)
-    D = rho.size
-    free = max(n - ddof, 1.0)
-    first = np.argmax(valid)
+    D, free, first = rho.size, max(n - ddof, 1.0), np.argmax(valid)
     x, y, s = prediction.reshape(-1, D), target.reshape(-1, D), slope.reshape(-1, D)
     for d in range(D):
         # measured from a valid step, a constant has deviations of exactly 0

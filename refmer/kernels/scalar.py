@@ -8,8 +8,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from refmer.kernels import njit
+
 # contract alone: with "nnan" or "ninf" the optimiser may give wrong results for nan and infinity
-OPTIONS = {"forceinline": True, "error_model": "numpy", "fastmath": {"contract"}}
+OPTIONS = njit.keywords | {"forceinline": True, "fastmath": {"contract"}}
 
 
 def exp(x):
